@@ -1,0 +1,294 @@
+"""History events: what an orchestration instance is made of. Pure data with DurableTask's names.
+
+Two directions meet in history. *Incoming* events tell the orchestrator something (a result, a fired timer, an
+external event); *outgoing* ones record a decision of its code and are at the same time what the dispatcher acts on.
+
+A commit is a ``Segment``: its incoming events in the order in which they were applied, then its outgoing ones in the
+order in which the code made them. The segment's time is the orchestrator's clock while it ran (DurableTask's
+OrchestratorStarted; it is not repeated as an event).
+
+Stored form: a JSON array per event, a two-letter code and then the fields in order. New fields go to the end with a
+default, so that older events stay readable; trailing defaults are not written. Values are JSON values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from ..errors import NewerFormatError
+from ..models import JSON, FailureDetails
+
+# ---------------------------------------------------------------- incoming
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStarted:
+    name: str
+    version: str
+    input: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCompleted:
+    task_id: int
+    result: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    task_id: int
+    failure: FailureDetails
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    task_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubOrchestrationCompleted:
+    task_id: int
+    result: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubOrchestrationFailed:
+    task_id: int
+    failure: FailureDetails
+
+
+@dataclass(frozen=True, slots=True)
+class EventRaised:
+    """``event_id`` is the key of the inbox row it came from; ``name`` as the sender wrote it."""
+
+    name: str
+    data: JSON = None
+    event_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepCompleted:
+    """An inline step (``ctx.run``): its only event, so that it costs one write. ``failure`` None: it succeeded."""
+
+    task_id: int
+    name: str
+    result: JSON = None
+    failure: FailureDetails | None = None
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSuspended:
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResumed:
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionTerminated:
+    reason: str = ""
+
+
+# ---------------------------------------------------------------- outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class TaskScheduled:
+    """``line`` is where in the user's code, as ``file:line``. ``options`` holds what the worker must know."""
+
+    task_id: int
+    name: str
+    input: JSON = None
+    line: str = ""
+    options: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimerCreated:
+    """``fire_at`` is UTC."""
+
+    task_id: int
+    fire_at: datetime
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerCanceled:
+    task_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubOrchestrationCreated:
+    """``version`` None: the newest at the time the child is made. ``instance_id`` '' : derived from the parent."""
+
+    task_id: int
+    name: str
+    version: str | None = None
+    instance_id: str = ""
+    input: JSON = None
+    line: str = ""
+    options: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventSent:
+    task_id: int
+    instance_id: str
+    name: str
+    data: JSON = None
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PatchMarked:
+    patch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueAsNew:
+    """Ends a generation; the next one starts with ``input``."""
+
+    input: JSON = None
+    keep_events: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionCompleted:
+    """``status`` is the RuntimeStatus it ended with. ``failure`` None unless it failed."""
+
+    status: str
+    result: JSON = None
+    failure: FailureDetails | None = None
+
+
+Incoming: TypeAlias = (
+    ExecutionStarted
+    | TaskCompleted
+    | TaskFailed
+    | TimerFired
+    | SubOrchestrationCompleted
+    | SubOrchestrationFailed
+    | EventRaised
+    | StepCompleted
+    | ExecutionSuspended
+    | ExecutionResumed
+    | ExecutionTerminated
+)
+Outgoing: TypeAlias = (
+    TaskScheduled
+    | TimerCreated
+    | TimerCanceled
+    | SubOrchestrationCreated
+    | EventSent
+    | PatchMarked
+    | ContinueAsNew
+    | ExecutionCompleted
+)
+Event: TypeAlias = Incoming | Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One commit. ``seq`` numbers the commits of an execution; ``commit_id`` is random and tells whose it is."""
+
+    seq: int
+    commit_id: str
+    timestamp: datetime
+    events: tuple[Event, ...]
+
+
+# ---------------------------------------------------------------- stored form
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CODES: dict[str, type[Any]] = {
+    "XS": ExecutionStarted,
+    "TC": TaskCompleted,
+    "TF": TaskFailed,
+    "RF": TimerFired,
+    "SD": SubOrchestrationCompleted,
+    "SF": SubOrchestrationFailed,
+    "ER": EventRaised,
+    "IC": StepCompleted,
+    "XP": ExecutionSuspended,
+    "XR": ExecutionResumed,
+    "XT": ExecutionTerminated,
+    "TS": TaskScheduled,
+    "RC": TimerCreated,
+    "RX": TimerCanceled,
+    "SC": SubOrchestrationCreated,
+    "ES": EventSent,
+    "PM": PatchMarked,
+    "CN": ContinueAsNew,
+    "XC": ExecutionCompleted,
+}
+_CODE_OF = {kind: code for code, kind in _CODES.items()}
+_DEFAULTS = {kind: tuple(f.default for f in fields(kind)) for kind in _CODE_OF}
+_NAMES = {kind: tuple(f.name for f in fields(kind)) for kind in _CODE_OF}
+
+
+def to_array(event: Event) -> list[JSON]:
+    """The stored form of an event."""
+    kind = type(event)
+    names, defaults = _NAMES[kind], _DEFAULTS[kind]
+    last = len(names)
+    while (
+        last
+        and (value := getattr(event, names[last - 1])) == defaults[last - 1]
+        and type(value) is type(defaults[last - 1])
+    ):
+        last -= 1
+    array: list[JSON] = [_CODE_OF[kind]]
+    for name in names[:last]:
+        value = getattr(event, name)
+        if isinstance(value, FailureDetails):
+            value = value.to_json()
+        elif isinstance(value, datetime):
+            value = value.timestamp()
+        array.append(value)
+    return array
+
+
+def from_array(array: list[JSON]) -> Event:
+    """The event of a stored form. NewerFormatError if this version does not know it."""
+    code = array[0]
+    try:
+        match code:
+            case "TF" | "SF":
+                return _CODES[code](array[1], FailureDetails.from_json(array[2]), *array[3:])
+            case "RC":
+                return TimerCreated(array[1], from_epoch(array[2]), *array[3:])
+            case "IC" | "XC":
+                event = _CODES[code](*array[1:])
+                if event.failure is None:
+                    return event
+                at = _NAMES[type(event)].index("failure") + 1
+                array = [*array[:at], FailureDetails.from_json(array[at]), *array[at + 1 :]]
+                return _CODES[code](*array[1:])
+            case _:
+                return _CODES[code](*array[1:])
+    except KeyError:
+        raise NewerFormatError(f"history holds an event of kind '{code}', which this version does not know") from None
+    except TypeError as error:
+        raise NewerFormatError(f"history holds a '{code}' event with fields that this version does not know") from error
+
+
+def from_epoch(seconds: float) -> datetime:
+    """UTC time of seconds since 1970, exact to the microsecond."""
+    return _EPOCH + timedelta(microseconds=round(seconds * 1_000_000))
+
+
+def describe(event: Event) -> str:
+    """One readable line of an event, for errors and listings."""
+    kind = type(event)
+    parts = [
+        f"{name}={value!r}"
+        for name in _NAMES[kind]
+        if name in ("task_id", "name", "instance_id", "fire_at", "patch_id", "status", "event_id")
+        and (value := getattr(event, name)) not in ("", None)
+    ]
+    return f"{kind.__name__}({', '.join(parts)})"

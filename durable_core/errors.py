@@ -1,0 +1,254 @@
+"""Every error durable_core raises on purpose, in one tree.
+
+    DurableError
+    ├── ConfigurationError            a setting, or the app's own set-up, is wrong
+    │   └── RegistrationError         an orchestrator or activity cannot be registered
+    ├── InvalidInputError             what a caller sent is refused; .problems lists each field
+    │   ├── InvalidInstanceIdError
+    │   └── UnknownOrchestratorError  no orchestrator of that name; .known lists those that exist
+    ├── UnknownActivityError          this host has no activity of that name
+    ├── InstanceNotFoundError
+    ├── InstanceAlreadyExistsError
+    ├── InstanceCompletedError        the instance has ended and takes no more requests
+    ├── SerializationError            a value cannot be written as, or read from, JSON
+    ├── PayloadTooLargeError
+    ├── OrchestratorCodeError         an orchestrator did what no orchestrator may; says where
+    ├── NonDeterminismError           the code and its history disagree; says where and why
+    ├── NewerFormatError              written by a newer version of durable_core
+    ├── CapabilityError               a signed URL is forged, expired or used
+    ├── StorageError
+    │   ├── StorageUnavailableError   transient: throttled, timed out, reset; try again
+    │   ├── RowExistsError            an insert found its key taken
+    │   ├── RowNotFoundError
+    │   ├── PreconditionFailedError   the ETag is another one: somebody wrote in between
+    │   ├── LeaseLostError            the message belongs to another receiver by now
+    │   ├── LimitExceededError        Azure would refuse this size, count or character
+    │   └── QueueNotFoundError
+    └── TaskFailedError               raised into an orchestrator by a task that failed
+        ├── ActivityFailedError
+        ├── SubOrchestrationFailedError
+        ├── TaskTimeoutError
+        └── TaskCancelledError
+
+Each carries fields, says what to do next, and hides no SDK exception behind a bare text:
+the original is its ``__cause__``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .models import FailureDetails
+
+
+class DurableError(Exception):
+    """Root of every error that durable_core raises on purpose."""
+
+
+class ConfigurationError(DurableError):
+    """A setting or the set-up of the app is wrong; the text says which and what to do."""
+
+
+class RegistrationError(ConfigurationError):
+    """An orchestrator or activity cannot be registered as it is written."""
+
+
+class InvalidInputError(DurableError):
+    """What a caller sent is refused. ``problems`` holds one line per field."""
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message if not problems else message + ": " + "; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class InvalidInstanceIdError(InvalidInputError):
+    """An instance id that Azure Tables could not hold as a key."""
+
+
+class UnknownOrchestratorError(InvalidInputError):
+    """No orchestrator of that name is registered here."""
+
+    def __init__(self, name: str, known: Sequence[str], version: str | None = None) -> None:
+        wanted = f"'{name}'" if version is None else f"'{name}' version '{version}'"
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(f"there is no orchestrator {wanted}; registered: {listed}")
+        self.name, self.known, self.version = name, tuple(sorted(known)), version
+
+
+class UnknownActivityError(DurableError):
+    """This host has no activity of that name; another host may have it."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(f"no activity '{name}' is registered on this host; registered: {listed}")
+        self.name, self.known = name, tuple(sorted(known))
+
+
+class InstanceError(DurableError):
+    """Base of the errors about one instance."""
+
+    def __init__(self, instance_id: str, message: str) -> None:
+        super().__init__(message)
+        self.instance_id = instance_id
+
+
+class InstanceNotFoundError(InstanceError):
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(instance_id, f"there is no instance '{instance_id}' in this task hub")
+
+
+class InstanceAlreadyExistsError(InstanceError):
+    def __init__(self, instance_id: str, status: str) -> None:
+        super().__init__(
+            instance_id,
+            f"instance '{instance_id}' exists already and is {status}; use another id, or purge it first",
+        )
+        self.status = status
+
+
+class InstanceCompletedError(InstanceError):
+    def __init__(self, instance_id: str, status: str) -> None:
+        super().__init__(instance_id, f"instance '{instance_id}' has ended ({status}) and takes no more requests")
+        self.status = status
+
+
+class SerializationError(DurableError):
+    """A value cannot be written as JSON, or JSON does not fit the type asked for."""
+
+
+class PayloadTooLargeError(DurableError):
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"{what} is {size:,} bytes of JSON, over the limit of {limit:,}; "
+            "store the data elsewhere (a blob, a database) and pass its address"
+        )
+        self.what, self.size, self.limit = what, size, limit
+
+
+class OrchestratorCodeError(DurableError):
+    """An orchestrator did what no orchestrator may, such as yielding something that is no task."""
+
+    def __init__(self, message: str, location: str = "") -> None:
+        super().__init__(f"{message} (at {location})" if location else message)
+        self.location = location
+
+
+class NonDeterminismError(DurableError):
+    """The orchestrator's code did something else than its history holds.
+
+    ``expected`` is what history holds, ``actual`` what the code did (either may be empty), each a readable
+    line; ``expected_at`` and ``actual_at`` are ``file:line`` where known; ``task_id`` is the first task that differs.
+    """
+
+    def __init__(
+        self,
+        *,
+        instance_id: str,
+        orchestrator: str,
+        task_id: int | None,
+        expected: str,
+        actual: str,
+        expected_at: str = "",
+        actual_at: str = "",
+        cause: str = "",
+        context: Sequence[str] = (),
+    ) -> None:
+        def side(what: str, at: str) -> str:
+            return f"{what or 'nothing'}  ({at})" if at else (what or "nothing")
+
+        lines = [
+            f"orchestrator '{orchestrator}' no longer matches the history of instance '{instance_id}'"
+            + (f" at task {task_id}" if task_id is not None else ""),
+            f"  history holds: {side(expected, expected_at)}",
+            f"  the code did:  {side(actual, actual_at)}",
+        ]
+        if context:
+            lines.append("  events around it:")
+            lines.extend(f"    {line}" for line in context)
+        if cause:
+            lines.append(f"  likely cause: {cause}")
+        lines.append(
+            "  what to do: put the code back as it was for running instances, and bring the change in "
+            "as a new version of the orchestrator. The instance is parked, not failed: it goes on when the code fits."
+        )
+        super().__init__("\n".join(lines))
+        self.instance_id, self.orchestrator, self.task_id = instance_id, orchestrator, task_id
+        self.expected, self.actual = expected, actual
+        self.expected_at, self.actual_at, self.cause = expected_at, actual_at, cause
+
+
+class NewerFormatError(DurableError):
+    """A row, event or message was written by a newer durable_core; a host of that version can read it."""
+
+
+class CapabilityError(DurableError):
+    """A signed URL that is forged, expired, or has been used."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
+
+
+class StorageError(DurableError):
+    """Base of what the storage ports raise. Adapters never let an SDK's exception through."""
+
+
+class StorageUnavailableError(StorageError):
+    """Transient: throttled (429), failed inside (5xx), timed out or reset. Whether a write was done is unknown."""
+
+
+class RowExistsError(StorageError):
+    """An insert found its key taken."""
+
+
+class RowNotFoundError(StorageError):
+    """The row, or its table, is not there."""
+
+
+class PreconditionFailedError(StorageError):
+    """The ETag given is not the row's: somebody wrote in between."""
+
+
+class LeaseLostError(StorageError):
+    """The message was deleted, or belongs to another receiver by now."""
+
+
+class LimitExceededError(StorageError):
+    """Azure would refuse this: a size, a count, or a character in a key."""
+
+
+class QueueNotFoundError(StorageError):
+    """The queue is not there."""
+
+
+class TaskFailedError(DurableError):
+    """Raised into an orchestrator at the ``yield`` of a task that failed.
+
+    ``failure`` says what happened, with its chain of causes; ``task_id`` and ``name`` say which task.
+    """
+
+    def __init__(self, message: str, failure: FailureDetails, *, task_id: int = -1, name: str = "") -> None:
+        super().__init__(message)
+        self.failure, self.task_id, self.name = failure, task_id, name
+
+    def is_caused_by(self, kind: type[BaseException] | str) -> bool:
+        """Whether the failure, or one in its chain of causes, is of this exception type (or a subclass of it)."""
+        return self.failure.is_caused_by(kind)
+
+
+class ActivityFailedError(TaskFailedError):
+    """An activity failed, and its retries are used up."""
+
+
+class SubOrchestrationFailedError(TaskFailedError):
+    """A sub-orchestration failed or was terminated."""
+
+
+class TaskTimeoutError(TaskFailedError):
+    """A task did not end in the time given to it."""
+
+
+class TaskCancelledError(TaskFailedError):
+    """A task was cancelled before it ended."""

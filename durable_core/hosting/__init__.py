@@ -1,0 +1,1 @@
+"""The doors: Azure Functions triggers, the HTTP API, the local host."""

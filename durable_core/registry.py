@@ -1,0 +1,302 @@
+"""Which orchestrators and activities an app has.
+
+``@orchestrator`` and ``@activity`` only mark a function, which stays what it was; a ``Registry`` collects marked
+functions of the modules it is shown. There is no global list: two apps in one process do not meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+import re
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any, TypeVar, overload
+
+from .errors import RegistrationError, UnknownActivityError, UnknownOrchestratorError
+from .models import RetryPolicy
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK = "__durable_definition__"
+_NAME = re.compile(r"[^\W\d][\w.\-]{0,127}")
+
+NO_INPUT = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrchestratorDefinition:
+    """An orchestrator as registered. ``input_type`` is ``NO_INPUT`` for the shape ``def orch(ctx)``."""
+
+    name: str
+    version: str
+    fn: Callable[..., Any]
+    input_type: Any
+    location: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityDefinition:
+    """An activity as registered, with the options of its decorator."""
+
+    name: str
+    fn: Callable[..., Any]
+    input_type: Any
+    takes_context: bool
+    is_async: bool
+    location: str
+    retry: RetryPolicy | None = None
+    inline: bool | None = None
+    short: bool = False
+
+
+@overload
+def orchestrator(fn: F, /) -> F: ...
+@overload
+def orchestrator(*, name: str | None = None, version: str = "") -> Callable[[F], F]: ...
+def orchestrator(fn: Any = None, /, *, name: str | None = None, version: str = "") -> Any:
+    """Mark a generator function as an orchestrator: ``def orch(ctx)`` or ``def orch(ctx, order: Order)``.
+
+    RegistrationError, with the file and line, if it is no generator function or has other parameters.
+    """
+
+    def mark(function: F) -> F:
+        setattr(function, _MARK, _define_orchestrator(function, name, version))
+        return function
+
+    return mark if fn is None else mark(fn)
+
+
+@overload
+def activity(fn: F, /) -> F: ...
+@overload
+def activity(
+    *,
+    name: str | None = None,
+    retry: RetryPolicy | None = None,
+    inline: bool | None = None,
+    short: bool = False,
+) -> Callable[[F], F]: ...
+def activity(
+    fn: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: RetryPolicy | None = None,
+    inline: bool | None = None,
+    short: bool = False,
+) -> Any:
+    """Mark a function, plain or async, as an activity: ``f()``, ``f(input)``, ``f(ctx: ActivityContext, input)``.
+
+    retry: the policy when the call gives none.
+    inline: False never runs it in the turn that scheduled it; True even where the app's default says no.
+    short: it takes milliseconds, so that many travel in one message.
+    """
+
+    def mark(function: F) -> F:
+        definition = replace(_define_activity(function, name), retry=retry, inline=inline, short=short)
+        setattr(function, _MARK, definition)
+        return function
+
+    return mark if fn is None else mark(fn)
+
+
+def definition_of(fn: object) -> OrchestratorDefinition | ActivityDefinition | None:
+    """What a decorator marked this function as, if any."""
+    return getattr(fn, _MARK, None)
+
+
+def name_of(fn_or_name: object) -> str:
+    """The registered name of a function, or the name itself."""
+    if isinstance(fn_or_name, str):
+        return fn_or_name
+    definition = definition_of(fn_or_name)
+    if definition is not None:
+        return definition.name
+    if callable(fn_or_name):
+        return getattr(fn_or_name, "__name__", repr(fn_or_name))
+    raise TypeError(f"expected a function or its registered name, not {fn_or_name!r}")
+
+
+class Registry:
+    """The orchestrators and activities of one app."""
+
+    def __init__(self) -> None:
+        self._orchestrators: dict[str, dict[str, OrchestratorDefinition]] = {}
+        self._activities: dict[str, ActivityDefinition] = {}
+
+    @classmethod
+    def scan(cls, *modules: ModuleType) -> Registry:
+        """Collect every marked function of these modules and, where one is a package, of all modules in it."""
+        registry = cls()
+        for module in modules:
+            for found in _walk(module):
+                for value in list(vars(found).values()):
+                    if inspect.isfunction(value) and definition_of(value) is not None:
+                        registry.add(value)
+        return registry
+
+    def add(self, *functions: Callable[..., Any]) -> Registry:
+        """Register marked functions; the same function again changes nothing. RegistrationError on two of one name."""
+        for fn in functions:
+            definition = definition_of(fn)
+            match definition:
+                case OrchestratorDefinition():
+                    versions = self._orchestrators.setdefault(definition.name, {})
+                    _refuse_twin(versions.get(definition.version), definition)
+                    versions[definition.version] = definition
+                case ActivityDefinition():
+                    _refuse_twin(self._activities.get(definition.name), definition)
+                    self._activities[definition.name] = definition
+                case None:
+                    raise RegistrationError(
+                        f"{getattr(fn, '__qualname__', fn)} is neither marked @orchestrator nor @activity"
+                    )
+        return self
+
+    def orchestrator(self, name: str, version: str | None = None) -> OrchestratorDefinition:
+        """UnknownOrchestratorError if it is not here. No version asked for: the newest."""
+        versions = self._orchestrators.get(name)
+        if not versions:
+            raise UnknownOrchestratorError(name, self.orchestrator_names)
+        if version is None:
+            return versions[max(versions, key=_version_order)]
+        if version not in versions:
+            raise UnknownOrchestratorError(name, self.orchestrator_names, version)
+        return versions[version]
+
+    def activity(self, name: str) -> ActivityDefinition:
+        """UnknownActivityError if it is not here."""
+        try:
+            return self._activities[name]
+        except KeyError:
+            raise UnknownActivityError(name, self.activity_names) from None
+
+    @property
+    def orchestrator_names(self) -> list[str]:
+        return sorted(self._orchestrators)
+
+    @property
+    def activity_names(self) -> list[str]:
+        return sorted(self._activities)
+
+    def build_id(self) -> str:
+        """A hash of the source files that the registered functions live in: it tells deployments apart."""
+        files = {
+            inspect.getsourcefile(d.fn)
+            for d in [*(v for vs in self._orchestrators.values() for v in vs.values()), *self._activities.values()]
+        }
+        digest = hashlib.sha256()
+        for file in sorted(f for f in files if f):
+            try:
+                with open(file, "rb") as source:
+                    digest.update(hashlib.sha256(source.read()).digest())
+            except OSError:  # a function typed into a prompt has no file; the others still tell builds apart
+                digest.update(file.encode())
+        return digest.hexdigest()[:12]
+
+
+def _walk(module: ModuleType) -> list[ModuleType]:
+    found = [module]
+    for info in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
+        found.append(importlib.import_module(info.name))
+    return found
+
+
+def _version_order(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Versions compare by their numbers where they have them: '10' is newer than '9', '1.2' than '1'."""
+    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"[.\-]", version) if part)
+
+
+def _refuse_twin(
+    present: OrchestratorDefinition | ActivityDefinition | None, new: OrchestratorDefinition | ActivityDefinition
+) -> None:
+    if present is not None and present.fn is not new.fn:
+        kind = "orchestrators" if isinstance(new, OrchestratorDefinition) else "activities"
+        raise RegistrationError(
+            f"two {kind} are named '{new.name}': {present.location} and {new.location}; "
+            "rename one, or give it another name=" + (" or version=" if kind == "orchestrators" else "")
+        )
+
+
+def _location(fn: Callable[..., Any]) -> str:
+    code = getattr(fn, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(fn)
+
+
+def _checked_name(fn: Callable[..., Any], name: str | None, kind: str) -> str:
+    chosen = getattr(fn, "__name__", "") if name is None else name
+    if not _NAME.fullmatch(chosen):
+        raise RegistrationError(
+            f"'{chosen}' cannot name an {kind} ({_location(fn)}): it must begin with a letter and hold "
+            "at most 128 letters, digits and . _ -"
+        )
+    return chosen
+
+
+def _parameters(fn: Callable[..., Any]) -> list[inspect.Parameter]:
+    hints = _hints(fn)
+    return [
+        p.replace(annotation=hints.get(p.name, p.annotation))
+        for p in inspect.signature(fn).parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+
+
+def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(fn, include_extras=True)
+    except NameError as error:
+        raise RegistrationError(
+            f"the annotations of {fn.__qualname__} ({_location(fn)}) name something unknown at run time: {error}; "
+            "import it outside of TYPE_CHECKING"
+        ) from error
+
+
+def _define_orchestrator(fn: Callable[..., Any], name: str | None, version: str) -> OrchestratorDefinition:
+    where = _location(fn)
+    if inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
+        raise RegistrationError(f"{where}: an orchestrator is a plain generator function; take 'async' away")
+    if not inspect.isgeneratorfunction(fn):
+        raise RegistrationError(
+            f"{where}: '{getattr(fn, '__name__', fn)}' yields nothing, so it is no orchestrator; "
+            "wait for its tasks with 'yield from'"
+        )
+    parameters = _parameters(fn)
+    if len(parameters) not in (1, 2):
+        raise RegistrationError(f"{where}: an orchestrator takes (ctx) or (ctx, input), not {len(parameters)} values")
+    annotation: Any = NO_INPUT
+    if len(parameters) == 2:
+        annotation = Any if parameters[1].annotation is NO_INPUT else parameters[1].annotation
+    return OrchestratorDefinition(
+        name=_checked_name(fn, name, "orchestrator"), version=version, fn=fn, input_type=annotation, location=where
+    )
+
+
+def _define_activity(fn: Callable[..., Any], name: str | None) -> ActivityDefinition:
+    where = _location(fn)
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise RegistrationError(f"{where}: an activity returns its result; it does not yield")
+    parameters = _parameters(fn)
+    takes_context = bool(parameters) and getattr(parameters[0].annotation, "__name__", "") == "ActivityContext"
+    inputs = parameters[1:] if takes_context else parameters
+    if len(inputs) > 1:
+        raise RegistrationError(
+            f"{where}: an activity takes one input (and an ActivityContext before it), not {len(inputs)}; "
+            "put them together in a model or a dict"
+        )
+    annotation: Any = NO_INPUT
+    if inputs:
+        annotation = Any if inputs[0].annotation is NO_INPUT else inputs[0].annotation
+    return ActivityDefinition(
+        name=_checked_name(fn, name, "activity"),
+        fn=fn,
+        input_type=annotation,
+        takes_context=takes_context,
+        is_async=inspect.iscoroutinefunction(fn),
+        location=where,
+    )

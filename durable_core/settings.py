@@ -1,0 +1,116 @@
+"""Settings of an app, read from the environment once and passed down. Knows no other module but errors."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from .errors import ConfigurationError
+
+DEFAULT_STORE = ".durable/durable.db"
+
+_ENVIRONMENT = {
+    "hub": "DURABLE_HUB",
+    "partitions": "DURABLE_PARTITIONS",
+    "store": "DURABLE_STORE",
+    "warm_cache": "DURABLE_WARM_CACHE",
+    "inline_default": "DURABLE_INLINE",
+    "message_lease": "DURABLE_MESSAGE_LEASE",
+    "max_payload": "DURABLE_MAX_PAYLOAD",
+    "signing_keys": "DURABLE_SIGNING_KEYS",
+    "app_build": "DURABLE_APP_BUILD",
+    "max_threads": "DURABLE_MAX_THREADS",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that can be turned. Every field has the environment variable named in ``docs/settings.md``.
+
+    hub: name of the task hub, a prefix of its tables and queues; letters and digits, begins with a letter.
+    partitions: control and work queues and catalogue shards of the hub; fixed for a hub's life.
+    store: path of the embedded SQLite file, used when no ``AzureWebJobsStorage`` is set; ``:memory:`` keeps nothing.
+    connection: the ``AzureWebJobsStorage*`` settings, by their part after that name ('' for the connection string).
+    warm_cache: bytes of history whose orchestrators are kept alive between messages; 0 replays at every message.
+    inline_default: whether an activity that is alone may run in the turn that scheduled it.
+    message_lease: seconds for which the host hides a message it has received, before any renewal.
+    max_payload: bytes of JSON allowed for one input, output or event.
+    signing_keys: secrets of the capability URLs, newest first.
+    app_build: what tells one deployment of the app from another; empty: a hash of the app's code.
+    max_threads: threads for activities that are plain functions.
+    """
+
+    hub: str = "durable"
+    partitions: int = 1
+    store: str = DEFAULT_STORE
+    connection: Mapping[str, str] = field(default_factory=dict[str, str])
+    warm_cache: int = 64 * 1024 * 1024
+    inline_default: bool = True
+    message_lease: float = 600.0
+    max_payload: int = 10 * 1024 * 1024
+    signing_keys: tuple[str, ...] = ()
+    app_build: str = ""
+    max_threads: int = 32
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,39}", self.hub):
+            raise ConfigurationError(
+                f"hub name '{self.hub}' must be 3 to 40 letters and digits and begin with a letter (DURABLE_HUB)"
+            )
+        if not 1 <= self.partitions <= 64:
+            raise ConfigurationError(f"partitions must be 1 to 64, not {self.partitions} (DURABLE_PARTITIONS)")
+        if self.warm_cache < 0:
+            raise ConfigurationError("warm_cache is a number of bytes and must not be negative (DURABLE_WARM_CACHE)")
+        if self.message_lease < 1:
+            raise ConfigurationError("message_lease must be at least 1 second (DURABLE_MESSAGE_LEASE)")
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the hub lives in the embedded SQLite store."""
+        return not self.connection
+
+    @property
+    def durable_folder(self) -> Path:
+        """Where a local host keeps what belongs to it alone, beside the store."""
+        return Path(DEFAULT_STORE).parent if self.store == ":memory:" else Path(self.store).parent
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read every setting. ConfigurationError names the variable that does not fit."""
+        env = os.environ if environ is None else environ
+        values: dict[str, object] = {}
+        for f in fields(cls):
+            variable = _ENVIRONMENT.get(f.name)
+            raw = env.get(variable) if variable else None
+            if raw is None or variable is None:
+                continue
+            values[f.name] = _parse(f.name, variable, raw)
+        prefix = "AzureWebJobsStorage"
+        connection = {
+            name[len(prefix) :].lstrip("_"): value
+            for name, value in env.items()
+            if value and (name == prefix or name.startswith(prefix + "__"))
+        }
+        return cls(connection=connection, **values)  # pyright: ignore[reportArgumentType]
+
+
+def _parse(name: str, variable: str, raw: str) -> object:
+    try:
+        match name:
+            case "partitions" | "warm_cache" | "max_payload" | "max_threads":
+                return int(raw)
+            case "message_lease":
+                return float(raw)
+            case "inline_default":
+                if raw.lower() not in ("0", "1", "false", "true"):
+                    raise ValueError(raw)
+                return raw.lower() in ("1", "true")
+            case "signing_keys":
+                return tuple(key.strip() for key in raw.split(",") if key.strip())
+            case _:
+                return raw
+    except ValueError as error:
+        raise ConfigurationError(f"{variable}={raw!r} is not a valid value for {name}") from error

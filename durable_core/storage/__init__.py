@@ -1,0 +1,1 @@
+"""Two small ports, ``Table`` and ``Queue``, and their adapters. Knows nothing of orchestrations."""

@@ -1,0 +1,1 @@
+"""Tools for tests: fault injection, a world in virtual time, an Azurite to test against."""
