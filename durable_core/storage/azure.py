@@ -45,12 +45,13 @@ _NO_ECHO: dict[str, Any] = {"response_preference": "return-no-content"}
 _CONVERSIONS_OF_SDK = frozenset({str, bool, float, bytes})
 
 _Entity: TypeAlias = dict[str, Any]
+_Maker: TypeAlias = Callable[[str], Awaitable[object]]
 
 
 class AzureStorage:
     """A storage account. ``connection``: the ``AzureWebJobsStorage`` settings by their part after that name.
 
-    '' is a connection string (``UseDevelopmentStorage=true`` for Azurite on its usual ports); without it, ``accountName``
+    '' is a connection string (``UseDevelopmentStorage=true``: Azurite on its usual ports); without it, ``accountName``
     or ``tableServiceUri`` and ``queueServiceUri``, with ``credential`` and ``clientId`` for an identity.
     """
 
@@ -75,9 +76,11 @@ class AzureStorage:
         for name in queues:
             check_queue_name(name)
         connection = self._connect()
+        make_table: _Maker = connection.tables.create_table  # pyright: ignore[reportUnknownMemberType]
+        make_queue: _Maker = connection.queues.create_queue
         await asyncio.gather(
-            *(_make(connection.tables.create_table(name), f"create table '{name}'") for name in tables),
-            *(_make(connection.queues.create_queue(name), f"create queue '{name}'") for name in queues),
+            *(_make(make_table(name), f"create table '{name}'") for name in tables),
+            *(_make(make_queue(name), f"create queue '{name}'") for name in queues),
         )
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
@@ -202,7 +205,7 @@ class AzureTable:
         call = self._client().update_entity(_entity(partition, key, props), mode, **_condition(etag))
         return _etag(await translated(call, self._what(verb, partition, key)))
 
-    def _client(self) -> TableClient:
+    def _client(self) -> Any:  # the SDK's own types are partly unknown to a strict checker
         connection = self._connect()
         if self._made is None or self._made[0] is not connection:
             self._made = connection, connection.tables.get_table_client(self._name)
@@ -263,7 +266,7 @@ class AzureQueue:
             return [_message(each) async for each in page]
         return []
 
-    def _client(self) -> QueueClient:
+    def _client(self) -> Any:
         connection = self._connect()
         if self._made is None or self._made[0] is not connection:
             self._made = connection, connection.queues.get_queue_client(self._name)
