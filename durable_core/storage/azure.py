@@ -45,7 +45,6 @@ _NO_ECHO: dict[str, Any] = {"response_preference": "return-no-content"}
 _CONVERSIONS_OF_SDK = frozenset({str, bool, float, bytes})
 
 _Entity: TypeAlias = dict[str, Any]
-_Maker: TypeAlias = Callable[[str], Awaitable[object]]
 
 
 class AzureStorage:
@@ -76,11 +75,10 @@ class AzureStorage:
         for name in queues:
             check_queue_name(name)
         connection = self._connect()
-        make_table: _Maker = connection.tables.create_table  # pyright: ignore[reportUnknownMemberType]
-        make_queue: _Maker = connection.queues.create_queue
+        tables_client, queues_client = cast(Any, connection.tables), cast(Any, connection.queues)
         await asyncio.gather(
-            *(_make(make_table(name), f"create table '{name}'") for name in tables),
-            *(_make(make_queue(name), f"create queue '{name}'") for name in queues),
+            *(_make(tables_client.create_table(name), f"create table '{name}'") for name in tables),
+            *(_make(queues_client.create_queue(name), f"create queue '{name}'") for name in queues),
         )
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
