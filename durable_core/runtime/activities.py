@@ -10,8 +10,8 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
-from ..converter import Converter
 from ..activity_context import ActivityContext
+from ..converter import Converter
 from ..errors import InvalidInputError, SerializationError
 from ..hub.messages import Call, TaskOutcome
 from ..models import FailureDetails

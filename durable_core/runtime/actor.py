@@ -122,7 +122,7 @@ class _Attempt:
     wrote: tuple[int, str] | None = None  # seq and id of a commit of which nobody knows whether it was written
 
 
-class _HandOver(Exception):  # noqa: N818 - not an error
+class _HandOver(Exception):
     """This turn must not commit: somebody else is at work, or may have its messages by now (rule R16)."""
 
 
@@ -344,9 +344,9 @@ class Actor:
                 case InboxKind.TERMINATE:
                     incoming.append(ExecutionTerminated(row.name))
                 case InboxKind.SUSPEND:
-                    incoming.append(ExecutionSuspended(row.name))
+                    incoming.append(ExecutionSuspended(row.name, row.key))
                 case InboxKind.RESUME:
-                    incoming.append(ExecutionResumed(row.name))
+                    incoming.append(ExecutionResumed(row.name, row.key))
                 case InboxKind.RESULTS:
                     message = await hub.read_message(await hub.payloads.load(self.instance_id, row.data))
                     if isinstance(message, ControlMessage):
@@ -504,7 +504,8 @@ class Actor:
             definition = services.registry.activity(event.name)
         except UnknownActivityError:
             return None
-        asked = (event.options or {}).get("inline", definition.inline)
+        options: dict[str, JSON] = event.options or {}
+        asked = options.get("inline", definition.inline)
         if not (services.settings.inline_default if asked is None else asked):
             return None
         if services.runner.is_slow(event.name) or self._home.inline_running >= MAX_INLINE:

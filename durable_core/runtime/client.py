@@ -237,11 +237,11 @@ class DurableClient:
         instance = await self._hub.instances.get(instance_id)
         if instance is None or not instance.is_terminal:
             return 0
+        await self._hub.catalog.forget_closed(entry_of(instance))
         try:
-            await self._hub.instances.purge(instance)
+            await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
         except (RowNotFoundError, PreconditionFailedError):
             return 0  # purged or restarted meanwhile
-        await self._hub.catalog.forget_closed(entry_of(instance))
         return 1
 
     async def purge_instance_history_by(
