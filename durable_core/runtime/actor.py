@@ -53,7 +53,7 @@ from .clock import Clock
 from .delivery import Delivery, Lease, longest
 from .outbox import Decision, Dispatch, Outbox, entry_of, without_payload
 from .parking import Parking
-from .turn import Judge, Nudged, Results, brings_unknown, nudged, redispatch_floor, undone_of_ended
+from .turn import Judge, Nudged, Results, brings_unknown, nudged, redispatch_floor, scheduled_in, undone_of_ended
 
 INBOX_BATCH = 90  # a transaction holds a hundred rows
 MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over
@@ -229,7 +229,7 @@ class Actor:
             attempt.wrote, attempt.outage = None, False
         now = max(self._services.clock.now(), instance.updated)
         rows, stale, more = _sorted(inbox, instance)
-        results, incoming, origin = await self._gather(warm, batch, rows, now)
+        results, incoming, origin = await self._gather(warm, attempt, rows, now)
         nudges = nudged(live, instance, batch, now)
         started = asyncio.get_running_loop().time()
         turn = live.step(now, incoming) if incoming else Turn((), ())
@@ -324,7 +324,7 @@ class Actor:
         self._warm = Warm(instance, live, instance.dispatched, instance.status)
 
     async def _gather(
-        self, warm: Warm, batch: Sequence[Delivery], rows: Sequence[InboxRow], now: datetime
+        self, warm: Warm, attempt: _Attempt, rows: Sequence[InboxRow], now: datetime
     ) -> tuple[Results, list[Incoming], dict[str, EventRaised | None]]:
         """Everything that this turn tells the orchestrator, in order; which inbox row each external event is."""
         instance, live, hub = warm.instance, warm.live, self._services.hub
@@ -351,9 +351,10 @@ class Actor:
                     message = await hub.read_message(await hub.payloads.load(self.instance_id, row.data))
                     if isinstance(message, ControlMessage):
                         outcomes.extend((outcome, True) for outcome in message.outcomes)
-        for delivery in batch:
+        for delivery in attempt.batch:
             if delivery.message.execution_id == instance.execution_id:
-                outcomes.extend((outcome, delivery.redelivered) for outcome in delivery.message.outcomes)
+                again = delivery.redelivered or attempt.owes
+                outcomes.extend((outcome, again) for outcome in delivery.message.outcomes)
         results = self._services.judge.judge(outcomes, instance, live, now, hub.ids.unit())
         incoming.extend(results.events)
         incoming.extend(live.due_timers(now))
@@ -371,7 +372,9 @@ class Actor:
         """One conditional write; on success the warm state stands on it."""
         instance, live, hub = warm.instance, warm.live, self._services.hub
         in_hand = {delivery.inline_key for delivery in attempt.batch}
-        running = [first for key, first in self._inline.items() if key not in in_hand]
+        open_since = [first for key, first in self._inline.items() if key not in in_hand]
+        if results.send:  # an attempt to come is no commit of its own: its task counts as not dispatched until it is
+            open_since.extend(scheduled_in(live.history, results.send))
         commit = Commit(
             commit_id=hub.ids.commit_id(),
             timestamp=now,
@@ -379,7 +382,7 @@ class Actor:
             status=_status(live),
             retries=results.retries if results.changed else None,
             consumed=consumed,
-            dispatched=min([warm.settled, *(first - 1 for first in running)]),
+            dispatched=min([warm.settled, *(first - 1 for first in open_since)]),
             build=self._services.build,
         )
         commit = await self._with_values(commit, instance, live, turn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,6 +36,16 @@ def recorded_in(segments: Iterable[Segment]) -> dict[int, int]:
     return {
         event.task_id: segment.seq for segment in segments for event in segment.events if isinstance(event, _RESULTS)
     }
+
+
+def scheduled_in(segments: Iterable[Segment], tasks: Collection[int]) -> list[int]:
+    """The commits that scheduled these tasks."""
+    return [
+        segment.seq
+        for segment in segments
+        for event in segment.events
+        if isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id in tasks
+    ]
 
 
 def brings_unknown(live: LiveOrchestration, instance: Instance, batch: Sequence[Delivery]) -> bool:
@@ -181,9 +191,14 @@ class Nudged:
 
 
 def nudged(live: LiveOrchestration, instance: Instance, batch: Sequence[Delivery], now: datetime) -> Nudged:
-    """Nudges that came before their time by this host's clock are armed again; due attempts are sent."""
+    """Nudges that came before their time by this host's clock are armed again; attempts that are due are sent."""
     found = Nudged()
     for delivery in batch:
+        found.due_retries |= {  # an attempt recorded as failed, by somebody who may have died before sending the next
+            task_id
+            for generation, task_id in delivery.seen
+            if generation == instance.generation and task_id in live.pending and task_id in instance.retries
+        }
         for nudge in delivery.message.nudges:
             pending = live.pending.get(nudge.task_id)
             if pending is None or nudge.generation != instance.generation:

@@ -38,6 +38,7 @@ class FaultPlan:
     operations: list[str] = field(default_factory=list[str])
     struck: list[str] = field(default_factory=list[str])
     on_crash: Callable[[], None] = lambda: None
+    on_hidden: Callable[[str, float], None] = lambda _queue, _seconds: None  # a message will be visible later
     dead: bool = False
 
     async def around(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
@@ -127,6 +128,8 @@ class FaultyQueue:
         return self._inner.name
 
     async def send(self, body: str, delay: float = 0.0) -> None:
+        if delay:
+            self._plan.on_hidden(self.name, delay)
         await self._plan.around(f"send {self.name} {body}", lambda: self._inner.send(body, delay))
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
@@ -134,6 +137,8 @@ class FaultyQueue:
         if self._plan.dead:
             raise HostCrashError
         messages = await self._inner.receive(max_messages, lease)
+        if messages:
+            self._plan.on_hidden(self.name, lease)
 
         async def received() -> list[QueueMessage]:
             return messages

@@ -8,13 +8,14 @@ leases expire, and a new host takes its place.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ..errors import LeaseLostError
+from ..errors import LeaseLostError, StorageUnavailableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
@@ -27,7 +28,7 @@ from .virtual_time import START, VirtualTimeLoop, run_virtual
 T = TypeVar("T")
 
 LEASE = 30.0
-POLL = 0.5  # virtual seconds between looks at an empty queue
+LONGEST_WAIT = 300.0  # virtual seconds between looks at an empty queue of which nothing is expected
 BATCH = 16
 MAX_DEQUEUE = 5
 RECOVERY_INTERVAL = 300.0
@@ -81,8 +82,10 @@ class SimulatedHost:
     async def _listen(self, queue: Queue, handler: Handler) -> None:
         busy = asyncio.Semaphore(BATCH)
         while True:
+            messages: list[QueueMessage] = []
             async with busy:
-                messages = await queue.receive(1, LEASE)
+                with suppress(StorageUnavailableError):
+                    messages = await queue.receive(1, LEASE)
             for message in messages:
                 await busy.acquire()
                 self._spawn(self._handle(queue, message, handler, busy))
@@ -94,14 +97,14 @@ class SimulatedHost:
             await handler(message.body, message.dequeue_count)
         except Exception as error:  # noqa: BLE001 - the host's rule: whatever it was, the message comes back
             self._world.failures.append(error)
-            with suppress(LeaseLostError):
+            with suppress(LeaseLostError, StorageUnavailableError):
                 if message.dequeue_count >= MAX_DEQUEUE:
                     await self._world.storage.queue(f"{queue.name}-poison").send(message.body)
                     await queue.delete(message)
                 else:
                     await queue.extend(message, 0.0)
         else:
-            with suppress(LeaseLostError):
+            with suppress(LeaseLostError, StorageUnavailableError):
                 await queue.delete(message)
         finally:
             busy.release()
@@ -109,7 +112,8 @@ class SimulatedHost:
     async def _recover(self) -> None:
         while True:
             await asyncio.sleep(RECOVERY_INTERVAL)
-            await self.app.recover()
+            with suppress(StorageUnavailableError):  # the next round will do
+                await self.app.recover()
 
 
 class World:
@@ -127,6 +131,7 @@ class World:
         self._count = hosts
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
+        self._due: dict[str, list[float]] = {}
         self._outside: DurableApp | None = None
 
     @property
@@ -155,6 +160,7 @@ class World:
             await self._outside.hub.create()
             for name in self._outside.hub.names.queues:
                 event = self._sent[name] = asyncio.Event()
+                self._due[name] = []
                 self.storage.on_send(name, event.set)
             for index in range(self._count):
                 self._begin_host(plans[index] if index < len(plans) else FaultPlan())
@@ -168,18 +174,26 @@ class World:
         return run_virtual(main(), self.loop)
 
     async def something_sent(self, queue: str) -> None:
-        """Wait until the queue may have something to receive."""
-        event = self._sent[queue]
-        event.clear()
+        """Wait until the queue may have something to receive: a send, a delay that is over, a lease that expired."""
+        event, due = self._sent[queue], self._due[queue]
+        while due and due[0] <= self.loop.time():
+            heapq.heappop(due)
+        wait = due[0] - self.loop.time() if due else LONGEST_WAIT
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL):
+            async with asyncio.timeout(wait + 0.001):
                 await event.wait()
+        event.clear()
+
+    def hidden(self, queue: str, seconds: float) -> None:
+        """A message of this queue will become visible then."""
+        heapq.heappush(self._due[queue], self.loop.time() + seconds)
 
     def _begin_host(self, plan: FaultPlan) -> None:
         host = SimulatedHost(self, plan, self._seed + 1 + len(self.plans))
         self.plans.append(plan)
         self.hosts.append(host)
         plan.on_crash = lambda: self._replace(host)
+        plan.on_hidden = self.hidden
         host.start()
 
     def _replace(self, host: SimulatedHost) -> None:
