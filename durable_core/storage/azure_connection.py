@@ -5,8 +5,9 @@ Reads the ``AzureWebJobsStorage`` settings; knows nothing of rows and messages.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
 _MAX_CONNECTIONS = 64
+_LARGE_BODY = 1024 * 1024
 _READ_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 10.0
 # Azurite drops an idle connection after 5 s, Azure much later. A request on a dropped one fails, so let go earlier.
@@ -47,7 +49,7 @@ class AzureConnection:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
-        transport = AioHttpTransport(
+        transport = _Transport(
             session=self._session,
             session_owner=False,
             connection_timeout=_CONNECT_TIMEOUT,
@@ -83,6 +85,16 @@ class AzureConnection:
         if self._credential is not None:
             await self._credential.close()
         await self._session.close()
+
+
+class _Transport(AioHttpTransport):
+    """Sends a large transaction as a stream: aiohttp warns of large bytes, which it would write in one go."""
+
+    def _get_request_data(self, request: Any) -> Any:
+        data = cast("object", super()._get_request_data(request))  # pyright: ignore[reportUnknownMemberType]
+        if not isinstance(data, str | bytes) or len(data) <= _LARGE_BODY:
+            return data
+        return io.BytesIO(data.encode() if isinstance(data, str) else data)
 
 
 def check_settings(settings: Mapping[str, str]) -> None:
