@@ -66,18 +66,13 @@ class AzureConnection:
         }
         queue_options: dict[str, Any] = {"initial_backoff": 0, "increment_base": 0, "random_jitter_range": 0, **options}
         self._credential: AsyncTokenCredential | None = None
-        try:
-            if text:
-                self.tables = TableServiceClient.from_connection_string(text, **options)
-                self.queues = QueueServiceClient.from_connection_string(text, **queue_options)
-            else:
-                self._credential = _credential(settings)
-                self.tables = TableServiceClient(_endpoint(settings, "table"), credential=self._credential, **options)
-                self.queues = QueueServiceClient(
-                    _endpoint(settings, "queue"), credential=self._credential, **queue_options
-                )
-        except ValueError as error:
-            raise ConfigurationError(f"AzureWebJobsStorage cannot be used: {error}") from error
+        if text:
+            self.tables = TableServiceClient.from_connection_string(text, **options)
+            self.queues = QueueServiceClient.from_connection_string(text, **queue_options)
+        else:
+            self._credential = credential = _credential(settings)
+            self.tables = TableServiceClient(_endpoint(settings, "table"), credential=credential, **options)
+            self.queues = QueueServiceClient(_endpoint(settings, "queue"), credential=credential, **queue_options)
 
     async def close(self) -> None:
         await self.tables.close()
@@ -98,11 +93,18 @@ class _Transport(AioHttpTransport):
 
 
 def check_settings(settings: Mapping[str, str]) -> None:
-    """ConfigurationError if neither a connection string nor an account is set. Needs no event loop."""
+    """ConfigurationError if no connection can be made of these settings. Opens none, and needs no event loop."""
     lowered = {name.lower(): value for name, value in settings.items()}
-    if not lowered.get(""):
+    text = _expand(lowered.get("", ""))
+    if not text:
         _endpoint(lowered, "table")
         _endpoint(lowered, "queue")
+        return
+    try:
+        TableServiceClient.from_connection_string(text)
+        QueueServiceClient.from_connection_string(text)
+    except ValueError as error:
+        raise ConfigurationError(f"the connection string in AzureWebJobsStorage cannot be used: {error}") from error
 
 
 def _expand(text: str) -> str:
@@ -113,6 +115,8 @@ def _expand(text: str) -> str:
 def _endpoint(settings: Mapping[str, str], service: str) -> str:
     explicit = settings.get(f"{service}serviceuri")
     if explicit:
+        if not explicit.startswith("https://"):
+            raise ConfigurationError(f"AzureWebJobsStorage__{service}ServiceUri must begin with https://")
         return explicit
     account = settings.get("accountname")
     if not account:
