@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias, cast
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 from azure.storage.queue import QueueMessage as SdkMessage
@@ -213,8 +213,11 @@ class AzureTable:
         return f"{verb} {self._name} '{partition}' / '{key}'"
 
 
-class _Missing(HttpResponseError):
-    """Never seen outside ``AzureTable.delete``."""
+class _Missing(Exception):
+    """A 404 that the SDK must not swallow: it would, of any error of its own."""
+
+    def __init__(self, response: object) -> None:
+        super().__init__(response)
 
 
 class AzureQueue:

@@ -5,8 +5,9 @@ Reads the ``AzureWebJobsStorage`` settings; knows nothing of rows and messages.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
 _MAX_CONNECTIONS = 64
+_LARGE_BODY = 1024 * 1024
 _READ_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 10.0
 # Azurite drops an idle connection after 5 s, Azure much later. A request on a dropped one fails, so let go earlier.
@@ -47,7 +49,7 @@ class AzureConnection:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
-        transport = AioHttpTransport(
+        transport = _Transport(
             session=self._session,
             session_owner=False,
             connection_timeout=_CONNECT_TIMEOUT,
@@ -64,18 +66,13 @@ class AzureConnection:
         }
         queue_options: dict[str, Any] = {"initial_backoff": 0, "increment_base": 0, "random_jitter_range": 0, **options}
         self._credential: AsyncTokenCredential | None = None
-        try:
-            if text:
-                self.tables = TableServiceClient.from_connection_string(text, **options)
-                self.queues = QueueServiceClient.from_connection_string(text, **queue_options)
-            else:
-                self._credential = _credential(settings)
-                self.tables = TableServiceClient(_endpoint(settings, "table"), credential=self._credential, **options)
-                self.queues = QueueServiceClient(
-                    _endpoint(settings, "queue"), credential=self._credential, **queue_options
-                )
-        except ValueError as error:
-            raise ConfigurationError(f"AzureWebJobsStorage cannot be used: {error}") from error
+        if text:
+            self.tables = TableServiceClient.from_connection_string(text, **options)
+            self.queues = QueueServiceClient.from_connection_string(text, **queue_options)
+        else:
+            self._credential = credential = _credential(settings)
+            self.tables = TableServiceClient(_endpoint(settings, "table"), credential=credential, **options)
+            self.queues = QueueServiceClient(_endpoint(settings, "queue"), credential=credential, **queue_options)
 
     async def close(self) -> None:
         await self.tables.close()
@@ -85,12 +82,29 @@ class AzureConnection:
         await self._session.close()
 
 
+class _Transport(AioHttpTransport):
+    """Sends a large transaction as a stream: aiohttp warns of large bytes, which it would write in one go."""
+
+    def _get_request_data(self, request: Any) -> Any:
+        data = cast("object", super()._get_request_data(request))  # pyright: ignore[reportUnknownMemberType]
+        if not isinstance(data, str | bytes) or len(data) <= _LARGE_BODY:
+            return data
+        return io.BytesIO(data.encode() if isinstance(data, str) else data)
+
+
 def check_settings(settings: Mapping[str, str]) -> None:
-    """ConfigurationError if neither a connection string nor an account is set. Needs no event loop."""
+    """ConfigurationError if no connection can be made of these settings. Opens none, and needs no event loop."""
     lowered = {name.lower(): value for name, value in settings.items()}
-    if not lowered.get(""):
+    text = _expand(lowered.get("", ""))
+    if not text:
         _endpoint(lowered, "table")
         _endpoint(lowered, "queue")
+        return
+    try:
+        TableServiceClient.from_connection_string(text)
+        QueueServiceClient.from_connection_string(text)
+    except ValueError as error:
+        raise ConfigurationError(f"the connection string in AzureWebJobsStorage cannot be used: {error}") from error
 
 
 def _expand(text: str) -> str:
@@ -101,6 +115,8 @@ def _expand(text: str) -> str:
 def _endpoint(settings: Mapping[str, str], service: str) -> str:
     explicit = settings.get(f"{service}serviceuri")
     if explicit:
+        if not explicit.startswith("https://"):
+            raise ConfigurationError(f"AzureWebJobsStorage__{service}ServiceUri must begin with https://")
         return explicit
     account = settings.get("accountname")
     if not account:

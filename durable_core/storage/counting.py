@@ -209,7 +209,7 @@ class _CountingQueue:
         return self._inner.name
 
     async def send(self, body: str, delay: float = 0.0) -> None:
-        await self._count("send", self._inner.send(body, delay), written=len(body.encode()))
+        await self._count("send", self._inner.send(body, delay), written=len(body.encode(errors="replace")))
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
         found = await self._recorder.watch(self._inner.receive(max_messages, lease), "queue.receive", self.name)

@@ -315,7 +315,12 @@ class GroupCommit:
         """Undo a transaction that failed as a whole; forget the containers that it may have made."""
         self._containers.clear()
         if self._con is not None and self._con.in_transaction:
-            self._con.rollback()
+            try:
+                self._con.rollback()
+            except sqlite3.Error:
+                # A connection that cannot even undo is of no use; the next batch opens another one.
+                self._con.close()
+                self._con = None
 
 
 def _answer(done: list[_Pending[Any]]) -> None:

@@ -1,16 +1,21 @@
-"""One Azurite server for a whole test session; import the fixture where it is needed."""
+"""One Azurite server for all tests of a process; import the fixture into the ``conftest.py`` that needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
 from durable_core.testing.azurite import Azurite
 
 
+@cache
+def shared_azurite() -> Azurite:
+    """A running server, stopped when the process ends: a fixture imported twice must not start two."""
+    return Azurite().start()
+
+
 @pytest.fixture(scope="session")
-def azurite() -> Iterator[Azurite]:
+def azurite() -> Azurite:
     """A running server. Its queries scan everything in the account, so keep test data small."""
-    with Azurite() as server:
-        yield server
+    return shared_azurite()
