@@ -115,7 +115,7 @@ def _index(function: Any, environ: Mapping[str, str]) -> IndexedFunction:
     trigger = _trigger(name, settings, environ)
     for binding in cast("list[dict[str, Any]]", function.get_bindings_dict()["bindings"]):
         kind = str(binding["type"])
-        if binding is settings or (kind == "http" and isinstance(trigger, HttpTrigger)):
+        if binding == settings or (kind == "http" and isinstance(trigger, HttpTrigger)):
             continue
         raise ConfigurationError(f"function '{name}': the local host has no '{kind}' binding; use the service's SDK")
 

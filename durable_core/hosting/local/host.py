@@ -8,6 +8,7 @@ that its sends wake the listeners here. Stopping goes outside in: nothing new is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from ...errors import QueueNotFoundError
 from ...settings import Settings
 from ...storage.ports import QueueMessage, Storage
 from ..shared import acquire_storage, release_storage
@@ -87,19 +89,23 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
         if settings.is_embedded and settings.store != ":memory:":
             # All queues, also those that --only leaves to others: nobody else lives.
             queues = sorted({f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)})
-            await stack.enter_async_context(
-                live_on_store(Path(settings.store), partial(storage.free_leases, queues))
-            )
+            await stack.enter_async_context(live_on_store(Path(settings.store), partial(_free_leases, storage, queues)))
         await stack.enter_async_context(_hooks(functions))
         listeners = _queue_listeners(served, invoker, storage, config, settings)
         if not options.azure_like:
             for name, listener in listeners:
                 stack.callback(storage.on_send(name, listener.wake))
-        port = await http.start(options.host, options.port) if http else None
+        port = await http.start(options.host, options.port, grace=options.grace) if http else None
         _announce(served, config, options, port, say)
         loops = [*(listener for _, listener in listeners), *timers]
         await _serve([loop.run() for loop in loops], [loop.stop for loop in loops], http, options.grace, stop)
     return invoker.close()
+
+
+async def _free_leases(storage: Storage, queues: Sequence[str]) -> None:
+    for queue in queues:
+        with contextlib.suppress(QueueNotFoundError):  # the app's runtime has not made it yet
+            await storage.free_leases([queue])
 
 
 async def _serve(
@@ -118,7 +124,7 @@ async def _serve(
         stopping.cancel()
         for stop_one in stops:
             stop_one()
-        await asyncio.gather(_drain(tasks, grace), *([http.stop(grace)] if http else []))
+        await asyncio.gather(_drain(tasks, grace), *([http.stop()] if http else []))
     for task in tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error

@@ -56,11 +56,14 @@ class HttpServer:
         self._runner: web.AppRunner | None = None
         self._abandoned = set[asyncio.Future[Any]]()
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port (a free one for 0). ConfigurationError if it is taken."""
+    async def start(self, host: str, port: int, *, grace: float = 10.0) -> int:
+        """Listen, and return the port (a free one for 0). ConfigurationError if it is taken.
+
+        ``grace``: seconds that ``stop`` gives to requests in progress.
+        """
         app = web.Application(client_max_size=self._max_body)
         app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=grace)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port).start()
@@ -69,10 +72,9 @@ class HttpServer:
             raise ConfigurationError(f"cannot listen on {host}:{port}: {error}; choose another --port") from error
         return cast("tuple[str, int]", self._runner.addresses[0])[1]
 
-    async def stop(self, grace: float) -> None:
-        """Take no more connections, wait up to ``grace`` seconds for requests in progress, then drop them."""
+    async def stop(self) -> None:
+        """Take no more connections, give requests in progress their grace time, then drop them."""
         if self._runner is not None:
-            self._runner.shutdown_timeout = grace  # pyright: ignore[reportAttributeAccessIssue]
             await self._runner.cleanup()
         for abandoned in self._abandoned:
             abandoned.cancel()
