@@ -30,6 +30,7 @@ def main() -> None:
 @click.option("--azure-like", is_flag=True, help="A send wakes no listener, as in Azure: queues are only polled.")
 @click.option("--only", type=click.Choice(["control", "work"]), help="Serve only these queues (HTTP, timers: control).")
 @click.option("--require-keys", "key", metavar="KEY", help="Ask this key of functions that are not anonymous.")
+@click.option("--grace", type=float, default=10.0, show_default=True, help="Seconds for what runs when stopped.")
 @click.option("-v", "--verbose", is_flag=True, help="Log at debug level.")
 def host(
     folder: Path,
@@ -39,6 +40,7 @@ def host(
     azure_like: bool,
     only: str | None,
     key: str | None,
+    grace: float,
     verbose: bool,
 ) -> None:
     """Run the function_app.py of a folder on this machine, under the Azure Functions host's rules.
@@ -61,7 +63,7 @@ def host(
         raise click.ClickException(f"--app: {error}") from error
     options = HostOptions(
         app=folder, host=address, port=port, only="control" if only == "control" else "work" if only else None,
-        azure_like=azure_like, key=key,
+        azure_like=azure_like, key=key, grace=grace,
     )  # fmt: skip
 
     async def serve() -> bool:

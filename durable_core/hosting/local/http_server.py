@@ -93,7 +93,9 @@ class HttpServer:
         endpoint, route_params = found
         if endpoint.needs_key and not self._has_key(request):
             return web.Response(status=401)
-        body = await request.read()  # over the limit, aiohttp answers 413
+        if (request.content_length or 0) > self._max_body:
+            return web.Response(status=413)
+        body = await request.read()  # when chunked and over the limit, aiohttp answers 413
         argument = func.HttpRequest(
             request.method,
             str(request.url),
