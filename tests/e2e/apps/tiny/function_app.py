@@ -58,7 +58,7 @@ async def echo(req: func.HttpRequest, context: func.Context) -> func.HttpRespons
     answer = {
         "method": req.method,
         "url": req.url,
-        "route": {name: value for name, value in req.route_params.items()},
+        "route": dict(req.route_params.items()),
         "query": dict(req.params),
         "body": req.get_body().decode(),
         "agent": req.headers.get("x-agent"),
