@@ -102,6 +102,13 @@ async def send(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(status_code=202)
 
 
+@app.route("prepare", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def prepare(req: func.HttpRequest) -> func.HttpResponse:
+    """Make the queues where no hook has: Azure knows no hooks."""
+    await make_queues()
+    return func.HttpResponse(status_code=204)
+
+
 @app.function_name("Control")
 @app.queue_trigger(arg_name="msg", queue_name="tiny-control", connection="AzureWebJobsStorage")
 @with_hooks
