@@ -22,6 +22,7 @@ from .limits import (
     check_table_name,
     check_transaction,
 )
+from .listeners import SendListeners
 from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Table
 from .sqlite_commit import GroupCommit, Session
 from .sqlite_messages import Messages
@@ -45,7 +46,7 @@ class SqliteStorage:
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
     ) -> None:
         self._store = GroupCommit(path, now, synchronous=synchronous)
-        self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._listeners = SendListeners()
 
     @property
     def commits(self) -> int:
@@ -58,7 +59,7 @@ class SqliteStorage:
 
     def queue(self, name: str) -> Queue:
         check_queue_name(name)
-        return SqliteQueue(self._store, name, partial(self._sent, name))
+        return SqliteQueue(self._store, name, partial(self._listeners.notify, name))
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         for name in tables:
@@ -69,16 +70,7 @@ class SqliteStorage:
         await self._store.write(partial(_create, wanted), peek=partial(_all_exist, wanted))
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        listeners = self._listeners.setdefault(queue, [])
-        # Wrapped, so that the undo removes this registration and not another one of the same function.
-        entry = partial(callback)
-        listeners.append(entry)
-
-        def undo() -> None:
-            if any(each is entry for each in listeners):
-                listeners[:] = [each for each in listeners if each is not entry]
-
-        return undo
+        return self._listeners.add(queue, callback)
 
     async def free_leases(self, queues: Sequence[str]) -> None:
         for name in queues:
@@ -93,10 +85,6 @@ class SqliteStorage:
     async def close(self) -> None:
         """End what waits and close the file. Further calls raise StorageError."""
         await self._store.close()
-
-    def _sent(self, queue: str) -> None:
-        for callback in tuple(self._listeners.get(queue, ())):
-            callback()
 
 
 def _create(wanted: Sequence[tuple[str, str]], session: Session) -> bool:
