@@ -31,7 +31,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 DELIVERIES = 8  # messages in flight at once
 
@@ -43,7 +43,7 @@ class Message:
         self.__dict__.update({name: value for name, value in fields.items() if value is not None})
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name[0] == "_" or name[0].isupper():  # no field: the library asks for names that may not be there
             raise AttributeError(name)
         return ""
 
@@ -68,7 +68,7 @@ class RpcHttpCookie(Message):
 class RpcHttp(Message):
     def __init__(self, **fields: Any) -> None:
         empty: dict[str, Any] = {"headers": {}, "params": {}, "query": {}, "body": TypedData()}
-        super().__init__(**(empty | fields))
+        super().__init__(**(empty | {name: value for name, value in fields.items() if value is not None}))
 
 
 class TypedData(Message):
@@ -155,7 +155,7 @@ class Worker:
         def as_json(value: object) -> TypedData:
             return TypedData(json=json.dumps(value))
 
-        metadata = {
+        metadata: dict[str, TypedData] = {
             "QueueTrigger": TypedData(string=body),
             "Id": TypedData(string=message_id),
             "DequeueCount": as_json(str(dequeue_count)),
@@ -166,12 +166,13 @@ class Worker:
         }
         # The host lays the top-level properties of a JSON body over the trigger's metadata.
         try:
-            content = json.loads(body)
+            content: Any = json.loads(body)
         except ValueError:
             content = None
         if isinstance(content, dict):
             by_lower = {name.lower(): name for name in metadata}
-            metadata |= {by_lower.get(name.lower(), name): as_json(value) for name, value in content.items()}
+            for name, value in cast("dict[str, Any]", content).items():
+                metadata[by_lower.get(name.lower(), name)] = as_json(value)
         return await self._invoke(function, TypedData(string=body), metadata)
 
     async def _invoke(
@@ -223,7 +224,7 @@ class Worker:
             return left
 
         try:
-            while any(await asyncio.gather(*map(deliver, queues))):
+            while any(await asyncio.gather(*map(deliver, queues))):  # noqa: ASYNC110 - a delay's end sets no event
                 await asyncio.sleep(0.05)
         finally:
             await release_storage(storage)

@@ -3,7 +3,7 @@
 Each function writes a line of JSON to the file named by TINY_LOG, so that a test sees what ran from outside.
 """
 
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
