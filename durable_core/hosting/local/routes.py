@@ -168,7 +168,9 @@ def _parameter_options(text: str, rest: str) -> _ParameterOptions:
     while found := _CONSTRAINT.match(rest, position):
         name, position = found["name"].lower(), found.end()
         if name == "regex":
-            expression = (found["args"] or "").replace("{{", "{").replace("}}", "}")
+            expression = found["args"] or ""
+            for bracket in "{}[]":  # a template doubles these
+                expression = expression.replace(bracket * 2, bracket)
             try:
                 search = re.compile(expression, re.IGNORECASE).search
             except re.error as error:

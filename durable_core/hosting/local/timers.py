@@ -20,7 +20,6 @@ from .invoker import InvocationFailedError
 STARTUP_DELAY = 2.0
 """Seconds after the start at which the local host runs every timer once."""
 
-_LONGEST_SLEEP = 60.0
 _FIELD = re.compile(r"[0-9*,/-]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT", re.I)
 
 
@@ -114,10 +113,15 @@ class TimerListener:
         *,
         startup_delay: float = STARTUP_DELAY,
         now: Callable[[], datetime] = _utc_now,
+        longest_sleep: float = 60.0,
     ) -> None:
-        """``startup_delay`` is in seconds: the first run, whatever the schedule says."""
+        """``startup_delay`` is in seconds: the first run, whatever the schedule says.
+
+        ``longest_sleep``, in seconds, bounds the time between two looks at the clock.
+        """
         self._schedule, self._invoke = schedule, invoke
         self._startup_delay, self._now = startup_delay, now
+        self._longest_sleep = longest_sleep
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -141,7 +145,7 @@ class TimerListener:
         """Wait for the due time; False if stopped. In slices, because a laptop's sleep stops the loop's clock."""
         while not self._stopping.is_set() and (left := (due - self._now()).total_seconds()) > 0:
             try:
-                async with asyncio.timeout(min(left, _LONGEST_SLEEP)):
+                async with asyncio.timeout(min(left, self._longest_sleep)):
                     await self._stopping.wait()
             except TimeoutError:
                 pass

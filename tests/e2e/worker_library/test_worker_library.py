@@ -39,11 +39,11 @@ def test_an_app_that_azure_cannot_index_is_told_so(python: str, tmp_path: Path) 
 
 def test_an_http_request_runs_its_function(python: str, env: dict[str, str]) -> None:
     request = {"http": "echo", "method": "POST", "params": {"name": "bob"}, "query": {"a": "1"}, "body": "hällo"}
-    missing = {"http": "broken"}
-    answered, broken = run_in_worker(python, TINY_APP, [request, missing], env)["results"]
+    failing = {"http": "broken"}
+    answered, broken = run_in_worker(python, TINY_APP, [request, failing], env)["results"]
     assert answered["ok"], answered["error"]
     assert answered["value"]["status"] == 202
-    assert answered["value"]["headers"]["x-echo"] == "yes"
+    assert answered["value"]["headers"]["X-Echo"] == "yes"
     seen = json.loads(answered["value"]["body"])
     assert (seen["route"], seen["query"], seen["body"]) == ({"name": "bob"}, {"a": "1"}, "hällo")
     assert not broken["ok"]
