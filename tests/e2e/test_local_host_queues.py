@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from durable_core.testing.azurite import Azurite
 from tests.support.tiny_host import TinyHost
 
 NO_EXPIRY = {"DURABLE_MESSAGE_LEASE": "600"}  # so that nothing comes back because a test was slow
@@ -157,3 +158,20 @@ def test_without_wake_ups_a_message_still_comes_by_polling(tmp_path: Path) -> No
     with TinyHost(tmp_path, args=["--azure-like"]) as host:
         host.send("tiny-work", "polled")
         host.wait_for_event("work")
+
+
+def test_the_same_rules_hold_on_azure_queues(tmp_path: Path) -> None:
+    """Azurite: delivery, a renewed lease with its new receipts, the poison queue."""
+    with Azurite() as azurite:
+        env = {"AzureWebJobsStorage": azurite.connection_string, "DURABLE_MESSAGE_LEASE": "2", "TINY_WORK_SECONDS": "5"}
+        with TinyHost(tmp_path, env=env) as host:
+            host.send("tiny-failing", "bad")
+            host.send("tiny-control", "long")
+            (done,) = host.wait_for_event("control")
+            (poison,) = host.wait_for_event("poison")
+            assert host.terminate() == 0
+        assert (done["body"], done["count"], poison["body"]) == ("long", 1, "bad")
+        assert len(host.events("failing")) == 5
+        with TinyHost(tmp_path, env=env | {"TINY_WORK_SECONDS": "0"}, name="next") as host:
+            host.send("tiny-control", "after")
+            host.wait_for(lambda: [each["body"] for each in host.events("control")] == ["long", "after"])
