@@ -7,10 +7,9 @@ Functions extension; ``docs/http-api.md`` is the reference for users.
 
 from __future__ import annotations
 
-import logging
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -19,19 +18,14 @@ from urllib.parse import urlencode, urlsplit
 
 from ..errors import (
     CapabilityError,
-    ConfigurationError,
     InstanceAlreadyExistsError,
-    InstanceCompletedError,
     InstanceNotFoundError,
     InvalidInputError,
     InvalidInstanceIdError,
-    PayloadTooLargeError,
-    SerializationError,
-    StorageUnavailableError,
-    UnknownOrchestratorError,
 )
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from .capabilities import Capability, CapabilitySigner, Verb
+from .http_errors import failure_response, method_not_allowed, not_implemented
 from .http_shapes import (
     RETRY_AFTER_SECONDS,
     create_check_status_response,
@@ -39,8 +33,6 @@ from .http_shapes import (
     status_json,
 )
 from .http_types import HttpRequest, HttpResponse, error_response, json_response
-
-logger = logging.getLogger(__name__)
 
 MAX_WAIT_SECONDS = 200.0
 """How long a request may wait for a result: Azure's load balancer cuts an answer that takes 230 s."""
@@ -98,7 +90,7 @@ class ManagementClient(Protocol):
         runtime_status: Collection[RuntimeStatus] | None = None,
         /,
     ) -> int: ...
-    async def wait_for_completion(self, instance_id: str, /, timeout: float) -> OrchestrationStatus: ...
+    async def wait_for_completion(self, instance_id: str, seconds: float, /) -> OrchestrationStatus: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +134,7 @@ class HttpApi:
         """Answer a request. Errors become answers: only a cancellation gets out."""
         try:
             if request.method not in endpoint.value.methods:
-                return _method_not_allowed(request.method, endpoint.value.methods)
+                return method_not_allowed(request.method, endpoint.value.methods)
             return await self._answer(endpoint, request)
         except Exception as error:  # noqa: BLE001  the last line: what is not ours becomes a logged 500
             return failure_response(error)
@@ -165,7 +157,7 @@ class HttpApi:
             case Endpoint.MANAGE:
                 return await self._manage(request, instance_id)
             case Endpoint.QUERY:
-                return _not_implemented("query")
+                return not_implemented("query")
             case Endpoint.CAPABILITY:
                 return await self._with_capability(request)
             case _:
@@ -190,18 +182,29 @@ class HttpApi:
             if key is None or (await self._client.get_status(key, show_input=False)).name != name:
                 raise
             instance_id = key  # the same request again: its first answer was lost on the way
-        if timeout:
-            status = await self._client.wait_for_completion(instance_id, timeout=min(timeout, MAX_WAIT_SECONDS))
+        return await self.result_or_check_status(
+            instance_id,
+            self.base_url(request),
+            wait=timeout or 0.0,
+            retry_after=polling or RETRY_AFTER_SECONDS,
+            fail_with_500=fail_with_500,
+        )
+
+    async def result_or_check_status(
+        self, instance_id: str, base_url: str, *, wait: float, retry_after: float, fail_with_500: bool = False
+    ) -> HttpResponse:
+        """Wait up to ``wait`` seconds: the output if the instance completed, its status if it ended otherwise.
+
+        Still active: 202 with the management payload, and ``retry_after`` seconds as the interval to poll by.
+        """
+        if wait > 0:
+            status = await self._client.wait_for_completion(instance_id, min(wait, MAX_WAIT_SECONDS))
             if status.runtime_status is RuntimeStatus.COMPLETED:
                 return json_response(200, status.output)
             if status.is_terminal:
                 return json_response(_final_code(status, fail_with_500), status_json(status))
-        return create_check_status_response(
-            self._signer,
-            instance_id,
-            self.base_url(request),
-            retry_after=max(1, math.ceil(polling)) if polling else RETRY_AFTER_SECONDS,
-        )
+        seconds = max(1, math.ceil(retry_after))
+        return create_check_status_response(self._signer, instance_id, base_url, retry_after=seconds)
 
     # ------------------------------------------------------------ status and list
 
@@ -287,7 +290,7 @@ class HttpApi:
             case Verb.RESUME:
                 await self._client.resume(instance_id, reason)
             case _:
-                return _not_implemented(verb.value)
+                return not_implemented(verb.value)
         return HttpResponse(status=202)
 
     # ------------------------------------------------------------ capability URLs
@@ -297,7 +300,7 @@ class HttpApi:
         verb, instance_id, event_name = capability.verb, capability.instance_id, request.route.get("eventName", "")
         allowed = _METHODS.get(verb, "POST")
         if request.method != allowed:
-            return _method_not_allowed(request.method, (allowed,))
+            return method_not_allowed(request.method, (allowed,))
         if event_name and verb is not Verb.EVENT:
             return error_response(404, "NotFound", "nothing may follow the token in this URL")
         await self._check_execution(capability)
@@ -364,49 +367,3 @@ def _runtime_statuses(request: HttpRequest) -> list[RuntimeStatus] | None:
         listed = ", ".join(RuntimeStatus)
         raise InvalidInputError(f"query parameter 'runtimeStatus' must be of {listed}; not {', '.join(unknown)[:200]}")
     return [_STATUSES[name.lower()] for name in names] or None
-
-
-# ---------------------------------------------------------------- errors
-
-_OUTCOMES: Mapping[type[Exception], tuple[int, str]] = {
-    UnknownOrchestratorError: (400, "UnknownOrchestrator"),
-    InvalidInstanceIdError: (400, "InvalidInstanceId"),
-    InvalidInputError: (400, "InvalidInput"),
-    SerializationError: (400, "InvalidInput"),
-    InstanceNotFoundError: (404, "InstanceNotFound"),
-    InstanceAlreadyExistsError: (409, "InstanceAlreadyExists"),
-    InstanceCompletedError: (410, "InstanceCompleted"),
-    PayloadTooLargeError: (413, "PayloadTooLarge"),
-}
-
-
-def failure_response(error: Exception) -> HttpResponse:
-    """The answer to a request that failed. What is not the caller's fault is logged; its text stays inside."""
-    for kind in type(error).__mro__:
-        if kind in _OUTCOMES:
-            status, code = _OUTCOMES[kind]
-            return error_response(status, code, str(error), getattr(error, "problems", ()))
-    match error:
-        case CapabilityError(gone=True):
-            return error_response(410, "CapabilityGone", str(error))
-        case CapabilityError():
-            return error_response(401, "CapabilityRefused", str(error))
-        case StorageUnavailableError():
-            logger.warning("a request failed because storage is unavailable: %s", error)
-            message = "storage does not answer at present; try again"
-            return error_response(503, "StorageUnavailable", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-        case ConfigurationError():
-            logger.error("a request failed because of the app's configuration: %s", error)
-            return error_response(500, "Configuration", str(error))
-        case _:
-            logger.error("a request failed", exc_info=error)
-            return error_response(500, "InternalError", "the app failed to answer; its log says why")
-
-
-def _not_implemented(operation: str) -> HttpResponse:
-    return error_response(501, "NotImplemented", f"'{operation}' is not available in this release of durable_core")
-
-
-def _method_not_allowed(method: str, allowed: Sequence[str]) -> HttpResponse:
-    listed = ", ".join(allowed)
-    return error_response(405, "MethodNotAllowed", f"use {listed} here, not {method}", headers={"Allow": listed})
