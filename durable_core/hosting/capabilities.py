@@ -43,6 +43,9 @@ class Verb(StrEnum):
     RESTART = "restart"
 
 
+_VERBS = {verb.value: verb for verb in Verb}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capability:
     """The right to do ``verb`` on one instance until ``expires_at`` (seconds since 1970, UTC).
@@ -93,13 +96,13 @@ class CapabilitySigner:
         if not any(genuine):
             raise _forged()
         version, instance_id, execution_id, verb, event_name, expires_at, *_nonce = json.loads(body)
-        if version != _FORMAT or verb not in Verb:
+        if version != _FORMAT or verb not in _VERBS:
             raise CapabilityError("this URL was issued by another version of the app; ask for a new one")
         if self._clock() >= expires_at:
             raise CapabilityError("this URL has expired; ask the app for a new one")
         return Capability(
             instance_id=instance_id,
-            verb=Verb(verb),
+            verb=_VERBS[verb],
             expires_at=expires_at,
             execution_id=execution_id,
             event_name=event_name,
