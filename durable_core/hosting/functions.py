@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,7 @@ _Deliver: TypeAlias = Callable[[App, str, int], Awaitable[None]]
 
 CONNECTION = "AzureWebJobsStorage"
 RECOVERY_SCHEDULE = "0 */5 * * * *"
+_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 class InvocationCancelledError(DurableError):
@@ -227,10 +229,12 @@ def _numbered(name: str, index: int) -> str:
 
 
 def _from_azure(request: func.HttpRequest) -> HttpRequest:
+    # ASP.NET decodes a route's variables, but for an encoded slash.
+    route = {name: _SLASH.sub("/", value or "") for name, value in request.route_params.items()}
     return HttpRequest.of(
         request.method,
         request.url,
-        route=request.route_params,
+        route=route,
         headers=request.headers,
         body=request.get_body() or b"",
         more_query=request.params,
