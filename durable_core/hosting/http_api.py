@@ -23,6 +23,7 @@ from ..errors import (
     InvalidInputError,
     InvalidInstanceIdError,
 )
+from ..hub.layout import check_instance_id
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from .capabilities import Capability, CapabilitySigner, Verb
 from .http_errors import failure_response, method_not_allowed, not_implemented
@@ -141,6 +142,8 @@ class HttpApi:
 
     async def _answer(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
         instance_id = request.route.get("instanceId", "")
+        if instance_id:
+            check_instance_id(instance_id)
         match endpoint:
             case Endpoint.START:
                 return await self._start(request)

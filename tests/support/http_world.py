@@ -15,12 +15,12 @@ from durable_core.errors import (
     InstanceCompletedError,
     InstanceNotFoundError,
     InvalidInputError,
-    InvalidInstanceIdError,
     UnknownOrchestratorError,
 )
 from durable_core.hosting.capabilities import CapabilitySigner
 from durable_core.hosting.http_api import Endpoint, HttpApi
 from durable_core.hosting.http_types import HttpRequest, HttpResponse
+from durable_core.hub.layout import check_instance_id
 from durable_core.models import JSON, OrchestrationStatus, RuntimeStatus
 
 BASE = "https://orders.example/api/durabletask"
@@ -66,8 +66,7 @@ class MemoryClient:
         if client_input == {"item": 1}:
             raise InvalidInputError("not a valid Order", ["item: Input should be a valid string"])
         instance_id = f"new-{len(self.instances)}" if instance_id is None else instance_id
-        if len(instance_id) > 256 or re.search(r"[/\\#?]", instance_id):
-            raise InvalidInstanceIdError(f"'{instance_id[:20]}' cannot be an instance id")
+        check_instance_id(instance_id)
         if instance_id in self.instances:
             raise InstanceAlreadyExistsError(instance_id, "Running")
         self.add(instance_id, RuntimeStatus.PENDING, name=name, input_=client_input, version=version or "")

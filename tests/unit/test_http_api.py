@@ -77,11 +77,22 @@ async def test_input_that_the_model_refuses_is_400_with_a_problem_per_field(worl
     assert error(response)["problems"] == ["item: Input should be a valid string"]
 
 
-@pytest.mark.parametrize("instance_id", ["a#b", "a?b", "a\\b", "a/b", "x" * 257])
-async def test_an_impossible_instance_id_is_400(world: World, instance_id: str) -> None:
-    route = {"name": "order", "instanceId": instance_id}
-    request = HttpRequest.of("POST", f"{BASE}/orchestrators/order/{quote(instance_id, safe='')}", route=route)
-    response = await world.api.handle(Endpoint.START, request)
+@pytest.mark.parametrize("instance_id", ["a#b", "a?b", "a\\b", "a/b", "a\x7fb", "x" * 257])
+@pytest.mark.parametrize(
+    ("method", "endpoint"),
+    [
+        (method, endpoint)
+        for endpoint in Endpoint
+        for method in endpoint.value.methods
+        if "{inst" in endpoint.value.template
+    ],
+)
+async def test_an_impossible_instance_id_is_400_on_every_route(
+    world: World, instance_id: str, method: str, endpoint: Endpoint
+) -> None:
+    route = {"name": "order", "instanceId": instance_id, "eventName": "go", "operation": "suspend", "queryName": "q"}
+    request = HttpRequest.of(method, f"{BASE}/somewhere/{quote(instance_id, safe='')}", route=route)
+    response = await world.api.handle(endpoint, request)
     assert (response.status, error(response)["code"]) == (400, "InvalidInstanceId")
 
 
