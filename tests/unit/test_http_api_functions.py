@@ -1,0 +1,336 @@
+"""The blueprint: what Azure will index, and what each trigger does with the app behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+import typing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import azure.functions as func
+import pytest
+
+from durable_core import Registry
+from durable_core.errors import ConfigurationError, StorageUnavailableError
+from durable_core.hosting.functions import Durable, InvocationCancelledError, durable_blueprint
+from durable_core.hosting.opening import App
+from durable_core.runtime.app import DurableApp
+from durable_core.settings import Settings
+from tests.support.http_world import MemoryClient
+
+KEYS = ("a signing key for these tests",)
+
+
+@dataclass
+class MemoryApp:
+    """Records what the triggers deliver; raises what a test put into ``failure``."""
+
+    client: MemoryClient = field(default_factory=MemoryClient)
+    delivered: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    failure: BaseException | None = None
+    opened: int = 0
+    closed: int = 0
+    fail_to_open: Exception | None = None
+
+    async def on_control_message(self, body: str, dequeue_count: int, /) -> None:
+        self._deliver("control", body, dequeue_count)
+
+    async def on_work_message(self, body: str, dequeue_count: int, /) -> None:
+        self._deliver("work", body, dequeue_count)
+
+    async def recover(self) -> None:
+        self._deliver("recover")
+
+    def _deliver(self, *what: Any) -> None:
+        if self.failure:
+            raise self.failure
+        self.delivered.append(what)
+
+    @asynccontextmanager
+    async def factory(self, registry: Registry, settings: Settings) -> AsyncGenerator[App]:
+        await asyncio.sleep(0)  # others get a chance to ask meanwhile
+        self.opened += 1
+        if self.fail_to_open:
+            raise self.fail_to_open
+        try:
+            yield cast("App", self)
+        finally:
+            self.closed += 1
+
+
+@pytest.fixture
+def app() -> MemoryApp:
+    return MemoryApp()
+
+
+def durable_over(app: MemoryApp, **settings: Any) -> Durable:
+    chosen = replace(Settings(store=":memory:", signing_keys=KEYS), **settings)
+    return Durable(Registry(), settings=chosen, factory=app.factory)
+
+
+def indexed(blueprint: func.Blueprint) -> dict[str, Any]:
+    functions = func.FunctionApp()
+    functions.register_functions(blueprint)
+    return {str(found.get_function_name()): found for found in functions.get_functions()}
+
+
+def triggers(**settings: Any) -> dict[str, dict[str, Any]]:
+    found = indexed(durable_over(MemoryApp(), **settings).blueprint())
+    return {name: json.loads(f.get_raw_bindings()[0]) for name, f in found.items()}
+
+
+def user_functions(durable: Durable) -> dict[str, Callable[..., Any]]:
+    return {name: found.get_user_function() for name, found in indexed(durable.blueprint()).items()}
+
+
+def message(body: str | bytes, dequeue_count: int = 1) -> func.QueueMessage:
+    from azure.functions.queue import QueueMessage  # the one that the worker makes: it knows the count
+
+    return QueueMessage(body=body, dequeue_count=dequeue_count)
+
+
+def request(method: str, url: str, route: dict[str, str], body: bytes = b"") -> func.HttpRequest:
+    return func.HttpRequest(method, url, route_params=route, body=body)
+
+
+# ---------------------------------------------------------------- what Azure indexes
+
+
+def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
+    found = triggers()
+    queues = DurableApp.queue_names(Settings())
+    assert {
+        name: (t["type"], t.get("queueName") or t.get("route") or t.get("schedule")) for name, t in found.items()
+    } == {
+        "durable_control": ("queueTrigger", queues.control[0]),
+        "durable_work": ("queueTrigger", queues.work[0]),
+        "durable_recovery": ("timerTrigger", "0 */5 * * * *"),
+        "durable_start": ("httpTrigger", "durabletask/orchestrators/{name}/{instanceId?}"),
+        "durable_instances": ("httpTrigger", "durabletask/instances"),
+        "durable_instance": ("httpTrigger", "durabletask/instances/{instanceId}"),
+        "durable_event": ("httpTrigger", "durabletask/instances/{instanceId}/raiseEvent/{eventName}"),
+        "durable_manage": ("httpTrigger", "durabletask/instances/{instanceId}/{operation}"),
+        "durable_query": ("httpTrigger", "durabletask/instances/{instanceId}/query/{queryName}"),
+        "durable_capability": ("httpTrigger", "durabletask/c/{token}/{eventName?}"),
+    }
+    assert {t["connection"] for t in found.values() if t["type"] == "queueTrigger"} == {"AzureWebJobsStorage"}
+
+
+def test_every_partition_has_its_queue_functions() -> None:
+    names = [name for name, trigger in triggers(partitions=3).items() if trigger["type"] == "queueTrigger"]
+    assert names == [
+        "durable_control",
+        "durable_control_1",
+        "durable_control_2",
+        "durable_work",
+        "durable_work_1",
+        "durable_work_2",
+    ]
+
+
+def test_names_are_those_that_the_worker_accepts() -> None:
+    for name, trigger in triggers(partitions=2).items():
+        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_\-]{0,127}", name)
+        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", trigger["name"])
+
+
+def test_only_capability_urls_open_without_a_key() -> None:
+    levels = {name: t["authLevel"] for name, t in triggers().items() if t["type"] == "httpTrigger"}
+    assert [name for name, level in levels.items() if level != "FUNCTION"] == ["durable_capability"]
+    assert levels["durable_capability"] == "ANONYMOUS"
+
+
+def test_the_worker_can_resolve_the_annotations_of_every_function(app: MemoryApp) -> None:
+    for name, function in user_functions(durable_over(app)).items():
+        hints = typing.get_type_hints(function)
+        parameter = triggers()[name]["name"]
+        assert hints[parameter] in (func.QueueMessage, func.TimerRequest, func.HttpRequest)
+        assert inspect.iscoroutinefunction(function)
+
+
+def test_a_blueprint_takes_its_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DURABLE_PARTITIONS", "2")
+    assert "durable_control_1" in indexed(durable_blueprint(Registry()))
+    monkeypatch.setenv("DURABLE_PARTITIONS", "many")
+    with pytest.raises(ConfigurationError, match="DURABLE_PARTITIONS"):
+        durable_blueprint(Registry())
+
+
+@pytest.mark.parametrize("base", ["runtime/webhooks/durabletask", "/admin", ""])
+def test_a_base_that_the_functions_host_keeps_to_itself_is_refused(base: str) -> None:
+    with pytest.raises(ConfigurationError, match="choose another"):
+        Durable(Registry(), settings=Settings(), base=base)
+
+
+# ---------------------------------------------------------------- queues and timer
+
+
+async def test_messages_reach_the_app_with_their_count(app: MemoryApp) -> None:
+    functions = user_functions(durable_over(app))
+    await functions["durable_control"](message('{"d": "ü"}'))
+    await functions["durable_work"](message('{"w": 1}', dequeue_count=3))
+    await functions["durable_recovery"](cast("Any", None))
+    assert app.delivered == [("control", '{"d": "ü"}', 1), ("work", '{"w": 1}', 3), ("recover",)]
+
+
+async def test_a_message_that_cannot_be_handled_goes_back_to_the_host(app: MemoryApp) -> None:
+    functions = user_functions(durable_over(app))
+    app.failure = ValueError("not a message of ours")
+    with pytest.raises(ValueError, match="not a message"):
+        await functions["durable_control"](message("garbage"))
+    with pytest.raises(UnicodeDecodeError):
+        await functions["durable_work"](message(b"\xff\xfe"))
+
+
+async def test_no_cancellation_escapes_a_function(app: MemoryApp) -> None:
+    functions = user_functions(durable_over(app))
+    app.failure = asyncio.CancelledError()
+    for name in ("durable_control", "durable_work"):
+        with pytest.raises(InvocationCancelledError):
+            await functions[name](message("{}"))
+    with pytest.raises(InvocationCancelledError):
+        await functions["durable_recovery"](cast("Any", None))
+    app.client.broken = cast("Exception", asyncio.CancelledError())
+    response = await functions["durable_instance"](
+        request("GET", "http://x/api/durabletask/instances/a", {"instanceId": "a"})
+    )
+    assert response.status_code == 503
+
+
+# ---------------------------------------------------------------- one app per event loop
+
+
+async def test_the_app_opens_once_however_many_ask_at_once(app: MemoryApp) -> None:
+    durable = durable_over(app)
+    assert app.opened == 0
+    await asyncio.gather(durable.start(), durable.client(), durable.client())
+    assert app.opened == 1
+
+
+async def test_a_caller_that_gives_up_does_not_stop_the_opening_for_others(app: MemoryApp) -> None:
+    durable = durable_over(app)
+    first = asyncio.create_task(durable.client())
+    second = asyncio.create_task(durable.client())
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second is cast("Any", app.client)
+    assert app.opened == 1
+
+
+async def test_an_opening_that_failed_is_tried_again(app: MemoryApp) -> None:
+    durable = durable_over(app)
+    app.fail_to_open = StorageUnavailableError("not yet")
+    with pytest.raises(StorageUnavailableError):
+        await durable.start()
+    app.fail_to_open = None
+    await durable.start()
+    assert app.opened == 2
+
+
+async def test_stop_closes_what_start_opened_and_only_once(app: MemoryApp) -> None:
+    durable = durable_over(app)
+    await durable.stop()
+    await durable.start()
+    await durable.stop()
+    await durable.stop()
+    assert (app.opened, app.closed) == (1, 1)
+
+
+def test_every_event_loop_has_an_app_of_its_own(app: MemoryApp) -> None:
+    durable = durable_over(app)
+
+    async def live() -> None:
+        await durable.start()
+        await durable.stop()
+
+    asyncio.run(live())
+    asyncio.run(live())
+    assert (app.opened, app.closed) == (2, 2)
+
+
+def test_the_local_host_finds_the_hooks_on_every_function(app: MemoryApp) -> None:
+    durable = durable_over(app)
+    assert {getattr(f, "__durable_hooks__") for f in user_functions(durable).values()} == {durable}  # noqa: B009
+
+
+# ---------------------------------------------------------------- HTTP
+
+
+async def test_a_route_answers_in_azures_terms(app: MemoryApp) -> None:
+    functions = user_functions(durable_over(app))
+    url = "https://shop.example/api/durabletask/orchestrators/order/o-1"
+    response = await functions["durable_start"](request("POST", url, {"name": "order", "instanceId": "o-1"}, b"{}"))
+    assert response.status_code == 202
+    assert response.headers["content-type"].startswith("application/json")
+    assert json.loads(response.get_body())["id"] == "o-1"
+    token = response.headers["Location"].rpartition("/")[2]
+    followed = await functions["durable_capability"](request("GET", response.headers["Location"], {"token": token}))
+    assert followed.status_code == 202
+
+
+async def test_an_encoded_slash_is_a_slash(app: MemoryApp) -> None:
+    functions = user_functions(durable_over(app))
+    url = "https://shop.example/api/durabletask/orchestrators/order/a%2Fb"
+    response = await functions["durable_start"](request("POST", url, {"name": "order", "instanceId": "a%2Fb"}))
+    assert response.status_code == 400
+
+
+async def test_an_app_that_cannot_sign_urls_says_so_and_starts_nothing(app: MemoryApp) -> None:
+    durable = durable_over(app, signing_keys=(), connection={"accountName": "orders"})
+    functions = user_functions(durable)
+    url = "https://shop.example/api/durabletask/orchestrators/order"
+    response = await functions["durable_start"](request("POST", url, {"name": "order"}))
+    assert response.status_code == 500
+    assert "DURABLE_SIGNING_KEYS" in json.loads(response.get_body())["error"]["message"]
+    assert not app.client.instances
+    await functions["durable_control"](message("{}"))  # running instances go on
+
+
+# ---------------------------------------------------------------- for users' own functions
+
+
+@pytest.mark.parametrize(
+    ("host_json", "environment", "expected"),
+    [
+        (None, None, "/api"),
+        ('{"version": "2.0"}', None, "/api"),
+        ('{"extensions": {"http": {"routePrefix": "v1/shop"}}}', None, "/v1/shop"),
+        ('{"extensions": {"http": {"routePrefix": ""}}}', None, ""),
+        ('{"extensions": {"http": {"routePrefix": "v1"}}}', "v2", "/v2"),
+    ],
+)
+async def test_a_starter_of_ones_own_hands_out_working_urls(
+    app: MemoryApp,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host_json: str | None,
+    environment: str | None,
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if host_json is not None:
+        (tmp_path / "host.json").write_text(host_json)
+    if environment is not None:
+        monkeypatch.setenv("AzureFunctionsJobHost__extensions__http__routePrefix", environment)
+    durable = durable_over(app)
+    response = durable.create_check_status_response(request("POST", "https://shop.example/buy", {}), "o-1")
+    assert response.status_code == 202
+    base = f"https://shop.example{expected}/durabletask/c/"
+    assert response.headers["Location"].startswith(base)
+    payload = durable.create_http_management_payload(request("POST", "https://shop.example/buy", {}), "o-1")
+    assert payload["terminatePostUri"].startswith(base)
+
+
+async def test_a_starter_of_ones_own_can_wait_for_the_result(app: MemoryApp) -> None:
+    durable = durable_over(app)
+    app.client.add("o-1")
+    buy = request("POST", "https://shop.example/api/buy", {})
+    response = await durable.wait_for_completion_or_create_check_status_response(buy, "o-1", 1500, 4000)
+    assert (response.status_code, response.headers["Retry-After"]) == (202, "4")
+    assert app.client.calls == [("wait", "o-1", 1.5)]
