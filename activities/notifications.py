@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import BaseModel
 
@@ -82,7 +83,7 @@ def _send(key: str, *, to: str, subject: str, text: str) -> str:
     else:
         folder = outbox_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{name}.{os.getpid()}"
+        draft = folder / f".{uuid4().hex}"
         draft.write_bytes(mail.as_bytes())
         draft.replace(folder / f"{name}.eml")  # whole or not at all, also when the process dies here
     return mail["Message-ID"]

@@ -22,7 +22,7 @@ SHIPPING = RetryPolicy(max_attempts=5, first_interval=timedelta(seconds=1), back
 
 
 class Order(BaseModel):
-    order_id: str = Field(min_length=1, max_length=100)
+    order_id: str = Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")
     customer_email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)
     items: list[Item] = Field(min_length=1)
     payment: Payment
