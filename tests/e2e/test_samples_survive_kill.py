@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.support.hosts import HostProcess
-from tests.support.http_client import HttpClient
+from tests.support.http_client import HttpClient, eventually
 from tests.support.shop_books import ShopBooks, order_input
 
 AFTER_RESTART = 120.0  # seconds: on Azurite the dead host's leases must run out first
@@ -17,16 +17,14 @@ AFTER_RESTART = 120.0  # seconds: on Azurite the dead host's leases must run out
 async def test_orders_survive_kill_9_and_are_charged_once(own_host: HostProcess) -> None:
     books, orders = ShopBooks(own_host.folder), [f"order-{n}" for n in range(12)]
     async with HttpClient(own_host.url) as http:
-        starts = asyncio.gather(*(http.start("order", order_input(order), order) for order in orders))
-        while not any(books.payments(order) for order in orders):  # in the middle: the first charge is made
-            await asyncio.sleep(0.005)
-        await starts
+        await asyncio.gather(*(http.start("order", order_input(order), order) for order in orders))
+        await eventually(lambda: any(books.payments(order) for order in orders))  # the first charge is made: now
         own_host.kill9()
         own_host.start().wait_ready()
         for order in orders:
             await http.raise_event(order, "DeliveryConfirmed")
         for order in orders:
-            assert (await http.output_of(order, timeout=AFTER_RESTART))["status"] == "completed"
+            assert (await http.output_of(order, within=AFTER_RESTART))["status"] == "completed"
     for order in orders:
         books.assert_sold_once(order)
 
@@ -41,7 +39,7 @@ async def test_an_order_survives_a_kill_at_every_stage(own_host: HostProcess) ->
             own_host.kill9()
             own_host.start().wait_ready()
         await http.raise_event("unlucky", "DeliveryConfirmed")
-        assert (await http.output_of("unlucky", timeout=AFTER_RESTART))["status"] == "completed"
+        assert (await http.output_of("unlucky", within=AFTER_RESTART))["status"] == "completed"
     books.assert_sold_once("unlucky")
 
 
@@ -64,7 +62,7 @@ async def test_a_fan_out_of_200_survives_kill_9(own_host: HostProcess, tmp_path:
         await http.wait_until(instance, partly_done, history=True)
         own_host.kill9()
         own_host.start().wait_ready()
-        output = await http.output_of(instance, timeout=AFTER_RESTART)
+        output = await http.output_of(instance, within=AFTER_RESTART)
         history = (await http.status(instance, history=True))["historyEvents"]
     assert output["files"] == 200
     assert output["words"] == 200 * (one.total() + 2)
@@ -85,7 +83,7 @@ async def test_a_waiting_timer_survives_kill_9(own_host: HostProcess) -> None:
         await asyncio.sleep(0.5)  # the time itself: the short one comes due while nobody is there
         own_host.start().wait_ready()
         for order in ("soon", "late"):
-            assert (await http.output_of(order, timeout=AFTER_RESTART))["status"] == "delivery_timeout"
+            assert (await http.output_of(order, within=AFTER_RESTART))["status"] == "delivery_timeout"
             assert [p["refunded"] for p in books.payments(order)] == [1]
 
 
@@ -95,7 +93,7 @@ async def test_an_accepted_start_and_an_accepted_event_survive_kill_9(own_host: 
         await http.raise_event(instance, "Approved")
         own_host.kill9()
         own_host.start().wait_ready()
-        assert (await http.output_of(instance, timeout=AFTER_RESTART))["status"] == "approved"
+        assert (await http.output_of(instance, within=AFTER_RESTART))["status"] == "approved"
 
 
 async def test_ctrl_c_stops_the_host_cleanly(own_host: HostProcess) -> None:

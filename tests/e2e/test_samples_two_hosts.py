@@ -1,4 +1,4 @@
-"""Two hosts share one store: all work is done, each result is recorded once, and they rarely get in each other's way."""
+"""Two hosts share one store: all work is done, each result is recorded once, and conflicts are few."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_two_hosts_complete_100_orders_and_record_each_result_once(
 
         await asyncio.gather(*(run(n, order) for n, order in enumerate(orders)))
         for order in orders:
-            assert (await left.output_of(order, timeout=120))["status"] == "completed"
+            assert (await left.output_of(order, within=120))["status"] == "completed"
             history = (await right.status(order, history=True))["historyEvents"]
             results = Counter(e["TaskScheduledId"] for e in history if e["EventType"] == "TaskCompleted")
             assert len(results) == 4, "payment, stock, mail, shipment"

@@ -69,22 +69,30 @@ class HttpClient:
         assert answer.status == 202, answer
 
     async def wait_until(
-        self, instance_id: str, holds: Callable[[dict[str, Any]], bool], *, timeout: float = 60, history: bool = False
+        self, instance_id: str, holds: Callable[[dict[str, Any]], bool], *, within: float = 60, history: bool = False
     ) -> dict[str, Any]:
-        """The first status for which ``holds`` is true; AssertionError with the last one after ``timeout`` seconds."""
-        give_up_at = time.monotonic() + timeout
+        """The first status for which ``holds`` is true; AssertionError with the last one after ``within`` seconds."""
+        give_up_at = time.monotonic() + within
         while True:
             status = await self.status(instance_id, history=history)
             if holds(status):
                 return status
-            assert time.monotonic() < give_up_at, f"not within {timeout} s: {status}"
+            assert time.monotonic() < give_up_at, f"not within {within} s: {status}"
             await asyncio.sleep(POLL)
 
-    async def wait_done(self, instance_id: str, *, timeout: float = 60) -> dict[str, Any]:
-        return await self.wait_until(instance_id, lambda s: s["runtimeStatus"] in DONE, timeout=timeout)
+    async def wait_done(self, instance_id: str, *, within: float = 60) -> dict[str, Any]:
+        return await self.wait_until(instance_id, lambda s: s["runtimeStatus"] in DONE, within=within)
 
-    async def output_of(self, instance_id: str, *, timeout: float = 60) -> Any:
+    async def output_of(self, instance_id: str, *, within: float = 60) -> Any:
         """The output of an instance that must complete."""
-        status = await self.wait_done(instance_id, timeout=timeout)
+        status = await self.wait_done(instance_id, within=within)
         assert status["runtimeStatus"] == "Completed", status
         return status["output"]
+
+
+async def eventually(holds: Callable[[], bool], *, within: float = 60) -> None:
+    """Return when ``holds()`` is true; AssertionError after ``within`` seconds."""
+    give_up_at = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < give_up_at, f"it did not come true within {within} s"
+        await asyncio.sleep(0.005)
