@@ -12,10 +12,10 @@ BIN := $(VENV)/bin
 .PHONY: run run-azurite host test lint format bench clean
 
 run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
-	@$(BIN)/python tools/demo.py --port $(PORT) $(if $(STORE),--store "$(STORE)")
+	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
 
 run-azurite: $(RUN_READY)  ## the same on an Azurite that it installs and starts
-	@$(BIN)/python tools/demo.py --port $(PORT) --azurite
+	@$(BIN)/python -m tools.demo --port $(PORT) --azurite
 
 host: $(RUN_READY)  ## only the host
 	@$(BIN)/python -m durable_core host --port $(PORT) $(if $(STORE),--store "$(STORE)")

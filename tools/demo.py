@@ -16,7 +16,6 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -25,9 +24,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from tools.host_process import PROJECT, DemoHost, HostFailedError  # noqa: E402
+from tools.host_process import PROJECT, DemoHost, HostFailedError
 
 BASE = "/api/durabletask"
 POLL = 0.1  # seconds
@@ -191,7 +188,8 @@ def things_to_try(url: str, run: str) -> list[tuple[str, str]]:
 def main() -> int:
     arguments = parse_arguments()
     console = Console(highlight=False)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     run = time.strftime("%H%M%S")
     try:
         with ExitStack() as stack:
@@ -216,6 +214,11 @@ def main() -> int:
     except (DemoError, HostFailedError) as error:
         console.print(Text(str(error), style="red"))
         return 1
+
+
+def interrupt(*_: object) -> None:
+    """However the demo is told to end, what it has started ends with it."""
+    raise KeyboardInterrupt
 
 
 def start_azurite(stack: ExitStack, console: Console) -> str:

@@ -53,6 +53,7 @@ class DemoHost:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops its host in good order
         )
         assert process.stdout is not None
         self._process = process
