@@ -1,4 +1,4 @@
-"""An app full of mistakes, to see what durable_core says about each. ``HAS_LATE_ACTIVITY=1`` deploys what is missing."""
+"""An app full of mistakes, to see what is said about each. ``HAS_LATE_ACTIVITY=1`` deploys what is missing."""
 
 from __future__ import annotations
 
