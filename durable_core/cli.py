@@ -1,0 +1,90 @@
+"""The command line: ``python -m durable_core``. Verbs are thin; each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+try:
+    import click
+except ImportError:
+    sys.exit("the command line needs the extra 'local': pip install 'durable_core[local]'")
+
+from .errors import ConfigurationError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Durable execution for Python on plain Azure Storage."""
+
+
+@main.command()
+@click.option("--app", "folder", type=click.Path(path_type=Path), default=Path("."), help="Folder of function_app.py.")
+@click.option("--host", "address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=7071, show_default=True, help="0 picks a free one.")
+@click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
+@click.option("--azure-like", is_flag=True, help="A send wakes no listener, as in Azure: queues are only polled.")
+@click.option("--only", type=click.Choice(["control", "work"]), help="Serve only these queues (HTTP, timers: control).")
+@click.option("--require-keys", "key", metavar="KEY", help="Ask this key of functions that are not anonymous.")
+@click.option("--grace", type=float, default=10.0, show_default=True, help="Seconds for what runs when stopped.")
+@click.option("-v", "--verbose", is_flag=True, help="Log at debug level.")
+def host(
+    folder: Path,
+    address: str,
+    port: int,
+    store: str | None,
+    azure_like: bool,
+    only: str | None,
+    key: str | None,
+    grace: float,
+    verbose: bool,
+) -> None:
+    """Run the function_app.py of a folder on this machine, under the Azure Functions host's rules.
+
+    The working directory becomes the app's folder, as in Azure. Every timer also runs once, 2 seconds after the start.
+    """
+    from .hosting.local.host import HostOptions, run_host
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for noisy in ("azure", "asyncio", "aiohttp"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if store is not None:
+        os.environ["DURABLE_STORE"] = store if store == ":memory:" else os.path.abspath(store)
+    try:
+        folder = folder.resolve(strict=True)
+        os.chdir(folder)
+    except OSError as error:
+        raise click.ClickException(f"--app: {error}") from error
+    options = HostOptions(
+        app=folder, host=address, port=port, only="control" if only == "control" else "work" if only else None,
+        azure_like=azure_like, key=key, grace=grace,
+    )  # fmt: skip
+
+    async def serve() -> bool:
+        stop = asyncio.Event()
+
+        def on_signal(number: int) -> None:
+            if stop.is_set():
+                os._exit(128 + number)
+            print("stopping; once more to stop at once", file=sys.stderr, flush=True)
+            stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+        return await run_host(options, stop=stop, say=lambda line: print(line, flush=True))
+
+    try:
+        has_ended = asyncio.run(serve())
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    if not has_ended:
+        # A thread that does not end must not keep the process: its message has been handed back.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)

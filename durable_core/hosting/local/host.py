@@ -1,0 +1,251 @@
+"""Assembles the local host: app, storage, listeners, HTTP server; starts them, and stops them in good order.
+
+Theory of operation. Everything runs on one event loop. The storage is the one that the app's own code acquires, so
+that its sends wake the listeners here. Stopping goes outside in: nothing new is taken, what is in flight gets
+``grace`` seconds, what is left is cancelled and its messages handed back, then the app's hooks and the storage close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from ...errors import QueueNotFoundError
+from ...settings import Settings
+from ...storage.ports import QueueMessage, Storage
+from ..shared import acquire_storage, release_storage
+from .config import HostConfig, apply_local_settings, read_host_config
+from .functions_index import HttpTrigger, IndexedFunction, QueueTrigger, TimerTrigger, load_functions
+from .invoker import Invoker
+from .queue_listener import QueueListener
+from .store_lock import live_on_store
+from .timers import TimerFiring, TimerListener, parse_schedule
+
+if TYPE_CHECKING:
+    from .http_server import HttpServer
+
+log = logging.getLogger(__name__)
+
+MESSAGE_LEASE = "30"
+"""Seconds; Azure's host uses 600. Short, because a laptop's host is killed often."""
+
+Role = Literal["control", "work"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostOptions:
+    """What the command line says.
+
+    app: folder of function_app.py. port: 0 picks a free one. only: serve the queues whose name contains ``-control``
+    (with HTTP and timers) or those with ``-work``; None serves all. azure_like: a send wakes no listener. key: asked of
+    functions that are not anonymous; None asks nothing. grace: seconds for what is in flight when the host stops.
+    """
+
+    app: Path
+    host: str = "127.0.0.1"
+    port: int = 7071
+    only: Role | None = None
+    azure_like: bool = False
+    key: str | None = None
+    grace: float = 10.0
+
+
+@runtime_checkable
+class DurableHooks(Protocol):
+    """``__durable_hooks__`` of a function of the app: what the local host calls around its life."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[str], None]) -> bool:
+    """Serve the app until ``stop`` is set. ``say`` gets the lines meant for the user; the last is the ready line.
+
+    Returns whether every thread has ended. ConfigurationError if the app, its settings or a route do not fit.
+    """
+    folder = options.app.resolve()
+    apply_local_settings(folder, os.environ)
+    os.environ.setdefault("DURABLE_MESSAGE_LEASE", MESSAGE_LEASE)
+    config, settings = read_host_config(folder), Settings.from_environment()
+    functions = load_functions(folder)
+    served = [function for function in functions if _is_served(function, options.only)]
+    invoker = Invoker(folder, config.function_timeout)
+    http = _http_server(served, invoker, config, options)
+    timers = _timer_listeners(served, invoker)
+
+    async with AsyncExitStack() as stack:
+        storage = acquire_storage(settings)
+        stack.push_async_callback(release_storage, storage)
+        if settings.is_embedded and settings.store != ":memory:":
+            # All queues, also those that --only leaves to others: nobody else lives.
+            queues = sorted({f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)})
+            await stack.enter_async_context(live_on_store(Path(settings.store), partial(_free_leases, storage, queues)))
+        await stack.enter_async_context(_hooks(functions))
+        listeners = _queue_listeners(served, invoker, storage, config, settings)
+        if not options.azure_like:
+            for name, listener in listeners:
+                stack.callback(storage.on_send(name, listener.wake))
+        port = await http.start(options.host, options.port, grace=options.grace) if http else None
+        _announce(served, config, options, port, say)
+        loops = [*(listener for _, listener in listeners), *timers]
+        await _serve([loop.run() for loop in loops], [loop.stop for loop in loops], http, options.grace, stop)
+    return invoker.close()
+
+
+async def _free_leases(storage: Storage, queues: Sequence[str]) -> None:
+    for queue in queues:
+        with contextlib.suppress(QueueNotFoundError):  # the app's runtime has not made it yet
+            await storage.free_leases([queue])
+
+
+async def _serve(
+    runs: Sequence[Coroutine[Any, Any, None]],
+    stops: Sequence[Callable[[], None]],
+    http: HttpServer | None,
+    grace: float,
+    stop: asyncio.Event,
+) -> None:
+    """Run the listeners until ``stop``, or until one dies: a host that serves half an app must not look alive."""
+    tasks = {asyncio.create_task(run) for run in runs}
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        for stop_one in stops:
+            stop_one()
+        await asyncio.gather(_drain(tasks, grace), *([http.stop()] if http else []))
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+async def _drain(tasks: set[asyncio.Task[None]], grace: float) -> None:
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=grace)
+    if late:
+        log.warning("still busy after %g s; handing back what is in flight", grace)
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late)
+
+
+def _is_served(function: IndexedFunction, only: Role | None) -> bool:
+    match function.trigger, only:
+        case _, None:
+            return True
+        case QueueTrigger(queue=queue), role:
+            return f"-{role}" in queue
+        case _, role:
+            return role == "control"
+
+
+def _http_server(
+    functions: Sequence[IndexedFunction], invoker: Invoker, config: HostConfig, options: HostOptions
+) -> HttpServer | None:
+    endpoints = [function for function in functions if isinstance(function.trigger, HttpTrigger)]
+    if not endpoints:
+        return None
+    from .http_server import HttpServer  # a host of work queues alone needs no web server
+
+    return HttpServer(endpoints, invoker.invoke, prefix=config.route_prefix, key=options.key)
+
+
+def _queue_listeners(
+    functions: Sequence[IndexedFunction], invoker: Invoker, storage: Storage, config: HostConfig, settings: Settings
+) -> list[tuple[str, QueueListener]]:
+    def listener(function: IndexedFunction, queue: str) -> QueueListener:
+        async def invoke(message: QueueMessage) -> None:
+            await invoker.invoke(function, _queue_message(message, settings.message_lease))
+
+        return QueueListener(storage, queue, invoke, options=config.queues, lease=settings.message_lease)
+
+    return [(f.trigger.queue, listener(f, f.trigger.queue)) for f in functions if isinstance(f.trigger, QueueTrigger)]
+
+
+def _queue_message(message: QueueMessage, lease: float) -> object:
+    from azure.functions.queue import QueueMessage as TriggerMessage
+
+    return TriggerMessage(
+        id=message.id,
+        body=message.body,
+        dequeue_count=message.dequeue_count,
+        insertion_time=message.inserted_at,
+        expiration_time=datetime.max.replace(tzinfo=UTC),
+        time_next_visible=datetime.now(UTC) + timedelta(seconds=lease),
+        pop_receipt=message.receipt,
+    )
+
+
+def _timer_listeners(functions: Sequence[IndexedFunction], invoker: Invoker) -> list[TimerListener]:
+    def listener(function: IndexedFunction, trigger: TimerTrigger) -> TimerListener:
+        async def invoke(firing: TimerFiring) -> None:
+            await invoker.invoke(function, _timer_request(firing))
+
+        # Every timer runs once soon after the start; a laptop's host may not live until the first due time.
+        schedule = parse_schedule(trigger.schedule)
+        return (
+            TimerListener(schedule, invoke, startup_delay=0.0)
+            if trigger.run_on_startup
+            else TimerListener(schedule, invoke)
+        )
+
+    return [listener(f, f.trigger) for f in functions if isinstance(f.trigger, TimerTrigger)]
+
+
+def _timer_request(firing: TimerFiring) -> object:
+    from azure.functions.timer import TimerRequest
+
+    last = firing.last.isoformat() if firing.last else datetime.min.isoformat()
+    return TimerRequest(
+        past_due=firing.past_due,
+        schedule_status={"Last": last, "Next": firing.due.isoformat(), "LastUpdated": last},
+        schedule={"AdjustForDST": True},
+    )
+
+
+@asynccontextmanager
+async def _hooks(functions: Sequence[IndexedFunction]) -> AsyncGenerator[None]:
+    found = dict[int, DurableHooks]()
+    for function in functions:
+        hooks = getattr(function.call, "__durable_hooks__", None)
+        if isinstance(hooks, DurableHooks):
+            found[id(hooks)] = hooks
+    async with AsyncExitStack() as stack:
+        for hooks in found.values():
+            await hooks.start()
+            stack.push_async_callback(hooks.stop)
+        yield
+
+
+def _announce(
+    functions: Sequence[IndexedFunction],
+    config: HostConfig,
+    options: HostOptions,
+    port: int | None,
+    say: Callable[[str], None],
+) -> None:
+    shown_host = f"[{options.host}]" if ":" in options.host else options.host
+    base = f"http://{shown_host}:{port}"
+    say("functions:")
+    for function in functions:
+        match function.trigger:
+            case HttpTrigger(route=route, methods=methods):
+                path = "/".join(part for part in (config.route_prefix, route.strip("/")) if part)
+                say(f"  {function.name}: [{','.join(sorted(methods)) or 'ALL'}] {base}/{path}")
+            case QueueTrigger(queue=queue):
+                say(f"  {function.name}: queue {queue}")
+            case TimerTrigger(schedule=schedule):
+                say(f"  {function.name}: timer {schedule}")
+    say(f"listening on {base}" if port is not None else "listening on queues only")

@@ -1,0 +1,121 @@
+"""Runs one function of the app once: argument, context object, thread or loop, time limit, log of a failure.
+
+Knows no trigger: listeners and the HTTP server call it and decide what a failure means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import DurableError
+from .functions_index import IndexedFunction
+
+log = logging.getLogger(__name__)
+
+
+class InvocationFailedError(DurableError):
+    """A function raised, ran out of time or was cancelled by its own code. Logged already; ``__cause__`` says why."""
+
+    def __init__(self, function: str, reason: str) -> None:
+        super().__init__(f"function '{function}' {reason}")
+        self.function = function
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """What ``azure.functions.TraceContext`` offers; a local host starts no trace."""
+
+    trace_parent: str = ""
+    trace_state: str = ""
+    attributes: dict[str, str] = field(default_factory=dict[str, str])
+
+    Traceparent = property(lambda self: self.trace_parent)
+    Tracestate = property(lambda self: self.trace_state)
+    Attributes = property(lambda self: self.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationContext:
+    """What ``azure.functions.Context`` offers to a parameter named ``context``."""
+
+    invocation_id: str
+    function_name: str
+    function_directory: str
+    trace_context: TraceContext
+    thread_local_storage: threading.local
+    retry_context: None = None
+
+
+class Invoker:
+    """Invokes functions; plain ones in a thread pool, async ones on the loop, as the Python worker does."""
+
+    def __init__(self, folder: Path, function_timeout: float | None, threads: int | None = None) -> None:
+        self._folder = folder
+        self._timeout = function_timeout
+        size = threads or int(os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT") or 0) or None
+        self._pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix="function")
+        self._thread_local = threading.local()
+        self._busy_threads = 0
+
+    async def invoke(self, function: IndexedFunction, value: object) -> Any:
+        """Call the function with the trigger's value and return what it returns.
+
+        InvocationFailedError if it fails. If the caller is cancelled, an async function is cancelled too; a thread
+        cannot be stopped and runs on.
+        """
+        invocation_id = str(uuid.uuid4())
+        running = asyncio.ensure_future(self._start(function, value, invocation_id))
+        try:
+            await asyncio.wait({running}, timeout=self._timeout)
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
+        if not running.done():
+            running.cancel()
+            reason = f"did not end within functionTimeout ({self._timeout:g} s); Azure would restart its worker process"
+            log.error("%s %s [%s]", function.name, reason, invocation_id)
+            raise InvocationFailedError(function.name, reason)
+        if running.cancelled():
+            reason = "let a CancelledError escape; in Azure the invocation would hang until functionTimeout"
+            log.error("%s %s [%s]", function.name, reason, invocation_id)
+            raise InvocationFailedError(function.name, reason)
+        error = running.exception()
+        if error is not None:
+            log.error("%s failed [%s]", function.name, invocation_id, exc_info=error)
+            raise InvocationFailedError(function.name, f"raised {type(error).__name__}") from error
+        return running.result()
+
+    def close(self) -> bool:
+        """Take no more calls. False if a thread is still busy: it would keep the process alive."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return self._busy_threads == 0
+
+    def _start(self, function: IndexedFunction, value: object, invocation_id: str) -> Awaitable[Any]:
+        arguments: dict[str, object] = {function.parameter: value}
+        if function.wants_context:
+            arguments["context"] = InvocationContext(
+                invocation_id, function.name, str(self._folder), TraceContext(), self._thread_local
+            )
+        call = functools.partial(function.call, **arguments)
+        if function.is_async:
+            return call()
+        context = contextvars.copy_context()
+        return asyncio.get_running_loop().run_in_executor(self._pool, lambda: context.run(self._in_thread, call))
+
+    def _in_thread(self, call: functools.partial[Any]) -> Any:
+        self._busy_threads += 1
+        try:
+            return call()
+        finally:
+            self._busy_threads -= 1

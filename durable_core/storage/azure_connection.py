@@ -1,0 +1,130 @@
+"""The connection of ``AzureStorage``: endpoints, credentials, and the one HTTP session that all clients share.
+
+Reads the ``AzureWebJobsStorage`` settings; knows nothing of rows and messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import aiohttp
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.queue.aio import ExponentialRetry, QueueServiceClient
+
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+_MAX_CONNECTIONS = 64
+_READ_TIMEOUT = 30.0
+_CONNECT_TIMEOUT = 10.0
+# Azurite drops an idle connection after 5 s, Azure much later. A request on a dropped one fails, so let go earlier.
+_KEEP_IDLE_PLAIN, _KEEP_IDLE_TLS = 4.0, 60.0
+
+# The account that every emulator has; its key is published with Azurite.
+_EMULATOR = (
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
+)
+
+
+class AzureConnection:
+    """Both service clients over one session. Made and used on one running event loop."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        settings = {name.lower(): value for name, value in settings.items()}
+        text = _expand(settings.get("", ""))
+        plain = "http://" in text or "endpointsprotocol=http;" in text.lower()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=_MAX_CONNECTIONS, keepalive_timeout=_KEEP_IDLE_PLAIN if plain else _KEEP_IDLE_TLS
+            ),
+            trust_env=True,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+        transport = AioHttpTransport(
+            session=self._session,
+            session_owner=False,
+            connection_timeout=_CONNECT_TIMEOUT,
+            read_timeout=_READ_TIMEOUT,
+        )
+        # One retry of a reset connection and none of an answer: the runtime has its own back-off, and a write that was
+        # sent twice meets its own first attempt.
+        table_retries = {"retry_total": 1, "retry_connect": 1, "retry_read": 1, "retry_status": 0}
+        queue_retry = ExponentialRetry(
+            initial_backoff=0,
+            increment_base=0,
+            random_jitter_range=0,
+            retry_total=1,
+            retry_connect=1,
+            retry_read=1,
+            retry_status=0,
+        )
+        self._credential: AsyncTokenCredential | None = None
+        try:
+            if text:
+                self.tables = TableServiceClient.from_connection_string(text, transport=transport, **table_retries)
+                self.queues = QueueServiceClient.from_connection_string(
+                    text, transport=transport, retry_policy=queue_retry
+                )
+            else:
+                self._credential = _credential(settings)
+                self.tables = TableServiceClient(
+                    _endpoint(settings, "table"), credential=self._credential, transport=transport, **table_retries
+                )
+                self.queues = QueueServiceClient(
+                    _endpoint(settings, "queue"),
+                    credential=self._credential,
+                    transport=transport,
+                    retry_policy=queue_retry,
+                )
+        except ValueError as error:
+            raise ConfigurationError(f"AzureWebJobsStorage cannot be used: {error}") from error
+
+    async def close(self) -> None:
+        await self.tables.close()
+        await self.queues.close()
+        if self._credential is not None:
+            await self._credential.close()
+        await self._session.close()
+
+
+def check_settings(settings: Mapping[str, str]) -> None:
+    """ConfigurationError if neither a connection string nor an account is set. Needs no event loop."""
+    lowered = {name.lower(): value for name, value in settings.items()}
+    if not lowered.get(""):
+        _endpoint(lowered, "table")
+        _endpoint(lowered, "queue")
+
+
+def _expand(text: str) -> str:
+    """The SDKs do not both know the short form for an emulator on its usual ports."""
+    return _EMULATOR if "usedevelopmentstorage=true" in text.replace(" ", "").lower() else text
+
+
+def _endpoint(settings: Mapping[str, str], service: str) -> str:
+    explicit = settings.get(f"{service}serviceuri")
+    if explicit:
+        return explicit
+    account = settings.get("accountname")
+    if not account:
+        raise ConfigurationError(
+            "set AzureWebJobsStorage to a connection string, or AzureWebJobsStorage__accountName to an account's name, "
+            f"or AzureWebJobsStorage__{service}ServiceUri to its address"
+        )
+    return f"https://{account}.{service}.core.windows.net"
+
+
+def _credential(settings: Mapping[str, str]) -> AsyncTokenCredential:
+    # Loaded only here: an app with a connection string never pays for it.
+    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+
+    client_id = settings.get("clientid")
+    if settings.get("credential", "").lower() == "managedidentity":
+        return ManagedIdentityCredential(client_id=client_id) if client_id else ManagedIdentityCredential()
+    return DefaultAzureCredential(managed_identity_client_id=client_id) if client_id else DefaultAzureCredential()

@@ -1,0 +1,17 @@
+"""Chooses the storage adapter for an app's settings. Imports an adapter only when it is the one chosen."""
+
+from __future__ import annotations
+
+from ..settings import Settings
+from .ports import Storage
+
+
+def open_storage(settings: Settings) -> Storage:
+    """The embedded store if no Azure connection is set, else Azure (or Azurite). ConfigurationError."""
+    if settings.is_embedded:
+        from .sqlite import SqliteStorage
+
+        return SqliteStorage(settings.store)
+    from .azure import AzureStorage
+
+    return AzureStorage(settings.connection)
