@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def database_path() -> Path:
 
 
 @contextmanager
-def transaction() -> Iterator[sqlite3.Connection]:
+def transaction() -> Generator[sqlite3.Connection]:
     """One write transaction on the shop: all of it, or, if the block raises, nothing."""
     path = database_path()
     path.parent.mkdir(parents=True, exist_ok=True)

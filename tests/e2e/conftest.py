@@ -10,17 +10,14 @@ from uuid import uuid4
 import pytest
 
 from durable_core.testing.azurite import Azurite
+from tests.support.azurite import azurite
 from tests.support.hosts import HostProcess
 from tests.support.http_client import HttpClient
 
+__all__ = ["azurite"]
+
 STORES = ("embedded", "azurite")
 CACHES = ("warm", "cold")
-
-
-@pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    with Azurite(tmp_path_factory.mktemp("azurite")) as running:
-        yield running
 
 
 def settings_of(request: pytest.FixtureRequest, store: str, cache: str = "warm") -> Mapping[str, str]:

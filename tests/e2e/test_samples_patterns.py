@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ async def test_a_missing_folder_fails_the_count_and_is_named(http: HttpClient, t
 
 
 @asynccontextmanager
-async def answering(*statuses: int) -> AsyncIterator[str]:
+async def answering(*statuses: int) -> AsyncGenerator[str]:
     """A real HTTP endpoint that answers these, the last one for ever; yields its address."""
     left = list(statuses)
 
