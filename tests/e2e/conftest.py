@@ -53,10 +53,11 @@ def own_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HostPro
 
 @pytest.fixture(params=STORES)
 def two_hosts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[HostProcess, HostProcess]]:
-    """Two running hosts on one store and one shop."""
+    """Two running hosts on one store and one shop, which log every conflict."""
     settings = settings_of(request, request.param)
     with ExitStack() as stack:
         left, right = (
-            stack.enter_context(HostProcess(tmp_path / "hosts", env=settings, name=name)) for name in ("left", "right")
+            stack.enter_context(HostProcess(tmp_path / "hosts", env=settings, name=name, options=["--verbose"]))
+            for name in ("left", "right")
         )
         yield left, right

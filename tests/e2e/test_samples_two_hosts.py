@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 
 from tests.support.hosts import HostProcess
@@ -35,3 +36,5 @@ async def test_two_hosts_complete_100_orders_and_record_each_result_once(
     for order in orders:
         books.assert_sold_once(order)
     assert books.stock("book") == 10_000 - INSTANCES
+    conflicts = sum(len(re.findall(r"conflict \d+ on instance", host.log)) for host in two_hosts)
+    assert conflicts <= INSTANCES // 2, "two hosts seldom move one instance at the same time"

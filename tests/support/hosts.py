@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -28,13 +28,20 @@ class HostProcess:
     """``python -m durable_core host`` on a port and a folder of its own.
 
     folder: holds the store, the shop, the outbox and the log; a second host on the same folder shares them.
-    env: settings on top of these; app: the folder with the ``function_app.py`` to run.
+    env: settings on top of these. app: the folder with the ``function_app.py`` to run. options: of the command line.
     As a context manager it starts the host, waits until it listens, and ends it.
     """
 
     def __init__(
-        self, folder: Path, *, env: Mapping[str, str] | None = None, app: Path = PROJECT, name: str = "host"
+        self,
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        app: Path = PROJECT,
+        name: str = "host",
+        options: Sequence[str] = (),
     ) -> None:
+        self._options = list(options)
         self.folder, self.app, self.port = folder, app, free_port()
         self.log_file = folder / f"{name}.log"
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +71,7 @@ class HostProcess:
         self._log_from = len(self.log)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "durable_core", "host", "--port", str(self.port)],
+                [sys.executable, "-m", "durable_core", "host", "--port", str(self.port), *self._options],
                 cwd=self.app,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
