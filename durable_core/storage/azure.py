@@ -50,7 +50,7 @@ _Entity: TypeAlias = dict[str, Any]
 class AzureStorage:
     """A storage account. ``connection``: the ``AzureWebJobsStorage`` settings by their part after that name.
 
-    '' is a connection string (``UseDevelopmentStorage=true`` for Azurite on its usual ports); without it, ``accountName``
+    '' is a connection string (``UseDevelopmentStorage=true``: Azurite on its usual ports); without it, ``accountName``
     or ``tableServiceUri`` and ``queueServiceUri``, with ``credential`` and ``clientId`` for an identity.
     """
 
@@ -75,9 +75,10 @@ class AzureStorage:
         for name in queues:
             check_queue_name(name)
         connection = self._connect()
+        tables_client, queues_client = cast(Any, connection.tables), cast(Any, connection.queues)
         await asyncio.gather(
-            *(_make(connection.tables.create_table(name), f"create table '{name}'") for name in tables),
-            *(_make(connection.queues.create_queue(name), f"create queue '{name}'") for name in queues),
+            *(_make(tables_client.create_table(name), f"create table '{name}'") for name in tables),
+            *(_make(queues_client.create_queue(name), f"create queue '{name}'") for name in queues),
         )
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
@@ -202,7 +203,7 @@ class AzureTable:
         call = self._client().update_entity(_entity(partition, key, props), mode, **_condition(etag))
         return _etag(await translated(call, self._what(verb, partition, key)))
 
-    def _client(self) -> TableClient:
+    def _client(self) -> Any:  # the SDK's own types are partly unknown to a strict checker
         connection = self._connect()
         if self._made is None or self._made[0] is not connection:
             self._made = connection, connection.tables.get_table_client(self._name)
@@ -263,7 +264,7 @@ class AzureQueue:
             return [_message(each) async for each in page]
         return []
 
-    def _client(self) -> QueueClient:
+    def _client(self) -> Any:
         connection = self._connect()
         if self._made is None or self._made[0] is not connection:
             self._made = connection, connection.queues.get_queue_client(self._name)

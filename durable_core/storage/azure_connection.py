@@ -6,12 +6,12 @@ Reads the ``AzureWebJobsStorage`` settings; knows nothing of rows and messages.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
-from azure.storage.queue.aio import ExponentialRetry, QueueServiceClient
+from azure.storage.queue.aio import QueueServiceClient
 
 from ..errors import ConfigurationError
 
@@ -55,33 +55,24 @@ class AzureConnection:
         )
         # One retry of a reset connection and none of an answer: the runtime has its own back-off, and a write that was
         # sent twice meets its own first attempt.
-        table_retries = {"retry_total": 1, "retry_connect": 1, "retry_read": 1, "retry_status": 0}
-        queue_retry = ExponentialRetry(
-            initial_backoff=0,
-            increment_base=0,
-            random_jitter_range=0,
-            retry_total=1,
-            retry_connect=1,
-            retry_read=1,
-            retry_status=0,
-        )
+        options: dict[str, Any] = {
+            "transport": transport,
+            "retry_total": 1,
+            "retry_connect": 1,
+            "retry_read": 1,
+            "retry_status": 0,
+        }
+        queue_options: dict[str, Any] = {"initial_backoff": 0, "increment_base": 0, "random_jitter_range": 0, **options}
         self._credential: AsyncTokenCredential | None = None
         try:
             if text:
-                self.tables = TableServiceClient.from_connection_string(text, transport=transport, **table_retries)
-                self.queues = QueueServiceClient.from_connection_string(
-                    text, transport=transport, retry_policy=queue_retry
-                )
+                self.tables = TableServiceClient.from_connection_string(text, **options)
+                self.queues = QueueServiceClient.from_connection_string(text, **queue_options)
             else:
                 self._credential = _credential(settings)
-                self.tables = TableServiceClient(
-                    _endpoint(settings, "table"), credential=self._credential, transport=transport, **table_retries
-                )
+                self.tables = TableServiceClient(_endpoint(settings, "table"), credential=self._credential, **options)
                 self.queues = QueueServiceClient(
-                    _endpoint(settings, "queue"),
-                    credential=self._credential,
-                    transport=transport,
-                    retry_policy=queue_retry,
+                    _endpoint(settings, "queue"), credential=self._credential, **queue_options
                 )
         except ValueError as error:
             raise ConfigurationError(f"AzureWebJobsStorage cannot be used: {error}") from error

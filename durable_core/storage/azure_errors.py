@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 from azure.core.exceptions import (
@@ -70,10 +70,10 @@ def translate(error: Exception, what: str) -> StorageError:
 
 def code_of(error: Exception) -> str:
     """The service's own name of the error, such as ``EntityAlreadyExists``."""
-    code = getattr(error, "error_code", None)
+    code: Any = getattr(error, "error_code", None)
     if code is None:
-        headers = getattr(getattr(error, "response", None), "headers", None) or {}
-        code = headers.get("x-ms-error-code", "")
+        response: Any = getattr(error, "response", None)
+        code = "" if response is None else response.headers.get("x-ms-error-code", "")
     return str(getattr(code, "value", code))
 
 

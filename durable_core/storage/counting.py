@@ -1,0 +1,237 @@
+"""Counts storage operations: the unit of money and of speed in Azure.
+
+``CountingStorage`` wraps any storage and records each request that Azure would bill. A transaction is one; a range
+read is its pages; a receive is one per message, as the cost of a message is compared, and an empty one is an idle poll,
+kept apart from the total. A refused request was sent and counts; one refused by our own limits was not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..errors import LimitExceededError, StorageError
+from .limits import check_props
+from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
+
+T = TypeVar("T")
+
+IDLE_POLL = "queue.idle_poll"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One recorded call. ``cost`` is in operations; ``written`` in bytes of properties or of message body."""
+
+    kind: str  # such as "table.merge" or "queue.send"
+    name: str  # of the table or queue
+    partition: str  # empty for a queue
+    cost: int
+    written: int
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was recorded up to now. ``later - earlier`` is what happened in between."""
+
+    requests: tuple[Request, ...]
+
+    @property
+    def total(self) -> int:
+        """Operations, idle polls left out."""
+        return sum(each.cost for each in self.requests if each.kind != IDLE_POLL)
+
+    @property
+    def idle_polls(self) -> int:
+        return self[IDLE_POLL]
+
+    @property
+    def failed(self) -> int:
+        return sum(each.cost for each in self.requests if each.failed)
+
+    @property
+    def bytes_written(self) -> int:
+        return sum(each.written for each in self.requests)
+
+    @property
+    def largest(self) -> Request | None:
+        """The request that wrote most."""
+        return max(self.requests, key=lambda each: each.written, default=None)
+
+    @property
+    def by_kind(self) -> Counter[str]:
+        return self._by(lambda each: each.kind)
+
+    @property
+    def by_name(self) -> Counter[str]:
+        """Operations by table or queue."""
+        return self._by(lambda each: each.name)
+
+    @property
+    def by_partition(self) -> Counter[tuple[str, str]]:
+        """Operations by (table, partition key)."""
+        return self._by(lambda each: (each.name, each.partition), tables_only=True)
+
+    def __getitem__(self, kind: str) -> int:
+        """Operations of one kind, such as ``counts["table.merge"]``; 0 if there were none."""
+        return sum(each.cost for each in self.requests if each.kind == kind)
+
+    def __sub__(self, earlier: Counts) -> Counts:
+        return Counts(self.requests[len(earlier.requests) :])
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.by_kind.items()))
+        return f"{self.total} operations ({kinds or 'none'}), {self.bytes_written:,} bytes written"
+
+    def _by(self, key: Callable[[Request], T], *, tables_only: bool = False) -> Counter[T]:
+        found: Counter[T] = Counter()
+        for each in self.requests:
+            if not tables_only or each.kind.startswith("table."):
+                found[key(each)] += each.cost
+        return found
+
+
+class _Recorder:
+    """Collects requests; shared by every table and queue of one ``CountingStorage``."""
+
+    __slots__ = ("requests",)
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    def add(self, kind: str, name: str, partition: str = "", *, cost: int = 1, written: int = 0) -> None:
+        self.requests.append(Request(kind, name, partition, cost, written, failed=False))
+
+    async def watch(self, call: Awaitable[T], kind: str, name: str, partition: str = "") -> T:
+        """Await a call and record it if it fails; its success is for the caller to record."""
+        try:
+            return await call
+        except LimitExceededError:
+            raise
+        except StorageError:
+            self.requests.append(Request(kind, name, partition, 1, 0, failed=True))
+            raise
+
+
+class CountingStorage:
+    """Wraps a storage. ``counts`` is a snapshot."""
+
+    def __init__(self, inner: Storage) -> None:
+        self._inner = inner
+        self._recorder = _Recorder()
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(tuple(self._recorder.requests))
+
+    def reset(self) -> None:
+        """Forget everything counted so far."""
+        self._recorder.requests.clear()
+
+    def table(self, name: str) -> Table:
+        return _CountingTable(self._inner.table(name), self._recorder)
+
+    def queue(self, name: str) -> Queue:
+        return _CountingQueue(self._inner.queue(name), self._recorder)
+
+    async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
+        await self._inner.create(tables, queues)
+
+    def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._inner.on_send(queue, callback)
+
+    async def free_leases(self, queues: Sequence[str]) -> None:
+        await self._inner.free_leases(queues)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class _CountingTable:
+    def __init__(self, inner: Table, recorder: _Recorder) -> None:
+        self._inner, self._recorder = inner, recorder
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    async def insert(self, partition: str, key: str, props: Props) -> str:
+        return await self._count("insert", partition, props, self._inner.insert(partition, key, props))
+
+    async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
+        return await self._count("merge", partition, props, self._inner.merge(partition, key, props, etag))
+
+    async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
+        return await self._count("replace", partition, props, self._inner.replace(partition, key, props, etag))
+
+    async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
+        await self._count("delete", partition, {}, self._inner.delete(partition, key, etag))
+
+    async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
+        return await self._count("get", partition, {}, self._inner.get(partition, key, select))
+
+    async def read_range(
+        self,
+        partition: str,
+        low: str = "",
+        high: str | None = None,
+        *,
+        select: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> RowRange:
+        call = self._inner.read_range(partition, low, high, select=select, limit=limit)
+        found = await self._recorder.watch(call, "table.read_range", self.name, partition)
+        self._recorder.add("table.read_range", self.name, partition, cost=found.pages)
+        return found
+
+    async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
+        call = self._inner.transact(partition, operations)
+        etags = await self._recorder.watch(call, "table.transact", self.name, partition)
+        written = sum(check_props(each.props) for each in operations if not isinstance(each, Delete))
+        self._recorder.add("table.transact", self.name, partition, written=written)
+        return etags
+
+    async def _count(self, verb: str, partition: str, props: Props, call: Awaitable[T]) -> T:
+        done = await self._recorder.watch(call, f"table.{verb}", self.name, partition)
+        self._recorder.add(f"table.{verb}", self.name, partition, written=check_props(props))
+        return done
+
+
+class _CountingQueue:
+    def __init__(self, inner: Queue, recorder: _Recorder) -> None:
+        self._inner, self._recorder = inner, recorder
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    async def send(self, body: str, delay: float = 0.0) -> None:
+        await self._count("send", self._inner.send(body, delay), written=len(body.encode()))
+
+    async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
+        found = await self._recorder.watch(self._inner.receive(max_messages, lease), "queue.receive", self.name)
+        if found:
+            self._recorder.add("queue.receive", self.name, cost=len(found))
+        else:
+            self._recorder.add(IDLE_POLL, self.name)
+        return found
+
+    async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
+        return await self._count("extend", self._inner.extend(message, lease))
+
+    async def delete(self, message: QueueMessage) -> None:
+        await self._count("delete", self._inner.delete(message))
+
+    async def count(self) -> int:
+        return await self._count("count", self._inner.count())
+
+    async def clear(self) -> None:
+        await self._count("clear", self._inner.clear())
+
+    async def _count(self, verb: str, call: Awaitable[T], *, written: int = 0) -> T:
+        done = await self._recorder.watch(call, f"queue.{verb}", self.name)
+        self._recorder.add(f"queue.{verb}", self.name, written=written)
+        return done
