@@ -40,10 +40,10 @@ class TinyHost:
         self._log.touch()
         scrubbed = ("DURABLE_", "AzureWebJobs", "AzureFunctionsJobHost", "TINY_")
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(scrubbed)}
+        command = [sys.executable, "-m", "durable_core", "host", "--app", str(app), "--port", "0"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "durable_core", "host", "--app", str(app), "--port", "0"]
-                + ["--store", str(folder / "store.db"), *args],
+                [*command, "--store", str(folder / "store.db"), *args],
                 env=inherited | {"PYTHONPATH": str(PROJECT), "TINY_LOG": str(self._events), **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -64,7 +64,8 @@ class TinyHost:
         """Status, headers and body of the answer."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            connection.request(method, path, body, headers=dict(headers or {}))
+            content = body.encode() if isinstance(body, str) else body
+            connection.request(method, path, content, headers=dict(headers or {}))
             response = connection.getresponse()
             return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
         finally:
