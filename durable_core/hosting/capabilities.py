@@ -1,0 +1,132 @@
+"""Capability tokens: a signed right to one verb on one instance, for whoever holds the URL.
+
+The Functions host checks keys before our code runs and Python cannot read the app's keys, so the URIs that a starter
+hands out carry their own proof. A token is ``base64url(mac + body)``: HMAC-SHA256 over a JSON array of instance,
+execution, verb, event name, expiry and nonce. It is signed, not encrypted: who holds it can read the instance id.
+
+Knows neither HTTP nor where the keys come from (``signing.py``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from ..errors import CapabilityError, ConfigurationError
+
+DEFAULT_LIFETIME = timedelta(days=90)
+"""Longer than the orders, approvals and subscriptions that people wait for; bounded, because URLs end up in logs."""
+
+_MAC_BYTES = hashlib.sha256().digest_size
+_FORMAT = 1
+
+
+class Verb(StrEnum):
+    """What the holder may do."""
+
+    STATUS = "status"
+    EVENT = "event"
+    TERMINATE = "terminate"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    PURGE = "purge"
+    REWIND = "rewind"
+    RESTART = "restart"
+
+
+_VERBS = {verb.value: verb for verb in Verb}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capability:
+    """The right to do ``verb`` on one instance until ``expires_at`` (seconds since 1970, UTC).
+
+    ``execution_id`` '': whichever execution the instance has at the time. ``event_name`` '': any event (Verb.EVENT).
+    """
+
+    instance_id: str
+    verb: Verb
+    expires_at: int
+    execution_id: str = ""
+    event_name: str = ""
+
+
+class CapabilitySigner:
+    """Issues and verifies tokens of one task hub. ``keys`` newest first: the first signs, each may verify.
+
+    ConfigurationError without any key.
+    """
+
+    def __init__(self, keys: Sequence[bytes], *, clock: Callable[[], float] = time.time) -> None:
+        if not keys or not all(keys):
+            raise ConfigurationError("capability URLs need at least one signing key (DURABLE_SIGNING_KEYS)")
+        self._keys = tuple(keys)
+        self._clock = clock
+
+    def issue(
+        self,
+        instance_id: str,
+        verb: Verb,
+        *,
+        execution_id: str = "",
+        event_name: str = "",
+        lifetime: timedelta = DEFAULT_LIFETIME,
+    ) -> str:
+        """A token that is a single URL path segment (letters, digits, ``-`` and ``_``)."""
+        expires_at = int(self._clock() + lifetime.total_seconds())
+        fields = [_FORMAT, instance_id, execution_id, verb.value, event_name, expires_at, secrets.token_urlsafe(9)]
+        body = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+        return _encode(_mac(self._keys[0], body) + body)
+
+    def verify(self, token: str) -> Capability:
+        """What the token allows. CapabilityError if it was not signed with one of the keys, or has expired."""
+        raw = _decode(token)
+        mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        # Every key is tried whatever the ones before it gave: the time taken says nothing about which one fits.
+        genuine = [hmac.compare_digest(_mac(key, body), mac) for key in self._keys]
+        if not any(genuine):
+            raise _forged()
+        version, instance_id, execution_id, verb, event_name, expires_at, *_nonce = json.loads(body)
+        if version != _FORMAT or verb not in _VERBS:
+            raise CapabilityError("this URL was issued by another version of the app; ask for a new one")
+        if self._clock() >= expires_at:
+            raise CapabilityError("this URL has expired; ask the app for a new one")
+        return Capability(
+            instance_id=instance_id,
+            verb=_VERBS[verb],
+            expires_at=expires_at,
+            execution_id=execution_id,
+            event_name=event_name,
+        )
+
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, hashlib.sha256)
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _decode(token: str) -> bytes:
+    try:
+        raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (UnicodeEncodeError, binascii.Error):
+        raise _forged() from None
+    # base64 has several spellings of the same bytes (unused bits at the end): one token, one spelling.
+    if len(raw) <= _MAC_BYTES or _encode(raw) != token:
+        raise _forged()
+    return raw
+
+
+def _forged() -> CapabilityError:
+    return CapabilityError("this URL is not one that the app issued; it may have been cut or changed on the way")

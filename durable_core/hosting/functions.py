@@ -1,0 +1,254 @@
+"""The app as Azure sees it: a blueprint with the queue, timer and HTTP functions of durable_core.
+
+The local host runs the same functions. What a trigger does is one call into the runtime or the HTTP API; here is only
+translation, and the two rules of the Python worker: no blocking of its event loop, no ``CancelledError`` that escapes
+(the invocation would hang until functionTimeout).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import azure.functions as func
+
+from ..errors import ConfigurationError, DurableError
+from ..registry import Registry
+from ..runtime.app import DurableApp
+from ..settings import Settings
+from .capabilities import CapabilitySigner
+from .http_api import DEFAULT_BASE, Endpoint, HttpApi
+from .http_errors import failure_response
+from .http_shapes import (
+    RETRY_AFTER_SECONDS,
+    HttpManagementPayload,
+    create_check_status_response,
+    create_http_management_payload,
+)
+from .http_types import HttpRequest, HttpResponse, error_response
+from .opening import App, AppFactory, AppOpener, open_app
+from .signing import signing_keys
+
+if TYPE_CHECKING:
+    from ..runtime.client import DurableClient
+
+T = TypeVar("T")
+_Deliver: TypeAlias = Callable[[App, str, int], Awaitable[None]]
+
+CONNECTION = "AzureWebJobsStorage"
+RECOVERY_SCHEDULE = "0 */5 * * * *"
+
+
+class InvocationCancelledError(DurableError):
+    """The host took the invocation back. A queue message comes again; nothing is lost."""
+
+
+class Durable:
+    """durable_core in a function app: its blueprint, and for your own functions its client and responses.
+
+    registry: the app's orchestrators and activities.
+    settings: None reads them from the environment (ConfigurationError).
+    base: where the management API lives, below the host's route prefix.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        settings: Settings | None = None,
+        base: str = DEFAULT_BASE,
+        factory: AppFactory = open_app,
+    ) -> None:
+        self.registry = registry
+        self.settings = Settings.from_environment() if settings is None else settings
+        self._base = base.strip("/")
+        if not self._base or self._base.split("/")[0].lower() in ("admin", "runtime"):
+            raise ConfigurationError(f"the Functions host keeps '{base}' to itself; choose another base for the API")
+        self._opener = AppOpener(registry, self.settings, factory)
+
+    # ------------------------------------------------------------ for your own functions
+
+    async def client(self) -> DurableClient:
+        """The client of this app's task hub; opens the app when it is not open yet."""
+        return (await self._opener.app()).client
+
+    def create_http_management_payload(self, request: func.HttpRequest, instance_id: str) -> HttpManagementPayload:
+        """The URIs by which their holder can follow and manage this instance, without any key.
+
+        ConfigurationError where URLs cannot be signed: see ``DURABLE_SIGNING_KEYS``.
+        """
+        return create_http_management_payload(self._signer, instance_id, self._base_url(request))
+
+    def create_check_status_response(self, request: func.HttpRequest, instance_id: str) -> func.HttpResponse:
+        """202 with the management payload, ``Location`` and ``Retry-After``. ConfigurationError as above."""
+        return _to_azure(create_check_status_response(self._signer, instance_id, self._base_url(request)))
+
+    async def wait_for_completion_or_create_check_status_response(
+        self,
+        request: func.HttpRequest,
+        instance_id: str,
+        timeout_in_milliseconds: int = 10_000,
+        retry_interval_in_milliseconds: int = RETRY_AFTER_SECONDS * 1000,
+    ) -> func.HttpResponse:
+        """The result if it comes in time (at most 200 s), else as ``create_check_status_response``.
+
+        The interval is what the caller is told to wait between polls.
+        """
+        api = await self._api()
+        return _to_azure(
+            await api.result_or_check_status(
+                instance_id,
+                self._base_url(request),
+                wait=timeout_in_milliseconds / 1000,
+                retry_after=retry_interval_in_milliseconds / 1000,
+            )
+        )
+
+    # ------------------------------------------------------------ for the host
+
+    def blueprint(self) -> func.Blueprint:
+        """The functions to give to ``FunctionApp.register_functions``, once."""
+        blueprint = func.Blueprint()
+        queues = DurableApp.queue_names(self.settings)
+        for index, queue in enumerate(queues.control):
+            self._add_queue(blueprint, _numbered("durable_control", index), queue, _to_control)
+        for index, queue in enumerate(queues.work):
+            self._add_queue(blueprint, _numbered("durable_work", index), queue, _to_work)
+        self._add_recovery(blueprint)
+        for endpoint in Endpoint:
+            self._add_route(blueprint, endpoint)
+        return blueprint
+
+    async def start(self) -> None:
+        """Open the app now. The local host calls this before the first trigger; Azure does not need it."""
+        await self._opener.app()
+
+    async def stop(self) -> None:
+        """Close the app. The local host calls this after the last trigger."""
+        await self._opener.close()
+
+    # ------------------------------------------------------------ triggers
+
+    def _add_queue(self, blueprint: func.Blueprint, name: str, queue: str, deliver: _Deliver) -> None:
+        async def on_message(message: func.QueueMessage) -> None:
+            async def work() -> None:
+                body = message.get_body().decode()
+                await deliver(await self._opener.app(), body, message.dequeue_count or 1)
+
+            await _not_cancelled(work())
+
+        trigger = blueprint.queue_trigger(  # pyright: ignore[reportUnknownMemberType]  its **kwargs have no type
+            arg_name="message", queue_name=queue, connection=CONNECTION
+        )
+        self._add(blueprint, name, trigger, on_message)
+
+    def _add_recovery(self, blueprint: func.Blueprint) -> None:
+        async def on_timer(timer: func.TimerRequest) -> None:
+            async def work() -> None:
+                await (await self._opener.app()).recover()
+
+            await _not_cancelled(work())
+
+        # No monitor: it would write a blob at each run, to make up for runs that need no making up.
+        trigger = blueprint.timer_trigger(arg_name="timer", schedule=RECOVERY_SCHEDULE, use_monitor=False)
+        self._add(blueprint, "durable_recovery", trigger, on_timer)
+
+    def _add_route(self, blueprint: func.Blueprint, endpoint: Endpoint) -> None:
+        async def on_request(request: func.HttpRequest) -> func.HttpResponse:
+            try:
+                return _to_azure(await self._handle(endpoint, request))
+            except asyncio.CancelledError:
+                return _to_azure(error_response(503, "Cancelled", "the host took the request back; try again"))
+
+        route = endpoint.value
+        trigger = blueprint.route(
+            route=f"{self._base}/{route.template}",
+            trigger_arg_name="request",
+            methods=route.methods,
+            auth_level=func.AuthLevel.ANONYMOUS if route.keyless else None,  # None: the level of the FunctionApp
+        )
+        self._add(blueprint, f"durable_{endpoint.name.lower()}", trigger, on_request)
+
+    def _add(
+        self, blueprint: func.Blueprint, name: str, trigger: Callable[..., Any], function: Callable[..., Any]
+    ) -> None:
+        function.__name__ = function.__qualname__ = name
+        setattr(function, "__durable_hooks__", self)  # noqa: B010  a function has no such attribute by its type
+        blueprint.function_name(name=name)(trigger(function))
+
+    async def _handle(self, endpoint: Endpoint, request: func.HttpRequest) -> HttpResponse:
+        try:
+            api = await self._api()
+        except Exception as error:  # noqa: BLE001  an app that cannot open answers too, and logs why
+            return failure_response(error)
+        return await api.handle(endpoint, _from_azure(request))
+
+    async def _api(self) -> HttpApi:
+        client, settings = await self.client(), self.settings
+        return HttpApi(client, self._signer, max_payload=settings.max_payload, base=self._base)
+
+    @cached_property
+    def _signer(self) -> CapabilitySigner:
+        return CapabilitySigner(signing_keys(self.settings))
+
+    def _base_url(self, request: func.HttpRequest) -> str:
+        return f"{_from_azure(request).origin}{_route_prefix()}/{self._base}"
+
+
+def durable_blueprint(
+    registry: Registry, *, settings: Settings | None = None, base: str = DEFAULT_BASE
+) -> func.Blueprint:
+    """The functions of durable_core for an app that has no use for a ``Durable`` object of its own."""
+    return Durable(registry, settings=settings, base=base).blueprint()
+
+
+async def _to_control(app: App, body: str, dequeue_count: int) -> None:
+    await app.on_control_message(body, dequeue_count)
+
+
+async def _to_work(app: App, body: str, dequeue_count: int) -> None:
+    await app.on_work_message(body, dequeue_count)
+
+
+async def _not_cancelled(work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        raise InvocationCancelledError("the host cancelled this invocation; its message will come again") from error
+
+
+def _numbered(name: str, index: int) -> str:
+    return name if index == 0 else f"{name}_{index}"
+
+
+def _from_azure(request: func.HttpRequest) -> HttpRequest:
+    return HttpRequest.of(
+        request.method,
+        request.url,
+        route=request.route_params,
+        headers=request.headers,
+        body=request.get_body() or b"",
+        more_query=request.params,
+    )
+
+
+def _to_azure(response: HttpResponse) -> func.HttpResponse:
+    return func.HttpResponse(response.body, status_code=response.status, headers=response.headers)
+
+
+def _route_prefix(environ: Mapping[str, str] = os.environ) -> str:
+    """The host's route prefix as ``/api``, or '' if it has none: read as the host reads it."""
+    prefix = environ.get("AzureFunctionsJobHost__extensions__http__routePrefix")
+    if prefix is None:
+        try:
+            host = json.loads(Path(environ.get("AzureWebJobsScriptRoot", "."), "host.json").read_text("utf-8-sig"))
+            prefix = str(host.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
+        except (OSError, ValueError, AttributeError):
+            prefix = "api"  # the host's own default; a broken host.json is the host's to report
+    prefix = prefix.strip("/")
+    return f"/{prefix}" if prefix else ""

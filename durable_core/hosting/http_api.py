@@ -1,0 +1,369 @@
+"""The management API: routes, what each asks of the client, and which status each outcome has.
+
+Free of any web framework: ``HttpApi.handle`` takes an ``HttpRequest`` and always returns an ``HttpResponse``. Whoever
+serves it registers ``Endpoint``'s routes and checks keys for those that are not keyless. Shapes follow the Durable
+Functions extension; ``docs/http-api.md`` is the reference for users.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol, assert_never
+from urllib.parse import urlencode, urlsplit
+
+from ..errors import (
+    CapabilityError,
+    InstanceAlreadyExistsError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidInstanceIdError,
+)
+from ..models import JSON, OrchestrationStatus, RuntimeStatus
+from .capabilities import Capability, CapabilitySigner, Verb
+from .http_errors import failure_response, method_not_allowed, not_implemented
+from .http_shapes import (
+    RETRY_AFTER_SECONDS,
+    create_check_status_response,
+    create_http_management_payload,
+    status_json,
+)
+from .http_types import HttpRequest, HttpResponse, error_response, json_response
+
+MAX_WAIT_SECONDS = 200.0
+"""How long a request may wait for a result: Azure's load balancer cuts an answer that takes 230 s."""
+
+MAX_PAGE = 1000
+CONTINUATION_HEADER = "x-ms-continuation-token"
+DEFAULT_BASE = "durabletask"
+
+_STATUS_FLAGS = ("showHistory", "showHistoryOutput", "showInput", "returnInternalServerErrorOnFailure")
+_STATUSES = {status.value.lower(): status for status in RuntimeStatus}
+
+
+class InstancePage(Protocol):
+    @property
+    def instances(self) -> Sequence[OrchestrationStatus]: ...
+    @property
+    def continuation_token(self) -> str | None: ...
+
+
+class ManagementClient(Protocol):
+    """What the API asks of a ``DurableClient``. The errors are those of ``errors.py``."""
+
+    async def start_new(
+        self, name: str, instance_id: str | None = None, client_input: JSON = None, /, *, version: str | None = None
+    ) -> str: ...
+    async def get_status(
+        self,
+        instance_id: str,
+        /,
+        *,
+        show_history: bool = False,
+        show_history_output: bool = False,
+        show_input: bool = True,
+    ) -> OrchestrationStatus: ...
+    async def list_instances(
+        self,
+        *,
+        created_time_from: datetime | None = None,
+        created_time_to: datetime | None = None,
+        runtime_status: Collection[RuntimeStatus] | None = None,
+        instance_id_prefix: str | None = None,
+        page_size: int = 100,
+        continuation_token: str | None = None,
+        show_input: bool = True,
+    ) -> InstancePage: ...
+    async def raise_event(self, instance_id: str, event_name: str, event_data: JSON = None, /) -> None: ...
+    async def terminate(self, instance_id: str, reason: str = "", /) -> None: ...
+    async def suspend(self, instance_id: str, reason: str = "", /) -> None: ...
+    async def resume(self, instance_id: str, reason: str = "", /) -> None: ...
+    async def purge_instance_history(self, instance_id: str, /) -> int: ...
+    async def purge_instance_history_by(
+        self,
+        created_time_from: datetime,
+        created_time_to: datetime | None = None,
+        runtime_status: Collection[RuntimeStatus] | None = None,
+        /,
+    ) -> int: ...
+    async def wait_for_completion(self, instance_id: str, seconds: float, /) -> OrchestrationStatus: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``template`` is an ASP.NET route below the base. Keyless: the URL itself is the proof of what it allows."""
+
+    template: str
+    methods: tuple[str, ...]
+    keyless: bool = False
+
+
+class Endpoint(Enum):
+    """The routes. The member's name, in lower case, names the function that serves it."""
+
+    START = Route("orchestrators/{name}/{instanceId?}", ("POST",))
+    INSTANCES = Route("instances", ("GET", "DELETE"))
+    INSTANCE = Route("instances/{instanceId}", ("GET", "DELETE"))
+    EVENT = Route("instances/{instanceId}/raiseEvent/{eventName}", ("POST",))
+    MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
+    QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
+    CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)
+
+
+_OPERATIONS = {verb.value: verb for verb in (Verb.TERMINATE, Verb.SUSPEND, Verb.RESUME, Verb.REWIND, Verb.RESTART)}
+_METHODS = {Verb.STATUS: "GET", Verb.PURGE: "DELETE"}  # the others: POST, so that no link preview can trigger them
+
+
+class HttpApi:
+    """The API of one task hub."""
+
+    def __init__(
+        self, client: ManagementClient, signer: CapabilitySigner, *, max_payload: int, base: str = DEFAULT_BASE
+    ) -> None:
+        self._client = client
+        self._signer = signer
+        self._max_payload = max_payload
+        self._base = base.strip("/")
+        self._before_base = re.compile(rf"^(.*?)/{re.escape(self._base)}/", re.IGNORECASE)
+
+    async def handle(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
+        """Answer a request. Errors become answers: only a cancellation gets out."""
+        try:
+            if request.method not in endpoint.value.methods:
+                return method_not_allowed(request.method, endpoint.value.methods)
+            return await self._answer(endpoint, request)
+        except Exception as error:  # noqa: BLE001  the last line: what is not ours becomes a logged 500
+            return failure_response(error)
+
+    async def _answer(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
+        instance_id = request.route.get("instanceId", "")
+        match endpoint:
+            case Endpoint.START:
+                return await self._start(request)
+            case Endpoint.INSTANCES if request.method == "GET":
+                return await self._list(request)
+            case Endpoint.INSTANCES:
+                return await self._purge_many(request)
+            case Endpoint.INSTANCE if request.method == "GET":
+                return await self._status(request, instance_id, self._status_location(request, instance_id))
+            case Endpoint.INSTANCE:
+                return await self._purge_one(instance_id)
+            case Endpoint.EVENT:
+                return await self._raise_event(request, instance_id, request.route.get("eventName", ""))
+            case Endpoint.MANAGE:
+                return await self._manage(request, instance_id)
+            case Endpoint.QUERY:
+                return not_implemented("query")
+            case Endpoint.CAPABILITY:
+                return await self._with_capability(request)
+            case _:
+                assert_never(endpoint)
+
+    # ------------------------------------------------------------ start
+
+    async def _start(self, request: HttpRequest) -> HttpResponse:
+        name, given_id = request.route.get("name", ""), request.route.get("instanceId")
+        timeout, polling = request.seconds("timeout"), request.seconds("pollingInterval")
+        fail_with_500 = request.flag("returnInternalServerErrorOnFailure", False)
+        key = None if given_id else request.headers.get("idempotency-key", "").strip().strip('"') or None
+        try:
+            instance_id = await self._client.start_new(
+                name, given_id or key, request.json(self._max_payload), version=request.text("version") or None
+            )
+        except InvalidInstanceIdError as error:
+            if key is None:
+                raise
+            raise InvalidInstanceIdError(f"the header Idempotency-Key becomes the instance id: {error}") from error
+        except InstanceAlreadyExistsError:
+            if key is None or (await self._client.get_status(key, show_input=False)).name != name:
+                raise
+            instance_id = key  # the same request again: its first answer was lost on the way
+        return await self.result_or_check_status(
+            instance_id,
+            self.base_url(request),
+            wait=timeout or 0.0,
+            retry_after=polling or RETRY_AFTER_SECONDS,
+            fail_with_500=fail_with_500,
+        )
+
+    async def result_or_check_status(
+        self, instance_id: str, base_url: str, *, wait: float, retry_after: float, fail_with_500: bool = False
+    ) -> HttpResponse:
+        """Wait up to ``wait`` seconds: the output if the instance completed, its status if it ended otherwise.
+
+        Still active: 202 with the management payload, and ``retry_after`` seconds as the interval to poll by.
+        """
+        if wait > 0:
+            status = await self._client.wait_for_completion(instance_id, min(wait, MAX_WAIT_SECONDS))
+            if status.runtime_status is RuntimeStatus.COMPLETED:
+                return json_response(200, status.output)
+            if status.is_terminal:
+                return json_response(_final_code(status, fail_with_500), status_json(status))
+        seconds = max(1, math.ceil(retry_after))
+        return create_check_status_response(self._signer, instance_id, base_url, retry_after=seconds)
+
+    # ------------------------------------------------------------ status and list
+
+    async def _status(self, request: HttpRequest, instance_id: str, location: str) -> HttpResponse:
+        show_history = request.flag("showHistory", False)
+        fail_with_500 = request.flag("returnInternalServerErrorOnFailure", False)
+        status = await self._client.get_status(
+            instance_id,
+            show_history=show_history,
+            show_history_output=request.flag("showHistoryOutput", False),
+            show_input=request.flag("showInput", True),
+        )
+        if not status:
+            raise InstanceNotFoundError(instance_id)
+        shown = status_json(status, show_history=show_history)
+        if status.is_terminal:
+            return json_response(_final_code(status, fail_with_500), shown)
+        return json_response(202, shown, {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)})
+
+    async def _list(self, request: HttpRequest) -> HttpResponse:
+        created_from, created_to = _created_between(request)
+        page = await self._client.list_instances(
+            created_time_from=created_from,
+            created_time_to=created_to,
+            runtime_status=_runtime_statuses(request),
+            instance_id_prefix=request.text("instanceIdPrefix") or None,
+            page_size=min(request.count("top", 100), MAX_PAGE),
+            continuation_token=request.headers.get(CONTINUATION_HEADER) or None,
+            show_input=request.flag("showInput", True),
+        )
+        more = {CONTINUATION_HEADER: page.continuation_token} if page.continuation_token else {}
+        return json_response(200, [status_json(status) for status in page.instances], more)
+
+    # ------------------------------------------------------------ purge
+
+    async def _purge_one(self, instance_id: str) -> HttpResponse:
+        deleted = await self._client.purge_instance_history(instance_id)
+        if deleted:
+            return json_response(200, {"instancesDeleted": deleted})
+        status = await self._client.get_status(instance_id, show_input=False)
+        if not status:
+            raise InstanceNotFoundError(instance_id)
+        message = f"instance '{instance_id}' is {status.runtime_status} and is not purged; terminate it first"
+        return error_response(409, "InstanceNotCompleted", message)
+
+    async def _purge_many(self, request: HttpRequest) -> HttpResponse:
+        created_from, created_to = _created_between(request)
+        if created_from is None:
+            raise InvalidInputError("query parameter 'createdTimeFrom' is required to purge more than one instance")
+        deleted = await self._client.purge_instance_history_by(created_from, created_to, _runtime_statuses(request))
+        if deleted:
+            return json_response(200, {"instancesDeleted": deleted})
+        return error_response(404, "InstanceNotFound", "no instance that has ended matches this filter")
+
+    # ------------------------------------------------------------ requests to one instance
+
+    async def _raise_event(self, request: HttpRequest, instance_id: str, event_name: str) -> HttpResponse:
+        if event_name in ("", "{eventName}"):
+            raise InvalidInputError("the event's name is missing: it belongs at the end of the URL's path")
+        media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if request.body and media_type != "application/json" and not media_type.endswith("+json"):
+            raise InvalidInputError(f"an event is sent with Content-Type: application/json, not '{media_type}'")
+        await self._client.raise_event(instance_id, event_name, request.json(self._max_payload))
+        return HttpResponse(status=202)
+
+    async def _manage(self, request: HttpRequest, instance_id: str) -> HttpResponse:
+        operation = request.route.get("operation", "").lower()
+        if operation == "raiseevent":
+            return await self._raise_event(request, instance_id, "")
+        if operation not in _OPERATIONS:
+            known = ", ".join(sorted(_OPERATIONS))
+            return error_response(404, "NotFound", f"there is no operation '{operation}'; there are: {known}")
+        return await self._operate(request, instance_id, _OPERATIONS[operation])
+
+    async def _operate(self, request: HttpRequest, instance_id: str, verb: Verb) -> HttpResponse:
+        reason = request.text("reason")
+        reason = "" if reason == "{text}" else reason  # the payload's placeholder, left as it was
+        match verb:
+            case Verb.TERMINATE:
+                await self._client.terminate(instance_id, reason)
+            case Verb.SUSPEND:
+                await self._client.suspend(instance_id, reason)
+            case Verb.RESUME:
+                await self._client.resume(instance_id, reason)
+            case _:
+                return not_implemented(verb.value)
+        return HttpResponse(status=202)
+
+    # ------------------------------------------------------------ capability URLs
+
+    async def _with_capability(self, request: HttpRequest) -> HttpResponse:
+        capability = self._signer.verify(request.route.get("token", ""))
+        verb, instance_id, event_name = capability.verb, capability.instance_id, request.route.get("eventName", "")
+        allowed = _METHODS.get(verb, "POST")
+        if request.method != allowed:
+            return method_not_allowed(request.method, (allowed,))
+        if event_name and verb is not Verb.EVENT:
+            return error_response(404, "NotFound", "nothing may follow the token in this URL")
+        await self._check_execution(capability)
+        match verb:
+            case Verb.STATUS:
+                return await self._status(request, instance_id, _same_url(request))
+            case Verb.EVENT:
+                return await self._raise_event(request, instance_id, _permitted_event(capability, event_name))
+            case Verb.PURGE:
+                return await self._purge_one(instance_id)
+            case _:
+                return await self._operate(request, instance_id, verb)
+
+    async def _check_execution(self, capability: Capability) -> None:
+        if not capability.execution_id:
+            return
+        status = await self._client.get_status(capability.instance_id, show_input=False)
+        if status.execution_id != capability.execution_id:
+            raise CapabilityError("the execution that this URL was issued for is gone", gone=True)
+
+    # ------------------------------------------------------------ URLs
+
+    def base_url(self, request: HttpRequest) -> str:
+        """The absolute URL of this API's base, as the caller of one of its routes sees it."""
+        before = self._before_base.match(urlsplit(request.url).path)
+        return f"{request.origin}{before[1] if before else '/api'}/{self._base}"
+
+    def _status_location(self, request: HttpRequest, instance_id: str) -> str:
+        """A status URI that needs no key and shows what was asked for here."""
+        flags = {name: value for name in _STATUS_FLAGS if (value := request.text(name))}
+        url = create_http_management_payload(self._signer, instance_id, self.base_url(request))["statusQueryGetUri"]
+        return f"{url}?{urlencode(flags)}" if flags else url
+
+
+def _same_url(request: HttpRequest) -> str:
+    """Where the caller is already: a capability never prolongs itself."""
+    parts = urlsplit(request.url)
+    return f"{request.origin}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+
+
+def _permitted_event(capability: Capability, asked: str) -> str:
+    if not capability.event_name:
+        return asked
+    if asked and asked.lower() != capability.event_name.lower():
+        raise CapabilityError(f"this URL sends the event '{capability.event_name}' and no other")
+    return capability.event_name
+
+
+def _final_code(status: OrchestrationStatus, fail_with_500: bool) -> int:
+    return 500 if fail_with_500 and status.runtime_status is RuntimeStatus.FAILED else 200
+
+
+def _created_between(request: HttpRequest) -> tuple[datetime | None, datetime | None]:
+    created_from, created_to = request.moment("createdTimeFrom"), request.moment("createdTimeTo")
+    if created_from and created_to and created_to < created_from:
+        raise InvalidInputError("query parameter 'createdTimeTo' is before 'createdTimeFrom'")
+    return created_from, created_to
+
+
+def _runtime_statuses(request: HttpRequest) -> list[RuntimeStatus] | None:
+    names = request.several("runtimeStatus")
+    unknown = [name for name in names if name.lower() not in _STATUSES]
+    if unknown:
+        listed = ", ".join(RuntimeStatus)
+        raise InvalidInputError(f"query parameter 'runtimeStatus' must be of {listed}; not {', '.join(unknown)[:200]}")
+    return [_STATUSES[name.lower()] for name in names] or None

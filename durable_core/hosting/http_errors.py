@@ -1,0 +1,67 @@
+"""Which HTTP answer each error has. The bodies have the one shape of ``http_types.error_response``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from ..errors import (
+    CapabilityError,
+    ConfigurationError,
+    InstanceAlreadyExistsError,
+    InstanceCompletedError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidInstanceIdError,
+    PayloadTooLargeError,
+    SerializationError,
+    StorageUnavailableError,
+    UnknownOrchestratorError,
+)
+from .http_shapes import RETRY_AFTER_SECONDS
+from .http_types import HttpResponse, error_response
+
+logger = logging.getLogger(__name__)
+
+_OUTCOMES: Mapping[type[Exception], tuple[int, str]] = {
+    UnknownOrchestratorError: (400, "UnknownOrchestrator"),
+    InvalidInstanceIdError: (400, "InvalidInstanceId"),
+    InvalidInputError: (400, "InvalidInput"),
+    SerializationError: (400, "InvalidInput"),
+    InstanceNotFoundError: (404, "InstanceNotFound"),
+    InstanceAlreadyExistsError: (409, "InstanceAlreadyExists"),
+    InstanceCompletedError: (410, "InstanceCompleted"),
+    PayloadTooLargeError: (413, "PayloadTooLarge"),
+}
+
+
+def failure_response(error: Exception) -> HttpResponse:
+    """The answer to a request that failed. What is not the caller's fault is logged; its text stays inside."""
+    for kind in type(error).__mro__:
+        if kind in _OUTCOMES:
+            status, code = _OUTCOMES[kind]
+            return error_response(status, code, str(error), getattr(error, "problems", ()))
+    match error:
+        case CapabilityError(gone=True):
+            return error_response(410, "CapabilityGone", str(error))
+        case CapabilityError():
+            return error_response(401, "CapabilityRefused", str(error))
+        case StorageUnavailableError():
+            logger.warning("a request failed because storage is unavailable: %s", error)
+            message = "storage does not answer at present; try again"
+            return error_response(503, "StorageUnavailable", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+        case ConfigurationError():
+            logger.error("a request failed because of the app's configuration: %s", error)
+            return error_response(500, "Configuration", str(error))
+        case _:
+            logger.error("a request failed", exc_info=error)
+            return error_response(500, "InternalError", "the app failed to answer; its log says why")
+
+
+def not_implemented(operation: str) -> HttpResponse:
+    return error_response(501, "NotImplemented", f"'{operation}' is not available in this release of durable_core")
+
+
+def method_not_allowed(method: str, allowed: Sequence[str]) -> HttpResponse:
+    listed = ", ".join(allowed)
+    return error_response(405, "MethodNotAllowed", f"use {listed} here, not {method}", headers={"Allow": listed})

@@ -1,0 +1,96 @@
+"""What the HTTP API shows: the status document and the management payload, in the shapes of Durable Functions.
+
+Knows capabilities, and neither routes nor the client.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
+from .capabilities import CapabilitySigner, Verb
+from .http_types import HttpResponse, json_response
+
+RETRY_AFTER_SECONDS = 2
+"""What a caller that polls is asked to wait: one poll is one read of one row."""
+
+HttpManagementPayload: TypeAlias = dict[str, str]
+
+
+def create_http_management_payload(signer: CapabilitySigner, instance_id: str, base_url: str) -> HttpManagementPayload:
+    """The URIs by which the holder can follow and manage this one instance, without any key.
+
+    ``base_url`` is the absolute URL of the API's base, such as ``https://app.example/api/durabletask``. In
+    ``sendEventPostUri`` replace ``{eventName}``, in the others ``{text}`` (a reason; it may also stay as it is).
+    """
+
+    def url(verb: Verb, rest: str = "") -> str:
+        return f"{base_url}/c/{signer.issue(instance_id, verb)}{rest}"
+
+    return {
+        "id": instance_id,
+        "statusQueryGetUri": url(Verb.STATUS),
+        "sendEventPostUri": url(Verb.EVENT, "/{eventName}"),
+        "terminatePostUri": url(Verb.TERMINATE, "?reason={text}"),
+        "rewindPostUri": url(Verb.REWIND, "?reason={text}"),
+        "purgeHistoryDeleteUri": url(Verb.PURGE),
+        "restartPostUri": url(Verb.RESTART),
+        "suspendPostUri": url(Verb.SUSPEND, "?reason={text}"),
+        "resumePostUri": url(Verb.RESUME, "?reason={text}"),
+    }
+
+
+def create_check_status_response(
+    signer: CapabilitySigner, instance_id: str, base_url: str, *, retry_after: int = RETRY_AFTER_SECONDS
+) -> HttpResponse:
+    """202 with the management payload, ``Location`` (the status URI) and ``Retry-After`` (seconds)."""
+    payload = create_http_management_payload(signer, instance_id, base_url)
+    headers = {"Location": payload["statusQueryGetUri"], "Retry-After": str(retry_after)}
+    return json_response(202, payload, headers)
+
+
+def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> dict[str, JSON]:
+    """The status document. The keys beyond those of Durable Functions appear only when they hold something."""
+    shown: dict[str, JSON] = {
+        "name": status.name,
+        "instanceId": status.instance_id,
+        "runtimeStatus": None if status.runtime_status is None else status.runtime_status.value,
+        "input": status.input_,
+        "customStatus": status.custom_status,
+        "output": _output(status),
+        "createdTime": _utc_seconds(status.created_time),
+        "lastUpdatedTime": _utc_seconds(status.last_updated_time),
+    }
+    if show_history:
+        shown["historyEvents"] = status.history_events or []
+    if status.version:
+        shown["version"] = status.version
+    if status.tags:
+        shown["tags"] = dict(status.tags)
+    if status.stuck_reason:
+        shown["stuckReason"] = status.stuck_reason
+    if status.failure is not None:
+        shown["failure"] = _failure_json(status.failure)
+    return shown
+
+
+def _output(status: OrchestrationStatus) -> JSON:
+    failed = status.runtime_status is RuntimeStatus.FAILED and status.failure is not None
+    return _failure_text(status.failure) if failed and status.failure else status.output
+
+
+def _failure_text(failure: FailureDetails) -> str:
+    return f"{failure.type}: {failure.message}" if failure.message else failure.type
+
+
+def _failure_json(failure: FailureDetails) -> dict[str, JSON]:
+    """Without stack traces: status URIs are handed to browsers and partners. The history holds them."""
+    shown: dict[str, JSON] = {"type": failure.type, "message": failure.message, "retriable": failure.retriable}
+    if failure.cause is not None:
+        shown["cause"] = _failure_json(failure.cause)
+    return shown
+
+
+def _utc_seconds(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,190 @@
+"""HTTP without a web framework: a request, a response, readers of query parameters and of JSON bodies.
+
+Knows nothing of orchestrations. Whoever serves HTTP (Azure Functions, the local host, a test) translates to these.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from ..errors import InvalidInputError, PayloadTooLargeError
+from ..models import JSON
+
+_HOST = re.compile(r"[A-Za-z0-9._\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_BARE_PLUS = re.compile(r" (\d\d:?\d\d)$")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A request as received. ``url`` is absolute and holds the query; ``route`` the decoded variables of the route.
+
+    ``query`` (each name in lower case, with all its values) and ``headers`` (names in lower case) are best made by
+    ``HttpRequest.of``.
+    """
+
+    method: str
+    url: str
+    route: Mapping[str, str] = field(default_factory=dict[str, str])
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        url: str,
+        *,
+        route: Mapping[str, str | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        more_query: Mapping[str, str] | None = None,
+    ) -> HttpRequest:
+        """Read the query from ``url``; ``more_query`` fills in what a server took out of it."""
+        query: dict[str, list[str]] = {}
+        for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+            query.setdefault(name.lower(), []).append(value)
+        for name, value in (more_query or {}).items():
+            query.setdefault(name.lower(), [value])
+        return cls(
+            method=method.upper(),
+            url=url,
+            route={name: value for name, value in (route or {}).items() if value},
+            query=query,
+            headers={name.lower(): value for name, value in (headers or {}).items()},
+            body=body,
+        )
+
+    @property
+    def origin(self) -> str:
+        """``scheme://host`` as the caller sees it: X-Forwarded-Proto and -Host where a proxy set them, else the URL's.
+
+        A value that is no scheme or host is ignored.
+        """
+        parts = urlsplit(self.url)
+        scheme = self._forwarded("x-forwarded-proto").lower()
+        host = self._forwarded("x-forwarded-host")
+        return (
+            f"{scheme if scheme in ('http', 'https') else parts.scheme or 'http'}://"
+            f"{host if _HOST.fullmatch(host) else parts.netloc}"
+        )
+
+    def _forwarded(self, name: str) -> str:
+        return self.headers.get(name, "").partition(",")[0].strip()  # the first proxy's, nearest to the caller
+
+    # ------------------------------------------------------------ query parameters; each names itself when refused
+
+    def text(self, name: str, default: str = "") -> str:
+        values = self.query.get(name.lower())
+        return values[-1] if values else default
+
+    def flag(self, name: str, default: bool) -> bool:
+        match self.text(name).strip().lower():
+            case "":
+                return default
+            case "true" | "1":
+                return True
+            case "false" | "0":
+                return False
+            case other:
+                raise _refused(name, other, "true or false")
+
+    def seconds(self, name: str) -> float | None:
+        raw = self.text(name).strip()
+        if not raw:
+            return None
+        try:
+            value = float(raw)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value >= 0):
+            raise _refused(name, raw, "a number of seconds, 0 or more")
+        return value
+
+    def count(self, name: str, default: int) -> int:
+        raw = self.text(name).strip()
+        if not raw:
+            return default
+        if not (raw.isascii() and raw.isdigit() and len(raw) <= 9 and int(raw) > 0):
+            raise _refused(name, raw, "a whole number, 1 or more")
+        return int(raw)
+
+    def moment(self, name: str) -> datetime | None:
+        """An aware UTC time. Without an offset it is taken as UTC."""
+        raw = self.text(name).strip()
+        if not raw:
+            return None
+        try:
+            # An offset's '+' that was not percent-encoded arrives as a space: every client gets this wrong once.
+            value = datetime.fromisoformat(_BARE_PLUS.sub(r"+\1", raw))
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise _refused(name, raw, "a time in ISO 8601, such as 2025-01-31T12:00:00Z") from None
+
+    def several(self, name: str) -> list[str]:
+        """The values of a parameter that may be repeated or hold commas."""
+        parts = (part.strip() for value in self.query.get(name.lower(), ()) for part in value.split(","))
+        return [part for part in parts if part]
+
+    # ------------------------------------------------------------ body
+
+    def json(self, limit: int) -> JSON:
+        """The body as JSON; an empty one is null. PayloadTooLargeError over ``limit`` bytes, InvalidInputError."""
+        if len(self.body) > limit:
+            raise PayloadTooLargeError("the request body", len(self.body), limit)
+        if not self.body.strip():
+            return None
+        try:
+            value = json.loads(self.body.decode("utf-8-sig"), parse_constant=_no_constant)
+            if _SURROGATE.search(self.body):
+                json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text, and cannot be stored
+        except RecursionError:
+            raise InvalidInputError("the request body is JSON nested too deeply") from None
+        except ValueError as error:  # JSONDecodeError and UnicodeError among them
+            raise InvalidInputError(f"the request body is not JSON: {error}") from None
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResponse:
+    """``body`` is UTF-8 JSON, or empty."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def json_response(status: int, value: JSON, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Answers differ from one moment to the next and may hold private data: nothing on the way may keep them.
+    fixed = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
+    return HttpResponse(status=status, headers={**fixed, **(headers or {})}, body=body.encode())
+
+
+def error_response(
+    status: int, code: str, message: str, problems: Sequence[str] = (), headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """The one shape of every error: ``{"error": {"code", "message", "problems"?}}``."""
+    error: dict[str, JSON] = {"code": code, "message": message}
+    if problems:
+        error["problems"] = list(problems)
+    return json_response(status, {"error": error}, headers)
+
+
+def _refused(name: str, value: str, wanted: str) -> InvalidInputError:
+    return InvalidInputError(f"query parameter '{name}' must be {wanted}, not {value[:100]!r}")
+
+
+def _no_constant(name: str) -> JSON:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,192 @@
+"""The management API over a client in memory, reached by URL as the Functions host would route it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from durable_core.errors import (
+    InstanceAlreadyExistsError,
+    InstanceCompletedError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidInstanceIdError,
+    UnknownOrchestratorError,
+)
+from durable_core.hosting.capabilities import CapabilitySigner
+from durable_core.hosting.http_api import Endpoint, HttpApi
+from durable_core.hosting.http_types import HttpRequest, HttpResponse
+from durable_core.models import JSON, OrchestrationStatus, RuntimeStatus
+
+BASE = "https://orders.example/api/durabletask"
+CREATED = datetime(2025, 1, 31, 12, 0, 0, 987654, tzinfo=UTC)
+LIMIT = 1000
+
+
+@dataclass
+class Page:
+    instances: list[OrchestrationStatus]
+    continuation_token: str | None
+
+
+@dataclass
+class MemoryClient:
+    """A ``ManagementClient`` that obeys the documented errors, and keeps instances in a dict."""
+
+    instances: dict[str, OrchestrationStatus] = field(default_factory=dict[str, OrchestrationStatus])
+    calls: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    finish: Callable[[OrchestrationStatus], OrchestrationStatus] = lambda status: status
+    next_page: str | None = None
+    broken: Exception | None = None
+
+    def add(self, instance_id: str, status: RuntimeStatus = RuntimeStatus.RUNNING, **more: Any) -> None:
+        found = OrchestrationStatus(
+            instance_id=instance_id,
+            name="order",
+            runtime_status=status,
+            created_time=CREATED,
+            last_updated_time=CREATED + timedelta(seconds=5),
+            input_={"item": "tea"},
+            execution_id="x1",
+        )
+        self.instances[instance_id] = replace(found, **more)
+
+    async def start_new(
+        self, name: str, instance_id: str | None = None, client_input: JSON = None, /, *, version: str | None = None
+    ) -> str:
+        if self.broken:
+            raise self.broken
+        if name not in ("order", "approval"):
+            raise UnknownOrchestratorError(name, ["order", "approval"], version)
+        if client_input == {"item": 1}:
+            raise InvalidInputError("not a valid Order", ["item: Input should be a valid string"])
+        instance_id = f"new-{len(self.instances)}" if instance_id is None else instance_id
+        if len(instance_id) > 256 or re.search(r"[/\\#?]", instance_id):
+            raise InvalidInstanceIdError(f"'{instance_id[:20]}' cannot be an instance id")
+        if instance_id in self.instances:
+            raise InstanceAlreadyExistsError(instance_id, "Running")
+        self.add(instance_id, RuntimeStatus.PENDING, name=name, input_=client_input, version=version or "")
+        return instance_id
+
+    async def get_status(
+        self,
+        instance_id: str,
+        /,
+        *,
+        show_history: bool = False,
+        show_history_output: bool = False,
+        show_input: bool = True,
+    ) -> OrchestrationStatus:
+        if self.broken:
+            raise self.broken
+        status = self.instances.get(instance_id, OrchestrationStatus(instance_id=instance_id))
+        history: list[dict[str, JSON]] = [{"EventType": "ExecutionStarted", "Result": show_history_output}]
+        return replace(
+            status,
+            input_=status.input_ if show_input else None,
+            history_events=history if show_history else None,
+        )
+
+    async def list_instances(
+        self,
+        *,
+        created_time_from: datetime | None = None,
+        created_time_to: datetime | None = None,
+        runtime_status: Collection[RuntimeStatus] | None = None,
+        instance_id_prefix: str | None = None,
+        page_size: int = 100,
+        continuation_token: str | None = None,
+        show_input: bool = True,
+    ) -> Page:
+        if continuation_token == "nonsense":
+            raise InvalidInputError("that is no continuation token")
+        asked = (created_time_from, created_time_to, runtime_status, instance_id_prefix, page_size, continuation_token)
+        self.calls.append(("list", *asked, show_input))
+        return Page(list(self.instances.values()), self.next_page)
+
+    async def raise_event(self, instance_id: str, event_name: str, event_data: JSON = None, /) -> None:
+        self._live(instance_id)
+        self.calls.append(("event", instance_id, event_name, event_data))
+
+    async def terminate(self, instance_id: str, reason: str = "", /) -> None:
+        self._live(instance_id)
+        self.calls.append(("terminate", instance_id, reason))
+
+    async def suspend(self, instance_id: str, reason: str = "", /) -> None:
+        self._live(instance_id)
+        self.calls.append(("suspend", instance_id, reason))
+
+    async def resume(self, instance_id: str, reason: str = "", /) -> None:
+        self._live(instance_id)
+        self.calls.append(("resume", instance_id, reason))
+
+    async def purge_instance_history(self, instance_id: str, /) -> int:
+        if instance_id not in self.instances or not self.instances[instance_id].is_terminal:
+            return 0
+        del self.instances[instance_id]
+        return 1
+
+    async def purge_instance_history_by(
+        self,
+        created_time_from: datetime,
+        created_time_to: datetime | None = None,
+        runtime_status: Collection[RuntimeStatus] | None = None,
+        /,
+    ) -> int:
+        self.calls.append(("purge", created_time_from, created_time_to, runtime_status))
+        return len([self.instances.pop(key) for key, status in list(self.instances.items()) if status.is_terminal])
+
+    async def wait_for_completion(self, instance_id: str, seconds: float, /) -> OrchestrationStatus:
+        self.calls.append(("wait", instance_id, seconds))
+        self.instances[instance_id] = self.finish(self.instances[instance_id])
+        return self.instances[instance_id]
+
+    def _live(self, instance_id: str) -> None:
+        if instance_id not in self.instances:
+            raise InstanceNotFoundError(instance_id)
+        if self.instances[instance_id].is_terminal:
+            raise InstanceCompletedError(instance_id, "Completed")
+
+
+class World:
+    """Routes URLs as the Functions host does, keys left out."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+        self.client = MemoryClient()
+        self.signer = CapabilitySigner([b"the key of these tests"], clock=lambda: self.now)
+        self.api = HttpApi(self.client, self.signer, max_payload=LIMIT)
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
+    ) -> HttpResponse:
+        url = path if path.startswith("http") else f"{BASE}/{path}"
+        endpoint, route = self._route(urlsplit(url).path)
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        request = HttpRequest.of(method, url, route=route, headers=headers, body=raw)
+        return await self.api.handle(endpoint, request)
+
+    async def payload(self, instance_id: str) -> dict[str, str]:
+        self.client.instances.pop(instance_id, None)
+        return (await self.call("POST", f"orchestrators/order/{instance_id}")).json()
+
+    @staticmethod
+    def _route(path: str) -> tuple[Endpoint, dict[str, str]]:
+        below = path.partition("/durabletask/")[2]
+        for endpoint in Endpoint:
+            pattern = re.sub(r"/\{(\w+)\?\}", r"(?:/(?P<\1>[^/]+))?", endpoint.value.template)
+            found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern), below)
+            if found:
+                return endpoint, {name: unquote(value) for name, value in found.groupdict().items() if value}
+        raise AssertionError(f"no route for {path}")
+
+
+def error(response: HttpResponse) -> dict[str, Any]:
+    """What an error answer says, which has one shape."""
+    assert set(response.json()) == {"error"}
+    return response.json()["error"]

@@ -1,0 +1,375 @@
+"""The keyed routes of the management API: what each answers, and every refusal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+
+from durable_core.hosting.http_api import Endpoint
+from durable_core.hosting.http_types import HttpRequest
+from durable_core.models import FailureDetails, RuntimeStatus
+from tests.support.http_world import BASE, LIMIT, World, error
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+# ---------------------------------------------------------------- start
+
+
+async def test_a_start_answers_202_with_the_payload_and_where_to_look(world: World) -> None:
+    response = await world.call("POST", "orchestrators/order", {"item": "tea"})
+    payload = response.json()
+    assert response.status == 202
+    assert list(payload) == [
+        "id",
+        "statusQueryGetUri",
+        "sendEventPostUri",
+        "terminatePostUri",
+        "rewindPostUri",
+        "purgeHistoryDeleteUri",
+        "restartPostUri",
+        "suspendPostUri",
+        "resumePostUri",
+    ]
+    assert all(uri.startswith(f"{BASE}/c/") for key, uri in payload.items() if key != "id")
+    assert response.headers["Location"] == payload["statusQueryGetUri"]
+    assert int(response.headers["Retry-After"]) >= 1
+    assert world.client.instances[payload["id"]].input_ == {"item": "tea"}
+
+
+async def test_the_path_names_the_instance(world: World) -> None:
+    assert (await world.call("POST", "orchestrators/order/o-1")).json()["id"] == "o-1"
+    assert world.client.instances["o-1"].input_ is None
+
+
+async def test_an_unknown_orchestrator_is_400_and_lists_those_that_exist(world: World) -> None:
+    response = await world.call("POST", "orchestrators/ordre")
+    assert response.status == 400
+    assert error(response)["code"] == "UnknownOrchestrator"
+    assert "approval, order" in error(response)["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"'a'", b"\xff\xfe", b"NaN", b'{"a": Infinity}', b'"\\ud800"', b"[" * 900, b"1" * 900 + b"e"],
+)
+async def test_a_body_that_is_no_json_is_400(world: World, body: bytes) -> None:
+    response = await world.call("POST", "orchestrators/order", body)
+    assert (response.status, error(response)["code"]) == (400, "InvalidInput")
+    assert not world.client.instances
+
+
+async def test_json_with_any_text_in_it_is_taken_as_it_is(world: World) -> None:
+    for body in (b'"\\ud83d\\ude00 \xc3\xa9"', b'\xef\xbb\xbf"\xf0\x9f\x98\x80 \xc3\xa9"'):
+        instance_id = (await world.call("POST", "orchestrators/order", body)).json()["id"]
+        assert world.client.instances[instance_id].input_ == "😀 é"
+
+
+async def test_input_that_the_model_refuses_is_400_with_a_problem_per_field(world: World) -> None:
+    response = await world.call("POST", "orchestrators/order", {"item": 1})
+    assert response.status == 400
+    assert error(response)["problems"] == ["item: Input should be a valid string"]
+
+
+@pytest.mark.parametrize("instance_id", ["a#b", "a?b", "a\\b", "a/b", "x" * 257])
+async def test_an_impossible_instance_id_is_400(world: World, instance_id: str) -> None:
+    route = {"name": "order", "instanceId": instance_id}
+    request = HttpRequest.of("POST", f"{BASE}/orchestrators/order/{quote(instance_id, safe='')}", route=route)
+    response = await world.api.handle(Endpoint.START, request)
+    assert (response.status, error(response)["code"]) == (400, "InvalidInstanceId")
+
+
+async def test_an_id_in_use_is_409(world: World) -> None:
+    world.client.add("o-1")
+    response = await world.call("POST", "orchestrators/order/o-1")
+    assert (response.status, error(response)["code"]) == (409, "InstanceAlreadyExists")
+
+
+async def test_a_body_over_the_limit_is_413_and_starts_nothing(world: World) -> None:
+    response = await world.call("POST", "orchestrators/order", "x" * LIMIT)
+    assert (response.status, error(response)["code"]) == (413, "PayloadTooLarge")
+    assert not world.client.instances
+
+
+async def test_the_same_idempotency_key_finds_the_instance_that_it_started(world: World) -> None:
+    headers = {"Idempotency-Key": '"k-1"'}
+    first = await world.call("POST", "orchestrators/order", {"item": "tea"}, headers=headers)
+    again = await world.call("POST", "orchestrators/order", {"item": "tea"}, headers=headers)
+    assert (first.status, again.status) == (202, 202)
+    assert first.json()["id"] == again.json()["id"] == "k-1"
+    assert len(world.client.instances) == 1
+
+
+async def test_an_idempotency_key_of_another_orchestrator_is_409(world: World) -> None:
+    headers = {"Idempotency-Key": "k-1"}
+    await world.call("POST", "orchestrators/order", headers=headers)
+    assert (await world.call("POST", "orchestrators/approval", headers=headers)).status == 409
+
+
+async def test_an_id_in_the_path_wins_over_an_idempotency_key(world: World) -> None:
+    headers = {"Idempotency-Key": "k-1"}
+    assert (await world.call("POST", "orchestrators/order/o-1", headers=headers)).json()["id"] == "o-1"
+    assert (await world.call("POST", "orchestrators/order/o-1", headers=headers)).status == 409
+
+
+async def test_an_impossible_idempotency_key_is_400_and_names_the_header(world: World) -> None:
+    response = await world.call("POST", "orchestrators/order", headers={"Idempotency-Key": "a/b"})
+    assert response.status == 400
+    assert "Idempotency-Key" in error(response)["message"]
+
+
+async def test_a_start_that_waits_answers_with_the_result(world: World) -> None:
+    world.client.finish = lambda s: replace(s, runtime_status=RuntimeStatus.COMPLETED, output={"shipped": True})
+    response = await world.call("POST", "orchestrators/order/o-1?timeout=12.5&pollingInterval=0.5")
+    assert (response.status, response.json()) == (200, {"shipped": True})
+    assert world.client.calls == [("wait", "o-1", 12.5)]
+
+
+async def test_a_start_that_waits_in_vain_answers_202_and_says_when_to_ask(world: World) -> None:
+    response = await world.call("POST", "orchestrators/order/o-1?timeout=1&pollingInterval=7")
+    assert response.status == 202
+    assert response.headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize(("query", "status"), [("", 200), ("&returnInternalServerErrorOnFailure=true", 500)])
+async def test_a_start_that_waits_shows_a_failure_as_a_status(world: World, query: str, status: int) -> None:
+    failure = FailureDetails(type="ValueError", message="no tea")
+    world.client.finish = lambda s: replace(s, runtime_status=RuntimeStatus.FAILED, failure=failure)
+    response = await world.call("POST", f"orchestrators/order?timeout=5{query}")
+    assert (response.status, response.json()["output"]) == (status, "ValueError: no tea")
+
+
+async def test_no_request_waits_longer_than_azure_lets_it(world: World) -> None:
+    await world.call("POST", "orchestrators/order/o-1?timeout=86400")
+    assert world.client.calls[0][2] < 230
+
+
+# ---------------------------------------------------------------- status
+
+
+async def test_an_active_instance_is_202_with_where_to_look_next(world: World) -> None:
+    world.client.add("o-1", custom_status={"step": 2})
+    response = await world.call("GET", "instances/o-1?showHistory=true&code=secret")
+    assert response.status == 202
+    shown = response.json()
+    assert shown.pop("historyEvents") == [{"EventType": "ExecutionStarted", "Result": False}]
+    assert shown == {
+        "name": "order",
+        "instanceId": "o-1",
+        "runtimeStatus": "Running",
+        "input": {"item": "tea"},
+        "customStatus": {"step": 2},
+        "output": None,
+        "createdTime": "2025-01-31T12:00:00Z",
+        "lastUpdatedTime": "2025-01-31T12:00:05Z",
+    }
+    assert int(response.headers["Retry-After"]) >= 1
+    followed = await world.call("GET", response.headers["Location"])
+    assert "historyEvents" in followed.json()
+    assert "secret" not in response.headers["Location"]
+
+
+@pytest.mark.parametrize("status", [RuntimeStatus.PENDING, RuntimeStatus.SUSPENDED, RuntimeStatus.CONTINUED_AS_NEW])
+async def test_an_instance_that_has_not_ended_is_202(world: World, status: RuntimeStatus) -> None:
+    world.client.add("o-1", status)
+    assert (await world.call("GET", "instances/o-1")).status == 202
+
+
+@pytest.mark.parametrize("status", [s for s in RuntimeStatus if s.is_terminal])
+async def test_an_instance_that_has_ended_is_200(world: World, status: RuntimeStatus) -> None:
+    world.client.add("o-1", status, output=[1])
+    response = await world.call("GET", "instances/o-1")
+    assert (response.status, response.json()["output"]) == (200, [1])
+    assert "Location" not in response.headers
+
+
+async def test_an_unknown_instance_is_404(world: World) -> None:
+    response = await world.call("GET", "instances/nobody")
+    assert (response.status, error(response)["code"]) == (404, "InstanceNotFound")
+
+
+async def test_a_failed_instance_shows_the_failure_and_500_only_when_asked(world: World) -> None:
+    cause = FailureDetails(type="OSError", message="disk", stack_trace="at /srv/app/a.py")
+    failure = FailureDetails(type="shop.TeaError", message="no tea", stack_trace="at /srv/app/b.py", cause=cause)
+    world.client.add("o-1", RuntimeStatus.FAILED, failure=failure)
+    response = await world.call("GET", "instances/o-1")
+    assert response.status == 200
+    assert response.json()["output"] == "shop.TeaError: no tea"
+    assert response.json()["failure"]["cause"] == {"type": "OSError", "message": "disk", "retriable": True}
+    assert b"/srv/app" not in response.body
+    asked = await world.call("GET", "instances/o-1?returnInternalServerErrorOnFailure=true")
+    assert asked.status == 500
+
+
+async def test_what_durable_functions_lacks_is_shown_when_it_is_set(world: World) -> None:
+    world.client.add("o-1", version="2", tags={"team": "a"}, stuck_reason="no such activity")
+    shown = (await world.call("GET", "instances/o-1?showInput=false")).json()
+    assert (shown["version"], shown["tags"], shown["stuckReason"]) == ("2", {"team": "a"}, "no such activity")
+    assert shown["input"] is None
+
+
+# ---------------------------------------------------------------- list
+
+
+async def test_a_list_passes_every_filter_on(world: World) -> None:
+    world.client.add("o-1")
+    world.client.next_page = "page-2"
+    response = await world.call(
+        "GET",
+        "instances?instanceIdPrefix=o-&createdTimeFrom=2025-01-31T13:00:00+01:00&createdTimeTo=2025-02-01"
+        "&runtimeStatus=running,Failed&runtimeStatus=Pending&top=7&showInput=false",
+        headers={"X-MS-Continuation-Token": "page-1"},
+    )
+    assert response.status == 200
+    assert [shown["instanceId"] for shown in response.json()] == ["o-1"]
+    assert response.headers["x-ms-continuation-token"] == "page-2"
+    statuses = [RuntimeStatus.RUNNING, RuntimeStatus.FAILED, RuntimeStatus.PENDING]
+    noon = datetime(2025, 1, 31, 12, tzinfo=UTC)
+    assert world.client.calls == [
+        ("list", noon, datetime(2025, 2, 1, tzinfo=UTC), statuses, "o-", 7, "page-1", False),
+    ]
+
+
+async def test_a_list_without_filters_is_all_and_its_last_page_has_no_token(world: World) -> None:
+    response = await world.call("GET", "instances")
+    assert (response.status, response.json()) == (200, [])
+    assert "x-ms-continuation-token" not in response.headers
+    assert world.client.calls == [("list", None, None, None, None, 100, None, True)]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("top=0", "top"),
+        ("top=ten", "top"),
+        ("top=-1", "top"),
+        ("top=1.5", "top"),
+        ("createdTimeFrom=yesterday", "createdTimeFrom"),
+        ("createdTimeTo=2025-13-01", "createdTimeTo"),
+        ("createdTimeFrom=2025-02-01&createdTimeTo=2025-01-01", "createdTimeTo"),
+        ("runtimeStatus=Running,Walking", "runtimeStatus"),
+        ("showInput=perhaps", "showInput"),
+    ],
+)
+async def test_a_value_that_a_parameter_cannot_have_is_400_and_named(world: World, query: str, named: str) -> None:
+    response = await world.call("GET", f"instances?{query}")
+    assert response.status == 400
+    assert f"'{named}'" in error(response)["message"]
+    assert not world.client.calls
+
+
+@pytest.mark.parametrize("query", ["timeout=soon", "timeout=-1", "timeout=inf", "pollingInterval=x"])
+async def test_a_start_with_a_bad_parameter_starts_nothing(world: World, query: str) -> None:
+    response = await world.call("POST", f"orchestrators/order?{query}")
+    assert response.status == 400
+    assert f"'{query.partition('=')[0]}'" in error(response)["message"]
+    assert not world.client.instances
+
+
+async def test_a_foreign_continuation_token_is_400(world: World) -> None:
+    response = await world.call("GET", "instances", headers={"x-ms-continuation-token": "nonsense"})
+    assert response.status == 400
+
+
+# ---------------------------------------------------------------- purge
+
+
+async def test_purging_one_deletes_it(world: World) -> None:
+    world.client.add("o-1", RuntimeStatus.COMPLETED)
+    response = await world.call("DELETE", "instances/o-1")
+    assert (response.status, response.json()) == (200, {"instancesDeleted": 1})
+    assert (await world.call("DELETE", "instances/o-1")).status == 404
+
+
+async def test_a_running_instance_is_not_purged_and_the_answer_says_so(world: World) -> None:
+    world.client.add("o-1")
+    response = await world.call("DELETE", "instances/o-1")
+    assert (response.status, error(response)["code"]) == (409, "InstanceNotCompleted")
+    assert "o-1" in world.client.instances
+
+
+async def test_purging_many_needs_a_time_to_start_from(world: World) -> None:
+    response = await world.call("DELETE", "instances?runtimeStatus=Completed")
+    assert response.status == 400
+    assert "createdTimeFrom" in error(response)["message"]
+    assert not world.client.calls
+
+
+async def test_purging_many_counts_them(world: World) -> None:
+    world.client.add("o-1", RuntimeStatus.COMPLETED)
+    world.client.add("o-2", RuntimeStatus.FAILED)
+    path = "instances?createdTimeFrom=2025-01-01T00:00:00Z&runtimeStatus=Completed,Failed"
+    response = await world.call("DELETE", path)
+    assert (response.status, response.json()) == (200, {"instancesDeleted": 2})
+    statuses = [RuntimeStatus.COMPLETED, RuntimeStatus.FAILED]
+    assert world.client.calls == [("purge", datetime(2025, 1, 1, tzinfo=UTC), None, statuses)]
+    assert (await world.call("DELETE", path)).status == 404
+
+
+# ---------------------------------------------------------------- events and requests
+
+
+async def test_an_event_reaches_its_instance(world: World) -> None:
+    world.client.add("o-1")
+    response = await world.call("POST", "instances/o-1/raiseEvent/Approval%20given", {"by": "ann"})
+    assert (response.status, response.body) == (202, b"")
+    assert world.client.calls == [("event", "o-1", "Approval given", {"by": "ann"})]
+
+
+async def test_an_event_without_a_body_carries_null(world: World) -> None:
+    world.client.add("o-1")
+    assert (await world.call("POST", "instances/o-1/raiseEvent/go")).status == 202
+    assert world.client.calls == [("event", "o-1", "go", None)]
+
+
+@pytest.mark.parametrize(("body", "content_type"), [(b"{", "application/json"), (b"yes", "text/plain"), (b"a=1", "")])
+async def test_an_event_that_is_no_json_is_400(world: World, body: bytes, content_type: str) -> None:
+    world.client.add("o-1")
+    headers = {"Content-Type": content_type} if content_type else {}
+    assert (await world.call("POST", "instances/o-1/raiseEvent/go", body, headers=headers)).status == 400
+    assert not world.client.calls
+
+
+async def test_an_event_without_a_name_is_400(world: World) -> None:
+    world.client.add("o-1")
+    assert (await world.call("POST", "instances/o-1/raiseEvent")).status == 400
+
+
+async def test_an_event_over_the_limit_is_413(world: World) -> None:
+    world.client.add("o-1")
+    assert (await world.call("POST", "instances/o-1/raiseEvent/go", "x" * LIMIT)).status == 413
+
+
+@pytest.mark.parametrize("path", ["raiseEvent/go", "terminate", "suspend", "resume"])
+async def test_a_request_to_an_unknown_instance_is_404_and_to_an_ended_one_410(world: World, path: str) -> None:
+    assert (await world.call("POST", f"instances/o-1/{path}")).status == 404
+    world.client.add("o-1", RuntimeStatus.COMPLETED)
+    response = await world.call("POST", f"instances/o-1/{path}")
+    assert (response.status, error(response)["code"]) == (410, "InstanceCompleted")
+
+
+@pytest.mark.parametrize("operation", ["terminate", "suspend", "resume"])
+async def test_a_management_request_is_202_and_carries_its_reason(world: World, operation: str) -> None:
+    world.client.add("o-1")
+    response = await world.call("POST", f"instances/o-1/{operation}?reason=out%20of%20tea")
+    assert (response.status, response.body) == (202, b"")
+    assert world.client.calls == [(operation, "o-1", "out of tea")]
+
+
+@pytest.mark.parametrize("path", ["rewind", "restart"])
+async def test_what_a_later_release_brings_is_501(world: World, path: str) -> None:
+    world.client.add("o-1")
+    response = await world.call("POST", f"instances/o-1/{path}")
+    assert (response.status, error(response)["code"]) == (501, "NotImplemented")
+
+
+async def test_an_operation_that_does_not_exist_is_404_and_lists_those_that_do(world: World) -> None:
+    response = await world.call("POST", "instances/o-1/explode")
+    assert response.status == 404
+    assert "terminate" in error(response)["message"]
