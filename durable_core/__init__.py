@@ -1,17 +1,25 @@
 """Durable execution for Python on plain Azure Storage. Importing this loads no Azure SDK and no sqlite3."""
 
+from .activity_context import ActivityContext
+from .engine.context import Orchestration, OrchestrationContext
+from .engine.tasks import Task, TimerTask
 from .models import FailureDetails, OrchestrationStatus, RetryOptions, RetryPolicy, RuntimeStatus
 from .registry import Registry, activity, orchestrator
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActivityContext",
     "FailureDetails",
+    "Orchestration",
+    "OrchestrationContext",
     "OrchestrationStatus",
     "Registry",
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "Task",
+    "TimerTask",
     "activity",
     "orchestrator",
 ]

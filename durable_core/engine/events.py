@@ -61,7 +61,8 @@ class SubOrchestrationFailed:
 
 @dataclass(frozen=True, slots=True)
 class EventRaised:
-    """``event_id`` is the key of the inbox row it came from; ``name`` as the sender wrote it."""
+    """``name`` as the sender wrote it. Here and below, ``event_id`` is the key of the inbox row it came from, by which
+    the same row read twice is known."""
 
     name: str
     data: JSON = None
@@ -82,16 +83,19 @@ class StepCompleted:
 @dataclass(frozen=True, slots=True)
 class ExecutionSuspended:
     reason: str = ""
+    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResumed:
     reason: str = ""
+    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionTerminated:
     reason: str = ""
+    event_id: str = ""
 
 
 # ---------------------------------------------------------------- outgoing

@@ -1,0 +1,401 @@
+"""What orchestrator code sees of the world: calls, time and chance that come out the same at every replay.
+
+Owns the user's side only. Every call is noted in ``Decisions``; nothing here runs the generator or reads history.
+"""
+
+from __future__ import annotations
+
+import logging
+import random as _random  # noqa: TID251  only ever seeded from the instance's identity
+import uuid
+from collections.abc import Callable, Coroutine, Generator, Iterable, MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias, TypeVar, cast, overload
+
+from ..activity_context import ActivityContext
+from ..converter import Converter
+from ..errors import OrchestratorCodeError
+from ..models import JSON, RetryPolicy
+from ..registry import name_of
+from .decisions import Decisions, InstanceInfo
+from .events import (
+    ContinueAsNew,
+    Event,
+    EventSent,
+    SubOrchestrationCreated,
+    TaskScheduled,
+    TimerCreated,
+)
+from .mailbox import Mailbox
+from .source import caller, result_type
+from .tasks import AllTask, AnyTask, Task, TimerTask
+from .values import read
+
+T = TypeVar("T")
+X = TypeVar("X")
+
+Orchestration: TypeAlias = Generator[Task[Any], Any, T]
+"""What an orchestrator returns, as Python sees it: ``def order(ctx, order: Order) -> Orchestration[Receipt]``."""
+
+_NAMESPACE = uuid.UUID("5d1c8a52-6d0f-5f5b-9d5e-0b7f6a3c1e90")  # of ids made by orchestrators; any fixed value will do
+
+
+class OrchestrationContext:
+    """First parameter of an orchestrator.
+
+    Tasks are called through it and waited for with ``yield from`` (or ``yield``). Orchestrator code runs again and
+    again from its beginning, so it takes time, ids and random numbers from here, and does everything else in
+    activities.
+    """
+
+    __slots__ = ("_converter", "_decisions", "_ids", "_info", "_input", "_input_type", "_logger", "_mailbox", "_random")
+
+    def __init__(
+        self, info: InstanceInfo, decisions: Decisions, mailbox: Mailbox, converter: Converter, data: JSON, kind: Any
+    ) -> None:
+        self._info, self._decisions, self._mailbox, self._converter = info, decisions, mailbox, converter
+        self._input, self._input_type = data, kind
+        self._ids = 0
+        self._random: _random.Random | None = None
+        self._logger: logging.LoggerAdapter[logging.Logger] | None = None
+
+    # ------------------------------------------------------------ identity
+
+    @property
+    def instance_id(self) -> str:
+        return self._info.instance_id
+
+    @property
+    def parent_instance_id(self) -> str | None:
+        """Instance that called this one as a sub-orchestration; None if a client started it."""
+        return None if self._info.parent is None else self._info.parent.instance_id
+
+    @property
+    def version(self) -> str:
+        """Version of the orchestrator that this instance was started with; '' if it has none."""
+        return self._info.version
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether this line has run before. For logging and metrics; decisions must not depend on it."""
+        return self._decisions.is_replaying or self._decisions.is_closed
+
+    @property
+    def histories(self) -> tuple[Event, ...]:
+        """The history events committed so far."""
+        return tuple(event for segment in self._decisions.history for event in segment.events)
+
+    @property
+    def custom_status(self) -> JSON:
+        return self._decisions.custom_status
+
+    def set_custom_status(self, value: object) -> None:
+        """Show a JSON value to whoever asks for this instance's status. SerializationError if it is not JSON."""
+        self._decisions.set_custom_status(self._converter.to_json(value))
+
+    def get_input(self) -> Any:
+        """The instance's input, as its orchestrator's second parameter is annotated; plain JSON if it has none."""
+        return read(self._converter, self._input, self._input_type)
+
+    # ------------------------------------------------------------ time, chance, logging
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        """The time, UTC: that of the event which moved the code here, and the same at every replay."""
+        return self._decisions.now
+
+    def new_guid(self) -> uuid.UUID:
+        """A new id, the same at every replay."""
+        self._ids += 1
+        return uuid.uuid5(_NAMESPACE, f"{self._seed}/{self._ids}")
+
+    def new_uuid(self) -> str:
+        """A new id as text, the same at every replay."""
+        return str(self.new_guid())
+
+    @property
+    def random(self) -> _random.Random:
+        """Random numbers, the same at every replay. Not for secrets."""
+        if self._random is None:
+            self._random = _random.Random(self._seed)
+        return self._random
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """Logs to ``durable_core.orchestrator``; silent while replaying, so that a line is logged once."""
+        if self._logger is None:
+            self._logger = _ReplaySafeLogger(self._decisions, self._info)
+        return self._logger
+
+    @property
+    def _seed(self) -> str:
+        return f"{self._info.instance_id}/{self._info.execution_id}/{self._info.generation}"
+
+    # ------------------------------------------------------------ activities
+
+    @overload
+    def call_activity(
+        self,
+        fn_or_name: str,
+        input_: object = None,
+        *,
+        retry: RetryPolicy | None = None,
+        returns: type[T],
+        inline: bool | None = None,
+    ) -> Task[T]: ...
+    @overload
+    def call_activity(
+        self,
+        fn_or_name: str,
+        input_: object = None,
+        *,
+        retry: RetryPolicy | None = None,
+        expected_type: type[T],
+        inline: bool | None = None,
+    ) -> Task[T]: ...
+    @overload
+    def call_activity(
+        self,
+        fn_or_name: str,
+        input_: object = None,
+        *,
+        retry: RetryPolicy | None = None,
+        returns: Any = None,
+        expected_type: Any = None,
+        inline: bool | None = None,
+    ) -> Task[Any]: ...
+    @overload
+    def call_activity(
+        self,
+        fn_or_name: Callable[[], Coroutine[Any, Any, T]] | Callable[[ActivityContext], Coroutine[Any, Any, T]],
+        input_: None = None,
+        *,
+        retry: RetryPolicy | None = None,
+        inline: bool | None = None,
+    ) -> Task[T]: ...
+    @overload
+    def call_activity(
+        self,
+        fn_or_name: Callable[[X], Coroutine[Any, Any, T]] | Callable[[ActivityContext, X], Coroutine[Any, Any, T]],
+        input_: X,
+        *,
+        retry: RetryPolicy | None = None,
+        inline: bool | None = None,
+    ) -> Task[T]: ...
+    @overload
+    def call_activity(
+        self,
+        fn_or_name: Callable[[], T] | Callable[[ActivityContext], T],
+        input_: None = None,
+        *,
+        retry: RetryPolicy | None = None,
+        inline: bool | None = None,
+    ) -> Task[T]: ...
+    @overload
+    def call_activity(
+        self,
+        fn_or_name: Callable[[X], T] | Callable[[ActivityContext, X], T],
+        input_: X,
+        *,
+        retry: RetryPolicy | None = None,
+        inline: bool | None = None,
+    ) -> Task[T]: ...
+    def call_activity(
+        self,
+        fn_or_name: str | Callable[..., Any],
+        input_: object = None,
+        *,
+        retry: RetryPolicy | None = None,
+        returns: Any = None,
+        expected_type: Any = None,
+        inline: bool | None = None,
+    ) -> Task[Any]:
+        """Call an activity: it is scheduled now, and waited for where the task is yielded.
+
+        retry: when it is tried again; None: as the activity's decorator says.
+        returns: type of its result (``expected_type`` is the same); None: the function's annotation, else plain JSON.
+        inline: False never runs it in the turn that schedules it, True prefers to; None: as its decorator says.
+        Raises SerializationError if the input is not JSON. The task fails with ActivityFailedError.
+        """
+        name = name_of(fn_or_name)
+        kind = _returned(fn_or_name, expected_type if returns is None else returns)
+        data = self._converter.to_json(input_)
+        options = None if inline is None else {"inline": inline}
+        decisions = self._decisions
+        event = TaskScheduled(decisions.next_id(), name, data, caller(), options)
+        task: Task[Any] = Task(decisions, event, kind)
+        decisions.call(task, event, retry)
+        return task
+
+    def call_activity_with_retry(
+        self, name: str | Callable[..., Any], retry_options: RetryPolicy, input_: object = None
+    ) -> Task[Any]:
+        """``call_activity(name, input_, retry=retry_options)``, as Durable Functions spells it."""
+        return self.call_activity(cast("str", name), input_, retry=retry_options)
+
+    # ------------------------------------------------------------ sub-orchestrations
+
+    @overload
+    def call_sub_orchestrator(
+        self,
+        fn_or_name: str,
+        input_: object = None,
+        instance_id: str | None = None,
+        version: str | None = None,
+        retry: RetryPolicy | None = None,
+        *,
+        returns: type[T],
+    ) -> Task[T]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        fn_or_name: str,
+        input_: object = None,
+        instance_id: str | None = None,
+        version: str | None = None,
+        retry: RetryPolicy | None = None,
+        *,
+        returns: Any = None,
+    ) -> Task[Any]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        fn_or_name: Callable[[OrchestrationContext], Orchestration[T]],
+        input_: object = None,
+        instance_id: str | None = None,
+        version: str | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> Task[T]: ...
+    @overload
+    def call_sub_orchestrator(
+        self,
+        fn_or_name: Callable[[OrchestrationContext, X], Orchestration[T]],
+        input_: X,
+        instance_id: str | None = None,
+        version: str | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> Task[T]: ...
+    def call_sub_orchestrator(
+        self,
+        fn_or_name: str | Callable[..., Any],
+        input_: object = None,
+        instance_id: str | None = None,
+        version: str | None = None,
+        retry: RetryPolicy | None = None,
+        *,
+        returns: Any = None,
+    ) -> Task[Any]:
+        """Start another orchestrator, whose result is this task's.
+
+        instance_id: of the child; None: derived from this instance. version: None: the newest there is when it starts.
+        Raises SerializationError if the input is not JSON. The task fails with SubOrchestrationFailedError.
+        """
+        name = name_of(fn_or_name)
+        kind = _returned(fn_or_name, returns)
+        data = self._converter.to_json(input_)
+        decisions = self._decisions
+        event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller())
+        task: Task[Any] = Task(decisions, event, kind)
+        decisions.call(task, event, retry)
+        return task
+
+    def call_sub_orchestrator_with_retry(
+        self,
+        name: str | Callable[..., Any],
+        retry_options: RetryPolicy,
+        input_: object = None,
+        instance_id: str | None = None,
+        version: str | None = None,
+    ) -> Task[Any]:
+        """``call_sub_orchestrator(name, input_, retry=retry_options)``, as Durable Functions spells it."""
+        return self.call_sub_orchestrator(cast("str", name), input_, instance_id, version, retry_options)
+
+    # ------------------------------------------------------------ timers and events
+
+    def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
+        """A durable timer, of any length: fires at an aware ``datetime``, or a ``timedelta`` from now.
+
+        One in the past fires at once. OrchestratorCodeError for a naive datetime or a negative timedelta.
+        """
+        decisions = self._decisions
+        if isinstance(fire_at, timedelta):
+            if fire_at < timedelta(0):
+                raise OrchestratorCodeError(f"a timer cannot fire {-fire_at} ago: the timedelta is negative", caller())
+            due = decisions.now + fire_at
+        elif isinstance(fire_at, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if fire_at.utcoffset() is None:
+                raise OrchestratorCodeError(
+                    f"a timer needs a time with a time zone, not {fire_at!r}: "
+                    "add to ctx.current_utc_datetime, or give a timedelta",
+                    caller(),
+                )
+            due = fire_at.astimezone(UTC)
+        else:
+            raise OrchestratorCodeError(f"a timer takes a datetime or a timedelta, not {fire_at!r}", caller())
+        event = TimerCreated(decisions.next_id(), due, caller())
+        task = TimerTask(decisions, event, decisions.cancel_timer)
+        decisions.call(task, event, None)
+        return task
+
+    @overload
+    def wait_for_external_event(self, name: str, returns: type[T]) -> Task[T]: ...
+    @overload
+    def wait_for_external_event(self, name: str, returns: Any = None) -> Task[Any]: ...
+    def wait_for_external_event(self, name: str, returns: Any = None) -> Task[Any]:
+        """The next external event of this name, whatever its case; one that came before is kept for this call.
+
+        Waiters of one name are served in the order of their calls. One that lost a ``task_any`` steps out of the
+        line until it is waited for again. Data that is no ``returns`` fails the task with a TaskFailedError.
+        """
+        decisions = self._decisions
+        return self._mailbox.wait(decisions, name, returns, caller(), is_closed=decisions.is_closed)
+
+    def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
+        """Raise an external event on another instance. Nothing to wait for; one that has ended never sees it."""
+        value = self._converter.to_json(data)
+        decisions = self._decisions
+        decisions.record(EventSent(decisions.next_id(), instance_id, event_name, value, caller()))
+
+    # ------------------------------------------------------------ combinations and endings
+
+    def task_all(self, tasks: Iterable[Task[T]]) -> Task[list[T]]:
+        """All results, in the order given; of no tasks: []. Fails as soon as one fails; the others run on."""
+        return AllTask(self._decisions, tasks)
+
+    def task_any(self, tasks: Iterable[Task[T]]) -> Task[Task[T]]:
+        """The task that ends first, well or badly: ask it for its ``result``. The others run on."""
+        return AnyTask(self._decisions, tasks)
+
+    when_all = task_all
+    when_any = task_any
+
+    def continue_as_new(self, input_: object = None, keep_events: bool = True) -> None:
+        """When the orchestrator returns, begin it again with this input and an empty history.
+
+        keep_events: external events that nobody has got go over to the new beginning.
+        """
+        self._decisions.continue_as_new(ContinueAsNew(self._converter.to_json(input_), keep_events))
+
+
+def _returned(fn_or_name: str | Callable[..., Any], returns: Any) -> Any:
+    if returns is not None:
+        return returns
+    return None if isinstance(fn_or_name, str) else result_type(fn_or_name)
+
+
+class _ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):
+    """Each record carries ``instance_id`` and ``orchestrator``."""
+
+    def __init__(self, decisions: Decisions, info: InstanceInfo) -> None:
+        identity: dict[str, object] = {"instance_id": info.instance_id, "orchestrator": info.name}
+        super().__init__(logging.getLogger("durable_core.orchestrator"), identity)
+        self._identity = identity
+        self._decisions = decisions
+
+    def isEnabledFor(self, level: int) -> bool:
+        decisions = self._decisions
+        return not (decisions.is_replaying or decisions.is_closed) and self.logger.isEnabledFor(level)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(kwargs.get("extra") or {}), **self._identity}
+        return msg, kwargs

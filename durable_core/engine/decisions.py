@@ -1,0 +1,118 @@
+"""What the code of one generation has decided so far: numbered calls, open tasks, status, how it wants to go on.
+
+The context writes it while the generator runs; ``LiveOrchestration`` reads it between runs. Knows no generator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ..models import JSON, ParentLink, RetryPolicy
+from .events import (
+    ContinueAsNew,
+    Outgoing,
+    Segment,
+    SubOrchestrationCreated,
+    TaskScheduled,
+    TimerCanceled,
+    TimerCreated,
+)
+from .tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceInfo:
+    """Which generation of which execution of which instance."""
+
+    instance_id: str
+    execution_id: str
+    generation: int
+    name: str
+    version: str
+    parent: ParentLink | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingTask:
+    """An open activity, timer or sub-orchestration.
+
+    ``retry`` is the live policy given at the call, which may hold callables; None: none was given at the call.
+    """
+
+    event: TaskScheduled | TimerCreated | SubOrchestrationCreated
+    retry: RetryPolicy | None
+
+
+class Decisions:
+    """The orchestrator's side of a generation.
+
+    made: decisions since the last commit, in order.
+    open: the task object of every call whose result the code has not been given.
+    pending: of these, the calls whose result is not in history either: while suspended a result can be in history
+        and not yet given. In order of task id.
+    is_closed: the generator is being dropped; its ``finally:`` blocks may call, and nothing comes of it.
+    """
+
+    __slots__ = (
+        "continuation",
+        "custom_status",
+        "history",
+        "is_closed",
+        "is_replaying",
+        "last_id",
+        "made",
+        "now",
+        "open",
+        "pending",
+    )
+
+    def __init__(self) -> None:
+        self.made: list[Outgoing] = []
+        self.open: dict[int, Task[Any]] = {}
+        self.pending: dict[int, PendingTask] = {}
+        self.history: list[Segment] = []
+        self.last_id = 0
+        self.now = datetime.fromtimestamp(0, UTC)
+        self.is_replaying = False
+        self.is_closed = False
+        self.custom_status: JSON = None
+        self.continuation: ContinueAsNew | None = None
+
+    def next_id(self) -> int:
+        """The number of the next call. Calls of a closed generator are not numbered."""
+        if not self.is_closed:
+            self.last_id += 1
+        return self.last_id
+
+    def call(
+        self, task: Task[Any], event: TaskScheduled | TimerCreated | SubOrchestrationCreated, retry: RetryPolicy | None
+    ) -> None:
+        """The code called something that will have a result."""
+        if self.is_closed:
+            return
+        self.made.append(event)
+        self.open[event.task_id] = task
+        self.pending[event.task_id] = PendingTask(event, retry)
+
+    def record(self, event: Outgoing) -> None:
+        """The code decided something that has no result."""
+        if not self.is_closed:
+            self.made.append(event)
+
+    def cancel_timer(self, task_id: int) -> None:
+        """The code cancelled a timer. Its firing is not awaited any more; one that history holds stays there."""
+        if self.is_closed:
+            return
+        self.open.pop(task_id, None)
+        if self.pending.pop(task_id, None) is not None:
+            self.made.append(TimerCanceled(task_id))
+
+    def set_custom_status(self, value: JSON) -> None:
+        if not self.is_closed:
+            self.custom_status = value
+
+    def continue_as_new(self, event: ContinueAsNew) -> None:
+        if not self.is_closed:
+            self.continuation = event

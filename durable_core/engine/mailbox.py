@@ -1,0 +1,104 @@
+"""External events of one generation: each is delivered once, in order, per name and whatever its case.
+
+An event goes to the waiter that has waited longest and is still wanted; it is kept while there is none. A waiter that
+lost its race (``task_any`` with a timer, say) therefore takes no event away from the next one, and still gets its own
+when the code comes back to it. Knows tasks and the converter, and nothing of history.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from ..converter import Converter
+from ..errors import DurableError, TaskFailedError
+from ..models import FailureDetails
+from .events import EventRaised
+from .tasks import EventTask, fail, has_ended, is_wanted, settle
+from .values import read
+
+
+class _Line:
+    """Events and waiters of one name. While an event is kept here, no waiter in the line is wanted."""
+
+    __slots__ = ("kept", "waiters")
+
+    def __init__(self) -> None:
+        self.kept: deque[tuple[int, EventRaised]] = deque()
+        self.waiters: deque[EventTask[Any]] = deque()
+
+
+class Mailbox:
+    """Buffered events and the tasks that wait for them."""
+
+    __slots__ = ("_arrived", "_converter", "_lines", "_waiters")
+
+    def __init__(self, converter: Converter) -> None:
+        self._converter = converter
+        self._lines: dict[str, _Line] = {}
+        self._arrived = 0
+        self._waiters = 0
+
+    def wait(self, owner: object, name: str, returns: Any, line: str, *, is_closed: bool = False) -> EventTask[Any]:
+        """A task for the next event of this name; it has ended already when one is kept.
+
+        is_closed: the caller's generator is being dropped; its task stands in no line.
+        """
+        self._waiters += 1
+        claim = None if is_closed else self._claim
+        task: EventTask[Any] = EventTask(owner, name, returns, order=self._waiters, line=line, claim=claim)
+        if claim is not None:
+            claim(task)
+        return task
+
+    def put(self, event: EventRaised) -> EventTask[Any] | None:
+        """Deliver an event, or keep it; the task that got it."""
+        line = self._line(event.name)
+        while line.waiters:
+            task = line.waiters.popleft()
+            task.is_queued = False
+            if not has_ended(task) and is_wanted(task):
+                self._deliver(task, event)
+                return task
+        self._arrived += 1
+        line.kept.append((self._arrived, event))
+        return None
+
+    def kept(self) -> list[EventRaised]:
+        """Events that nobody got, in the order in which they came."""
+        waiting = sorted((entry for line in self._lines.values() for entry in line.kept), key=lambda entry: entry[0])
+        return [event for _, event in waiting]
+
+    def waiters(self) -> list[EventTask[Any]]:
+        """Tasks in line, of every name."""
+        return [task for line in self._lines.values() for task in line.waiters if not has_ended(task)]
+
+    def _line(self, name: str) -> _Line:
+        key = name.casefold()
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = _Line()
+        return line
+
+    def _claim(self, task: EventTask[Any]) -> None:
+        """Give a waiter a kept event, or its place in the line, which is by the time at which it was called."""
+        line = self._line(task.event_name)
+        if line.kept:
+            self._deliver(task, line.kept.popleft()[1])
+        elif not task.is_queued:
+            task.is_queued = True
+            waiters = line.waiters
+            if not waiters or waiters[-1].order < task.order:
+                waiters.append(task)
+            else:
+                later = next(at for at, other in enumerate(waiters) if other.order > task.order)
+                waiters.insert(later, task)
+
+    def _deliver(self, task: EventTask[Any], event: EventRaised) -> None:
+        try:
+            value = read(self._converter, event.data, task.returns)
+        except DurableError as error:
+            failure = FailureDetails.from_exception(error, retriable=False)
+            fail(task, TaskFailedError(f"external event '{event.name}': {error}", failure, name=event.name))
+        else:
+            settle(task, value)

@@ -1,0 +1,486 @@
+"""The live orchestration: a generator, and what history has told it.
+
+Theory of operation
+-------------------
+An orchestrator is a generator function. It cannot be saved and loaded, but it can be run again: given the same events
+in the same order at the same times, it makes the same decisions. So only two things are stored, both as history
+events: what it was told (*incoming*) and what it decided (*outgoing*). A *segment* holds those of one commit.
+
+* ``step`` takes new incoming events and applies them one at a time. Each ends a task or fills the mailbox, and the
+  generator runs on until it waits for a task that has not ended, or ends itself. The decisions it makes on the way are
+  gathered in ``Decisions`` and returned in a ``Turn``, which the dispatcher commits and then gives to ``record``.
+* ``replay`` does the very same with the incoming events of stored segments, at the stored times, and then compares
+  the decisions with those in history. A difference is a ``NonDeterminismError``: had it been let pass, a result would
+  have gone to the wrong call.
+
+Both go through ``_accept``, so a *warm* generator, which was stepped all along, and a *cold* one, which is replayed
+and then stepped, are in the same state after the same events. All state follows from incoming events in their order;
+nothing depends on how they were cut into steps, but for the clock, which is that of the segment.
+
+What ``_accept`` takes it *admits* first: a result belongs to a pending call of its kind, an event from the inbox has
+not been seen, the orchestration has not ended. What is not admitted is not recorded, so that history holds nothing
+twice. While suspended, what is admitted is recorded and held, and applied on resume, in order.
+
+Two sets of open tasks are therefore kept apart: ``pending`` are calls whose result history does not hold (what the
+dispatcher must see to), ``Decisions.open`` those whose result the code was not given.
+
+Calls are numbered from 1 within a generation, at the call. ``pending`` holds history's events, not those that a
+replay made: what is sent again must be what was sent.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, assert_never, cast
+
+from ..converter import Converter
+from ..errors import (
+    ActivityFailedError,
+    DurableError,
+    OrchestratorCodeError,
+    SerializationError,
+    SubOrchestrationFailedError,
+    TaskFailedError,
+)
+from ..models import JSON, FailureDetails, RuntimeStatus, type_name
+from ..registry import NO_INPUT, OrchestratorDefinition
+from . import mismatch
+from .context import OrchestrationContext
+from .decisions import Decisions, InstanceInfo, PendingTask
+from .events import (
+    ContinueAsNew,
+    Event,
+    EventRaised,
+    ExecutionCompleted,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    Incoming,
+    Outgoing,
+    Segment,
+    StepCompleted,
+    SubOrchestrationCompleted,
+    SubOrchestrationCreated,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from .mailbox import Mailbox
+from .source import suspended_at, without_engine
+from .tasks import Task, describe_call, fail, has_ended, look, outcome, settle, was_looked_at
+from .values import read
+
+__all__ = ["Completion", "InstanceInfo", "LiveOrchestration", "PendingTask", "Turn"]
+
+Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
+
+_log = logging.getLogger("durable_core.engine")
+
+_INCOMING = frozenset(
+    {
+        ExecutionStarted,
+        TaskCompleted,
+        TaskFailed,
+        TimerFired,
+        SubOrchestrationCompleted,
+        SubOrchestrationFailed,
+        EventRaised,
+        StepCompleted,
+        ExecutionSuspended,
+        ExecutionResumed,
+        ExecutionTerminated,
+    }
+)
+_CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one step came to.
+
+    recorded: incoming events that were applied, or are held while suspended, in order; history must hold them.
+    outgoing: decisions of the code, in order.
+    unapplied: incoming events that came after the end. Not recorded; with continue-as-new, the next generation's.
+    """
+
+    recorded: tuple[Incoming, ...]
+    outgoing: tuple[Outgoing, ...]
+    unapplied: tuple[Incoming, ...] = ()
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What the commit's segment holds."""
+        return self.recorded + self.outgoing
+
+
+class LiveOrchestration:
+    """The live generator of one generation of one execution, and what history told it.
+
+    Not safe for threads: one actor moves it. After an error out of ``replay`` it is of no further use but to close.
+    """
+
+    def __init__(self, definition: OrchestratorDefinition, info: InstanceInfo, converter: Converter) -> None:
+        self.definition, self.info = definition, info
+        self.started = False
+        self.suspended = False
+        self.completion: Completion | None = None
+        self._converter = converter
+        self._decisions = Decisions()
+        self._mailbox = Mailbox(converter)
+        self._context = contextvars.Context()  # empty, not copied: what a cold and a warm generator see is the same
+        self._generator: Generator[Any, Any, Any] | None = None
+        self._waiting: Task[Any] | None = None
+        self._held: list[Incoming] = []
+        self._inbox_seen: set[str] = set()
+        self._overlooked: list[Task[Any]] = []
+
+    # ------------------------------------------------------------ what the dispatcher asks
+
+    @property
+    def history(self) -> list[Segment]:
+        """The segments of this generation, committed."""
+        return self._decisions.history
+
+    @property
+    def custom_status(self) -> JSON:
+        return self._decisions.custom_status
+
+    @property
+    def pending(self) -> Mapping[int, PendingTask]:
+        """Open activities, timers and sub-orchestrations, in order of task id. A view: it changes with each step."""
+        return self._decisions.pending
+
+    def knows(self, task_id: int) -> Literal["pending", "done", "unknown"]:
+        """Where a call stands. 'unknown': never made here, perhaps by another host since."""
+        if task_id in self._decisions.pending:
+            return "pending"
+        return "done" if 1 <= task_id <= self._decisions.last_id else "unknown"
+
+    def unconsumed_events(self) -> list[EventRaised]:
+        """External events in history that the code was not given, in the order in which they came."""
+        return [*self._mailbox.kept(), *(event for event in self._held if isinstance(event, EventRaised))]
+
+    def due_timers(self, now: datetime) -> list[TimerFired]:
+        """Pending timers due at ``now``, earliest first."""
+        due = [
+            (pending.event.fire_at, task_id)
+            for task_id, pending in self._decisions.pending.items()
+            if isinstance(pending.event, TimerCreated) and pending.event.fire_at <= now
+        ]
+        return [TimerFired(task_id) for _, task_id in sorted(due)]
+
+    # ------------------------------------------------------------ what the dispatcher does
+
+    def replay(self, segments: Iterable[Segment]) -> None:
+        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say."""
+        self._context.run(self._replay, segments)
+
+    def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
+        """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp."""
+        return self._context.run(self._step, now, incoming)
+
+    def record(self, segment: Segment) -> None:
+        """The last turn was committed as this segment."""
+        self._decisions.history.append(segment)
+
+    def close(self) -> None:
+        """Drop the generator. Its ``finally:`` blocks run; what they call is not recorded."""
+        self._context.run(self._close)
+
+    # ------------------------------------------------------------ replay and step
+
+    def _replay(self, segments: Iterable[Segment]) -> None:
+        decisions = self._decisions
+        decisions.is_replaying = True
+        for segment in segments:
+            decisions.now = segment.timestamp
+            expected: list[Outgoing] = []
+            for event in segment.events:
+                if type(event) not in _INCOMING:
+                    expected.append(cast("Outgoing", event))
+                elif self.completion is not None:
+                    raise mismatch.ended_early(self.info, self.history, segment, event, self.completion)
+                else:
+                    self._accept(cast("Incoming", event))
+            self._confirm(segment, expected)
+            decisions.history.append(segment)
+        decisions.is_replaying = False
+
+    def _confirm(self, segment: Segment, expected: list[Outgoing]) -> None:
+        """Compare what the code has decided with what history holds; history's calls are the ones that count."""
+        decisions = self._decisions
+        made = decisions.made
+        at = mismatch.first_difference(expected, made)
+        if at is not None:
+            waits_at = suspended_at(self._generator) if self._generator is not None else ""
+            raise mismatch.mismatch(self.info, self.history, segment, expected, made, at, waits_at)
+        made.clear()
+        pending = decisions.pending
+        for event in expected:
+            if type(event) in _CALLS:
+                call = cast("TaskScheduled | TimerCreated | SubOrchestrationCreated", event)
+                open_call = pending.get(call.task_id)
+                if open_call is not None:
+                    pending[call.task_id] = PendingTask(call, open_call.retry)
+
+    def _step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
+        decisions = self._decisions
+        decisions.now = now
+        recorded: list[Incoming] = []
+        unapplied: tuple[Incoming, ...] = ()
+        for at, event in enumerate(incoming):
+            if self.completion is not None:
+                unapplied = tuple(incoming[at:])
+                break
+            if self._accept(event):
+                recorded.append(event)
+        outgoing = tuple(decisions.made)
+        decisions.made.clear()
+        return Turn(tuple(recorded), outgoing, unapplied)
+
+    # ------------------------------------------------------------ incoming events
+
+    def _accept(self, event: Incoming) -> bool:
+        """Apply an event, or hold it while suspended. False if it is none of ours: history must not hold it."""
+        if not self._admit(event):
+            return False
+        if self.suspended and not isinstance(event, ExecutionResumed | ExecutionTerminated):
+            self._held.append(event)
+        else:
+            self._apply(event)
+        return True
+
+    def _admit(self, event: Incoming) -> bool:
+        """Whether this event is news. From here on the call that it answers is no longer pending."""
+        match event:
+            case TaskCompleted() | TaskFailed():
+                return self._answers(event.task_id, TaskScheduled)
+            case TimerFired():
+                return self._answers(event.task_id, TimerCreated)
+            case SubOrchestrationCompleted() | SubOrchestrationFailed():
+                return self._answers(event.task_id, SubOrchestrationCreated)
+            case ExecutionStarted():
+                is_first, self.started = not self.started, True
+                return is_first
+            case EventRaised():
+                return self._is_new_row(event.event_id)
+            case ExecutionSuspended():
+                return self._is_new_row(event.event_id) and not self.suspended
+            case ExecutionResumed():
+                return self._is_new_row(event.event_id) and self.suspended
+            case ExecutionTerminated():
+                return True
+            case StepCompleted():  # no code of this version can have asked for one
+                return False
+            case _:
+                assert_never(event)
+
+    def _answers(self, task_id: int, call: type[TaskScheduled | TimerCreated | SubOrchestrationCreated]) -> bool:
+        pending = self._decisions.pending
+        found = pending.get(task_id)
+        if found is None or type(found.event) is not call:
+            return False
+        del pending[task_id]
+        return True
+
+    def _is_new_row(self, event_id: str) -> bool:
+        if not event_id:
+            return True
+        if event_id in self._inbox_seen:
+            return False
+        self._inbox_seen.add(event_id)
+        return True
+
+    def _apply(self, event: Incoming) -> None:
+        """Let the code see an admitted event, and run as far as it goes."""
+        match event:
+            case TaskCompleted() | SubOrchestrationCompleted():
+                self._end_task(event.task_id, event.result, None)
+            case TaskFailed() | SubOrchestrationFailed():
+                self._end_task(event.task_id, None, event.failure)
+            case TimerFired():
+                self._end_task(event.task_id, None, None)
+            case EventRaised():
+                self._run_on(self._mailbox.put(event))
+            case ExecutionStarted():
+                self._start(event)
+            case ExecutionSuspended():
+                self.suspended = True
+            case ExecutionResumed():
+                self._resume()
+            case ExecutionTerminated():
+                self.completion = event
+                self._close()
+            case StepCompleted():
+                raise AssertionError("not admitted")
+            case _:
+                assert_never(event)
+
+    def _end_task(self, task_id: int, result: JSON, failure: FailureDetails | None) -> None:
+        task = self._decisions.open.pop(task_id, None)
+        if task is None:
+            return  # a timer that was cancelled after its firing came, while suspended
+        if failure is not None:
+            fail(task, _failed(task, failure))
+        else:
+            try:
+                value = read(self._converter, result, task.returns)
+            except DurableError as error:
+                reason = FailureDetails.from_exception(error, retriable=False)
+                fail(task, _failed(task, reason, "gave a result that is not what was asked for"))
+            else:
+                settle(task, value)
+        self._run_on(task)
+
+    def _resume(self) -> None:
+        self.suspended = False
+        held, self._held = self._held, []
+        for at, event in enumerate(held):
+            self._apply(event)
+            if self.suspended or self.completion is not None:
+                self._held = held[at + 1 :]
+                return
+
+    # ------------------------------------------------------------ the generator
+
+    def _start(self, event: ExecutionStarted) -> None:
+        definition = self.definition
+        kind = None if definition.input_type is NO_INPUT else definition.input_type
+        context = OrchestrationContext(self.info, self._decisions, self._mailbox, self._converter, event.input, kind)
+        try:
+            arguments = () if definition.input_type is NO_INPUT else (context.get_input(),)
+            self._generator = definition.fn(context, *arguments)
+        except Exception as error:  # noqa: BLE001  the input does not fit the orchestrator: the instance's failure
+            self._fail(error)
+        else:
+            self._run()
+
+    def _run_on(self, ended: Task[Any] | None) -> None:
+        """Run the code if the task that has just ended, or one made of it, is what it waits for."""
+        if ended is None:
+            return
+        if not was_looked_at(ended):
+            self._overlooked.append(ended)
+        if self._waiting is not None and has_ended(self._waiting):
+            self._run()
+
+    def _run(self) -> None:
+        """Run the code until it waits for a task that has not ended, or ends."""
+        generator = cast("Generator[Any, Any, Any]", self._generator)
+        task, self._waiting = self._waiting, None
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            while True:
+                if task is not None:
+                    value, error = outcome(task)
+                yielded = generator.send(value) if error is None else generator.throw(error.with_traceback(None))
+                task = look(yielded, self._decisions)
+                if task is None:
+                    self._fail(_not_a_task(yielded, suspended_at(generator)))
+                    self._close()
+                    return
+                if not has_ended(task):
+                    self._waiting = task
+                    return
+        except StopIteration as stop:
+            self._finish(stop.value)
+        except KeyboardInterrupt:  # the process is told to stop; that is no failure of the instance
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the instance's failure
+            self._fail(error)
+
+    def _finish(self, value: object) -> None:
+        """The code returned."""
+        decisions = self._decisions
+        if decisions.continuation is not None:
+            self._end(decisions.continuation)
+        else:
+            try:
+                result = self._converter.to_json(value)
+            except Exception as error:  # noqa: BLE001  a model of the user's may raise anything while it is written
+                refused = SerializationError(f"the result of orchestrator '{self.info.name}' is not JSON: {error}")
+                refused.__cause__ = error
+                self._fail(refused)
+                return
+            self._end(ExecutionCompleted(RuntimeStatus.COMPLETED.value, result))
+        if not decisions.is_replaying:
+            self._warn_of_forgotten_yields()
+
+    def _fail(self, error: BaseException) -> None:
+        error.__traceback__ = without_engine(error.__traceback__)
+        try:
+            failure = FailureDetails.from_exception(error)
+        except Exception:  # noqa: BLE001  an exception whose own text raises
+            failure = FailureDetails(type_name(type(error)), "an exception that cannot be shown as text")
+        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure))
+
+    def _end(self, completion: ExecutionCompleted | ContinueAsNew) -> None:
+        self._decisions.record(completion)
+        self.completion = completion
+
+    def _warn_of_forgotten_yields(self) -> None:
+        tasks = [*self._decisions.open.values(), *self._mailbox.waiters(), *self._overlooked]
+        for task in tasks:
+            if not was_looked_at(task):
+                _log.warning(
+                    "orchestrator '%s' (instance '%s') ended without looking at %s, called at %s: is a 'yield from' "
+                    "missing there?",
+                    self.info.name,
+                    self.info.instance_id,
+                    describe_call(task),
+                    getattr(task if task.call is None else task.call, "line", ""),
+                )
+
+    def _close(self) -> None:
+        """The one place where a generator is dropped."""
+        self._decisions.is_closed = True
+        generator, self._generator, self._waiting = self._generator, None, None
+        if generator is None:
+            return
+        try:
+            generator.close()
+        except Exception as error:  # noqa: BLE001  nobody is left to fail: it was ended, or lives on elsewhere
+            _log.warning(
+                "orchestrator '%s' (instance '%s') raised while it was closed; its 'finally:' blocks must not wait "
+                "for tasks: %r",
+                self.info.name,
+                self.info.instance_id,
+                error,
+            )
+
+
+def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
+    call = task.call
+    message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
+    match call:
+        case SubOrchestrationCreated():
+            return SubOrchestrationFailedError(message, failure, task_id=call.task_id, name=call.name)
+        case TaskScheduled():
+            return ActivityFailedError(message, failure, task_id=call.task_id, name=call.name)
+        case _:
+            raise AssertionError(f"{task!r} cannot fail")
+
+
+def _not_a_task(yielded: object, where: str) -> OrchestratorCodeError:
+    if isinstance(yielded, Task):
+        hint = "it belongs to another orchestrator instance"
+    elif isinstance(yielded, Generator):
+        hint = "to run another generator, write 'yield from'"
+    elif isinstance(yielded, list | tuple | set):
+        hint = "to wait for several tasks, yield ctx.task_all(...) or ctx.task_any(...)"
+    elif hasattr(yielded, "__await__"):
+        hint = "an orchestrator cannot await; call it as an activity with ctx.call_activity(...)"
+    else:
+        hint = "yield what ctx.call_activity(...), ctx.create_timer(...) and the like return"
+    return OrchestratorCodeError(
+        f"an orchestrator yielded {yielded!r}, which is no task it can wait for: {hint}", where
+    )

@@ -1,0 +1,79 @@
+"""Where in the user's code: lines for history and errors, tracebacks without the engine's own frames, annotations.
+
+Knows Python's frames and nothing of orchestrations.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import typing
+from collections.abc import Callable, Generator
+from functools import lru_cache
+from types import FrameType, TracebackType
+from typing import Any
+
+from ..errors import OrchestratorCodeError
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+@lru_cache(maxsize=4096)
+def _place(filename: str, line: int) -> str:
+    """``folder/file.py:12``: short, as it goes into history with every call, and free of the machine's own paths."""
+    return "/".join(filename.replace("\\", "/").rsplit("/", 2)[-2:]) + f":{line}"
+
+
+@lru_cache(maxsize=1024)
+def _is_engine(filename: str) -> bool:
+    return os.path.abspath(filename).startswith(_FOLDER)
+
+
+def caller() -> str:
+    """``file:line`` of the user's code that called into the engine."""
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None and _is_engine(frame.f_code.co_filename):
+        frame = frame.f_back
+    return "" if frame is None else _place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def suspended_at(generator: Generator[Any, Any, Any]) -> str:
+    """``file:line`` of the ``yield`` at which a generator waits, inside the generators that it delegates to."""
+    place = ""
+    inner: Any = generator
+    while inspect.isgenerator(inner) and not _is_engine(inner.gi_code.co_filename):
+        place = _place(inner.gi_code.co_filename, inner.gi_frame.f_lineno) if inner.gi_frame else place
+        inner = inner.gi_yieldfrom
+    return place
+
+
+def without_engine(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback as the user's code made it: the frames of the engine, which ran it, are left out."""
+    frames: list[TracebackType] = []
+    while trace is not None:
+        if not _is_engine(trace.tb_frame.f_code.co_filename):
+            frames.append(trace)
+        trace = trace.tb_next
+    kept: TracebackType | None = None
+    for entry in reversed(frames):
+        kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return kept
+
+
+@lru_cache(maxsize=1024)
+def result_type(fn: Callable[..., Any]) -> Any:
+    """The type that an activity returns, or an orchestrator's generator does; ``Any`` when it is not annotated."""
+    try:
+        returned = typing.get_type_hints(fn, include_extras=True).get("return", Any)
+    except NameError as error:
+        raise OrchestratorCodeError(
+            f"the annotations of {getattr(fn, '__qualname__', fn)} name something unknown at run time: {error}; "
+            "import it outside of TYPE_CHECKING, or give returns="
+        ) from error
+    except TypeError:  # a callable object: it has no annotations to look at
+        return Any
+    origin, arguments = typing.get_origin(returned), typing.get_args(returned)
+    if isinstance(origin, type) and issubclass(origin, Generator):
+        return arguments[2] if len(arguments) == 3 else Any
+    return returned

@@ -1,0 +1,303 @@
+"""Tasks: what orchestrator code holds of things that have not happened yet.
+
+Owns the state of a task and of its combinations, and nothing else: a task neither knows history nor the generator
+that waits for it. The module's functions (``settle``, ``fail``, ``look``, ``is_wanted``) are the engine's side of a
+task; its methods are the user's.
+
+A combination is told of each child once, in O(1). When it is decided it lets go of its other children, so that an
+external event does not go to a waiter that nobody waits for any more (see ``is_wanted``).
+"""
+
+# pyright: reportPrivateUsage=false
+# The functions below are friends of the class: what they touch is not for users.
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+from ..errors import OrchestratorCodeError, TaskCancelledError
+from ..models import FailureDetails, type_name
+from .events import SubOrchestrationCreated, TaskScheduled, TimerCreated
+from .source import caller
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Call: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated
+"""The history event by which a task was called."""
+
+
+class Task(Generic[T_co]):
+    """Something that will have a result: ``value = yield from task`` waits for it, and so does ``value = yield task``.
+
+    A task begins when it is *called*, not when it is waited for. One that has ended gives its result at once, however
+    often it is waited for. One that failed raises at the ``yield``: see ``TaskFailedError``.
+    """
+
+    __slots__ = ("_done", "_error", "_observers", "_owner", "_released", "_seen", "_value", "call", "returns")
+
+    def __init__(self, owner: object, call: Call | None = None, returns: Any = None) -> None:
+        self._owner = owner
+        self._done = False
+        self._seen = False
+        self._released = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._observers: list[_Combination[Any]] | None = None
+        self.call = call
+        self.returns = returns
+
+    def __iter__(self) -> Generator[Task[Any], Any, T_co]:
+        return (yield self)
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether it has ended, well or badly."""
+        self._seen = True
+        return self._done
+
+    @property
+    def is_faulted(self) -> bool:
+        """Whether it has ended badly: it failed, or was cancelled."""
+        return self.is_completed and self._error is not None
+
+    @property
+    def result(self) -> T_co:
+        """Its result. Raises what it failed with; OrchestratorCodeError if it has not ended."""
+        if not self.is_completed:
+            raise OrchestratorCodeError("the task has no result yet: wait for it with 'yield from'", caller())
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        return self._value
+
+    def get_result(self) -> T_co:
+        """The same as ``result``."""
+        return self.result
+
+    def __repr__(self) -> str:
+        state = "pending" if not self._done else "failed" if self._error is not None else "completed"
+        return f"<{type(self).__name__} {describe_call(self)} {state}>"
+
+
+class TimerTask(Task[None]):
+    """A durable timer."""
+
+    __slots__ = ("_on_cancel", "is_cancelled")
+
+    def __init__(self, owner: object, call: TimerCreated, on_cancel: Callable[[int], None]) -> None:
+        super().__init__(owner, call)
+        self._on_cancel = on_cancel
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """Stop the timer: who waits for it gets a TaskCancelledError. One that has fired stays fired."""
+        self._seen = True
+        if self._done:
+            return
+        self.is_cancelled = True
+        task_id = cast("TimerCreated", self.call).task_id
+        self._on_cancel(task_id)
+        message = f"timer {task_id} was cancelled"
+        failure = FailureDetails(type_name(TaskCancelledError), message, retriable=False)
+        fail(self, TaskCancelledError(message, failure, task_id=task_id))
+
+
+class EventTask(Task[T_co]):
+    """Waits for one external event. ``claim`` asks the mailbox for one that came while nobody wanted it."""
+
+    __slots__ = ("claim", "event_name", "is_queued", "line", "order")
+
+    def __init__(
+        self,
+        owner: object,
+        event_name: str,
+        returns: Any,
+        *,
+        order: int,
+        line: str,
+        claim: Callable[[EventTask[Any]], None] | None,
+    ) -> None:
+        super().__init__(owner, None, returns)
+        self.event_name = event_name
+        self.order = order
+        self.line = line
+        self.claim = claim
+        self.is_queued = False
+
+    @property
+    def is_completed(self) -> bool:
+        _reclaim(self)
+        return super().is_completed
+
+
+class _Combination(Task[T_co]):
+    """Waits for several tasks."""
+
+    __slots__ = ("_children", "_has_events", "_waiting")
+
+    def __init__(self, owner: object, tasks: Iterable[Task[Any]], verb: str) -> None:
+        super().__init__(owner)
+        self._children = list(tasks)
+        self._has_events = False
+        for child in self._children:
+            if not isinstance(child, Task) or child._owner is not owner:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise OrchestratorCodeError(
+                    f"{verb} takes tasks of this orchestrator's context, not {child!r}", caller()
+                )
+            child._seen = True
+            if isinstance(child, EventTask) or (isinstance(child, _Combination) and child._has_events):
+                self._has_events = True
+                _reclaim(child)
+
+        self._waiting = 0
+        for child in self._children:
+            if not child._done:
+                self._waiting += 1
+                if child._observers is None:
+                    child._observers = [self]
+                else:
+                    child._observers.append(self)
+
+    def _decide(self, value: Any, error: BaseException | None = None) -> None:
+        """End, and let go of the children that have not ended."""
+        for child in self._children:
+            if not child._done:
+                assert child._observers is not None  # this one is among them
+                child._observers.remove(self)
+                child._observers = child._observers or None
+                child._released = True
+        _end(self, value, error)
+
+    def child_ended(self, child: Task[Any]) -> None:
+        raise NotImplementedError
+
+
+class AllTask(_Combination[list[T]]):
+    """Ends when all have ended, with their results in the order given; fails as soon as one fails."""
+
+    __slots__ = ()
+
+    def __init__(self, owner: object, tasks: Iterable[Task[T]]) -> None:
+        super().__init__(owner, tasks, "task_all")
+        failed = next((child for child in self._children if child._done and child._error is not None), None)
+        if failed is not None:
+            self._decide(None, failed._error)
+        elif not self._waiting:
+            self._succeed()
+
+    def child_ended(self, child: Task[Any]) -> None:
+        self._waiting -= 1
+        if self._done:
+            return
+        if child._error is not None:
+            self._decide(None, child._error)
+        elif not self._waiting:
+            self._succeed()
+
+    def _succeed(self) -> None:
+        _end(self, [child._value for child in self._children], None)
+
+
+class AnyTask(_Combination[Task[T]]):
+    """Ends when the first one ends, well or badly, with that task as its result."""
+
+    __slots__ = ()
+
+    def __init__(self, owner: object, tasks: Iterable[Task[T]]) -> None:
+        super().__init__(owner, tasks, "task_any")
+        if not self._children:
+            raise OrchestratorCodeError("task_any of no tasks would wait for ever", caller())
+        winner = next((child for child in self._children if child._done), None)
+        if winner is not None:
+            self._decide(winner)
+
+    def child_ended(self, child: Task[Any]) -> None:
+        if not self._done:
+            self._decide(child)
+
+
+# ---------------------------------------------------------------- the engine's side
+
+
+def settle(task: Task[Any], value: Any) -> None:
+    """The task has succeeded."""
+    _end(task, value, None)
+
+
+def fail(task: Task[Any], error: BaseException) -> None:
+    """The task has failed: ``error`` is raised where it is waited for."""
+    _end(task, None, error)
+
+
+def look(task: object, owner: object) -> Task[Any] | None:
+    """The task that the code yielded, from now on waited for; None if it is no task of this owner."""
+    if not isinstance(task, Task):
+        return None
+    found = cast("Task[Any]", task)
+    if found._owner is not owner:
+        return None
+    found._seen = True
+    if not found._done:
+        found._released = False
+        _reclaim(found)
+    return found
+
+
+def has_ended(task: Task[Any]) -> bool:
+    return task._done
+
+
+def outcome(task: Task[Any]) -> tuple[Any, BaseException | None]:
+    """Value and error of a task that has ended."""
+    return task._value, task._error
+
+
+def was_looked_at(task: Task[Any]) -> bool:
+    """Whether the code has waited for it, combined it, cancelled it or asked how it stands."""
+    return task._seen
+
+
+def is_wanted(task: Task[Any]) -> bool:
+    """Whether somebody may still wait for this task: false once every race that it was in was won by another.
+
+    A task in no combination yet is wanted. One that lost is so again when it is waited for once more.
+    """
+    observers = task._observers
+    if observers is not None:
+        return any(is_wanted(observer) for observer in observers)
+    return not task._released
+
+
+def describe_call(task: Task[Any]) -> str:
+    """What the task stands for, in a few words."""
+    match task.call:
+        case TaskScheduled(task_id=task_id, name=name):
+            return f"activity '{name}' (task {task_id})"
+        case SubOrchestrationCreated(task_id=task_id, name=name):
+            return f"sub-orchestration '{name}' (task {task_id})"
+        case TimerCreated(task_id=task_id):
+            return f"timer (task {task_id})"
+        case None:
+            return f"external event '{task.event_name}'" if isinstance(task, EventTask) else "of several tasks"
+
+
+def _end(task: Task[Any], value: Any, error: BaseException | None) -> None:
+    task._value = value
+    task._error = error
+    task._done = True
+    observers = task._observers
+    if observers is not None:
+        task._observers = None
+        for observer in observers:
+            observer.child_ended(task)
+
+
+def _reclaim(task: Task[Any]) -> None:
+    """Put the event waiters in this task back into line: somebody waits for them again."""
+    if isinstance(task, EventTask):
+        if not task._done and task.claim is not None:
+            task.claim(task)
+    elif isinstance(task, _Combination) and task._has_events:
+        for child in task._children:
+            _reclaim(child)

@@ -1,0 +1,31 @@
+"""How recorded JSON becomes the values that orchestrator code sees. Knows the converter and no events."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from ..converter import Converter
+from ..models import JSON
+
+_UNTYPED = (Any, object, None)
+_SCALARS = frozenset({str, int, float, bool})
+
+
+def read(converter: Converter, data: JSON, kind: Any) -> Any:
+    """``data`` as ``kind``, sharing nothing with history: code that changes what it got must not change the past."""
+    found: object = type(data)
+    if kind is found and kind in _SCALARS:
+        return data
+    if kind in _UNTYPED:
+        return copied(data) if found is list or found is dict else data
+    return converter.from_json(data, kind)
+
+
+def copied(data: JSON) -> JSON:
+    """A JSON value that shares no list and no dict with the given one."""
+    kind: object = type(data)
+    if kind is dict:
+        return {key: copied(value) for key, value in cast("dict[str, JSON]", data).items()}
+    if kind is list:
+        return [copied(value) for value in cast("list[JSON]", data)]
+    return data
