@@ -169,7 +169,7 @@ async def test_a_decision_in_time_escalates_nothing(
 
 
 async def test_half_time_escalates_once_and_the_answer_still_counts(http: HttpClient, books: ShopBooks) -> None:
-    instance = await http.start("approval", {"request": "a new chair", "deadline_seconds": 20})
+    instance = await http.start("approval", {"request": "a new chair", "deadline_seconds": 8})
     await http.wait_until(instance, lambda _: len(books.mails(instance)) == 1)
     await http.raise_event(instance, "Approved")
     assert await http.output_of(instance) == {"status": "approved", "escalated": True}

@@ -66,7 +66,7 @@ async def test_a_fan_out_of_200_survives_kill_9(own_host: HostProcess, tmp_path:
     assert output["files"] == 200
     assert output["words"] == 200 * (one.total() + 2)
     assert output["top"][0] == ["the", 200 * one["the"]]
-    results = Counter(e["TaskScheduledId"] for e in history if e["EventType"] == "TaskCompleted")
+    results = Counter(e["TaskId"] for e in history if e["EventType"] == "TaskCompleted")
     assert len(results) == 201, "the listing and 200 counts"
     assert set(results.values()) == {1}, "each result is recorded once"
 

@@ -30,7 +30,7 @@ async def test_two_hosts_complete_100_orders_and_record_each_result_once(
         for order in orders:
             assert (await left.output_of(order, within=120))["status"] == "completed"
             history = (await right.status(order, history=True))["historyEvents"]
-            results = Counter(e["TaskScheduledId"] for e in history if e["EventType"] == "TaskCompleted")
+            results = Counter(e["TaskId"] for e in history if e["EventType"] == "TaskCompleted")
             assert len(results) == 4, "payment, stock, mail, shipment"
             assert set(results.values()) == {1}
     for order in orders:

@@ -42,13 +42,15 @@ class ShopBooks:
         assert [p["refunded"] for p in self.payments(order_id)] == [0]
         assert [r["released"] for r in self.reservations(order_id)] == [0]
         assert len(self.shipments(order_id)) == 1
-        assert len(self.mails(f"order {order_id}")) == 1
+        assert [str(m["Subject"]) for m in self.mails(order_id)].count(f"Your order {order_id}") == 1
 
     def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         path = self.folder / "shop.db"
         if not path.exists():
             return []
         with closing(sqlite3.connect(path, timeout=30)) as db:
+            if not db.execute("PRAGMA user_version").fetchone()[0]:
+                return []  # the shop is about to open: its tables are not there yet
             db.row_factory = sqlite3.Row
             return [dict(row) for row in db.execute(query, values)]
 
