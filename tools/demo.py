@@ -82,10 +82,10 @@ class Demo:
             self.headline = "The parcel arrives: the event DeliveryConfirmed is raised."
             self._call("POST", f"/instances/{order.id}/raiseEvent/DeliveryConfirmed", {"signed_by": "Anna"})
             self._watch(lambda: order.is_done)
+            for instance in (order, words):
+                if instance.status != "Completed":
+                    raise DemoError(f"{instance.id} is {instance.status}: {json.dumps(instance.output)}")
             self.headline = "Both have survived."
-        for instance in (order, words):
-            if instance.status != "Completed":
-                raise DemoError(f"{instance.id} is {instance.status}: {json.dumps(instance.output)}")
         self._tell(order, words)
 
     def _tell(self, order: Instance, words: Instance) -> None:
@@ -140,7 +140,7 @@ class Demo:
     def _picture(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0))
         for column in ("instance", "orchestrator", "status", "activities done", ""):
-            table.add_column(column, header_style="dim")
+            table.add_column(column, header_style="dim", no_wrap=True)
         for instance in self.instances:
             detail = instance.output if instance.is_done else instance.detail
             table.add_row(
@@ -148,7 +148,7 @@ class Demo:
                 instance.orchestrator,
                 Text(instance.status, style=COLOURS.get(instance.status, "")),
                 f"{instance.steps} of {instance.planned}",
-                Text(json.dumps(detail)[:60] if detail is not None else "", style="dim"),
+                Text(json.dumps(detail) if detail is not None else "", style="dim", overflow="ellipsis"),
             )
         return Group(Text(self.headline, style="bold"), table)
 
