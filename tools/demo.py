@@ -67,26 +67,31 @@ class Demo:
         order = Instance(f"order-{run}", "order")
         words = Instance(f"words-{run}", "word_count")
         with Live(console=self.console, get_renderable=self._picture, refresh_per_second=10):
-            self.headline = "An order is paid, reserved, confirmed and shipped; then it waits for its delivery."
+            self._say("An order is paid, reserved, confirmed and shipped; then it waits for its delivery.")
             self._start(order, order_body(order.id))
             self._watch(lambda: order.detail is not None)
-            self.headline = "All texts of docs/ are counted in parallel."
+            self._say("All texts of docs/ are counted in parallel.")
             self._start(words, {"folder": "docs", "chunk_files": 1})
 
-            self.headline = f"kill -9 {self.host.pid}: the host is dead. Nothing runs, nothing is lost."
+            self._say(f"kill -9 {self.host.pid}: the host is dead. Nothing runs, nothing is lost.")
             self.host.kill9()
             time.sleep(1.0)  # for the eye
-            self.headline = "A new host starts on the same store and goes on where the other one was killed ..."
+            self._say("A new host starts on the same store and goes on where the other one was killed ...")
             self.host.start()
             self._watch(lambda: words.is_done)
-            self.headline = "The parcel arrives: the event DeliveryConfirmed is raised."
+            self._say("The parcel arrives: the event DeliveryConfirmed is raised.")
             self._call("POST", f"/instances/{order.id}/raiseEvent/DeliveryConfirmed", {"signed_by": "Anna"})
             self._watch(lambda: order.is_done)
             for instance in (order, words):
                 if instance.status != "Completed":
                     raise DemoError(f"{instance.id} is {instance.status}: {json.dumps(instance.output)}")
-            self.headline = "Both have survived."
+            self._say("Both have survived.")
         self._tell(order, words)
+
+    def _say(self, headline: str) -> None:
+        self.headline = headline
+        if not self.console.is_terminal:  # nobody watches: a line for the log
+            self.console.print(headline)
 
     def _tell(self, order: Instance, words: Instance) -> None:
         top = ", ".join(f"{word} ({n:,})" for word, n in words.output["top"][:5])
@@ -138,9 +143,10 @@ class Demo:
         return json.loads(content) if content else None
 
     def _picture(self) -> Group:
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for column in ("instance", "orchestrator", "status", "activities done", ""):
+        table = Table(box=None, padding=(0, 2, 0, 0), expand=True)
+        for column in ("instance", "orchestrator", "status", "activities done"):
             table.add_column(column, header_style="dim", no_wrap=True)
+        table.add_column("", no_wrap=True, ratio=1)
         for instance in self.instances:
             detail = instance.output if instance.is_done else instance.detail
             table.add_row(
