@@ -169,12 +169,13 @@ def RetryOptions(first_retry_interval_in_milliseconds: int, max_number_of_attemp
 
 @dataclass(frozen=True, slots=True)
 class ParentLink:
-    """The task of a parent orchestration that a sub-orchestration answers to."""
+    """The task of a parent orchestration, and the attempt at it, that a sub-orchestration answers to."""
 
     instance_id: str
     execution_id: str
     generation: int
     task_id: int
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

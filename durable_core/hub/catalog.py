@@ -1,0 +1,144 @@
+"""The catalogue: a projection of all instances for listing and recovery. The instance row is the truth.
+
+One partition per shard. Open rows (``o...``), one per live instance, are inserted before the instance row; closing is
+one transaction that deletes the open row, which must exist, and inserts the closed one (``c...``): a late worker cannot
+bring back what was purged. Both keys end in inverted milliseconds of the creation, so that a range reads newest first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..errors import PreconditionFailedError, RowExistsError, RowNotFoundError
+from ..models import RuntimeStatus
+from ..storage.ports import Delete, Insert, Props, Row, Table, Value
+from .layout import from_iso, inverted_ms, iso, shard_of
+from .payloads import dumps
+
+OPEN = "o"
+CLOSED = "c"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One instance as the catalogue knows it."""
+
+    instance_id: str
+    execution_id: str
+    name: str
+    version: str
+    status: RuntimeStatus
+    created: datetime
+    updated: datetime
+    stuck: str = ""
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    key: str = ""
+
+    def props(self) -> dict[str, Value]:
+        props: dict[str, Value] = {
+            "instance": self.instance_id,
+            "exec": self.execution_id,
+            "name": self.name,
+            "version": self.version,
+            "status": self.status.value,
+            "created": iso(self.created),
+            "updated": iso(self.updated),
+            "stuck": self.stuck[:2000],
+        }
+        if self.tags:
+            props["tags"] = dumps(self.tags)
+        return props
+
+    @classmethod
+    def from_row(cls, row: Row) -> Entry:
+        props: Props = row.props
+        tags = props.get("tags")
+        return cls(
+            instance_id=str(props["instance"]),
+            execution_id=str(props["exec"]),
+            name=str(props["name"]),
+            version=str(props["version"]),
+            status=RuntimeStatus(str(props["status"])),
+            created=from_iso(str(props["created"])),
+            updated=from_iso(str(props["updated"])),
+            stuck=str(props.get("stuck", "")),
+            tags={} if tags is None else json.loads(str(tags)),
+            key=row.key,
+        )
+
+
+class Catalog:
+    """The catalogue of one hub."""
+
+    def __init__(self, table: Table, partitions: int) -> None:
+        self._table = table
+        self._partitions = partitions
+
+    @property
+    def shards(self) -> list[str]:
+        return [_shard(k) for k in range(self._partitions)]
+
+    async def open(self, entry: Entry) -> None:
+        """Insert the open row; that it exists already is our own earlier try."""
+        try:
+            await self._table.insert(self._shard_of(entry), _key(OPEN, entry), entry.props())
+        except RowExistsError:
+            return  # the key holds the execution id: it is this very row
+
+    async def note(self, entry: Entry) -> None:
+        """Show a status that lasts (suspended, stuck, running again) on the open row, if it is there."""
+        try:
+            await self._table.merge(
+                self._shard_of(entry),
+                _key(OPEN, entry),
+                {"status": entry.status.value, "stuck": entry.stuck[:2000], "updated": iso(entry.updated)},
+            )
+        except RowNotFoundError:
+            return  # ended or purged meanwhile
+
+    async def close(self, entry: Entry) -> None:
+        """Move the open row to the closed ones; harmless when it was done or purged before."""
+        try:
+            await self._table.transact(
+                self._shard_of(entry),
+                [Delete(_key(OPEN, entry)), Insert(_key(CLOSED, entry), entry.props())],
+            )
+        except (RowNotFoundError, RowExistsError, PreconditionFailedError):
+            return  # rule R14: what is not open is never re-created
+
+    async def forget_open(self, entry: Entry) -> None:
+        """Take back the open row of a start that was refused."""
+        await self._delete(entry, OPEN)
+
+    async def forget_closed(self, entry: Entry) -> None:
+        await self._delete(entry, CLOSED)
+
+    async def read(self, shard: str, kind: str, after: str = "", limit: int | None = None) -> list[Entry]:
+        """Entries of one stream of one shard, newest first, behind the key ``after``."""
+        low = after + "\x20" if after else kind
+        found = await self._table.read_range(shard, low, chr(ord(kind) + 1), limit=limit)
+        return [Entry.from_row(row) for row in found.rows if row.key != after]
+
+    async def _delete(self, entry: Entry, kind: str) -> None:
+        try:
+            await self._table.delete(self._shard_of(entry), _key(kind, entry))
+        except RowNotFoundError:
+            return  # done before
+
+    def _shard_of(self, entry: Entry) -> str:
+        return _shard(shard_of(entry.instance_id, self._partitions))
+
+
+def newest_first(entries: Sequence[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.key[1:])
+
+
+def _shard(index: int) -> str:
+    return f"{index:02}"
+
+
+def _key(kind: str, entry: Entry) -> str:
+    return f"{kind}{inverted_ms(entry.created)}-{entry.execution_id}-{entry.instance_id}"

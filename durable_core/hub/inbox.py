@@ -1,0 +1,78 @@
+"""Inbox rows: external events, management requests, and results saved from poisoned messages.
+
+A row is written before its sender gets an answer, with the execution id read at the door: a row of another execution
+is ignored and deleted. Rows are consumed in the order of the service's timestamps, then of their keys, so that a
+sender who awaits each answer is served in order. The commit that records a row deletes it in the same transaction:
+a row that is there has not been consumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ..errors import RowNotFoundError
+from ..storage.ports import Row, Table, Value
+
+INBOX_PROPS = ("kind", "name", "data", "for")
+
+
+class InboxKind(StrEnum):
+    EVENT = "event"
+    TERMINATE = "terminate"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    RESULTS = "results"  # data: the body of a control message that could not be delivered
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """``name``: the event's name, or the reason of a request. ``data`` is a stored value."""
+
+    key: str
+    kind: InboxKind
+    execution_id: str
+    name: str
+    data: Value
+    timestamp: datetime
+
+    @classmethod
+    def from_row(cls, row: Row) -> InboxRow:
+        props = row.props
+        return cls(
+            row.key,
+            InboxKind(str(props["kind"])),
+            str(props["for"]),
+            str(props["name"]),
+            props.get("data", "null"),
+            row.timestamp,
+        )
+
+    @property
+    def order(self) -> tuple[datetime, str]:
+        return self.timestamp, self.key
+
+
+class Inbox:
+    """Writes and collects inbox rows."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def put(
+        self, instance_id: str, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null"
+    ) -> None:
+        """``key`` is ``i`` and a ULID. RowExistsError if that key is there: the same request, written before."""
+        await self._table.insert(
+            instance_id, key, {"kind": kind.value, "name": name, "data": data, "for": execution_id}
+        )
+
+    async def discard(self, instance_id: str, rows: Sequence[InboxRow]) -> None:
+        """Delete rows of another execution, or of an ended one."""
+        for row in rows:
+            try:
+                await self._table.delete(instance_id, row.key)
+            except RowNotFoundError:
+                continue  # somebody else discards too

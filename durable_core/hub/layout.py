@@ -1,0 +1,157 @@
+"""Names of the hub's tables and queues, and the form of every row key. ``docs/storage.md`` shows the whole picture.
+
+One partition of the instances table belongs to one instance. Its row keys begin with a letter that sorts them:
+
+    a{execution}-{sha256}-{part}                 payload row: what is too large for its place
+    h{execution}-{generation}-{first seq}        chunk row: older commits of a generation
+    i{ulid}                                      inbox row: an external event or a management request
+    z                                            instance row: state and the newest commits
+
+so that one range read from ``i`` on gives all that a turn needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ..errors import InvalidInstanceIdError
+
+FORMAT = 1
+"""Version of the rows' and messages' form. A host that meets a higher one leaves the instance alone."""
+
+INSTANCE_KEY = "z"
+LIVE_RANGE = "i"  # from here on: inbox and instance row
+CHUNK_END = "i"
+
+MAX_INSTANCE_ID = 256
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class HubNames:
+    """What a task hub is called in the storage account."""
+
+    hub: str
+    partitions: int
+
+    @property
+    def instances(self) -> str:
+        return f"{self.hub}Instances"
+
+    @property
+    def catalog(self) -> str:
+        return f"{self.hub}Catalog"
+
+    @property
+    def timers(self) -> str:
+        return f"{self.hub}Timers"
+
+    @property
+    def control(self) -> list[str]:
+        return [f"{self.hub.lower()}-control{self._suffix(i)}" for i in range(self.partitions)]
+
+    @property
+    def work(self) -> list[str]:
+        return [f"{self.hub.lower()}-work{self._suffix(i)}" for i in range(self.partitions)]
+
+    @property
+    def tables(self) -> list[str]:
+        return [self.instances, self.catalog, self.timers]
+
+    @property
+    def queues(self) -> list[str]:
+        return [*self.control, *self.work]
+
+    @property
+    def poison_queues(self) -> list[str]:
+        return [f"{queue}-poison" for queue in self.queues]
+
+    def _suffix(self, index: int) -> str:
+        return "" if self.partitions == 1 else f"-{index:02}"
+
+
+def shard_of(instance_id: str, partitions: int) -> int:
+    """The partition of an instance; stable over processes and versions."""
+    if partitions == 1:
+        return 0
+    return int.from_bytes(hashlib.sha256(instance_id.encode()).digest()[:4], "big") % partitions
+
+
+def check_instance_id(instance_id: str) -> None:
+    """InvalidInstanceIdError if Azure Tables could not hold the id as a key."""
+    if not instance_id:
+        raise InvalidInstanceIdError("an instance id must not be empty; leave it out to get a random one")
+    if len(instance_id) > MAX_INSTANCE_ID:
+        raise InvalidInstanceIdError(
+            f"an instance id has at most {MAX_INSTANCE_ID} characters, this one has {len(instance_id)}"
+        )
+    if found := _FORBIDDEN.search(instance_id):
+        raise InvalidInstanceIdError(
+            f"an instance id must not hold {found.group()!r}: / \\ # ? and control characters cannot be table keys"
+        )
+
+
+def chunk_key(execution_id: str, generation: int, first_seq: int) -> str:
+    return f"{chunk_prefix(execution_id, generation)}{first_seq:010}"
+
+
+def chunk_prefix(execution_id: str, generation: int) -> str:
+    return f"h{execution_id}-{generation:08}-"
+
+
+def payload_key(execution_id: str, digest: str, part: int) -> str:
+    return f"a{execution_id}-{digest}-{part:04}"
+
+
+def after_prefix(prefix: str) -> str:
+    """The upper bound of the range of keys that begin with ``prefix``."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def epoch_ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def inverted_ms(moment: datetime) -> str:
+    """Thirteen digits that sort newest first."""
+    return f"{9_999_999_999_999 - epoch_ms(moment):013}"
+
+
+def iso(moment: datetime) -> str:
+    """UTC with microseconds and ``Z``; sorts as text."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_iso(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+class Ids:
+    """Random identifiers. Seeded, it repeats itself: simulations need that."""
+
+    def __init__(self, source: random.Random | None = None) -> None:
+        self._random = random.SystemRandom() if source is None else source
+
+    def execution_id(self) -> str:
+        return f"{self._random.getrandbits(64):016x}"
+
+    def commit_id(self) -> str:
+        return f"{self._random.getrandbits(48):012x}"
+
+    def instance_id(self) -> str:
+        return f"{self._random.getrandbits(128):032x}"
+
+    def unit(self) -> float:
+        return self._random.random()
+
+    def ulid(self, now: datetime) -> str:
+        """26 characters that sort by time, then at random."""
+        number = epoch_ms(now) << 80 | self._random.getrandbits(80)
+        return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))

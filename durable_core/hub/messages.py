@@ -1,0 +1,171 @@
+"""Queue messages: doorbells and work. Never the only copy of a state, except for results on their way to a commit.
+
+The body is nested under one key, because the Functions host takes some top-level JSON keys of a message (``id``,
+``dequeueCount``, ...) for trigger metadata. A body that is too large for a message goes to payload rows first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import NewerFormatError, SerializationError
+from ..models import JSON, FailureDetails
+from .layout import FORMAT
+from .payloads import dumps
+
+ENVELOPE = "durable"
+
+REDISPATCH_ALL = -1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """What became of one attempt at a task: an activity's, or a sub-orchestration's if ``child``."""
+
+    generation: int
+    task_id: int
+    attempt: int
+    result: JSON = None
+    failure: FailureDetails | None = None
+    child: bool = False
+
+    def to_json(self) -> JSON:
+        failure = None if self.failure is None else self.failure.to_json()
+        return [self.generation, self.task_id, self.attempt, self.result, failure, int(self.child)]
+
+    @classmethod
+    def from_json(cls, data: JSON) -> TaskOutcome:
+        generation, task_id, attempt, result, failure, child = data[:6]
+        details = None if failure is None else FailureDetails.from_json(failure)
+        return cls(generation, task_id, attempt, result, details, bool(child))
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """A doorbell for one task: its timer, or its next attempt, is due."""
+
+    generation: int
+    task_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlMessage:
+    """ "Look at this instance", possibly with results and due timers.
+
+    redelivered: somebody may have died with this message, or one that it replaces, in hand.
+    after: redispatch what commits later than this scheduled and is not done (rule R6; REDISPATCH_ALL: everything).
+    since: seconds since 1970 from which a host has been waiting for a cause to go away (mixed versions).
+    """
+
+    instance_id: str
+    execution_id: str
+    outcomes: tuple[TaskOutcome, ...] = ()
+    nudges: tuple[Nudge, ...] = ()
+    redelivered: bool = False
+    after: int | None = None
+    since: float | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        return not self.outcomes and not self.nudges
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One activity call. ``first_at``: seconds since 1970 of the first attempt's dispatch."""
+
+    generation: int
+    task_id: int
+    attempt: int
+    name: str
+    input: JSON = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkMessage:
+    """Activity calls of one instance. ``redelivered`` and ``after`` as in a control message."""
+
+    instance_id: str
+    execution_id: str
+    calls: tuple[Call, ...]
+    redelivered: bool = False
+    after: int | None = None
+    since: float | None = None
+
+    def only(self, calls: Sequence[Call]) -> WorkMessage:
+        return replace(self, calls=tuple(calls))
+
+
+def encode(message: ControlMessage | WorkMessage) -> str:
+    """The JSON text of a message's body."""
+    body: dict[str, JSON] = {"v": FORMAT, "i": message.instance_id, "x": message.execution_id}
+    if message.redelivered:
+        body["r"] = 1
+    if message.after is not None:
+        body["a"] = message.after
+    if message.since is not None:
+        body["s"] = message.since
+    match message:
+        case ControlMessage():
+            if message.outcomes:
+                body["e"] = [outcome.to_json() for outcome in message.outcomes]
+            if message.nudges:
+                body["n"] = [[nudge.generation, nudge.task_id] for nudge in message.nudges]
+        case WorkMessage():
+            body["c"] = [[c.generation, c.task_id, c.attempt, c.name, c.input] for c in message.calls]
+    return dumps({ENVELOPE: body})
+
+
+def reference_body(instance_id: str, reference: str) -> str:
+    """The body of a message whose real body lies in payload rows."""
+    return dumps({ENVELOPE: {"v": FORMAT, "i": instance_id, "ref": reference}})
+
+
+@dataclass(frozen=True, slots=True)
+class Referenced:
+    """A decoded body that only says where the real one is."""
+
+    instance_id: str
+    reference: str
+
+
+def decode(body: str) -> ControlMessage | WorkMessage | Referenced:
+    """SerializationError for what is no message of ours, NewerFormatError for one of a later version."""
+    try:
+        inner = json.loads(body)[ENVELOPE]
+        if inner["v"] > FORMAT:
+            raise NewerFormatError(f"a message of format {inner['v']}; this version reads up to {FORMAT}")
+        instance_id = _text(inner["i"])
+        if "ref" in inner:
+            return Referenced(instance_id, _text(inner["ref"]))
+        execution_id, redelivered = _text(inner["x"]), bool(inner.get("r"))
+        if "c" in inner:
+            return WorkMessage(
+                instance_id=instance_id,
+                execution_id=execution_id,
+                calls=tuple(Call(*call[:5]) for call in inner["c"]),
+                redelivered=redelivered,
+                after=inner.get("a"),
+                since=inner.get("s"),
+            )
+        return ControlMessage(
+            instance_id=instance_id,
+            execution_id=execution_id,
+            outcomes=tuple(TaskOutcome.from_json(outcome) for outcome in inner.get("e", ())),
+            nudges=tuple(Nudge(*nudge[:2]) for nudge in inner.get("n", ())),
+            redelivered=redelivered,
+            after=inner.get("a"),
+            since=inner.get("s"),
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise SerializationError(
+            f"a queue message that is none of durable_core's ({type(error).__name__}: {error}): {body[:200]!r}"
+        ) from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, found {value!r}")
+    return value

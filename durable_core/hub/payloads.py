@@ -1,0 +1,115 @@
+"""Stored values: JSON in one property, compressed when large, by claim check when larger still.
+
+A stored value is what a property holds:
+
+    text that is JSON        small: readable in any table viewer
+    bytes                    zlib of the JSON
+    "@{execution}-{sha256}-{parts}"     a reference to payload rows of the instance's partition (no JSON begins with @)
+
+Payload rows are written by content hash before what refers to them: writing twice is harmless, and a reference
+never dangles. Purge and the end of an execution collect them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from typing import Any
+
+from ..errors import PayloadTooLargeError, RowExistsError, StorageError
+from ..models import JSON
+from ..storage.ports import Props, Table, Value
+from .layout import payload_key
+
+PLAIN_CHARS = 4 * 1024  # above this, JSON is compressed
+PROPERTY_BYTES = 60 * 1024
+ROW_BYTES = 14 * PROPERTY_BYTES  # of one payload row: below Azure's 1 MiB with room for keys and names
+
+
+def dumps(value: JSON) -> str:
+    """Compact JSON, ASCII only: so its length is its size, twice that in Azure's UTF-16."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def compress(text: str) -> bytes:
+    return zlib.compress(text.encode(), 1)
+
+
+class Payloads:
+    """Reads and writes stored values of one hub. ``max_payload`` bounds one value, in bytes of JSON."""
+
+    def __init__(self, table: Table, max_payload: int) -> None:
+        self._table = table
+        self._max = max_payload
+
+    def check(self, text: str, what: str) -> None:
+        """PayloadTooLargeError if a caller's value is over the limit."""
+        if len(text) > self._max:
+            raise PayloadTooLargeError(what, len(text), self._max)
+
+    async def store(self, instance_id: str, execution_id: str, value: JSON) -> Value:
+        """The stored value of a JSON value; writes payload rows first where it needs them."""
+        return await self.store_text(instance_id, execution_id, dumps(value))
+
+    async def store_text(self, instance_id: str, execution_id: str, text: str) -> Value:
+        if len(text) <= PLAIN_CHARS:
+            return text
+        packed = compress(text)
+        if len(packed) <= PROPERTY_BYTES:
+            return packed
+        return await self.put(instance_id, execution_id, packed)
+
+    async def load(self, instance_id: str, stored: Value) -> JSON:
+        """The JSON value of a stored value."""
+        return json.loads(await self.load_text(instance_id, stored))
+
+    async def load_text(self, instance_id: str, stored: Value) -> str:
+        if isinstance(stored, bytes):
+            return zlib.decompress(stored).decode()
+        text = str(stored)
+        return zlib.decompress(await self.get(instance_id, text)).decode() if is_reference(text) else text
+
+    async def put(self, instance_id: str, execution_id: str, packed: bytes) -> str:
+        """Write payload rows; returns the reference."""
+        digest = hashlib.sha256(packed).hexdigest()
+        pieces = [packed[at : at + ROW_BYTES] for at in range(0, len(packed), ROW_BYTES)]
+        for part, piece in enumerate(pieces):
+            try:
+                await self._table.insert(instance_id, payload_key(execution_id, digest, part), split_bytes("p", piece))
+            except RowExistsError:
+                continue  # the same content, written before
+        return f"@{execution_id}-{digest}-{len(pieces)}"
+
+    async def get(self, instance_id: str, reference: str) -> bytes:
+        execution_id, digest, parts = reference[1:].rsplit("-", 2)
+        low = payload_key(execution_id, digest, 0)
+        found = await self._table.read_range(instance_id, low, payload_key(execution_id, digest, int(parts)))
+        packed = b"".join(join_bytes("p", row.props) for row in found.rows)
+        if hashlib.sha256(packed).hexdigest() != digest:
+            raise StorageError(f"payload {reference} of instance '{instance_id}' is missing or damaged")
+        return packed
+
+
+def is_reference(stored: object) -> bool:
+    return isinstance(stored, str) and stored.startswith("@")
+
+
+def split_bytes(name: str, packed: bytes) -> dict[str, Value]:
+    """Bytes over as many properties ``{name}0, {name}1, ...`` as they need."""
+    return {
+        f"{name}{k}": packed[at : at + PROPERTY_BYTES]
+        for k, at in enumerate(range(0, max(len(packed), 1), PROPERTY_BYTES))
+    }
+
+
+def join_bytes(name: str, props: Props) -> bytes:
+    pieces: list[bytes] = []
+    while isinstance(piece := props.get(f"{name}{len(pieces)}"), bytes):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def size_of(props: dict[str, Any]) -> int:
+    """What properties weigh in a row: text as UTF-16."""
+    return sum(2 * len(v) if isinstance(v, str) else len(v) if isinstance(v, bytes) else 8 for v in props.values())

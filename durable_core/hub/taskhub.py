@@ -1,0 +1,64 @@
+"""One task hub: everything that is stored, behind one object. The layers above see no table and no queue."""
+
+from __future__ import annotations
+
+import random
+import zlib
+
+from ..settings import Settings
+from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage
+from .catalog import Catalog
+from .inbox import Inbox
+from .instances import Instances
+from .layout import HubNames, Ids, shard_of
+from .messages import ControlMessage, Referenced, WorkMessage, decode, encode, reference_body
+from .payloads import Payloads, compress
+from .timers import LongTimers
+
+
+class TaskHub:
+    """The protocol's parts over one storage. Holds no state of instances."""
+
+    def __init__(self, storage: Storage, settings: Settings, source: random.Random | None = None) -> None:
+        self.names = HubNames(settings.hub, settings.partitions)
+        self.ids = Ids(source)
+        self._storage = storage
+        instances = storage.table(self.names.instances)
+        self.payloads = Payloads(instances, settings.max_payload)
+        self.instances = Instances(instances, self.payloads)
+        self.inbox = Inbox(instances)
+        self.catalog = Catalog(storage.table(self.names.catalog), settings.partitions)
+        self.timers = LongTimers(storage.table(self.names.timers), settings.partitions)
+        self._control = [storage.queue(name) for name in self.names.control]
+        self._work = [storage.queue(name) for name in self.names.work]
+        self._poison = [storage.queue(name) for name in self.names.poison_queues]
+
+    async def create(self) -> None:
+        """Make the tables and queues that are missing."""
+        await self._storage.create(self.names.tables, [*self.names.queues, *self.names.poison_queues])
+
+    async def send(self, message: ControlMessage | WorkMessage, delay: float = 0.0) -> None:
+        """Put a message on its instance's queue; ``delay`` in seconds, cut at what a queue can do."""
+        body = encode(message)
+        if len(body) > MAX_MESSAGE_BYTES:
+            reference = await self.payloads.put(message.instance_id, message.execution_id, compress(body))
+            body = reference_body(message.instance_id, reference)
+        queues = self._control if isinstance(message, ControlMessage) else self._work
+        queue = queues[shard_of(message.instance_id, len(queues))]
+        await queue.send(body, min(max(delay, 0.0), MAX_DELAY_SECONDS - 60.0))
+
+    async def read_message(self, body: str) -> ControlMessage | WorkMessage:
+        """SerializationError, NewerFormatError; StorageError if a large body's rows are gone (its life has ended)."""
+        message = decode(body)
+        if isinstance(message, Referenced):
+            packed = await self.payloads.get(message.instance_id, message.reference)
+            message = decode(zlib.decompress(packed).decode())
+            assert not isinstance(message, Referenced)
+        return message
+
+    async def poisoned(self, limit: int = 32) -> list[tuple[Queue, QueueMessage]]:
+        """Messages that failed too often, hidden from other readers for a few minutes."""
+        found: list[tuple[Queue, QueueMessage]] = []
+        for queue in self._poison:
+            found.extend((queue, message) for message in await queue.receive(limit, 300.0))
+        return found

@@ -1,0 +1,84 @@
+"""Long timers: those more than ten minutes away are rows by due minute until the recovery function arms them.
+
+(A delayed message for each would count as backlog for Azure's scale controller and would not outlive a purge.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..errors import RowExistsError, RowNotFoundError
+from ..storage.ports import Table
+from .layout import epoch_ms, from_iso, iso, shard_of
+
+
+@dataclass(frozen=True, slots=True)
+class LongTimer:
+    """A task of an instance that must be looked at when ``due``."""
+
+    instance_id: str
+    execution_id: str
+    generation: int
+    task_id: int
+    due: datetime
+
+
+class LongTimers:
+    def __init__(self, table: Table, partitions: int) -> None:
+        self._table = table
+        self._partitions = partitions
+
+    async def put(self, timer: LongTimer) -> None:
+        """Harmless when it is there already: a redispatch writes the same key."""
+        try:
+            await self._table.insert(
+                self._shard(timer),
+                _key(timer),
+                {
+                    "instance": timer.instance_id,
+                    "exec": timer.execution_id,
+                    "gen": timer.generation,
+                    "task": timer.task_id,
+                    "due": iso(timer.due),
+                },
+            )
+        except RowExistsError:
+            return
+
+    async def due_before(self, moment: datetime, limit: int = 1000) -> list[LongTimer]:
+        """The next timers due before ``moment``, at most ``limit`` of each shard."""
+        timers: list[LongTimer] = []
+        for shard in range(self._partitions):
+            found = await self._table.read_range(f"{shard:02}", "", _minute(moment), limit=limit)
+            timers.extend(
+                LongTimer(
+                    str(row.props["instance"]),
+                    str(row.props["exec"]),
+                    int(str(row.props["gen"])),
+                    int(str(row.props["task"])),
+                    from_iso(str(row.props["due"])),
+                )
+                for row in found.rows
+            )
+        return timers
+
+    async def delete(self, timer: LongTimer) -> None:
+        try:
+            await self._table.delete(self._shard(timer), _key(timer))
+        except RowNotFoundError:
+            return  # another host has armed it too
+
+    def _shard(self, timer: LongTimer) -> str:
+        return f"{shard_of(timer.instance_id, self._partitions):02}"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{epoch_ms(moment) // 60_000 + 1:010}"
+
+
+def _key(timer: LongTimer) -> str:
+    return (
+        f"{epoch_ms(timer.due) // 60_000:010}-{timer.execution_id}-{timer.generation}-{timer.task_id}-"
+        f"{timer.instance_id}"
+    )

@@ -1,0 +1,142 @@
+"""A durable app: one task hub in one process, with everything that moves its instances forward."""
+
+from __future__ import annotations
+
+import logging
+import random
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+from ..converter import Converter
+from ..errors import DurableError
+from ..hub.layout import HubNames
+from ..hub.messages import ControlMessage, WorkMessage
+from ..hub.taskhub import TaskHub
+from ..registry import Registry
+from ..settings import Settings
+from ..storage.ports import Storage
+from ..storage.retrying import Patience, RetryingStorage
+from .activities import ActivityRunner
+from .actor import Services
+from .client import DurableClient
+from .clock import Clock, SystemClock
+from .delivery import Lease
+from .dispatcher import Dispatcher
+from .outbox import Outbox
+from .parking import Parking
+from .recovery import Recovery, RecoveryReport
+from .turn import Judge
+from .worker import Worker
+
+logger = logging.getLogger("durable_core.runtime")
+
+LAST_TRIES = 4  # deliveries after which a failing message's error is shown on its instance
+
+
+class DurableApp:
+    """Made by ``open``; the control and work functions, the recovery timer and the HTTP API call it."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        storage: Storage,
+        *,
+        clock: Clock | None = None,
+        executor: Executor | None = None,
+        source: random.Random | None = None,
+        patience: float = 60.0,
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self._executor = executor
+        clock = clock or SystemClock()
+        converter = Converter()
+        patient = RetryingStorage(storage, Patience(patience, source))
+        self.hub = TaskHub(patient, settings, source)
+        runner = ActivityRunner(registry, converter, executor)
+        outbox = Outbox(self.hub, registry, clock)
+        self._parking = Parking(self.hub, clock)
+        build = settings.app_build or registry.build_id()
+        services = Services(
+            hub=self.hub,
+            registry=registry,
+            settings=settings,
+            converter=converter,
+            runner=runner,
+            clock=clock,
+            outbox=outbox,
+            judge=Judge(registry),
+            parking=self._parking,
+            build=build,
+        )
+        self.dispatcher = Dispatcher(services)
+        self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
+        self._recovery = Recovery(self.hub, clock, outbox, self._parking)
+        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, build)
+
+    @classmethod
+    async def open(cls, registry: Registry, settings: Settings, storage: Storage) -> DurableApp:
+        """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it."""
+        app = cls(registry, settings, storage, executor=_threads(settings))
+        await app.hub.create()
+        return app
+
+    @staticmethod
+    def queue_names(settings: Settings) -> HubNames:
+        """The hub's names; ``.control`` and ``.work`` are its queues."""
+        return HubNames(settings.hub, settings.partitions)
+
+    async def on_control_message(self, body: str, dequeue_count: int) -> None:
+        """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
+        lease = Lease.begin(self.settings.message_lease)
+        message = await self.hub.read_message(body)
+        if isinstance(message, WorkMessage):
+            await self.hub.send(message)
+            return
+        try:
+            await self.dispatcher.deliver(message, lease, redelivered=dequeue_count > 1)
+        except Exception as error:
+            await self._show_failure(message, dequeue_count, error)
+            raise
+
+    async def on_work_message(self, body: str, dequeue_count: int) -> None:
+        """Handle a message of a work queue, as above."""
+        lease = Lease.begin(self.settings.message_lease)
+        message = await self.hub.read_message(body)
+        if isinstance(message, ControlMessage):
+            await self.hub.send(message)
+            return
+        try:
+            await self._worker.work(message, lease, redelivered=dequeue_count > 1)
+        except Exception as error:
+            await self._show_failure(message, dequeue_count, error)
+            raise
+
+    async def recover(self, full: bool = False) -> RecoveryReport:
+        """One round of recovery; ``full`` rebuilds every message from the tables."""
+        return await self._recovery.run(full=full)
+
+    async def close(self) -> None:
+        """Let what is under way end. Deliveries must have stopped."""
+        await self.dispatcher.drain()
+        self.dispatcher.abandon()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
+        """Before a message is given up, show why on its instance: the poison queue keeps no errors."""
+        logger.warning(
+            "a message of instance '%s' failed (delivery %d)", message.instance_id, dequeue_count, exc_info=error
+        )
+        if dequeue_count < LAST_TRIES:
+            return
+        try:
+            instance = await self.hub.instances.get(message.instance_id)
+            if instance is not None and instance.execution_id == message.execution_id and not instance.is_terminal:
+                await self._parking.show(instance, f"its messages fail: {type(error).__name__}: {error}")
+        except DurableError as second:  # the first error is the one to raise
+            logger.error("and its instance cannot be marked as stuck: %s", second)
+
+
+def _threads(settings: Settings) -> Executor:
+    return ThreadPoolExecutor(settings.max_threads, thread_name_prefix="activity")

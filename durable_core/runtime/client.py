@@ -1,0 +1,374 @@
+"""The client: starts instances, asks and tells them things. All methods are async; names as in Durable Functions.
+
+What it reports as accepted is durable: rows first, then the doorbell, then the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Literal
+
+from ..converter import Converter
+from ..engine.events import ExecutionCompleted, Segment
+from ..errors import (
+    InstanceAlreadyExistsError,
+    InstanceCompletedError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    PreconditionFailedError,
+    RowExistsError,
+    RowNotFoundError,
+)
+from ..hub.inbox import InboxKind
+from ..hub.instances import HistoryMovedError, Instance
+from ..hub.layout import check_instance_id, iso
+from ..hub.messages import ControlMessage
+from ..hub.payloads import dumps
+from ..hub.taskhub import TaskHub
+from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
+from ..registry import NO_INPUT, Registry, name_of
+from ..storage.ports import Value
+from .clock import Clock
+from .dispatcher import Dispatcher
+from .listing import InstancePage, Listing, Query
+from .outbox import entry_of
+
+MAX_EVENT_NAME = 256
+FIRST_POLL = 0.1
+LONGEST_POLL = 2.0
+
+IfExists = Literal["error", "return", "restart_if_done"]
+
+
+class DurableClient:
+    """Of one task hub. Made by ``DurableApp``."""
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        registry: Registry,
+        converter: Converter,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        build: str,
+    ) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._converter = converter
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._build = build
+        self._listing = Listing(hub)
+
+    async def start_new(
+        self,
+        orchestrator: Callable[..., Any] | str,
+        instance_id: str | None = None,
+        client_input: object = None,
+        *,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        if_exists: IfExists = "error",
+    ) -> str:
+        """Start an instance and return its id; it is durable when this returns.
+
+        if_exists: ``error`` raises InstanceAlreadyExistsError; ``return`` leaves the present one as it is;
+        ``restart_if_done`` puts a new execution in the place of an ended one and leaves a live one as it is.
+
+        Raises UnknownOrchestratorError, InvalidInputError (the input does not fit the annotated type),
+        InvalidInstanceIdError, InstanceAlreadyExistsError, PayloadTooLargeError, SerializationError.
+        """
+        definition = self._registry.orchestrator(name_of(orchestrator), version)
+        ids = self._hub.ids
+        if instance_id is None:
+            instance_id = ids.instance_id()
+        check_instance_id(instance_id)
+        data = self._converter.to_json(client_input)
+        if definition.input_type is not NO_INPUT:
+            self._converter.from_json(data, definition.input_type)  # refuse now what would fail later
+        text = dumps(data)
+        self._hub.payloads.check(text, "the input")
+        now = self._clock.now()
+        execution_id = ids.execution_id()
+        fresh = Instance(
+            instance_id=instance_id,
+            execution_id=execution_id,
+            name=definition.name,
+            version=definition.version,
+            status=RuntimeStatus.PENDING,
+            created=now,
+            updated=now,
+            input=await self._hub.payloads.store_text(instance_id, execution_id, text),
+            tags=dict(tags or {}),
+            build=self._build,
+        )
+        await self._hub.catalog.open(entry_of(fresh))
+        try:
+            await self._hub.instances.create(fresh)
+        except RowExistsError:
+            present = await self._hub.instances.get(instance_id)
+            if present is None:  # purged this instant: the id is free again
+                await self._hub.catalog.forget_open(entry_of(fresh))
+                return await self.start_new(
+                    orchestrator, instance_id, client_input, version=version, tags=tags, if_exists=if_exists
+                )
+            if present.execution_id != execution_id and not await self._take_over(present, fresh, if_exists):
+                return instance_id
+        await self._ring(fresh)
+        return instance_id
+
+    async def get_status(
+        self,
+        instance_id: str,
+        *,
+        show_history: bool = False,
+        show_history_output: bool = False,
+        show_input: bool = True,
+    ) -> OrchestrationStatus:
+        """The state of an instance; falsy if there is none.
+
+        show_history: its events too; show_history_output: with the results in them. show_input: its input.
+        """
+        instances = self._hub.instances
+        if not show_history:
+            instance = await instances.get(instance_id)
+            return (
+                OrchestrationStatus(instance_id=instance_id)
+                if instance is None
+                else await self._status(instance, show_input)
+            )
+        while True:
+            loaded = (await instances.load(instance_id)).instance
+            if loaded is None:
+                return OrchestrationStatus(instance_id=instance_id)
+            try:
+                segments = await instances.history(loaded)
+            except HistoryMovedError:
+                continue
+            status = await self._status(loaded, show_input)
+            return replace(status, history_events=_history(segments, status, show_history_output))
+
+    async def get_status_all(self) -> list[OrchestrationStatus]:
+        """Every instance of the hub, newest first, without inputs and outputs."""
+        return await self.get_status_by()
+
+    async def get_status_by(
+        self,
+        created_time_from: datetime | None = None,
+        created_time_to: datetime | None = None,
+        runtime_status: Collection[RuntimeStatus] | None = None,
+        instance_id_prefix: str | None = None,
+    ) -> list[OrchestrationStatus]:
+        """All instances that fit, newest first (not only the first hundred), without inputs and outputs."""
+        found: list[OrchestrationStatus] = []
+        token: str | None = None
+        while True:
+            page = await self.list_instances(
+                created_time_from=created_time_from,
+                created_time_to=created_time_to,
+                runtime_status=runtime_status,
+                instance_id_prefix=instance_id_prefix,
+                page_size=1000,
+                continuation_token=token,
+                show_input=False,
+            )
+            found.extend(page.instances)
+            token = page.continuation_token
+            if token is None:
+                return found
+
+    async def list_instances(
+        self,
+        *,
+        created_time_from: datetime | None = None,
+        created_time_to: datetime | None = None,
+        runtime_status: Collection[RuntimeStatus] | None = None,
+        instance_id_prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        page_size: int = 100,
+        continuation_token: str | None = None,
+        show_input: bool = False,
+    ) -> InstancePage:
+        """A page of instances, newest first. InvalidInputError on a token that is none of ours."""
+        query = Query(
+            created_from=created_time_from,
+            created_to=created_time_to,
+            statuses=None if runtime_status is None else frozenset(runtime_status),
+            prefix=instance_id_prefix or "",
+            tags=dict(tags or {}),
+        )
+        page = await self._listing.page(query, page_size, continuation_token)
+        if not show_input:
+            return page
+        full = [await self.get_status(status.instance_id) or status for status in page.instances]
+        return replace(page, instances=full)
+
+    async def raise_event(self, instance_id: str, event_name: str, event_data: object = None) -> None:
+        """Send an external event; buffered until the orchestrator waits for its name.
+
+        Raises InstanceNotFoundError, InstanceCompletedError, PayloadTooLargeError, SerializationError.
+        """
+        if not event_name or len(event_name) > MAX_EVENT_NAME:
+            raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
+        text = dumps(self._converter.to_json(event_data))
+        self._hub.payloads.check(text, "the event's data")
+        instance = await self._running(instance_id)
+        data = await self._hub.payloads.store_text(instance_id, instance.execution_id, text)
+        await self._put(instance, InboxKind.EVENT, event_name, data)
+
+    async def terminate(self, instance_id: str, reason: str = "") -> None:
+        """End an instance at once, whatever it waits for. InstanceNotFoundError, InstanceCompletedError."""
+        await self._put(await self._running(instance_id), InboxKind.TERMINATE, reason)
+
+    async def suspend(self, instance_id: str, reason: str = "") -> None:
+        """Hold an instance: what is sent to it is kept until ``resume``."""
+        await self._put(await self._running(instance_id), InboxKind.SUSPEND, reason)
+
+    async def resume(self, instance_id: str, reason: str = "") -> None:
+        """Let a suspended instance go on."""
+        await self._put(await self._running(instance_id), InboxKind.RESUME, reason)
+
+    async def purge_instance_history(self, instance_id: str) -> int:
+        """Delete an ended instance with all it stored. Returns how many were deleted: 0 if none is there or it runs."""
+        instance = await self._hub.instances.get(instance_id)
+        if instance is None or not instance.is_terminal:
+            return 0
+        await self._hub.catalog.forget_closed(entry_of(instance))
+        try:
+            await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
+        except (RowNotFoundError, PreconditionFailedError):
+            return 0  # purged or restarted meanwhile
+        return 1
+
+    async def purge_instance_history_by(
+        self,
+        created_time_from: datetime,
+        created_time_to: datetime | None = None,
+        runtime_status: Collection[RuntimeStatus] | None = None,
+    ) -> int:
+        """Delete the ended instances that fit; returns how many."""
+        found = await self.get_status_by(created_time_from, created_time_to, runtime_status)
+        deleted = 0
+        for status in found:
+            if status.is_terminal:
+                deleted += await self.purge_instance_history(status.instance_id)
+        return deleted
+
+    async def wait_for_completion(self, instance_id: str, timeout: float) -> OrchestrationStatus:  # noqa: ASYNC109
+        """The status once the instance has ended, or the latest one after ``timeout`` seconds.
+
+        An end in this process is seen at once; one elsewhere by polls that back off to two seconds.
+        Falsy if there is no such instance.
+        """
+        loop = asyncio.get_running_loop()
+        end, delay = loop.time() + timeout, FIRST_POLL
+        signal = self._dispatcher.watch(instance_id)
+        try:
+            while True:
+                signal.clear()
+                status = await self.get_status(instance_id)
+                left = end - loop.time()
+                if not status or status.is_terminal or left <= 0:
+                    return status
+                try:
+                    async with asyncio.timeout(min(delay, left)):
+                        await signal.wait()
+                except TimeoutError:
+                    delay = min(delay * 2, LONGEST_POLL)
+        finally:
+            self._dispatcher.unwatch(instance_id, signal)
+
+    # ------------------------------------------------------------------ parts
+
+    async def _take_over(self, present: Instance, fresh: Instance, if_exists: IfExists) -> bool:
+        """Deal with an id that is in use: whether ``fresh`` has taken its place."""
+        hub = self._hub
+        if if_exists == "restart_if_done" and present.is_terminal:
+            try:
+                await hub.instances.restart(present, fresh)
+            except (PreconditionFailedError, RowNotFoundError):
+                await hub.catalog.forget_open(entry_of(fresh))
+                raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
+            await hub.catalog.forget_closed(entry_of(present))
+            await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
+            return True
+        await hub.catalog.forget_open(entry_of(fresh))
+        if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the doorbell
+            await self._ring(present)
+        if if_exists == "error":
+            raise InstanceAlreadyExistsError(present.instance_id, present.status.value)
+        return False
+
+    async def _running(self, instance_id: str) -> Instance:
+        instance = await self._hub.instances.get(instance_id)
+        if instance is None:
+            raise InstanceNotFoundError(instance_id)
+        if instance.is_terminal:
+            raise InstanceCompletedError(instance_id, instance.status.value)
+        return instance
+
+    async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
+        key = "i" + self._hub.ids.ulid(self._clock.now())
+        with suppress(RowExistsError):  # a retry after a lost answer: the key is random and ours
+            await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, kind, name, data)
+        await self._ring(instance)
+
+    async def _ring(self, instance: Instance) -> None:
+        await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))
+
+    async def _status(self, instance: Instance, show_input: bool) -> OrchestrationStatus:
+        async def value(stored: Any) -> JSON:
+            return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
+
+        failure = await value(instance.failure)
+        return OrchestrationStatus(
+            instance_id=instance.instance_id,
+            name=instance.name,
+            version=instance.version,
+            runtime_status=instance.status,
+            created_time=instance.created,
+            last_updated_time=instance.updated,
+            input_=await value(instance.input) if show_input else None,
+            output=await value(instance.output),
+            custom_status=await value(instance.custom),
+            failure=None if failure is None else FailureDetails.from_json(failure),
+            stuck_reason=instance.stuck or None,
+            parent_instance_id=None if instance.parent is None else instance.parent.instance_id,
+            execution_id=instance.execution_id,
+            tags=dict(instance.tags),
+        )
+
+
+_RESULT_FIELDS = ("result", "data", "input")
+
+
+def _history(segments: list[Segment], status: OrchestrationStatus, with_output: bool) -> list[dict[str, JSON]]:
+    """History as a list of plain events, with DurableTask's names; one OrchestratorStarted per commit."""
+    events: list[dict[str, JSON]] = []
+    for segment in segments:
+        at = iso(segment.timestamp)
+        events.append({"EventType": "OrchestratorStarted", "Timestamp": at})
+        for event in segment.events:
+            if isinstance(event, ExecutionCompleted):  # its result is kept in the row
+                event = replace(event, result=status.output, failure=status.failure)
+            shown: dict[str, JSON] = {"EventType": type(event).__name__, "Timestamp": at}
+            for name in event.__dataclass_fields__:
+                if name in _RESULT_FIELDS and not with_output:
+                    continue
+                value: Any = getattr(event, name)
+                if isinstance(value, FailureDetails):
+                    value = value.to_json()
+                elif isinstance(value, datetime):
+                    value = iso(value)
+                if value not in ("", None):
+                    shown[_pascal(name)] = value
+            events.append(shown)
+    return events
+
+
+def _pascal(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))

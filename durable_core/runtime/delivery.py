@@ -1,0 +1,77 @@
+"""What is handed to an instance's actor: a message's content, its lease, and those who wait for it to be dealt with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..hub.messages import ControlMessage
+
+BUDGET_SHARE = 0.3  # of the lease: after that, what is left goes back to a queue
+DEADLINE_SHARE = 0.6  # of the lease: after that, somebody else may have the message
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Times on the event loop's clock. ``budget``: until when a turn may take on more. ``deadline``: until when the
+    message is surely ours, whether or not the host renews it (rule R16)."""
+
+    budget: float
+    deadline: float
+
+    @classmethod
+    def begin(cls, seconds: float) -> Lease:
+        now = asyncio.get_running_loop().time()
+        return cls(now + seconds * BUDGET_SHARE, now + seconds * DEADLINE_SHARE)
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Delivery:
+    """One message on its way into a commit.
+
+    message: its whole content; it is sent on as it is when this turn cannot end it (rule R6).
+    seen: tasks whose results the message brought, though they were found recorded already (rule R18).
+    inline_key: the (execution, generation, task) that ran inline and whose result this is.
+    callers: resolved when the commit that holds the content is durable and dispatched.
+    """
+
+    message: ControlMessage
+    lease: Lease
+    redelivered: bool = False
+    seen: frozenset[tuple[int, int]] = frozenset()
+    inline_key: tuple[str, int, int] | None = None
+    callers: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+
+    @property
+    def tasks(self) -> frozenset[tuple[int, int]]:
+        """(generation, task id) of everything that the message is about."""
+        message = self.message
+        return (
+            self.seen
+            | {(outcome.generation, outcome.task_id) for outcome in message.outcomes}
+            | {(nudge.generation, nudge.task_id) for nudge in message.nudges}
+        )
+
+    @property
+    def is_door(self) -> bool:
+        """Whether it says no more than "look at this instance"."""
+        return self.message.is_bare and not self.seen
+
+    def release(self) -> None:
+        for caller in self.callers:
+            if not caller.done():
+                caller.set_result(None)
+        self.callers = []
+
+    def fail(self, error: BaseException) -> None:
+        for caller in self.callers:
+            if not caller.done():
+                caller.set_exception(error)
+        self.callers = []
+
+
+def longest(leases: Iterable[Lease]) -> Lease:
+    """The lease of several callers together: one live message is enough to be redelivered."""
+    found = list(leases)
+    return Lease(max(lease.budget for lease in found), max(lease.deadline for lease in found))

@@ -1,0 +1,127 @@
+"""Keeps the actors of a process, bounds what stays warm, and tells waiting clients what has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Coroutine
+from typing import Any
+
+from ..hub.instances import Instance
+from ..hub.messages import ControlMessage
+from .actor import Actor, Services
+from .delivery import Delivery, Lease
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+class Dispatcher:
+    """One per process and task hub. ``conflicts`` counts commits that met another host's."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._actors: dict[str, Actor] = {}
+        self._weights: OrderedDict[Actor, int] = OrderedDict()  # least recently used first
+        self._warm_bytes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self.inline_running = 0
+        self.conflicts = 0
+
+    async def deliver(
+        self,
+        message: ControlMessage,
+        lease: Lease,
+        *,
+        redelivered: bool = False,
+        seen: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
+        """Hand content to its instance; returns when the commit that holds it is durable and dispatched.
+
+        Any error means that this is not known: the message must come again.
+        """
+        caller: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        delivery = Delivery(
+            message=message,
+            lease=lease,
+            redelivered=redelivered or message.redelivered,
+            seen=seen,
+            callers=[caller],
+        )
+        actor = self._actors.get(message.instance_id)
+        if actor is None:
+            actor = self._actors[message.instance_id] = Actor(message.instance_id, self._services, self)
+        actor.deliver(delivery)
+        await caller
+
+    def is_warm(self, instance_id: str) -> bool:
+        """Whether this process keeps the live orchestrator of the instance, or is at work on it."""
+        actor = self._actors.get(instance_id)
+        return actor is not None and (actor.is_warm or actor.is_busy)
+
+    @property
+    def warm_instances(self) -> int:
+        return len(self._weights)
+
+    async def drain(self) -> None:
+        """Wait for what is under way; deliveries must have stopped."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def abandon(self) -> None:
+        """Cancel what is under way and drop everything warm; messages come back to other hosts."""
+        for task in self._tasks:
+            task.cancel()
+        for actor in list(self._actors.values()):
+            actor.cool()
+
+    # ---------------------------------------------------------------- waiting for the end of an instance
+
+    def watch(self, instance_id: str) -> asyncio.Event:
+        """An event that is set when this process ends the instance; give it back to ``unwatch``."""
+        event = asyncio.Event()
+        self._waiters.setdefault(instance_id, set()).add(event)
+        return event
+
+    def unwatch(self, instance_id: str, event: asyncio.Event) -> None:
+        waiters = self._waiters.get(instance_id)
+        if waiters is not None:
+            waiters.discard(event)
+            if not waiters:
+                del self._waiters[instance_id]
+
+    # ---------------------------------------------------------------- what actors ask for
+
+    def warmed(self, actor: Actor, weight: int) -> None:
+        """An actor keeps its orchestrator, ``weight`` bytes of history; make room."""
+        self._warm_bytes += weight - self._weights.pop(actor, 0)
+        self._weights[actor] = weight
+        while self._warm_bytes > self._services.settings.warm_cache:
+            oldest = next(iter(self._weights))
+            oldest.cool()
+            self._forget(oldest)
+
+    def cooled(self, actor: Actor) -> None:
+        self._warm_bytes -= self._weights.pop(actor, 0)
+
+    def ended(self, instance: Instance) -> None:
+        for event in self._waiters.get(instance.instance_id, ()):
+            event.set()
+
+    def idle(self, actor: Actor) -> None:
+        self._forget(actor)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("work on an instance ended with an error", exc_info=error)
+
+    def _forget(self, actor: Actor) -> None:
+        if not actor.is_busy and not actor.is_warm and self._actors.get(actor.instance_id) is actor:
+            del self._actors[actor.instance_id]

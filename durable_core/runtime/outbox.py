@@ -1,0 +1,313 @@
+"""Dispatch: carries out what a commit decided. Everything here may be done twice without harm.
+
+Work messages, child instances, timers, events to others, and, at the end of an instance, the notice to its parent and
+the catalogue. A *redispatch* does it again for a commit whose dispatch nobody can vouch for; what it sends says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, assert_never
+
+from ..engine.events import (
+    ContinueAsNew,
+    EventSent,
+    ExecutionCompleted,
+    Outgoing,
+    PatchMarked,
+    SubOrchestrationCreated,
+    TaskScheduled,
+    TimerCanceled,
+    TimerCreated,
+)
+from ..errors import RowExistsError, UnknownActivityError, UnknownOrchestratorError
+from ..hub.catalog import Entry
+from ..hub.inbox import InboxKind
+from ..hub.instances import Instance, RetryState
+from ..hub.layout import MAX_INSTANCE_ID
+from ..hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage
+from ..hub.payloads import dumps
+from ..hub.taskhub import TaskHub
+from ..hub.timers import LongTimer
+from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus
+from ..registry import Registry
+from .clock import Clock
+
+LONG_TIMER = timedelta(minutes=10)
+SINGLES = 256  # up to so many calls travel one per message; more are packed into about as many messages
+PACK = 32
+PACK_BYTES = 32 * 1024
+PARALLEL_SENDS = 16
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+class Decision(NamedTuple):
+    """An outgoing event and the time of the commit that holds it."""
+
+    event: Outgoing
+    decided: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """What to carry out for an instance.
+
+    retries: states of tasks whose next attempt is to be sent. again: tasks that may have been sent before.
+    after: what messages say of it (see ``ControlMessage.after``), None for a first dispatch.
+    generation: the one that the decisions belong to.
+    """
+
+    decisions: Sequence[Decision]
+    retries: Mapping[int, RetryState]
+    generation: int
+    after: int | None = None
+
+
+def entry_of(instance: Instance) -> Entry:
+    """The instance as the catalogue shows it."""
+    return Entry(
+        instance_id=instance.instance_id,
+        execution_id=instance.execution_id,
+        name=instance.name,
+        version=instance.version,
+        status=instance.status,
+        created=instance.created,
+        updated=instance.updated,
+        stuck=instance.stuck,
+        tags=dict(instance.tags),
+    )
+
+
+class Outbox:
+    def __init__(self, hub: TaskHub, registry: Registry, clock: Clock) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._clock = clock
+
+    async def dispatch(self, instance: Instance, dispatch: Dispatch) -> None:
+        """Carry out decisions; any StorageError leaves the rest to a redelivery."""
+        calls: list[tuple[Call, timedelta]] = []
+        others: list[Coroutine[Any, Any, None]] = []
+        now = self._clock.now()
+        for decision in dispatch.decisions:
+            match decision.event:
+                case TaskScheduled() as event:
+                    state = dispatch.retries.get(event.task_id)
+                    attempt = 1 if state is None else state.attempt
+                    delay = timedelta(0) if state is None else max(state.next_try - now, timedelta(0))
+                    call = Call(dispatch.generation, event.task_id, attempt, event.name, event.input)
+                    calls.append((call, delay))
+                case TimerCreated(task_id=task_id, fire_at=fire_at):
+                    others.append(self.arm(instance, dispatch.generation, task_id, fire_at, dispatch.after))
+                case SubOrchestrationCreated() as event:
+                    state = dispatch.retries.get(event.task_id)
+                    if state is not None and state.next_try > now:
+                        due = state.next_try
+                        others.append(self.arm(instance, dispatch.generation, event.task_id, due, dispatch.after))
+                    else:
+                        attempt = 1 if state is None else state.attempt
+                        others.append(self._start_child(instance, dispatch, event, decision.decided, attempt))
+                case EventSent() as event:
+                    others.append(self._send_event(instance, dispatch.generation, event))
+                case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
+                    pass
+                case _ as never:
+                    assert_never(never)
+        others.extend(
+            self.arm(instance, dispatch.generation, call.task_id, now + delay, dispatch.after)
+            for call, delay in calls
+            if delay > LONG_TIMER
+        )
+        for message, delay in self._pack(instance, dispatch, [c for c in calls if c[1] <= LONG_TIMER]):
+            others.append(self._hub.send(message, delay.total_seconds()))
+        await run_some_at_once(others)
+
+    async def arm(
+        self, instance: Instance, generation: int, task_id: int, due: datetime, after: int | None = None
+    ) -> None:
+        """See to it that the instance is looked at for this task when it is due."""
+        wait = due - self._clock.now()
+        if wait > LONG_TIMER:
+            await self._hub.timers.put(LongTimer(instance.instance_id, instance.execution_id, generation, task_id, due))
+            return
+        nudge = ControlMessage(
+            instance_id=instance.instance_id,
+            execution_id=instance.execution_id,
+            nudges=(Nudge(generation, task_id),),
+            after=after,
+        )
+        await self._hub.send(nudge, wait.total_seconds())
+
+    async def end(self, instance: Instance, result: JSON, failure: FailureDetails | None) -> None:
+        """What is owed at the end of an instance: its parent hears of it, the catalogue shows it."""
+        if instance.parent is not None:
+            await self.notify_parent(instance, instance.parent, result, failure)
+        await self._hub.catalog.close(entry_of(instance))
+
+    async def notify_parent(
+        self, instance: Instance, parent: ParentLink, result: JSON, failure: FailureDetails | None
+    ) -> None:
+        if instance.status is RuntimeStatus.TERMINATED:
+            failure = FailureDetails(
+                "SubOrchestrationTerminated",
+                f"sub-orchestration '{instance.instance_id}' was terminated",
+                retriable=False,
+            )
+        outcome = TaskOutcome(parent.generation, parent.task_id, parent.attempt, result, failure, child=True)
+        await self._hub.send(
+            ControlMessage(instance_id=parent.instance_id, execution_id=parent.execution_id, outcomes=(outcome,))
+        )
+
+    def _pack(
+        self, instance: Instance, dispatch: Dispatch, calls: Sequence[tuple[Call, timedelta]]
+    ) -> Iterator[tuple[WorkMessage, timedelta]]:
+        """Calls in messages: see DESIGN of fan-out in docs/architecture.md."""
+        plain = [call for call, delay in calls if not delay and not self._is_short(call)]
+        short = [call for call, delay in calls if not delay and self._is_short(call)]
+        size = 1 if len(plain) <= SINGLES else min(PACK, -(-len(plain) // SINGLES))
+        for group, limit in ((plain, size), (short, PACK)):
+            for batch in _batches(group, limit):
+                yield self._work(instance, dispatch, batch), timedelta(0)
+        for call, delay in calls:
+            if delay:
+                yield self._work(instance, dispatch, [call]), delay
+
+    def _is_short(self, call: Call) -> bool:
+        try:
+            return self._registry.activity(call.name).short
+        except UnknownActivityError:  # a host that has it will take it
+            return False
+
+    def _work(self, instance: Instance, dispatch: Dispatch, calls: Sequence[Call]) -> WorkMessage:
+        return WorkMessage(
+            instance_id=instance.instance_id,
+            execution_id=instance.execution_id,
+            calls=tuple(calls),
+            after=dispatch.after,
+        )
+
+    async def _start_child(
+        self, parent: Instance, dispatch: Dispatch, event: SubOrchestrationCreated, decided: datetime, attempt: int
+    ) -> None:
+        """Catalogue row, instance row, doorbell; a child that exists is rung all the same (rule R12)."""
+        link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, event.task_id, attempt)
+        child_id = _child_id(parent, link, event.instance_id)
+        again = dispatch.after is not None
+        child = await self._hub.instances.get(child_id) if again else None
+        if child is None:
+            child = await self._create_child(parent, link, child_id, event, decided)
+        if child.parent != link:
+            problem = FailureDetails(
+                "InstanceAlreadyExists",
+                f"there is an instance '{child_id}' already, which is not this call's; give the child another id",
+                retriable=False,
+            )
+            outcome = TaskOutcome(link.generation, link.task_id, attempt, failure=problem, child=True)
+            back = ControlMessage(instance_id=parent.instance_id, execution_id=parent.execution_id, outcomes=(outcome,))
+            await self._hub.send(back)
+            return
+        await self._hub.send(ControlMessage(instance_id=child_id, execution_id=child.execution_id, redelivered=again))
+
+    async def _create_child(
+        self, parent: Instance, link: ParentLink, child_id: str, event: SubOrchestrationCreated, decided: datetime
+    ) -> Instance:
+        """The child's row, or the one that is there already."""
+        version = event.version
+        if version is None:
+            try:
+                version = self._registry.orchestrator(event.name).version
+            except UnknownOrchestratorError:  # a host that has it will take it; until then the child shows as stuck
+                version = ""
+        execution_id = _digest(link)  # the same at every try: no second catalogue row
+        fresh = Instance(
+            instance_id=child_id,
+            execution_id=execution_id,
+            name=event.name,
+            version=version,
+            status=RuntimeStatus.PENDING,
+            created=decided,
+            updated=decided,
+            input=await self._hub.payloads.store(child_id, execution_id, event.input),
+            parent=link,
+            build=parent.build,
+        )
+        await self._hub.catalog.open(entry_of(fresh))
+        try:
+            return await self._hub.instances.create(fresh)
+        except RowExistsError:
+            present = await self._hub.instances.get(child_id)
+            if present is None or present.execution_id != execution_id:
+                await self._hub.catalog.forget_open(entry_of(fresh))
+            return fresh if present is None else present
+
+    async def _send_event(self, instance: Instance, generation: int, event: EventSent) -> None:
+        target = await self._hub.instances.get(event.instance_id)
+        if target is None or target.is_terminal:
+            logger.warning("event '%s' to instance '%s' is dropped: not running", event.name, event.instance_id)
+            return
+        sender = ParentLink(instance.instance_id, instance.execution_id, generation, event.task_id)
+        key = f"i{self._hub.ids.ulid(instance.created)[:10]}{_digest(sender)}"
+        data = await self._hub.payloads.store(target.instance_id, target.execution_id, event.data)
+        try:
+            await self._hub.inbox.put(target.instance_id, target.execution_id, key, InboxKind.EVENT, event.name, data)
+        except RowExistsError:
+            logger.debug("event '%s' to instance '%s' was sent before", event.name, event.instance_id)
+        await self._hub.send(ControlMessage(instance_id=target.instance_id, execution_id=target.execution_id))
+
+
+async def run_some_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all, a few at a time; the first error is raised after all have ended."""
+    todo = list(work)
+    if len(todo) == 1:
+        await todo[0]
+        return
+    errors: list[BaseException] = []
+    for at in range(0, len(todo), PARALLEL_SENDS):
+        done = await asyncio.gather(*todo[at : at + PARALLEL_SENDS], return_exceptions=True)
+        errors.extend(error for error in done if error is not None)
+    if errors:
+        raise errors[0]
+
+
+def _batches(calls: Sequence[Call], limit: int) -> Iterator[list[Call]]:
+    batch: list[Call] = []
+    size = 0
+    for call in calls:
+        weight = len(dumps(call.input)) if limit > 1 else 0
+        if batch and (len(batch) >= limit or size + weight > PACK_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(call)
+        size += weight
+    if batch:
+        yield batch
+
+
+def _child_id(parent: Instance, link: ParentLink, asked: str) -> str:
+    """The id asked for, or one that holds the parent's execution and generation; a retry has an id of its own."""
+    retry = f".{link.attempt}" if link.attempt > 1 else ""
+    if asked:
+        return asked + retry
+    suffix = f":{parent.execution_id}:{link.generation:x}:{link.task_id:x}{retry}"
+    room = MAX_INSTANCE_ID - len(suffix)
+    name = parent.instance_id
+    if len(name) > room:
+        name = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return name + suffix
+
+
+def _digest(link: ParentLink) -> str:
+    text = json.dumps([link.instance_id, link.execution_id, link.generation, link.task_id, link.attempt])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def without_payload(event: Outgoing) -> Outgoing:
+    """The end of an execution as stored in a segment: its result is kept once, in the instance row."""
+    return replace(event, result=None, failure=None) if isinstance(event, ExecutionCompleted) else event

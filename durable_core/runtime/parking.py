@@ -1,0 +1,58 @@
+"""What to do with an instance that cannot go on here: wait for a host that can, or park it, shown as stuck.
+
+Stuck is not failed: whatever was in hand is kept in the inbox, and the next ring after the cause is gone goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from ..errors import RowNotFoundError
+from ..hub.inbox import InboxKind
+from ..hub.instances import Instance
+from ..hub.messages import ControlMessage, encode
+from ..hub.taskhub import TaskHub
+from .clock import Clock
+from .outbox import entry_of
+
+logger = logging.getLogger("durable_core.runtime")
+
+FIRST_WAIT = 2.0
+LONGEST_WAIT = 30.0
+
+
+class Parking:
+    PATIENCE = 600.0  # seconds that a rolling deployment is given before an instance is parked
+
+    def __init__(self, hub: TaskHub, clock: Clock) -> None:
+        self._hub = hub
+        self._clock = clock
+
+    def stamp(self) -> float:
+        """Seconds since 1970, for ``ControlMessage.since``."""
+        return self._clock.now().timestamp()
+
+    def age(self, since: float) -> float:
+        return max(self.stamp() - since, 0.0)
+
+    def delay(self, waited: float) -> float:
+        """Seconds until the next look, after so many seconds of waiting."""
+        return min(max(waited / 2, FIRST_WAIT), LONGEST_WAIT)
+
+    async def show(self, instance: Instance, reason: str) -> None:
+        """Mark the instance as stuck, in its row and in the catalogue, once per reason."""
+        if instance.stuck == reason[:8000]:
+            return
+        logger.error("instance '%s' is stuck: %s", instance.instance_id, reason)
+        try:
+            await self._hub.instances.mark_stuck(instance.instance_id, reason)
+        except RowNotFoundError:
+            return  # purged
+        await self._hub.catalog.note(entry_of(replace(instance, stuck=reason, updated=self._clock.now())))
+
+    async def save(self, instance: Instance, message: ControlMessage) -> None:
+        """Put a message's results into the inbox, where they wait for the instance to go on."""
+        data = await self._hub.payloads.store(instance.instance_id, instance.execution_id, encode(message))
+        key = "i" + self._hub.ids.ulid(self._clock.now())
+        await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, InboxKind.RESULTS, "", data)

@@ -1,0 +1,201 @@
+"""The thinking part of a turn, without IO: which events a delivery brings, and what a redelivery asks to do again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..engine.events import (
+    EventSent,
+    Incoming,
+    Segment,
+    SubOrchestrationCompleted,
+    SubOrchestrationCreated,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+    TimerFired,
+)
+from ..engine.replay import LiveOrchestration
+from ..errors import UnknownActivityError
+from ..hub.instances import Instance, RetryState
+from ..hub.messages import TaskOutcome
+from ..models import RetryPolicy
+from ..registry import Registry
+from .delivery import Delivery
+from .outbox import Decision
+
+_RESULTS = (TaskCompleted, TaskFailed, TimerFired, SubOrchestrationCompleted, SubOrchestrationFailed)
+
+
+def recorded_in(segments: Iterable[Segment]) -> dict[int, int]:
+    """Task id → the commit that recorded its end."""
+    return {
+        event.task_id: segment.seq for segment in segments for event in segment.events if isinstance(event, _RESULTS)
+    }
+
+
+def brings_unknown(live: LiveOrchestration, instance: Instance, batch: Sequence[Delivery]) -> bool:
+    """Whether a delivery tells of something the warm state has never heard of, so that it must be loaded (rule R1)."""
+    for delivery in batch:
+        if delivery.message.execution_id != instance.execution_id:
+            return True
+        for generation, task_id in delivery.tasks:
+            if generation > instance.generation:
+                return True
+            if generation == instance.generation and live.knows(task_id) == "unknown":
+                return True
+    return False
+
+
+def redispatch_floor(instance: Instance, segments: Sequence[Segment], batch: Sequence[Delivery]) -> int | None:
+    """Rule R5: what later commits than this scheduled, and is not done, is dispatched again. None: nothing is.
+
+    A redelivered message with results asks for what was scheduled at or after the commit that recorded them; a bare
+    doorbell, and one of another generation or of an ended instance, for all after the last commit known as dispatched.
+    """
+    floors: list[int] = []
+    recorded: dict[int, int] | None = None
+    for delivery in batch:
+        message = delivery.message
+        if message.execution_id != instance.execution_id:
+            continue
+        if message.after is not None:
+            floors.append(message.after)
+        if not delivery.redelivered:
+            continue
+        tasks = delivery.tasks
+        if not tasks or instance.is_terminal or any(generation != instance.generation for generation, _ in tasks):
+            floors.append(instance.dispatched)
+            continue
+        if recorded is None:
+            recorded = recorded_in(segments)
+        floors.extend(recorded[task_id] - 1 for _, task_id in tasks if task_id in recorded)
+    return min(floors) if floors else None
+
+
+def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:
+    """Decisions of an ended instance, later than ``floor``, that it did not wait for: they are to be carried out."""
+    recorded = recorded_in(segments)
+    return [
+        Decision(event, segment.timestamp)
+        for segment in segments
+        if segment.seq > floor
+        for event in segment.events
+        if isinstance(event, EventSent)
+        or (isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id not in recorded)
+    ]
+
+
+@dataclass(slots=True)
+class Results:
+    """What outcomes amount to: events to apply, retries to come, and attempts whose retry must be sent again."""
+
+    events: list[Incoming] = field(default_factory=list[Incoming])
+    retries: dict[int, RetryState] = field(default_factory=dict[int, RetryState])
+    send: set[int] = field(default_factory=set[int])
+    changed: bool = False
+
+
+class Judge:
+    """Decides, for each outcome, between a result, another attempt, and nothing."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def judge(
+        self,
+        outcomes: Iterable[tuple[TaskOutcome, bool]],
+        instance: Instance,
+        live: LiveOrchestration,
+        now: datetime,
+        unit_random: float,
+    ) -> Results:
+        """``outcomes``: each with whether its message was redelivered."""
+        results = Results(retries=dict(instance.retries))
+        ended: set[int] = set()
+        for outcome, redelivered in outcomes:
+            task_id = outcome.task_id
+            pending = live.pending.get(task_id)
+            if outcome.generation != instance.generation or pending is None or task_id in ended:
+                continue
+            if isinstance(pending.event, TimerCreated):
+                continue
+            child = isinstance(pending.event, SubOrchestrationCreated)
+            state = results.retries.get(task_id)
+            expected = 1 if state is None else state.attempt
+            if outcome.failure is None:
+                kind = SubOrchestrationCompleted if child else TaskCompleted
+                results.events.append(kind(task_id, outcome.result))
+            elif outcome.attempt < expected:
+                if redelivered:  # recorded before; whether its successor was sent nobody knows
+                    results.send.add(task_id)
+                continue
+            elif (policy := self._policy(pending.event, pending.retry)) and policy.allows(
+                outcome.failure, outcome.attempt
+            ):
+                first = _first_try(live, task_id, now) if state is None else state.first_try
+                following = now + policy.delay_after(outcome.attempt, unit_random)
+                limit = policy.total_timeout
+                if limit is None or following - first <= limit:
+                    results.retries[task_id] = RetryState(outcome.attempt + 1, first, following)
+                    results.send.add(task_id)
+                    results.changed = True
+                    continue
+                results.events.append((SubOrchestrationFailed if child else TaskFailed)(task_id, outcome.failure))
+            else:
+                results.events.append((SubOrchestrationFailed if child else TaskFailed)(task_id, outcome.failure))
+            ended.add(task_id)
+            results.send.discard(task_id)
+            if results.retries.pop(task_id, None) is not None:
+                results.changed = True
+        return results
+
+    def _policy(self, event: TaskScheduled | SubOrchestrationCreated, given: RetryPolicy | None) -> RetryPolicy | None:
+        if given is not None or isinstance(event, SubOrchestrationCreated):
+            return given
+        try:
+            return self._registry.activity(event.name).retry
+        except UnknownActivityError:  # it runs on another host only
+            return None
+
+
+def _first_try(live: LiveOrchestration, task_id: int, now: datetime) -> datetime:
+    """When the task was scheduled: the time of its commit."""
+    for segment in live.history:
+        for event in segment.events:
+            if isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id == task_id:
+                return segment.timestamp
+    return now
+
+
+@dataclass(slots=True)
+class Nudged:
+    """What nudges ask for beyond timers that are due: attempts to send, and tasks to look at again later."""
+
+    due_retries: set[int] = field(default_factory=set[int])
+    early: dict[int, datetime] = field(default_factory=dict[int, datetime])
+
+
+def nudged(live: LiveOrchestration, instance: Instance, batch: Sequence[Delivery], now: datetime) -> Nudged:
+    """Nudges that came before their time by this host's clock are armed again; due attempts are sent."""
+    found = Nudged()
+    for delivery in batch:
+        for nudge in delivery.message.nudges:
+            pending = live.pending.get(nudge.task_id)
+            if pending is None or nudge.generation != instance.generation:
+                continue
+            if isinstance(pending.event, TimerCreated):
+                due = pending.event.fire_at
+            elif (state := instance.retries.get(nudge.task_id)) is not None:
+                due = state.next_try
+                if due <= now:
+                    found.due_retries.add(nudge.task_id)
+            else:
+                continue
+            if due > now:
+                found.early[nudge.task_id] = due
+    return found

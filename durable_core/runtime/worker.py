@@ -1,0 +1,142 @@
+"""The work function: runs the activity calls of one work message and sees to it that their results arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from ..hub.instances import HistoryMovedError, Instance
+from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
+from ..hub.taskhub import TaskHub
+from ..registry import Registry
+from .activities import ActivityRunner
+from .delivery import Lease
+from .dispatcher import Dispatcher
+from .parking import Parking
+from .turn import recorded_in
+
+REPORT_EVERY = 0.05  # seconds: results of one message that end within it travel together
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+class Worker:
+    def __init__(
+        self, hub: TaskHub, registry: Registry, runner: ActivityRunner, dispatcher: Dispatcher, parking: Parking
+    ) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._runner = runner
+        self._dispatcher = dispatcher
+        self._parking = parking
+
+    async def work(self, message: WorkMessage, lease: Lease, *, redelivered: bool) -> None:
+        """Run the message's calls; returns when their results are durable somewhere."""
+        redelivered = redelivered or message.redelivered
+        calls, seen = list(message.calls), frozenset[tuple[int, int]]()
+        if redelivered:
+            if len(calls) > 1:  # one bad activity must not take the others down with it
+                for call in calls:
+                    await self._hub.send(replace(message.only([call]), redelivered=True))
+                return
+            calls, seen = await self._not_done(message)
+            if not calls:
+                await self._deliver(message, (), lease, redelivered=True, seen=seen)
+                return
+        known = set(self._registry.activity_names)
+        strange = [call for call in calls if call.name not in known]
+        if strange:
+            await self._wait_for_a_host(message, strange, redelivered)
+        running = {
+            asyncio.create_task(self._runner.run(message.instance_id, message.execution_id, call))
+            for call in calls
+            if call.name in known
+        }
+        try:
+            while running:
+                done = await _some(running)
+                running -= done
+                outcomes = tuple(task.result() for task in done)
+                await self._report(message, outcomes, lease, redelivered, seen)
+        finally:
+            for task in running:
+                task.cancel()
+
+    async def _report(
+        self,
+        message: WorkMessage,
+        outcomes: tuple[TaskOutcome, ...],
+        lease: Lease,
+        redelivered: bool,
+        seen: frozenset[tuple[int, int]],
+    ) -> None:
+        """To the orchestrator if it is here; else by one control message, to whoever has it."""
+        if redelivered or self._dispatcher.is_warm(message.instance_id):
+            await self._deliver(message, outcomes, lease, redelivered=redelivered, seen=seen)
+        else:
+            await self._hub.send(self._control(message, outcomes, redelivered))
+
+    async def _deliver(
+        self,
+        message: WorkMessage,
+        outcomes: tuple[TaskOutcome, ...],
+        lease: Lease,
+        *,
+        redelivered: bool,
+        seen: frozenset[tuple[int, int]],
+    ) -> None:
+        control = self._control(message, outcomes, redelivered)
+        await self._dispatcher.deliver(control, lease, redelivered=redelivered, seen=seen)
+
+    def _control(self, message: WorkMessage, outcomes: tuple[TaskOutcome, ...], redelivered: bool) -> ControlMessage:
+        return ControlMessage(
+            instance_id=message.instance_id,
+            execution_id=message.execution_id,
+            outcomes=outcomes,
+            redelivered=redelivered,
+            after=message.after,
+        )
+
+    async def _not_done(self, message: WorkMessage) -> tuple[list[Call], frozenset[tuple[int, int]]]:
+        """Rule R18: what of a redelivered message is still to do, and what it brought that is done."""
+        while True:
+            instance = (await self._hub.instances.load(message.instance_id)).instance
+            if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:
+                return [], frozenset((call.generation, call.task_id) for call in message.calls)
+            try:
+                recorded = recorded_in(await self._hub.instances.history(instance))
+                break
+            except HistoryMovedError:
+                continue
+        todo = [call for call in message.calls if _is_open(call, instance, recorded)]
+        return todo, frozenset((call.generation, call.task_id) for call in message.calls if call not in todo)
+
+    async def _wait_for_a_host(self, message: WorkMessage, calls: list[Call], redelivered: bool) -> None:
+        """Give calls back that this host has no activity for, and show what the instance waits for."""
+        names = ", ".join(sorted({call.name for call in calls}))
+        known = ", ".join(self._registry.activity_names) or "none"
+        reason = f"waiting for a host that has activity '{names}'; registered on this one: {known}"
+        since = message.since or self._parking.stamp()
+        instance = await self._hub.instances.get(message.instance_id)
+        if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:
+            return
+        await self._parking.show(instance, reason)
+        back = replace(message.only(calls), redelivered=redelivered, since=since)
+        await self._hub.send(back, self._parking.delay(self._parking.age(since)))
+
+
+async def _some(running: set[asyncio.Task[TaskOutcome]]) -> set[asyncio.Task[TaskOutcome]]:
+    """The first to end, and those that end shortly after it."""
+    done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    if rest:
+        more, _ = await asyncio.wait(rest, timeout=REPORT_EVERY)
+        done |= more
+    return done
+
+
+def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:
+    if call.generation != instance.generation or call.task_id in recorded:
+        return False
+    state = instance.retries.get(call.task_id)
+    return state is None or call.attempt >= state.attempt

@@ -1,0 +1,179 @@
+"""Faults at the storage ports: the wrapped operation fails before it is done, after it, or takes the host with it.
+
+A ``FaultPlan`` counts a host's storage operations and strikes at chosen ones; a ``FaultyStorage`` wraps a storage and
+asks the plan. Nothing above the ports knows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+from ..errors import StorageUnavailableError
+from ..storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
+
+T = TypeVar("T")
+
+
+class Fault(StrEnum):
+    """What happens to an operation."""
+
+    CRASH_BEFORE = "crash before"  # the host dies, the operation is not done
+    CRASH_AFTER = "crash after"  # done, then the host dies
+    FAIL_BEFORE = "fail before"  # not done, a transient error is reported
+    LOSE_ANSWER = "lose answer"  # done, a transient error is reported
+
+
+class HostCrashError(BaseException):
+    """The simulated host is dead. A BaseException, so that no handler of an app keeps it alive."""
+
+
+@dataclass(slots=True)
+class FaultPlan:
+    """``strikes``: operation number (from 0) → fault. ``done`` lists what was struck; ``operations`` what was asked."""
+
+    strikes: dict[int, Fault] = field(default_factory=dict[int, Fault])
+    operations: list[str] = field(default_factory=list[str])
+    struck: list[str] = field(default_factory=list[str])
+    on_crash: Callable[[], None] = lambda: None
+    dead: bool = False
+
+    async def around(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
+        if self.dead:
+            raise HostCrashError
+        number = len(self.operations)
+        self.operations.append(what)
+        fault = self.strikes.get(number)
+        if fault is not None:
+            self.struck.append(f"{fault} operation {number}: {what}")
+        match fault:
+            case None:
+                return await operation()
+            case Fault.CRASH_BEFORE:
+                self._crash()
+            case Fault.CRASH_AFTER:
+                await operation()
+                self._crash()
+            case Fault.FAIL_BEFORE:
+                pass
+            case Fault.LOSE_ANSWER:
+                await operation()
+        raise StorageUnavailableError(f"injected: {fault}")
+
+    def _crash(self) -> None:
+        self.dead = True
+        self.on_crash()
+        raise HostCrashError
+
+
+class FaultyTable:
+    def __init__(self, inner: Table, plan: FaultPlan) -> None:
+        self._inner = inner
+        self._plan = plan
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    async def insert(self, partition: str, key: str, props: Props) -> str:
+        what = f"insert {self.name} {partition} {key}"
+        return await self._plan.around(what, lambda: self._inner.insert(partition, key, props))
+
+    async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
+        what = f"merge {self.name} {partition} {key}"
+        return await self._plan.around(what, lambda: self._inner.merge(partition, key, props, etag))
+
+    async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
+        what = f"replace {self.name} {partition} {key}"
+        return await self._plan.around(what, lambda: self._inner.replace(partition, key, props, etag))
+
+    async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
+        what = f"delete {self.name} {partition} {key}"
+        await self._plan.around(what, lambda: self._inner.delete(partition, key, etag))
+
+    async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
+        what = f"get {self.name} {partition} {key}"
+        return await self._plan.around(what, lambda: self._inner.get(partition, key, select))
+
+    async def read_range(
+        self,
+        partition: str,
+        low: str = "",
+        high: str | None = None,
+        *,
+        select: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> RowRange:
+        what = f"read {self.name} {partition} {low}"
+        return await self._plan.around(
+            what, lambda: self._inner.read_range(partition, low, high, select=select, limit=limit)
+        )
+
+    async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
+        keys = " ".join(f"{type(op).__name__}:{op.key}" for op in operations)
+        what = f"transact {self.name} {partition} {keys}"
+        return await self._plan.around(what, lambda: self._inner.transact(partition, operations))
+
+
+class FaultyQueue:
+    def __init__(self, inner: Queue, plan: FaultPlan) -> None:
+        self._inner = inner
+        self._plan = plan
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    async def send(self, body: str, delay: float = 0.0) -> None:
+        await self._plan.around(f"send {self.name} {body}", lambda: self._inner.send(body, delay))
+
+    async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
+        """An empty queue is no operation to strike. A struck receipt comes back when its lease has expired."""
+        if self._plan.dead:
+            raise HostCrashError
+        messages = await self._inner.receive(max_messages, lease)
+
+        async def received() -> list[QueueMessage]:
+            return messages
+
+        return await self._plan.around(f"receive {self.name}", received) if messages else messages
+
+    async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
+        return await self._plan.around(f"extend {self.name}", lambda: self._inner.extend(message, lease))
+
+    async def delete(self, message: QueueMessage) -> None:
+        await self._plan.around(f"delete {self.name} {message.body}", lambda: self._inner.delete(message))
+
+    async def count(self) -> int:
+        return await self._inner.count()
+
+    async def clear(self) -> None:
+        await self._inner.clear()
+
+
+class FaultyStorage:
+    """A storage as one host sees it. Closing it leaves the wrapped one open: other hosts use it."""
+
+    def __init__(self, inner: Storage, plan: FaultPlan) -> None:
+        self._inner = inner
+        self._plan = plan
+
+    def table(self, name: str) -> Table:
+        return FaultyTable(self._inner.table(name), self._plan)
+
+    def queue(self, name: str) -> Queue:
+        return FaultyQueue(self._inner.queue(name), self._plan)
+
+    async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
+        await self._inner.create(tables, queues)
+
+    def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._inner.on_send(queue, callback)
+
+    async def free_leases(self, queues: Sequence[str]) -> None:
+        await self._inner.free_leases(queues)
+
+    async def close(self) -> None:
+        return

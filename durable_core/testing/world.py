@@ -1,0 +1,193 @@
+"""A small world for simulations: hosts over one in-memory store, in virtual time, deterministic for a seed.
+
+A simulated host does what the Functions host does: receives messages, hides them for a lease, calls the app, deletes
+or gives back, poisons after five deliveries. When a host crashes its memory is gone, its messages come back when their
+leases expire, and a new host takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ..errors import LeaseLostError
+from ..registry import Registry
+from ..runtime.app import DurableApp
+from ..runtime.client import DurableClient
+from ..settings import Settings
+from ..storage.ports import Queue, QueueMessage
+from ..storage.sqlite import SqliteStorage
+from .faults import FaultPlan, FaultyStorage, HostCrashError
+from .virtual_time import START, VirtualTimeLoop, run_virtual
+
+T = TypeVar("T")
+
+LEASE = 30.0
+POLL = 0.5  # virtual seconds between looks at an empty queue
+BATCH = 16
+MAX_DEQUEUE = 5
+RECOVERY_INTERVAL = 300.0
+
+Handler = Callable[[str, int], Awaitable[None]]
+
+
+class SimulatedHost:
+    """One host process: an app and the listeners that feed it."""
+
+    def __init__(self, world: World, plan: FaultPlan, seed: int) -> None:
+        self._world = world
+        self.plan = plan
+        self.app = DurableApp(
+            world.registry,
+            world.settings,
+            FaultyStorage(world.storage, plan),
+            clock=world.loop,
+            executor=None,
+            source=random.Random(seed),
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        names, storage = self.app.hub.names, FaultyStorage(self._world.storage, self.plan)
+        for name in names.control:
+            self._spawn(self._listen(storage.queue(name), self.app.on_control_message))
+        for name in names.work:
+            self._spawn(self._listen(storage.queue(name), self.app.on_work_message))
+        self._spawn(self._recover())
+
+    async def stop(self) -> None:
+        """Kill the host: nothing it has begun goes on."""
+        self.plan.dead = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.app.dispatcher.abandon()
+        await self.app.dispatcher.drain()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, HostCrashError):
+            self._world.errors.append(error)
+
+    async def _listen(self, queue: Queue, handler: Handler) -> None:
+        busy = asyncio.Semaphore(BATCH)
+        while True:
+            async with busy:
+                messages = await queue.receive(1, LEASE)
+            for message in messages:
+                await busy.acquire()
+                self._spawn(self._handle(queue, message, handler, busy))
+            if not messages:
+                await self._world.something_sent(queue.name)
+
+    async def _handle(self, queue: Queue, message: QueueMessage, handler: Handler, busy: asyncio.Semaphore) -> None:
+        try:
+            await handler(message.body, message.dequeue_count)
+        except Exception as error:  # noqa: BLE001 - the host's rule: whatever it was, the message comes back
+            self._world.failures.append(error)
+            with suppress(LeaseLostError):
+                if message.dequeue_count >= MAX_DEQUEUE:
+                    await self._world.storage.queue(f"{queue.name}-poison").send(message.body)
+                    await queue.delete(message)
+                else:
+                    await queue.extend(message, 0.0)
+        else:
+            with suppress(LeaseLostError):
+                await queue.delete(message)
+        finally:
+            busy.release()
+
+    async def _recover(self) -> None:
+        while True:
+            await asyncio.sleep(RECOVERY_INTERVAL)
+            await self.app.recover()
+
+
+class World:
+    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries."""
+
+    def __init__(self, registry: Registry, *, hosts: int = 1, seed: int = 0, settings: Settings | None = None) -> None:
+        self.registry = registry
+        self.loop = VirtualTimeLoop()
+        self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
+        self.storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
+        self.errors: list[BaseException] = []
+        self.failures: list[Exception] = []
+        self.plans: list[FaultPlan] = []
+        self.hosts: list[SimulatedHost] = []
+        self._count = hosts
+        self._seed = seed
+        self._sent: dict[str, asyncio.Event] = {}
+        self._outside: DurableApp | None = None
+
+    @property
+    def client(self) -> DurableClient:
+        """A client outside of all hosts; it never crashes."""
+        assert self._outside is not None
+        return self._outside.client
+
+    @property
+    def outside(self) -> DurableApp:
+        assert self._outside is not None
+        return self._outside
+
+    def run(self, scenario: Callable[[World], Awaitable[T]], *plans: FaultPlan) -> T:
+        """Run a scenario against hosts with these fault plans (none for those without)."""
+
+        async def main() -> T:
+            self._outside = DurableApp(
+                self.registry,
+                self.settings,
+                self.storage,
+                clock=self.loop,
+                executor=None,
+                source=random.Random(self._seed),
+            )
+            await self._outside.hub.create()
+            for name in self._outside.hub.names.queues:
+                event = self._sent[name] = asyncio.Event()
+                self.storage.on_send(name, event.set)
+            for index in range(self._count):
+                self._begin_host(plans[index] if index < len(plans) else FaultPlan())
+            try:
+                return await scenario(self)
+            finally:
+                for host in self.hosts:
+                    await host.stop()
+                await self.storage.close()
+
+        return run_virtual(main(), self.loop)
+
+    async def something_sent(self, queue: str) -> None:
+        """Wait until the queue may have something to receive."""
+        event = self._sent[queue]
+        event.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL):
+                await event.wait()
+
+    def _begin_host(self, plan: FaultPlan) -> None:
+        host = SimulatedHost(self, plan, self._seed + 1 + len(self.plans))
+        self.plans.append(plan)
+        self.hosts.append(host)
+        plan.on_crash = lambda: self._replace(host)
+        host.start()
+
+    def _replace(self, host: SimulatedHost) -> None:
+        """The host is dead from this moment on; a new one starts in its place."""
+        self.hosts.remove(host)
+
+        async def bury() -> None:
+            await host.stop()
+            self._begin_host(FaultPlan())
+
+        self._keep = asyncio.get_running_loop().create_task(bury())
