@@ -3,6 +3,15 @@
 from .activity_context import ActivityContext
 from .engine.context import Orchestration, OrchestrationContext
 from .engine.tasks import Task, TimerTask
+from .errors import (
+    ActivityFailedError,
+    DurableError,
+    NonDeterminismError,
+    SubOrchestrationFailedError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskTimeoutError,
+)
 from .models import FailureDetails, OrchestrationStatus, RetryOptions, RetryPolicy, RuntimeStatus
 from .registry import Registry, activity, orchestrator
 
@@ -10,7 +19,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActivityContext",
+    "ActivityFailedError",
+    "DurableError",
     "FailureDetails",
+    "NonDeterminismError",
     "Orchestration",
     "OrchestrationContext",
     "OrchestrationStatus",
@@ -18,7 +30,11 @@ __all__ = [
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "SubOrchestrationFailedError",
     "Task",
+    "TaskCancelledError",
+    "TaskFailedError",
+    "TaskTimeoutError",
     "TimerTask",
     "activity",
     "orchestrator",

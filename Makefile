@@ -1,0 +1,56 @@
+# Python 3.11 or newer, git and make are all it takes. PYTHON=, PORT= and STORE= may be given: make run PORT=8080
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PORT ?= 7071
+STORE ?=
+VENV := .venv
+INPUTS := $(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
+RUN_READY := $(VENV)/.run-$(INPUTS)
+DEV_READY := $(VENV)/.dev-$(INPUTS)
+BIN := $(VENV)/bin
+
+.PHONY: run run-azurite host test lint format bench clean
+
+run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
+	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
+
+run-azurite: $(RUN_READY)  ## the same on an Azurite that it installs and starts
+	@$(BIN)/python -m tools.demo --port $(PORT) --azurite
+
+host: $(RUN_READY)  ## only the host
+	@$(BIN)/python -m durable_core host --port $(PORT) $(if $(STORE),--store "$(STORE)")
+
+test: $(DEV_READY)  ## all tests, Azurite included
+	$(BIN)/python -m pytest
+
+lint: $(DEV_READY)  ## ruff, pyright strict, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+format: $(DEV_READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(DEV_READY)
+	$(BIN)/python -m benchmarks
+
+clean:  ## the virtual environment and what the local host has stored
+	rm -rf $(VENV) .durable .azurite
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or name it: make run PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11; name a newer one: make run PYTHON=python3.12"; exit 1; }
+	@echo "Making the virtual environment $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No virtual environment could be made; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+$(RUN_READY): | $(VENV)/bin/python
+	@echo "Installing what durable_core needs ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local]'
+	@rm -f $(VENV)/.run-* && touch $@
+
+$(DEV_READY): | $(VENV)/bin/python
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,dev]'
+	@rm -f $(VENV)/.run-* $(VENV)/.dev-* && touch $@ $(RUN_READY)

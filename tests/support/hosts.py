@@ -1,0 +1,135 @@
+"""Local hosts in processes of their own, for tests that start, kill and restart them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+PROJECT = Path(__file__).resolve().parents[2]
+READY = "listening on http://"
+START_TIMEOUT = 60.0  # seconds; a loaded machine imports slowly
+STOP_TIMEOUT = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class HostProcess:
+    """``python -m durable_core host`` on a port and a folder of its own.
+
+    folder: holds the store, the shop, the outbox and the log; a second host on the same folder shares them.
+    env: settings on top of these. app: the folder with the ``function_app.py`` to run. options: of the command line.
+    As a context manager it starts the host, waits until it listens, and ends it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        app: Path = PROJECT,
+        name: str = "host",
+        options: Sequence[str] = (),
+    ) -> None:
+        self._options = list(options)
+        self.folder, self.app, self.port = folder, app, free_port()
+        self.log_file = folder / f"{name}.log"
+        folder.mkdir(parents=True, exist_ok=True)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DURABLE_", "AzureWebJobs", "SMTP_"))}
+        self._env = inherited | {
+            "PYTHONPATH": str(PROJECT),
+            "PYTHONUNBUFFERED": "1",
+            "DURABLE_STORE": str(folder / "durable.db"),
+            "SHOP_DB": str(folder / "shop.db"),
+            "OUTBOX": str(folder / "outbox"),
+            **(env or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_from = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def start(self) -> HostProcess:
+        """Start the process, on the same port each time. It is not waited for."""
+        assert self._process is None, "the host runs already"
+        self._log_from = len(self.log)
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "durable_core", "host", "--port", str(self.port), *self._options],
+                cwd=self.app,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self
+
+    def wait_ready(self, timeout: float = START_TIMEOUT) -> HostProcess:
+        """Return when the host has said that it listens. RuntimeError with its log if it ends or takes too long."""
+        assert self._process is not None
+        give_up_at = time.monotonic() + timeout
+        while READY not in self.log[self._log_from :]:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the host ended with {self._process.returncode}:\n{self.log}")
+            if time.monotonic() > give_up_at:
+                raise RuntimeError(f"the host does not listen after {timeout} s:\n{self.log}")
+            time.sleep(0.02)
+        return self
+
+    def kill9(self) -> None:
+        """SIGKILL: the host gets no chance to write or release anything."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGINT, as Ctrl-C sends it; returns the exit code."""
+        return self._end(signal.SIGINT)
+
+    def _end(self, how: signal.Signals) -> int:
+        assert self._process is not None, "the host does not run"
+        self._process.send_signal(how)
+        try:
+            return self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise RuntimeError(f"the host does not stop within {STOP_TIMEOUT} s:\n{self.log}") from None
+        finally:
+            self._process = None
+
+    def __enter__(self) -> HostProcess:
+        self.start()
+        try:
+            return self.wait_ready()
+        except BaseException:
+            self._kill_if_alive()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._kill_if_alive()
+        elif self._process is not None:
+            self.stop()
+
+    def _kill_if_alive(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None

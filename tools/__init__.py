@@ -1,0 +1,1 @@
+"""What the project's commands run. No part of the package that is installed."""
