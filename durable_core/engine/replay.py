@@ -78,9 +78,12 @@ from .source import suspended_at, without_engine
 from .tasks import Task, describe_call, fail, has_ended, look, outcome, settle, was_looked_at
 from .values import read
 
-__all__ = ["Completion", "InstanceInfo", "LiveOrchestration", "PendingTask", "Turn"]
+__all__ = ["Completion", "FromInbox", "InstanceInfo", "LiveOrchestration", "PendingTask", "Turn"]
 
 Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
+
+FromInbox: TypeAlias = EventRaised | ExecutionSuspended | ExecutionResumed | ExecutionTerminated
+"""What comes through the inbox: everything but the start and the results of calls."""
 
 _log = logging.getLogger("durable_core.engine")
 
@@ -108,12 +111,13 @@ class Turn:
 
     recorded: incoming events that were applied, or are held while suspended, in order; history must hold them.
     outgoing: decisions of the code, in order.
-    unapplied: incoming events that came after the end. Not recorded; with continue-as-new, the next generation's.
+    unapplied: external events and management requests that came after the end, and are in no history. With
+        continue-as-new they are the next generation's.
     """
 
     recorded: tuple[Incoming, ...]
     outgoing: tuple[Outgoing, ...]
-    unapplied: tuple[Incoming, ...] = ()
+    unapplied: tuple[FromInbox, ...] = ()
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -235,10 +239,11 @@ class LiveOrchestration:
         decisions = self._decisions
         decisions.now = now
         recorded: list[Incoming] = []
-        unapplied: tuple[Incoming, ...] = ()
+        unapplied: tuple[FromInbox, ...] = ()
         for at, event in enumerate(incoming):
             if self.completion is not None:
-                unapplied = tuple(incoming[at:])
+                rest = (late for late in incoming[at:] if isinstance(late, FromInbox))
+                unapplied = tuple(late for late in rest if self._is_new_row(late.event_id))
                 break
             if self._accept(event):
                 recorded.append(event)
