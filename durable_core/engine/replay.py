@@ -19,7 +19,8 @@ nothing depends on how they were cut into steps, but for the clock, which is tha
 
 What ``_accept`` takes it *admits* first: a result belongs to a pending call of its kind, an event from the inbox has
 not been seen, the orchestration has not ended. What is not admitted is not recorded, so that history holds nothing
-twice. While suspended, what is admitted is recorded and held, and applied on resume, in order.
+twice; a request that changes nothing (a second suspend) is recorded all the same, as its row is known by that. While
+suspended, what is admitted is recorded and held, and applied on resume, in order.
 
 Two sets of open tasks are therefore kept apart: ``pending`` are calls whose result history does not hold (what the
 dispatcher must see to), ``Decisions.open`` those whose result the code was not given.
@@ -257,7 +258,7 @@ class LiveOrchestration:
         """Apply an event, or hold it while suspended. False if it is none of ours: history must not hold it."""
         if not self._admit(event):
             return False
-        if self.suspended and not isinstance(event, ExecutionResumed | ExecutionTerminated):
+        if self.suspended and not isinstance(event, ExecutionSuspended | ExecutionResumed | ExecutionTerminated):
             self._held.append(event)
         else:
             self._apply(event)
@@ -275,14 +276,8 @@ class LiveOrchestration:
             case ExecutionStarted():
                 is_first, self.started = not self.started, True
                 return is_first
-            case EventRaised():
+            case EventRaised() | ExecutionSuspended() | ExecutionResumed() | ExecutionTerminated():
                 return self._is_new_row(event.event_id)
-            case ExecutionSuspended():
-                return self._is_new_row(event.event_id) and not self.suspended
-            case ExecutionResumed():
-                return self._is_new_row(event.event_id) and self.suspended
-            case ExecutionTerminated():
-                return True
             case StepCompleted():  # no code of this version can have asked for one
                 return False
             case _:
@@ -319,7 +314,7 @@ class LiveOrchestration:
                 self._start(event)
             case ExecutionSuspended():
                 self.suspended = True
-            case ExecutionResumed():
+            case ExecutionResumed():  # of one that is not suspended: there is nothing held
                 self._resume()
             case ExecutionTerminated():
                 self.completion = event
@@ -350,7 +345,7 @@ class LiveOrchestration:
         held, self._held = self._held, []
         for at, event in enumerate(held):
             self._apply(event)
-            if self.suspended or self.completion is not None:
+            if self.completion is not None:
                 self._held = held[at + 1 :]
                 return
 
