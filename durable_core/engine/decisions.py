@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..models import JSON, ParentLink, RetryPolicy
 from .events import (
     ContinueAsNew,
+    ExecutionCompleted,
+    ExecutionTerminated,
     Outgoing,
     Segment,
     SubOrchestrationCreated,
@@ -20,6 +22,9 @@ from .events import (
     TimerCreated,
 )
 from .tasks import Task
+
+Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
+"""How a generation ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,7 @@ class Decisions:
     """
 
     __slots__ = (
+        "completion",
         "continuation",
         "custom_status",
         "history",
@@ -79,6 +85,7 @@ class Decisions:
         self.is_closed = False
         self.custom_status: JSON = None
         self.continuation: ContinueAsNew | None = None
+        self.completion: Completion | None = None
 
     def next_id(self) -> int:
         """The number of the next call. Calls of a closed generator are not numbered."""
