@@ -32,10 +32,10 @@ replay made: what is sent again must be what was sent.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, assert_never, cast
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, cast
 
 from ..converter import Converter
 from ..errors import (
@@ -74,6 +74,9 @@ from .tasks import Task, describe_call, fail, settle
 from .values import read
 
 __all__ = ["Completion", "FromInbox", "InstanceInfo", "LiveOrchestration", "PendingTask", "Turn"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 FromInbox: TypeAlias = EventRaised | ExecutionSuspended | ExecutionResumed | ExecutionTerminated
 """What comes through the inbox: everything but the start and the results of calls."""
@@ -178,11 +181,11 @@ class LiveOrchestration:
 
     def replay(self, segments: Iterable[Segment]) -> None:
         """Apply committed segments. NonDeterminismError if the code decides otherwise than they say."""
-        self._context.run(self._replay, segments)
+        self._run(self._replay, segments)
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp."""
-        return self._context.run(self._step, now, incoming)
+        return self._run(self._step, now, incoming)
 
     def record(self, segment: Segment) -> None:
         """The last turn was committed as this segment."""
@@ -193,6 +196,14 @@ class LiveOrchestration:
         self._context.run(self._runner.close)
 
     # ------------------------------------------------------------ replay and step
+
+    def _run(self, move: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The one place where the code is let run: in its own context variables, and heard."""
+        self._decisions.is_running = True
+        try:
+            return self._context.run(move, *args, **kwargs)
+        finally:
+            self._decisions.is_running = False
 
     def _replay(self, segments: Iterable[Segment]) -> None:
         decisions = self._decisions
@@ -209,7 +220,6 @@ class LiveOrchestration:
                     self._accept(cast("Incoming", event))
             self._confirm(segment, expected)
             decisions.history.append(segment)
-        decisions.is_replaying = False
 
     def _confirm(self, segment: Segment, expected: list[Outgoing]) -> None:
         """Compare what the code has decided with what history holds; history's calls are the ones that count."""
@@ -229,6 +239,7 @@ class LiveOrchestration:
 
     def _step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         decisions = self._decisions
+        decisions.is_replaying = False
         decisions.now = now
         recorded: list[Incoming] = []
         unapplied: tuple[FromInbox, ...] = ()
@@ -310,8 +321,8 @@ class LiveOrchestration:
             case ExecutionTerminated():
                 self._decisions.completion = event
                 self._runner.close()
-            case StepCompleted():
-                raise AssertionError("not admitted")
+            case StepCompleted():  # pragma: no cover  (not admitted)
+                raise AssertionError(event)
             case _:
                 assert_never(event)
 
@@ -342,12 +353,7 @@ class LiveOrchestration:
 
 
 def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
-    call = task.call
+    call = cast("TaskScheduled | SubOrchestrationCreated", task.call)  # a timer has no failure to report
+    kind = SubOrchestrationFailedError if isinstance(call, SubOrchestrationCreated) else ActivityFailedError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
-    match call:
-        case SubOrchestrationCreated():
-            return SubOrchestrationFailedError(message, failure, task_id=call.task_id, name=call.name)
-        case TaskScheduled():
-            return ActivityFailedError(message, failure, task_id=call.task_id, name=call.name)
-        case _:
-            raise AssertionError(f"{task!r} cannot fail")
+    return kind(message, failure, task_id=call.task_id, name=call.name)

@@ -149,7 +149,7 @@ class Runner:
 
     def close(self) -> None:
         """The one place where a generator is dropped."""
-        self._decisions.is_closed = True
+        self._decisions.is_running = False
         generator, self._generator, self._waiting = self._generator, None, None
         if generator is None:
             return
