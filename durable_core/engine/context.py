@@ -78,7 +78,7 @@ class OrchestrationContext:
     @property
     def is_replaying(self) -> bool:
         """Whether this line has run before. For logging and metrics; decisions must not depend on it."""
-        return self._decisions.is_replaying or self._decisions.is_closed
+        return self._decisions.is_replaying or not self._decisions.is_running
 
     @property
     def histories(self) -> tuple[Event, ...]:
@@ -348,7 +348,7 @@ class OrchestrationContext:
         line until it is waited for again. Data that is no ``returns`` fails the task with a TaskFailedError.
         """
         decisions = self._decisions
-        return self._mailbox.wait(decisions, name, returns, caller(), is_closed=decisions.is_closed)
+        return self._mailbox.wait(decisions, name, returns, caller(), is_running=decisions.is_running)
 
     def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
         """Raise an external event on another instance. Nothing to wait for; one that has ended never sees it."""
@@ -394,7 +394,7 @@ class _ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):
 
     def isEnabledFor(self, level: int) -> bool:
         decisions = self._decisions
-        return not (decisions.is_replaying or decisions.is_closed) and self.logger.isEnabledFor(level)
+        return decisions.is_running and not decisions.is_replaying and self.logger.isEnabledFor(level)
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         kwargs["extra"] = {**(kwargs.get("extra") or {}), **self._identity}

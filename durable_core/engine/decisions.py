@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..models import JSON, ParentLink, RetryPolicy
 from .events import (
     ContinueAsNew,
+    ExecutionCompleted,
+    ExecutionTerminated,
     Outgoing,
     Segment,
     SubOrchestrationCreated,
@@ -20,6 +22,9 @@ from .events import (
     TimerCreated,
 )
 from .tasks import Task
+
+Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
+"""How a generation ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +57,17 @@ class Decisions:
     open: the task object of every call whose result the code has not been given.
     pending: of these, the calls whose result is not in history either: while suspended a result can be in history
         and not yet given. In order of task id.
-    is_closed: the generator is being dropped; its ``finally:`` blocks may call, and nothing comes of it.
+    is_running: a step or a replay is under way. Otherwise the generator is being dropped, by ``close`` or by Python's
+        garbage collector; its ``finally:`` blocks may call, and nothing comes of it.
     """
 
     __slots__ = (
+        "completion",
         "continuation",
         "custom_status",
         "history",
-        "is_closed",
         "is_replaying",
+        "is_running",
         "last_id",
         "made",
         "now",
@@ -76,13 +83,14 @@ class Decisions:
         self.last_id = 0
         self.now = datetime.fromtimestamp(0, UTC)
         self.is_replaying = False
-        self.is_closed = False
+        self.is_running = False
         self.custom_status: JSON = None
         self.continuation: ContinueAsNew | None = None
+        self.completion: Completion | None = None
 
     def next_id(self) -> int:
-        """The number of the next call. Calls of a closed generator are not numbered."""
-        if not self.is_closed:
+        """The number of the next call. Calls while it is dropped are not numbered."""
+        if self.is_running:
             self.last_id += 1
         return self.last_id
 
@@ -90,7 +98,7 @@ class Decisions:
         self, task: Task[Any], event: TaskScheduled | TimerCreated | SubOrchestrationCreated, retry: RetryPolicy | None
     ) -> None:
         """The code called something that will have a result."""
-        if self.is_closed:
+        if not self.is_running:
             return
         self.made.append(event)
         self.open[event.task_id] = task
@@ -98,21 +106,21 @@ class Decisions:
 
     def record(self, event: Outgoing) -> None:
         """The code decided something that has no result."""
-        if not self.is_closed:
+        if self.is_running:
             self.made.append(event)
 
     def cancel_timer(self, task_id: int) -> None:
         """The code cancelled a timer. Its firing is not awaited any more; one that history holds stays there."""
-        if self.is_closed:
+        if not self.is_running:
             return
         self.open.pop(task_id, None)
         if self.pending.pop(task_id, None) is not None:
             self.made.append(TimerCanceled(task_id))
 
     def set_custom_status(self, value: JSON) -> None:
-        if not self.is_closed:
+        if self.is_running:
             self.custom_status = value
 
     def continue_as_new(self, event: ContinueAsNew) -> None:
-        if not self.is_closed:
+        if self.is_running:
             self.continuation = event

@@ -39,13 +39,13 @@ class Mailbox:
         self._arrived = 0
         self._waiters = 0
 
-    def wait(self, owner: object, name: str, returns: Any, line: str, *, is_closed: bool = False) -> EventTask[Any]:
+    def wait(self, owner: object, name: str, returns: Any, line: str, *, is_running: bool) -> EventTask[Any]:
         """A task for the next event of this name; it has ended already when one is kept.
 
-        is_closed: the caller's generator is being dropped; its task stands in no line.
+        is_running: False while the caller's generator is being dropped: its task stands in no line.
         """
         self._waiters += 1
-        claim = None if is_closed else self._claim
+        claim = self._claim if is_running else None
         task: EventTask[Any] = EventTask(owner, name, returns, order=self._waiters, line=line, claim=claim)
         if claim is not None:
             claim(task)

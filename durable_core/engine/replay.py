@@ -19,7 +19,8 @@ nothing depends on how they were cut into steps, but for the clock, which is tha
 
 What ``_accept`` takes it *admits* first: a result belongs to a pending call of its kind, an event from the inbox has
 not been seen, the orchestration has not ended. What is not admitted is not recorded, so that history holds nothing
-twice. While suspended, what is admitted is recorded and held, and applied on resume, in order.
+twice; a request that changes nothing (a second suspend) is recorded all the same, as its row is known by that. While
+suspended, what is admitted is recorded and held, and applied on resume, in order.
 
 Two sets of open tasks are therefore kept apart: ``pending`` are calls whose result history does not hold (what the
 dispatcher must see to), ``Decisions.open`` those whose result the code was not given.
@@ -31,31 +32,25 @@ replay made: what is sent again must be what was sent.
 from __future__ import annotations
 
 import contextvars
-import logging
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, assert_never, cast
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, cast
 
 from ..converter import Converter
 from ..errors import (
     ActivityFailedError,
     DurableError,
-    OrchestratorCodeError,
-    SerializationError,
     SubOrchestrationFailedError,
     TaskFailedError,
 )
-from ..models import JSON, FailureDetails, RuntimeStatus, type_name
-from ..registry import NO_INPUT, OrchestratorDefinition
+from ..models import JSON, FailureDetails
+from ..registry import OrchestratorDefinition
 from . import mismatch
-from .context import OrchestrationContext
-from .decisions import Decisions, InstanceInfo, PendingTask
+from .decisions import Completion, Decisions, InstanceInfo, PendingTask
 from .events import (
-    ContinueAsNew,
     Event,
     EventRaised,
-    ExecutionCompleted,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
@@ -74,15 +69,17 @@ from .events import (
     TimerFired,
 )
 from .mailbox import Mailbox
-from .source import suspended_at, without_engine
-from .tasks import Task, describe_call, fail, has_ended, look, outcome, settle, was_looked_at
+from .runner import Runner
+from .tasks import Task, describe_call, fail, settle
 from .values import read
 
-__all__ = ["Completion", "InstanceInfo", "LiveOrchestration", "PendingTask", "Turn"]
+__all__ = ["Completion", "FromInbox", "InstanceInfo", "LiveOrchestration", "PendingTask", "Turn"]
 
-Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
+P = ParamSpec("P")
+R = TypeVar("R")
 
-_log = logging.getLogger("durable_core.engine")
+FromInbox: TypeAlias = EventRaised | ExecutionSuspended | ExecutionResumed | ExecutionTerminated
+"""What comes through the inbox: everything but the start and the results of calls."""
 
 _INCOMING = frozenset(
     {
@@ -108,12 +105,13 @@ class Turn:
 
     recorded: incoming events that were applied, or are held while suspended, in order; history must hold them.
     outgoing: decisions of the code, in order.
-    unapplied: incoming events that came after the end. Not recorded; with continue-as-new, the next generation's.
+    unapplied: external events and management requests that came after the end, and are in no history. With
+        continue-as-new they are the next generation's.
     """
 
     recorded: tuple[Incoming, ...]
     outgoing: tuple[Outgoing, ...]
-    unapplied: tuple[Incoming, ...] = ()
+    unapplied: tuple[FromInbox, ...] = ()
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -131,16 +129,13 @@ class LiveOrchestration:
         self.definition, self.info = definition, info
         self.started = False
         self.suspended = False
-        self.completion: Completion | None = None
         self._converter = converter
         self._decisions = Decisions()
         self._mailbox = Mailbox(converter)
         self._context = contextvars.Context()  # empty, not copied: what a cold and a warm generator see is the same
-        self._generator: Generator[Any, Any, Any] | None = None
-        self._waiting: Task[Any] | None = None
+        self._runner = Runner(definition, info, converter, self._decisions, self._mailbox)
         self._held: list[Incoming] = []
         self._inbox_seen: set[str] = set()
-        self._overlooked: list[Task[Any]] = []
 
     # ------------------------------------------------------------ what the dispatcher asks
 
@@ -148,6 +143,11 @@ class LiveOrchestration:
     def history(self) -> list[Segment]:
         """The segments of this generation, committed."""
         return self._decisions.history
+
+    @property
+    def completion(self) -> Completion | None:
+        """How this generation ended; None while it has not."""
+        return self._decisions.completion
 
     @property
     def custom_status(self) -> JSON:
@@ -181,11 +181,11 @@ class LiveOrchestration:
 
     def replay(self, segments: Iterable[Segment]) -> None:
         """Apply committed segments. NonDeterminismError if the code decides otherwise than they say."""
-        self._context.run(self._replay, segments)
+        self._run(self._replay, segments)
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp."""
-        return self._context.run(self._step, now, incoming)
+        return self._run(self._step, now, incoming)
 
     def record(self, segment: Segment) -> None:
         """The last turn was committed as this segment."""
@@ -193,9 +193,17 @@ class LiveOrchestration:
 
     def close(self) -> None:
         """Drop the generator. Its ``finally:`` blocks run; what they call is not recorded."""
-        self._context.run(self._close)
+        self._context.run(self._runner.close)
 
     # ------------------------------------------------------------ replay and step
+
+    def _run(self, move: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The one place where the code is let run: in its own context variables, and heard."""
+        self._decisions.is_running = True
+        try:
+            return self._context.run(move, *args, **kwargs)
+        finally:
+            self._decisions.is_running = False
 
     def _replay(self, segments: Iterable[Segment]) -> None:
         decisions = self._decisions
@@ -212,7 +220,6 @@ class LiveOrchestration:
                     self._accept(cast("Incoming", event))
             self._confirm(segment, expected)
             decisions.history.append(segment)
-        decisions.is_replaying = False
 
     def _confirm(self, segment: Segment, expected: list[Outgoing]) -> None:
         """Compare what the code has decided with what history holds; history's calls are the ones that count."""
@@ -220,8 +227,7 @@ class LiveOrchestration:
         made = decisions.made
         at = mismatch.first_difference(expected, made)
         if at is not None:
-            waits_at = suspended_at(self._generator) if self._generator is not None else ""
-            raise mismatch.mismatch(self.info, self.history, segment, expected, made, at, waits_at)
+            raise mismatch.mismatch(self.info, self.history, segment, expected, made, at, self._runner.waits_at)
         made.clear()
         pending = decisions.pending
         for event in expected:
@@ -233,12 +239,14 @@ class LiveOrchestration:
 
     def _step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         decisions = self._decisions
+        decisions.is_replaying = False
         decisions.now = now
         recorded: list[Incoming] = []
-        unapplied: tuple[Incoming, ...] = ()
+        unapplied: tuple[FromInbox, ...] = ()
         for at, event in enumerate(incoming):
             if self.completion is not None:
-                unapplied = tuple(incoming[at:])
+                rest = (late for late in incoming[at:] if isinstance(late, FromInbox))
+                unapplied = tuple(late for late in rest if self._is_new_row(late.event_id))
                 break
             if self._accept(event):
                 recorded.append(event)
@@ -252,7 +260,7 @@ class LiveOrchestration:
         """Apply an event, or hold it while suspended. False if it is none of ours: history must not hold it."""
         if not self._admit(event):
             return False
-        if self.suspended and not isinstance(event, ExecutionResumed | ExecutionTerminated):
+        if self.suspended and not isinstance(event, ExecutionSuspended | ExecutionResumed | ExecutionTerminated):
             self._held.append(event)
         else:
             self._apply(event)
@@ -270,14 +278,8 @@ class LiveOrchestration:
             case ExecutionStarted():
                 is_first, self.started = not self.started, True
                 return is_first
-            case EventRaised():
+            case EventRaised() | ExecutionSuspended() | ExecutionResumed() | ExecutionTerminated():
                 return self._is_new_row(event.event_id)
-            case ExecutionSuspended():
-                return self._is_new_row(event.event_id) and not self.suspended
-            case ExecutionResumed():
-                return self._is_new_row(event.event_id) and self.suspended
-            case ExecutionTerminated():
-                return True
             case StepCompleted():  # no code of this version can have asked for one
                 return False
             case _:
@@ -309,18 +311,18 @@ class LiveOrchestration:
             case TimerFired():
                 self._end_task(event.task_id, None, None)
             case EventRaised():
-                self._run_on(self._mailbox.put(event))
+                self._runner.run_on(self._mailbox.put(event))
             case ExecutionStarted():
-                self._start(event)
+                self._runner.start(event.input)
             case ExecutionSuspended():
                 self.suspended = True
-            case ExecutionResumed():
+            case ExecutionResumed():  # of one that is not suspended: there is nothing held
                 self._resume()
             case ExecutionTerminated():
-                self.completion = event
-                self._close()
-            case StepCompleted():
-                raise AssertionError("not admitted")
+                self._decisions.completion = event
+                self._runner.close()
+            case StepCompleted():  # pragma: no cover  (not admitted)
+                raise AssertionError(event)
             case _:
                 assert_never(event)
 
@@ -338,149 +340,20 @@ class LiveOrchestration:
                 fail(task, _failed(task, reason, "gave a result that is not what was asked for"))
             else:
                 settle(task, value)
-        self._run_on(task)
+        self._runner.run_on(task)
 
     def _resume(self) -> None:
         self.suspended = False
         held, self._held = self._held, []
         for at, event in enumerate(held):
             self._apply(event)
-            if self.suspended or self.completion is not None:
+            if self.completion is not None:
                 self._held = held[at + 1 :]
                 return
 
-    # ------------------------------------------------------------ the generator
-
-    def _start(self, event: ExecutionStarted) -> None:
-        definition = self.definition
-        kind = None if definition.input_type is NO_INPUT else definition.input_type
-        context = OrchestrationContext(self.info, self._decisions, self._mailbox, self._converter, event.input, kind)
-        try:
-            arguments = () if definition.input_type is NO_INPUT else (context.get_input(),)
-            self._generator = definition.fn(context, *arguments)
-        except Exception as error:  # noqa: BLE001  the input does not fit the orchestrator: the instance's failure
-            self._fail(error)
-        else:
-            self._run()
-
-    def _run_on(self, ended: Task[Any] | None) -> None:
-        """Run the code if the task that has just ended, or one made of it, is what it waits for."""
-        if ended is None:
-            return
-        if not was_looked_at(ended):
-            self._overlooked.append(ended)
-        if self._waiting is not None and has_ended(self._waiting):
-            self._run()
-
-    def _run(self) -> None:
-        """Run the code until it waits for a task that has not ended, or ends."""
-        generator = cast("Generator[Any, Any, Any]", self._generator)
-        task, self._waiting = self._waiting, None
-        value: Any = None
-        error: BaseException | None = None
-        try:
-            while True:
-                if task is not None:
-                    value, error = outcome(task)
-                yielded = generator.send(value) if error is None else generator.throw(error.with_traceback(None))
-                task = look(yielded, self._decisions)
-                if task is None:
-                    self._fail(_not_a_task(yielded, suspended_at(generator)))
-                    self._close()
-                    return
-                if not has_ended(task):
-                    self._waiting = task
-                    return
-        except StopIteration as stop:
-            self._finish(stop.value)
-        except KeyboardInterrupt:  # the process is told to stop; that is no failure of the instance
-            raise
-        except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the instance's failure
-            self._fail(error)
-
-    def _finish(self, value: object) -> None:
-        """The code returned."""
-        decisions = self._decisions
-        if decisions.continuation is not None:
-            self._end(decisions.continuation)
-        else:
-            try:
-                result = self._converter.to_json(value)
-            except Exception as error:  # noqa: BLE001  a model of the user's may raise anything while it is written
-                refused = SerializationError(f"the result of orchestrator '{self.info.name}' is not JSON: {error}")
-                refused.__cause__ = error
-                self._fail(refused)
-                return
-            self._end(ExecutionCompleted(RuntimeStatus.COMPLETED.value, result))
-        if not decisions.is_replaying:
-            self._warn_of_forgotten_yields()
-
-    def _fail(self, error: BaseException) -> None:
-        error.__traceback__ = without_engine(error.__traceback__)
-        try:
-            failure = FailureDetails.from_exception(error)
-        except Exception:  # noqa: BLE001  an exception whose own text raises
-            failure = FailureDetails(type_name(type(error)), "an exception that cannot be shown as text")
-        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure))
-
-    def _end(self, completion: ExecutionCompleted | ContinueAsNew) -> None:
-        self._decisions.record(completion)
-        self.completion = completion
-
-    def _warn_of_forgotten_yields(self) -> None:
-        tasks = [*self._decisions.open.values(), *self._mailbox.waiters(), *self._overlooked]
-        for task in tasks:
-            if not was_looked_at(task):
-                _log.warning(
-                    "orchestrator '%s' (instance '%s') ended without looking at %s, called at %s: is a 'yield from' "
-                    "missing there?",
-                    self.info.name,
-                    self.info.instance_id,
-                    describe_call(task),
-                    getattr(task if task.call is None else task.call, "line", ""),
-                )
-
-    def _close(self) -> None:
-        """The one place where a generator is dropped."""
-        self._decisions.is_closed = True
-        generator, self._generator, self._waiting = self._generator, None, None
-        if generator is None:
-            return
-        try:
-            generator.close()
-        except Exception as error:  # noqa: BLE001  nobody is left to fail: it was ended, or lives on elsewhere
-            _log.warning(
-                "orchestrator '%s' (instance '%s') raised while it was closed; its 'finally:' blocks must not wait "
-                "for tasks: %r",
-                self.info.name,
-                self.info.instance_id,
-                error,
-            )
-
 
 def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
-    call = task.call
+    call = cast("TaskScheduled | SubOrchestrationCreated", task.call)  # a timer has no failure to report
+    kind = SubOrchestrationFailedError if isinstance(call, SubOrchestrationCreated) else ActivityFailedError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
-    match call:
-        case SubOrchestrationCreated():
-            return SubOrchestrationFailedError(message, failure, task_id=call.task_id, name=call.name)
-        case TaskScheduled():
-            return ActivityFailedError(message, failure, task_id=call.task_id, name=call.name)
-        case _:
-            raise AssertionError(f"{task!r} cannot fail")
-
-
-def _not_a_task(yielded: object, where: str) -> OrchestratorCodeError:
-    if isinstance(yielded, Task):
-        hint = "it belongs to another orchestrator instance"
-    elif isinstance(yielded, Generator):
-        hint = "to run another generator, write 'yield from'"
-    elif isinstance(yielded, list | tuple | set):
-        hint = "to wait for several tasks, yield ctx.task_all(...) or ctx.task_any(...)"
-    elif hasattr(yielded, "__await__"):
-        hint = "an orchestrator cannot await; call it as an activity with ctx.call_activity(...)"
-    else:
-        hint = "yield what ctx.call_activity(...), ctx.create_timer(...) and the like return"
-    return OrchestratorCodeError(
-        f"an orchestrator yielded {yielded!r}, which is no task it can wait for: {hint}", where
-    )
+    return kind(message, failure, task_id=call.task_id, name=call.name)

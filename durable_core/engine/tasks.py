@@ -278,7 +278,7 @@ def describe_call(task: Task[Any]) -> str:
             return f"sub-orchestration '{name}' (task {task_id})"
         case TimerCreated(task_id=task_id):
             return f"timer (task {task_id})"
-        case None:
+        case _:
             return f"external event '{task.event_name}'" if isinstance(task, EventTask) else "of several tasks"
 
 

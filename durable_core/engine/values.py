@@ -11,9 +11,9 @@ _UNTYPED = (Any, object, None)
 _SCALARS = frozenset({str, int, float, bool})
 
 
-def read(converter: Converter, data: JSON, kind: Any) -> Any:
+def read(converter: Converter, data: object, kind: Any) -> Any:
     """``data`` as ``kind``, sharing nothing with history: code that changes what it got must not change the past."""
-    found: object = type(data)
+    found = type(data)
     if kind is found and kind in _SCALARS:
         return data
     if kind in _UNTYPED:
@@ -21,9 +21,9 @@ def read(converter: Converter, data: JSON, kind: Any) -> Any:
     return converter.from_json(data, kind)
 
 
-def copied(data: JSON) -> JSON:
+def copied(data: object) -> JSON:
     """A JSON value that shares no list and no dict with the given one."""
-    kind: object = type(data)
+    kind = type(data)
     if kind is dict:
         return {key: copied(value) for key, value in cast("dict[str, JSON]", data).items()}
     if kind is list:

@@ -1,0 +1,181 @@
+"""Runs the user's generator: from one wait to the next, to its end, and closes it when it is dropped.
+
+Owns the generator and everything that it may do wrong. Knows tasks that have ended and no history: which task ends
+when is for ``LiveOrchestration`` to say.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from typing import Any, cast
+
+from ..converter import Converter
+from ..errors import OrchestratorCodeError, SerializationError
+from ..models import JSON, FailureDetails, RuntimeStatus, type_name
+from ..registry import NO_INPUT, OrchestratorDefinition
+from .context import OrchestrationContext
+from .decisions import Decisions, InstanceInfo
+from .events import ContinueAsNew, ExecutionCompleted
+from .mailbox import Mailbox
+from .source import suspended_at, without_engine
+from .tasks import Task, describe_call, has_ended, look, outcome, was_looked_at
+
+_log = logging.getLogger("durable_core.engine")
+
+
+class Runner:
+    """The generator of one generation. Every method that runs user's code is called in the instance's context."""
+
+    __slots__ = (
+        "_converter",
+        "_decisions",
+        "_definition",
+        "_generator",
+        "_info",
+        "_mailbox",
+        "_overlooked",
+        "_waiting",
+    )
+
+    def __init__(
+        self,
+        definition: OrchestratorDefinition,
+        info: InstanceInfo,
+        converter: Converter,
+        decisions: Decisions,
+        mailbox: Mailbox,
+    ) -> None:
+        self._definition, self._info, self._converter = definition, info, converter
+        self._decisions, self._mailbox = decisions, mailbox
+        self._generator: Generator[Any, Any, Any] | None = None
+        self._waiting: Task[Any] | None = None
+        self._overlooked: list[Task[Any]] = []  # ended before the code looked at them
+
+    @property
+    def waits_at(self) -> str:
+        """``file:line`` where the code waits; '' if it does not run."""
+        return "" if self._generator is None else suspended_at(self._generator)
+
+    def start(self, data: JSON) -> None:
+        """Make the generator and run it, with the instance's input."""
+        definition = self._definition
+        kind = None if definition.input_type is NO_INPUT else definition.input_type
+        context = OrchestrationContext(self._info, self._decisions, self._mailbox, self._converter, data, kind)
+        try:
+            arguments = () if definition.input_type is NO_INPUT else (context.get_input(),)
+            self._generator = definition.fn(context, *arguments)
+        except Exception as error:  # noqa: BLE001  the input does not fit the orchestrator: the instance's failure
+            self._fail(error)
+        else:
+            self._run()
+
+    def run_on(self, ended: Task[Any] | None) -> None:
+        """Run the code if the task that has just ended, or one made of it, is what it waits for."""
+        if ended is None:
+            return
+        if not was_looked_at(ended):
+            self._overlooked.append(ended)
+        if self._waiting is not None and has_ended(self._waiting):
+            self._run()
+
+    def _run(self) -> None:
+        """Run the code until it waits for a task that has not ended, or ends."""
+        generator = cast("Generator[Any, Any, Any]", self._generator)
+        task, self._waiting = self._waiting, None
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            while True:
+                if task is not None:
+                    value, error = outcome(task)
+                yielded = generator.send(value) if error is None else generator.throw(error.with_traceback(None))
+                task = look(yielded, self._decisions)
+                if task is None:
+                    self._fail(_not_a_task(yielded, suspended_at(generator)))
+                    self.close()
+                    return
+                if not has_ended(task):
+                    self._waiting = task
+                    return
+        except StopIteration as stop:
+            self._finish(stop.value)
+        except KeyboardInterrupt:  # the process is told to stop; that is no failure of the instance
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the instance's failure
+            self._fail(error)
+
+    def _finish(self, value: object) -> None:
+        """The code returned."""
+        decisions = self._decisions
+        if decisions.continuation is not None:
+            self._end(decisions.continuation)
+        else:
+            try:
+                result = self._converter.to_json(value)
+            except Exception as error:  # noqa: BLE001  a model of the user's may raise anything while it is written
+                refused = SerializationError(f"the result of orchestrator '{self._info.name}' is not JSON: {error}")
+                refused.__cause__ = error
+                self._fail(refused)
+                return
+            self._end(ExecutionCompleted(RuntimeStatus.COMPLETED.value, result))
+        if not decisions.is_replaying:
+            self._warn_of_forgotten_yields()
+
+    def _fail(self, error: BaseException) -> None:
+        error.__traceback__ = without_engine(error.__traceback__)
+        try:
+            failure = FailureDetails.from_exception(error)
+        except Exception:  # noqa: BLE001  an exception whose own text raises
+            failure = FailureDetails(type_name(type(error)), "an exception that cannot be shown as text")
+        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure))
+
+    def _end(self, completion: ExecutionCompleted | ContinueAsNew) -> None:
+        self._decisions.record(completion)
+        self._decisions.completion = completion
+
+    def _warn_of_forgotten_yields(self) -> None:
+        tasks = [*self._decisions.open.values(), *self._mailbox.waiters(), *self._overlooked]
+        for task in tasks:
+            if not was_looked_at(task):
+                _log.warning(
+                    "orchestrator '%s' (instance '%s') ended without looking at %s, called at %s: is a 'yield from' "
+                    "missing there?",
+                    self._info.name,
+                    self._info.instance_id,
+                    describe_call(task),
+                    getattr(task if task.call is None else task.call, "line", ""),
+                )
+
+    def close(self) -> None:
+        """The one place where a generator is dropped."""
+        self._decisions.is_running = False
+        generator, self._generator, self._waiting = self._generator, None, None
+        if generator is None:
+            return
+        try:
+            generator.close()
+        except Exception as error:  # noqa: BLE001  nobody is left to fail: it was ended, or lives on elsewhere
+            _log.warning(
+                "orchestrator '%s' (instance '%s') raised while it was closed; its 'finally:' blocks must not wait "
+                "for tasks: %r",
+                self._info.name,
+                self._info.instance_id,
+                error,
+            )
+
+
+def _not_a_task(yielded: object, where: str) -> OrchestratorCodeError:
+    if isinstance(yielded, Task):
+        hint = "it belongs to another orchestrator instance"
+    elif isinstance(yielded, Generator):
+        hint = "to run another generator, write 'yield from'"
+    elif isinstance(yielded, list | tuple | set):
+        hint = "to wait for several tasks, yield ctx.task_all(...) or ctx.task_any(...)"
+    elif hasattr(yielded, "__await__"):
+        hint = "an orchestrator cannot await; call it as an activity with ctx.call_activity(...)"
+    else:
+        hint = "yield what ctx.call_activity(...), ctx.create_timer(...) and the like return"
+    return OrchestratorCodeError(
+        f"an orchestrator yielded {yielded!r}, which is no task it can wait for: {hint}", where
+    )

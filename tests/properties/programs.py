@@ -1,0 +1,194 @@
+"""Small random orchestrator programs, and the generator that runs them.
+
+A program is a list of statements. Everything that it sees goes into a trace, which is its result: two runs that saw
+different things cannot end alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from hypothesis import strategies as st
+
+from durable_core import OrchestrationContext, Task, TimerTask
+from durable_core.errors import DurableError
+
+NAMES = ("red", "Green")
+
+
+@dataclass(frozen=True)
+class Call:
+    """What makes one task. kind: activity, child, timer or event."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Await:
+    call: Call
+
+
+@dataclass(frozen=True)
+class Start:
+    """Call, and wait later, or never."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
+class Join:
+    """Wait for the task that was started longest ago."""
+
+
+@dataclass(frozen=True)
+class All:
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True)
+class Race:
+    """task_any, over new calls and perhaps everything started before; then perhaps cancel the timers in it."""
+
+    calls: tuple[Call, ...]
+    with_started: bool
+    cancel: bool
+
+
+@dataclass(frozen=True)
+class RaceOfAll:
+    """task_any of a task_all and a timer."""
+
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Look at what is the same at every replay: time, ids, random numbers, state of tasks."""
+
+
+@dataclass(frozen=True)
+class If:
+    """Branch on the length of the trace's last entry."""
+
+    then: Program
+    other: Program
+
+
+@dataclass(frozen=True)
+class Try:
+    body: Program
+    handler: Program
+
+
+@dataclass(frozen=True)
+class Raise:
+    pass
+
+
+@dataclass(frozen=True)
+class Again:
+    """Continue as new, a few times."""
+
+    keep_events: bool
+
+
+Statement: TypeAlias = Await | Start | Join | All | Race | RaceOfAll | Note | If | Try | Raise | Again
+Program: TypeAlias = tuple[Statement, ...]
+
+calls = st.builds(
+    Call,
+    kind=st.sampled_from(("activity", "activity", "child", "timer", "event", "event")),
+    name=st.sampled_from(NAMES),
+)
+some_calls = st.lists(calls, max_size=4).map(tuple)
+at_least_one = st.lists(calls, min_size=1, max_size=4).map(tuple)
+leaves: st.SearchStrategy[Statement] = st.one_of(
+    st.builds(Await, calls),
+    st.builds(Start, calls),
+    st.just(Join()),
+    st.builds(All, some_calls),
+    st.builds(Race, at_least_one, st.booleans(), st.booleans()),
+    st.builds(RaceOfAll, at_least_one),
+    st.just(Note()),
+    st.just(Raise()),
+    st.builds(Again, st.booleans()),
+)
+programs: st.SearchStrategy[Program] = st.recursive(
+    st.lists(leaves, min_size=1, max_size=5).map(tuple),
+    lambda inner: st.lists(
+        st.one_of(leaves, st.builds(If, inner, inner), st.builds(Try, inner, inner)), min_size=1, max_size=5
+    ).map(tuple),
+    max_leaves=6,
+)
+
+
+class Run:
+    """One run of a program."""
+
+    def __init__(self, ctx: OrchestrationContext, program: Program, data: int) -> None:
+        self.ctx, self.program, self.data = ctx, program, data
+        self.trace: list[str] = []
+        self.started: list[Task[Any]] = []
+
+    def task(self, call: Call) -> Task[Any]:
+        match call.kind:
+            case "activity":
+                return self.ctx.call_activity(call.name, len(self.trace))
+            case "child":
+                return self.ctx.call_sub_orchestrator(call.name, len(self.trace))
+            case "timer":
+                return self.ctx.create_timer(timedelta(seconds=len(self.trace)))
+            case _:
+                return self.ctx.wait_for_external_event(call.name)
+
+    def execute(self, program: Program) -> Generator[Task[Any], Any, None]:
+        for statement in program:
+            yield from self.one(statement)
+
+    def one(self, statement: Statement) -> Generator[Task[Any], Any, None]:
+        match statement:
+            case Await(call):
+                self.trace.append(repr((yield from self.task(call))))
+            case Start(call):
+                self.started.append(self.task(call))
+            case Join():
+                if self.started:
+                    self.trace.append(repr((yield self.started.pop(0))))
+            case All(calls):
+                self.trace.append(repr((yield self.ctx.task_all([self.task(call) for call in calls]))))
+            case Race(calls, with_started, cancel):
+                tasks = [*(self.started if with_started else ()), *(self.task(call) for call in calls)]
+                winner = yield from self.ctx.task_any(tasks)
+                self.trace.append(f"{tasks.index(winner)} of {len(tasks)}: {winner!r}")
+                for task in tasks if cancel else ():
+                    if isinstance(task, TimerTask):
+                        task.cancel()
+                if not winner.is_faulted:
+                    self.trace.append(repr(winner.result))
+            case RaceOfAll(calls):
+                everything = self.ctx.task_all([self.task(call) for call in calls])
+                self.started.append(everything)
+                timer = self.ctx.create_timer(timedelta(minutes=1))
+                self.trace.append(repr((yield self.ctx.task_any([everything, timer]))))
+            case Note():
+                ctx = self.ctx
+                seen = [ctx.current_utc_datetime.isoformat(), ctx.new_uuid(), ctx.random.random()]
+                self.trace.append(repr((seen, [task.is_completed for task in self.started], len(ctx.histories))))
+                ctx.set_custom_status({"trace": len(self.trace)})
+            case If(then, other):
+                yield from self.execute(then if self.trace and len(self.trace[-1]) % 2 else other)
+            case Try(body, handler):
+                try:
+                    yield from self.execute(body)
+                except (DurableError, ArithmeticError) as error:
+                    self.trace.append(repr(error))
+                    yield from self.execute(handler)
+            case Raise():
+                raise ArithmeticError(len(self.trace))
+            case Again(keep_events):
+                if self.data < 3:
+                    self.ctx.continue_as_new(self.data + 1, keep_events)

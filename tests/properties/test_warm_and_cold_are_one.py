@@ -1,0 +1,213 @@
+"""A generator that lived all along, and one that was replayed from history: whatever happens, nobody can tell."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from programs import NAMES, Program, Run, programs
+
+from durable_core import FailureDetails, OrchestrationContext, Task
+from durable_core.converter import Converter
+from durable_core.engine.events import (
+    ContinueAsNew,
+    EventRaised,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    Incoming,
+    Segment,
+    SubOrchestrationCompleted,
+    SubOrchestrationCreated,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerFired,
+    from_array,
+    to_array,
+)
+from durable_core.engine.replay import InstanceInfo, LiveOrchestration, Turn
+from durable_core.registry import OrchestratorDefinition
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+FAILURE = FailureDetails("ValueError", "no")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_warnings_of_forgotten_yields() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Random programs forget their tasks all the time."""
+    logger = logging.getLogger("durable_core.engine")
+    logger.disabled = True
+    yield
+    logger.disabled = False
+
+
+def new(program: Program, generation: int) -> LiveOrchestration:
+    def orchestrate(ctx: OrchestrationContext, data: int) -> Generator[Task[Any], Any, list[str]]:
+        run = Run(ctx, program, data)
+        yield from run.execute(program)
+        return run.trace
+
+    definition = OrchestratorDefinition(name="random", version="", fn=orchestrate, input_type=int, location="")
+    info = InstanceInfo(instance_id="i", execution_id="e", generation=generation, name="random", version="")
+    return LiveOrchestration(definition, info, Converter())
+
+
+def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
+    """A result for every open call."""
+    found: list[Incoming] = []
+    for task_id, pending in live.pending.items():
+        good = choice.random() < 0.8
+        match pending.event:
+            case TaskScheduled():
+                found.append(TaskCompleted(task_id, [task_id]) if good else TaskFailed(task_id, FAILURE))
+            case SubOrchestrationCreated():
+                found.append(
+                    SubOrchestrationCompleted(task_id, "done") if good else SubOrchestrationFailed(task_id, FAILURE)
+                )
+            case _:
+                found.append(TimerFired(task_id))
+    return found
+
+
+class World:
+    """What happens to an instance: results in any order, duplicates, events, management requests."""
+
+    def __init__(self, choice: random.Random) -> None:
+        self.choice = choice
+        self.past: list[Incoming] = []
+        self.rows = 0
+
+    def batch(self, live: LiveOrchestration) -> list[Incoming]:
+        choice = self.choice
+        coming = answers(live, choice)
+        coming = choice.sample(coming, choice.randint(0, len(coming)))
+        if self.past and choice.random() < 0.3:
+            coming += choice.sample(self.past, choice.randint(1, min(3, len(self.past))))
+        for _ in range(choice.choice((0, 0, 1, 1, 2))):
+            name = choice.choice(NAMES)
+            coming.append(EventRaised(choice.choice((name, name.upper())), {"n": self.row()}, f"row{self.rows}"))
+        if choice.random() < 0.1:
+            coming.append(TaskCompleted(choice.randint(-1, 40), "nobody asked"))
+        if choice.random() < 0.1:
+            coming.append(ExecutionSuspended("", f"row{self.row()}"))
+        if live.suspended or choice.random() < 0.1:
+            coming.append(ExecutionResumed("", f"row{self.row()}"))
+        if choice.random() < 0.02:
+            coming.append(ExecutionTerminated("", f"row{self.row()}"))
+        choice.shuffle(coming)
+        self.past += coming
+        return coming
+
+    def row(self) -> int:
+        self.rows += 1
+        return self.rows
+
+
+def state(live: LiveOrchestration) -> dict[str, Any]:
+    return {
+        "pending": list(live.pending.items()),
+        "known": [live.knows(task_id) for task_id in range(-1, 50)],
+        "unconsumed": live.unconsumed_events(),
+        "due": live.due_timers(START + timedelta(days=1)),
+        "status": live.custom_status,
+        "started": live.started,
+        "suspended": live.suspended,
+        "completion": live.completion,
+        "history": live.history,
+    }
+
+
+def stored(segment: Segment) -> Segment:
+    """The segment as a reader of the stored form gets it."""
+    return Segment(
+        segment.seq,
+        segment.commit_id,
+        segment.timestamp,
+        tuple(from_array(to_array(event)) for event in segment.events),
+    )
+
+
+def assert_recorded_once(segments: list[Segment]) -> None:
+    ids = [
+        (type(event) is TimerFired, event.task_id)
+        for segment in segments
+        for event in segment.events
+        if isinstance(
+            event, TaskCompleted | TaskFailed | TimerFired | SubOrchestrationCompleted | SubOrchestrationFailed
+        )
+    ]
+    assert len(ids) == len(set(ids))
+    rows = [e.event_id for segment in segments for e in segment.events if isinstance(e, EventRaised)]
+    assert len(rows) == len(set(rows))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(program=programs, seed=st.integers(0, 2**32))
+def test_a_cold_start_between_any_two_steps_changes_nothing(program: Program, seed: int) -> None:
+    world = World(random.Random(seed))
+    now = START
+    incoming: list[Incoming] = [ExecutionStarted("random", "", 0)]
+    warm = new(program, 0)
+    for seq in range(25):
+        cold = new(program, warm.info.generation)
+        cold.replay(stored(segment) for segment in warm.history)
+        assert state(cold) == state(warm)
+        turn, again = warm.step(now, incoming), cold.step(now, incoming)
+        assert turn == again
+        assert len(turn.recorded) + len(turn.unapplied) <= len(incoming)
+        segment = Segment(seq, f"c{seq}", now, turn.events)
+        warm.record(segment)
+        cold.record(segment)
+        assert state(cold) == state(warm)
+        assert_recorded_once(warm.history)
+        lives = [warm, cold]
+        world.choice.shuffle(lives)
+        warm = lives.pop()
+        lives.pop().close()
+        now += timedelta(seconds=world.choice.randint(0, 90))
+        if warm.completion is None:
+            incoming = world.batch(warm)
+        elif isinstance(warm.completion, ContinueAsNew):
+            incoming = next_generation(warm, warm.completion, turn)
+            warm.close()
+            warm = new(program, warm.info.generation + 1)
+        else:
+            break
+    warm.close()
+
+
+def next_generation(live: LiveOrchestration, end: ContinueAsNew, turn: Turn) -> list[Incoming]:
+    carried = live.unconsumed_events() if end.keep_events else []
+    return [
+        ExecutionStarted("random", "", end.input),
+        *carried,
+        *turn.unapplied,
+    ]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(program=programs, seed=st.integers(0, 2**32))
+def test_at_one_time_it_does_not_matter_how_events_are_cut_into_steps(program: Program, seed: int) -> None:
+    world = World(random.Random(seed))
+    one_by_one, together = new(program, 0), new(program, 0)
+    incoming: list[Incoming] = [ExecutionStarted("random", "", 0)]
+    for _ in range(10):
+        turn = together.step(START, incoming)
+        turns = [one_by_one.step(START, [event]) for event in incoming]
+        assert turn.recorded == tuple(event for part in turns for event in part.recorded)
+        assert turn.outgoing == tuple(event for part in turns for event in part.outgoing)
+        assert state(together) == state(one_by_one)
+        if together.completion is not None:
+            break
+        incoming = world.batch(together)
+    one_by_one.close()
+    together.close()

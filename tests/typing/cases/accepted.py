@@ -1,0 +1,134 @@
+"""What pyright must accept, and the types that it must see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, assert_type
+
+from durable_core import (
+    ActivityContext,
+    Orchestration,
+    OrchestrationContext,
+    RetryPolicy,
+    Task,
+    TimerTask,
+    activity,
+    orchestrator,
+)
+
+
+@dataclass
+class Order:
+    id: int
+
+
+@dataclass
+class RushOrder(Order):
+    hours: int
+
+
+@dataclass
+class Receipt:
+    total: float
+
+
+@activity
+def ping() -> str:
+    return "pong"
+
+
+@activity
+def price(order: Order) -> float:
+    return float(order.id)
+
+
+@activity
+async def charge(order: Order) -> Receipt:
+    return Receipt(order.id)
+
+
+@activity(retry=RetryPolicy(max_attempts=2))
+def pack(ctx: ActivityContext, order: Order) -> list[str]:
+    return [ctx.idempotency_key, str(order.id)]
+
+
+@activity
+async def ship(ctx: ActivityContext, order: Order) -> int:
+    return ctx.attempt + order.id
+
+
+@activity
+def greet(name: str | None) -> str:
+    return f"hello {name}"
+
+
+@activity
+def whoami(ctx: ActivityContext) -> str:
+    return ctx.instance_id
+
+
+@activity
+async def whoami_async(ctx: ActivityContext) -> int:
+    return ctx.attempt
+
+
+@activity
+async def ping_async() -> bytes:
+    return b""
+
+
+@orchestrator
+def child(ctx: OrchestrationContext, order: Order) -> Orchestration[Receipt]:
+    return (yield from ctx.call_activity(charge, order))
+
+
+@orchestrator(version="2")
+def lonely(ctx: OrchestrationContext) -> Orchestration[int]:
+    yield ctx.create_timer(timedelta(seconds=1))
+    return 1
+
+
+@orchestrator
+def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[list[float]]:
+    assert_type((yield from ctx.call_activity(ping)), str)
+    assert_type((yield from ctx.call_activity(ping_async)), bytes)
+    assert_type((yield from ctx.call_activity(price, order)), float)
+    assert_type((yield from ctx.call_activity(price, RushOrder(1, 2))), float)
+    assert_type((yield from ctx.call_activity(charge, order)), Receipt)
+    assert_type((yield from ctx.call_activity(pack, order, inline=False)), list[str])
+    assert_type((yield from ctx.call_activity(ship, order, retry=RetryPolicy())), int)
+    assert_type((yield from ctx.call_activity(greet, "you")), str)
+    assert_type((yield from ctx.call_activity(greet, None)), str)
+    assert_type((yield from ctx.call_activity(whoami)), str)
+    assert_type((yield from ctx.call_activity(whoami_async)), int)
+
+    assert_type(ctx.call_activity("charge", order, returns=Receipt), Task[Receipt])
+    assert_type(ctx.call_activity("charge", order, expected_type=Receipt), Task[Receipt])
+    assert_type(ctx.call_activity("charge", order), Task[Any])
+    assert_type(ctx.call_activity_with_retry("charge", RetryPolicy(), order), Task[Any])
+
+    assert_type((yield from ctx.call_sub_orchestrator(child, order)), Receipt)
+    assert_type((yield from ctx.call_sub_orchestrator(child, order, "an-id", version="3")), Receipt)
+    assert_type((yield from ctx.call_sub_orchestrator(lonely)), int)
+    assert_type(ctx.call_sub_orchestrator("child", order, returns=Receipt), Task[Receipt])
+    assert_type(ctx.call_sub_orchestrator("child"), Task[Any])
+
+    timer = ctx.create_timer(ctx.current_utc_datetime + timedelta(days=1))
+    assert_type(timer, TimerTask)
+    approval = ctx.wait_for_external_event("approval", bool)
+    assert_type(approval, Task[bool])
+    winner = yield from ctx.task_any([approval, timer])
+    assert_type(winner, Task[bool | None])
+    if winner is approval:
+        timer.cancel()
+        assert_type(approval.result, bool)
+        assert_type(approval.get_result(), bool)
+
+    prices = yield from ctx.task_all(ctx.call_activity(price, Order(n)) for n in range(3))
+    assert_type(prices, list[float])
+    assert_type(ctx.when_all([ctx.call_activity(price, order)]), Task[list[float]])
+    untyped = yield ctx.call_activity(price, order)
+    assert_type(untyped, Any)
+    assert_type(ctx.new_uuid(), str)
+    return prices

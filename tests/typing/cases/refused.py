@@ -1,0 +1,46 @@
+"""What pyright must refuse: exactly the lines that end in ``# refused``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from durable_core import ActivityContext, Orchestration, OrchestrationContext, activity, orchestrator
+
+
+@dataclass
+class Order:
+    id: int
+
+
+@activity
+def price(order: Order) -> float:
+    return float(order.id)
+
+
+@activity
+async def pack(ctx: ActivityContext, order: Order) -> list[str]:
+    return [ctx.instance_id, str(order.id)]
+
+
+@orchestrator
+def child(ctx: OrchestrationContext, order: Order) -> Orchestration[int]:
+    yield ctx.call_activity(price, order)
+    return order.id
+
+
+@orchestrator
+def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[str]:
+    yield ctx.call_activity(price, "an order")  # refused
+    yield ctx.call_activity(pack, 7)  # refused
+    yield ctx.call_activity(price, order, inlin=True)  # refused
+    text: str = yield from ctx.call_activity(price, order)  # refused
+    number: int = yield from ctx.call_activity(pack, order)  # refused
+    yield ctx.call_sub_orchestrator(child, "an order")  # refused
+    name: str = yield from ctx.call_sub_orchestrator(child, order)  # refused
+    yield ctx.create_timer(5)  # refused
+    yield 5  # refused
+    done: bool = yield from ctx.wait_for_external_event("done", str)  # refused
+    numbers: list[int] = yield from ctx.task_all([ctx.call_activity(price, order)])  # refused
+    ctx.call_activity(price, order).result.upper()  # refused
+    print(text, number, name, done, numbers)
+    return 5  # refused

@@ -1,0 +1,82 @@
+"""The stored form of history events: what one version writes, it and every later one reads."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from durable_core import FailureDetails
+from durable_core.engine.events import (
+    ContinueAsNew,
+    Event,
+    EventRaised,
+    EventSent,
+    ExecutionCompleted,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    PatchMarked,
+    StepCompleted,
+    SubOrchestrationCompleted,
+    SubOrchestrationCreated,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCanceled,
+    TimerCreated,
+    TimerFired,
+    describe,
+    from_array,
+    to_array,
+)
+from durable_core.errors import NewerFormatError
+
+FAILURE = FailureDetails("E", "m", "stack", FailureDetails("C", "cause"), retriable=False, bases=("B",))
+EVENTS: list[Event] = [
+    ExecutionStarted("o", "1", {"a": [1]}),
+    TaskScheduled(1, "a", None, "o.py:1", {"inline": False}),
+    TaskCompleted(1, [None]),
+    TaskCompleted(1),
+    TaskFailed(1, FAILURE),
+    TimerCreated(2, datetime(2031, 2, 3, 4, 5, 6, 789_012, tzinfo=UTC), "o.py:2"),
+    TimerFired(2),
+    TimerCanceled(2),
+    SubOrchestrationCreated(3, "c", None, "", False),
+    SubOrchestrationCompleted(3, 0),
+    SubOrchestrationFailed(3, FAILURE),
+    EventRaised("go", "", "row"),
+    EventSent(4, "other", "go", 1.5),
+    StepCompleted(5, "s", 1),
+    StepCompleted(5, "s", None, FAILURE, "o.py:3"),
+    PatchMarked("p"),
+    ContinueAsNew(None, False),
+    ExecutionSuspended("why", "row"),
+    ExecutionResumed(),
+    ExecutionTerminated("", "row"),
+    ExecutionCompleted("Completed", 1),
+    ExecutionCompleted("Failed", None, FAILURE),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_is_read_as_it_was_written(event: Event) -> None:
+    assert from_array(json.loads(json.dumps(to_array(event)))) == event
+
+
+def test_defaults_at_the_end_are_not_written() -> None:
+    assert to_array(TaskCompleted(1)) == ["TC", 1]
+    assert to_array(SubOrchestrationCompleted(1, False)) == ["SD", 1, False]
+
+
+@pytest.mark.parametrize("array", [["??", 1], ["TC", 1, 2, 3], ["XC"]])
+def test_what_a_newer_version_wrote_is_recognised_as_such(array: list[object]) -> None:
+    with pytest.raises(NewerFormatError):
+        from_array(array)
+
+
+def test_an_event_is_described_by_what_tells_it_apart() -> None:
+    assert describe(TaskScheduled(1, "a", "input", "line")) == "TaskScheduled(task_id=1, name='a')"
