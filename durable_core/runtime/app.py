@@ -16,7 +16,6 @@ from ..settings import Settings
 from ..storage.ports import Storage
 from ..storage.retrying import Patience, RetryingStorage
 from .activities import ActivityRunner
-from .actor import Services
 from .client import DurableClient
 from .clock import Clock, SystemClock
 from .delivery import Lease
@@ -25,6 +24,7 @@ from .outbox import Outbox
 from .parking import Parking
 from .recovery import Recovery, RecoveryReport
 from .turn import Judge
+from .warm import Services
 from .worker import Worker
 
 logger = logging.getLogger("durable_core.runtime")

@@ -75,3 +75,17 @@ def longest(leases: Iterable[Lease]) -> Lease:
     """The lease of several callers together: one live message is enough to be redelivered."""
     found = list(leases)
     return Lease(max(lease.budget for lease in found), max(lease.deadline for lease in found))
+
+
+def take_callers(batch: Iterable[Delivery]) -> list[asyncio.Future[None]]:
+    """All who wait for these deliveries; from now on they wait for something else."""
+    callers: list[asyncio.Future[None]] = []
+    for delivery in batch:
+        callers.extend(delivery.callers)
+        delivery.callers = []
+    return callers
+
+
+def release(batch: Iterable[Delivery]) -> None:
+    for delivery in batch:
+        delivery.release()

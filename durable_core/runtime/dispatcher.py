@@ -10,8 +10,9 @@ from typing import Any
 
 from ..hub.instances import Instance
 from ..hub.messages import ControlMessage
-from .actor import Actor, Services
+from .actor import Actor
 from .delivery import Delivery, Lease
+from .warm import Services
 
 logger = logging.getLogger("durable_core.runtime")
 

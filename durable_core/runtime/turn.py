@@ -87,6 +87,16 @@ def redispatch_floor(instance: Instance, segments: Sequence[Segment], batch: Seq
     return min(floors) if floors else None
 
 
+def floor_of_lost_commit(wrote: tuple[int, str], instance: Instance, segments: Sequence[Segment]) -> int | None:
+    """A commit whose answer was lost: if it is there it is ours, and ours to dispatch."""
+    seq, commit_id = wrote
+    if instance.last_commit == commit_id or any(segment.commit_id == commit_id for segment in segments):
+        return seq - 1
+    if seq < instance.first:  # a generation has ended meanwhile; by us, or after us
+        return seq - 1
+    return None
+
+
 def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:
     """Decisions of an ended instance, later than ``floor``, that it did not wait for: they are to be carried out."""
     recorded = recorded_in(segments)

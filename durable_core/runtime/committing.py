@@ -1,0 +1,62 @@
+"""The one write of a turn: what the orchestrator was told and decided, its status, and what it consumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated, Segment
+from ..engine.replay import Turn
+from ..hub.instances import Carry, Commit, Instance
+from .gathering import Gathered
+from .outbox import without_payload
+from .turn import scheduled_in
+from .warm import Services, Warm
+
+
+async def prepare(services: Services, warm: Warm, turn: Turn, gathered: Gathered, open_since: Iterable[int]) -> Commit:
+    """The commit to be; its large values are written already. ``open_since``: commits with a step under way."""
+    live, results = warm.live, gathered.results
+    undispatched = list(open_since)
+    if results.send:  # an attempt to come is no commit of its own: its task counts as not dispatched until it is
+        undispatched.extend(scheduled_in(live.history, results.send))
+    commit = Commit(
+        commit_id=services.hub.ids.commit_id(),
+        timestamp=gathered.now,
+        events=(*turn.recorded, *(without_payload(event) for event in turn.outgoing)),
+        status=warm.status,
+        retries=results.retries if results.changed else None,
+        consumed=gathered.consumed(turn),
+        dispatched=min([warm.settled, *(seq - 1 for seq in undispatched)]),
+        build=services.build,
+    )
+    return await _with_values(services, warm, commit)
+
+
+async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> Instance:
+    """Write it; the warm state then stands on it. After any StorageError nobody knows whether it was written."""
+    instance, live, instances = warm.instance, warm.live, services.hub.instances
+    if isinstance(live.completion, ContinueAsNew):
+        kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
+        left = tuple(event for event in turn.outgoing if not isinstance(event, ContinueAsNew))
+        warm.instance = await instances.next_generation(instance, commit, live.completion, Carry(kept, left))
+    else:
+        warm.instance = await instances.commit(instance, commit)
+    if commit.events:
+        live.record(Segment(instance.seq, commit.commit_id, commit.timestamp, commit.events))
+    return warm.instance
+
+
+async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit:
+    """The commit with output, failure and custom status as stored values."""
+    instance, live, payloads = warm.instance, warm.live, services.hub.payloads
+    life = (instance.instance_id, instance.execution_id)
+    if isinstance(live.completion, ExecutionCompleted | ExecutionTerminated):
+        result, failure = warm.ending
+        commit = replace(commit, output=await payloads.store(*life, result))
+        if failure is not None:
+            commit = replace(commit, failure=await payloads.store(*life, failure.to_json()))
+    custom = await payloads.store(*life, live.custom_status)
+    if custom != (instance.custom or "null"):
+        commit = replace(commit, custom=custom)
+    return commit

@@ -1,0 +1,94 @@
+"""What a turn tells the orchestrator: its start, inbox rows, results, due timers, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..engine.events import (
+    EventRaised,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    Incoming,
+)
+from ..engine.replay import FromInbox, Turn
+from ..hub.inbox import InboxKind, InboxRow
+from ..hub.instances import Instance
+from ..hub.messages import ControlMessage, TaskOutcome
+from .delivery import Delivery
+from .turn import Nudged, Results, nudged
+from .warm import Services, Warm
+
+INBOX_BATCH = 90  # a transaction holds a hundred rows
+
+
+@dataclass(slots=True)
+class Mail:
+    """An inbox as read: rows to consume now, in order; rows of another execution; whether there are more."""
+
+    rows: list[InboxRow]
+    stale: list[InboxRow]
+    more: bool
+
+    @classmethod
+    def sort(cls, inbox: Sequence[InboxRow], instance: Instance) -> Mail:
+        ours = sorted((row for row in inbox if row.execution_id == instance.execution_id), key=lambda row: row.order)
+        stale = [row for row in inbox if row.execution_id != instance.execution_id]
+        return cls(ours[:INBOX_BATCH], stale, len(ours) > INBOX_BATCH)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """All that is new, and when it is told."""
+
+    now: datetime
+    mail: Mail
+    results: Results
+    nudges: Nudged
+    incoming: list[Incoming] = field(default_factory=list[Incoming])
+
+    def consumed(self, turn: Turn) -> list[str]:
+        """Keys of the rows that the turn has dealt with: what came after the end is left for the next generation."""
+        recorded = {event.event_id for event in turn.recorded if isinstance(event, FromInbox)}
+        return [row.key for row in self.mail.rows if row.kind is InboxKind.RESULTS or row.key in recorded]
+
+
+async def gather(
+    services: Services, warm: Warm, batch: Sequence[Delivery], inbox: Sequence[InboxRow], *, again: bool
+) -> Gathered:
+    """Everything that is new to the orchestrator. ``again``: results in hand may have been recorded already."""
+    instance, live, hub = warm.instance, warm.live, services.hub
+    now = max(services.clock.now(), instance.updated)
+    mail = Mail.sort(inbox, instance)
+    outcomes: list[tuple[TaskOutcome, bool]] = []
+    gathered = Gathered(now, mail, Results(), nudged(live, instance, batch, now))
+    incoming = gathered.incoming
+    if instance.is_unstarted:
+        data = await hub.payloads.load(instance.instance_id, instance.input)
+        incoming.append(ExecutionStarted(instance.name, instance.version, data))
+        incoming.extend((await hub.instances.carry(instance)).events)
+    for row in mail.rows:
+        match row.kind:
+            case InboxKind.EVENT:
+                data = await hub.payloads.load(instance.instance_id, row.data)
+                incoming.append(EventRaised(row.name, data, row.key))
+            case InboxKind.TERMINATE:
+                incoming.append(ExecutionTerminated(row.name, row.key))
+            case InboxKind.SUSPEND:
+                incoming.append(ExecutionSuspended(row.name, row.key))
+            case InboxKind.RESUME:
+                incoming.append(ExecutionResumed(row.name, row.key))
+            case InboxKind.RESULTS:
+                message = await hub.read_message(await hub.payloads.load(instance.instance_id, row.data))
+                if isinstance(message, ControlMessage):
+                    outcomes.extend((outcome, True) for outcome in message.outcomes)
+    for delivery in batch:
+        if delivery.message.execution_id == instance.execution_id:
+            outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
+    gathered.results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit())
+    incoming.extend(gathered.results.events)
+    incoming.extend(live.due_timers(now))
+    return gathered

@@ -1,0 +1,102 @@
+"""Inline steps: a lone activity runs in the turn that scheduled it, so that a step of a chain costs one write.
+
+It runs outside of the actor, which goes on committing events and management requests. The callers whose commit led to
+it are kept until its result is committed (rule R17): if this process dies, their messages come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from ..engine.events import TaskScheduled
+from ..engine.replay import LiveOrchestration, Turn
+from ..errors import UnknownActivityError
+from ..hub.instances import Instance
+from ..hub.messages import Call, ControlMessage
+from ..models import JSON
+from .delivery import Delivery, Lease, longest, take_callers
+from .warm import Services
+
+MAX_INLINE = 8  # running inline in one process; more go to the work queue, where other hosts can help
+
+InlineKey = tuple[str, int, int]
+"""Execution, generation, task."""
+
+
+class Process(Protocol):
+    """What inline steps of all instances share."""
+
+    inline_running: int
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+
+class InlineSteps:
+    """Those of one instance."""
+
+    def __init__(self, services: Services, process: Process, deliver: Callable[[Delivery], None]) -> None:
+        self._services = services
+        self._process = process
+        self._deliver = deliver
+        self._running: dict[InlineKey, int] = {}  # → the commit that scheduled it
+
+    def __bool__(self) -> bool:
+        return bool(self._running)
+
+    def open_since(self, in_hand: Collection[InlineKey | None]) -> list[int]:
+        """Commits whose step is under way, but for those whose result is in hand."""
+        return [seq for key, seq in self._running.items() if key not in in_hand]
+
+    def forget(self, key: InlineKey | None) -> None:
+        """The step's result has been dealt with. Not before: until then its commit counts as not dispatched."""
+        if key is not None:
+            self._running.pop(key, None)
+
+    def candidate(self, turn: Turn, live: LiveOrchestration, batch: Sequence[Delivery]) -> TaskScheduled | None:
+        """The activity that may run here and now: this turn scheduled it, and nothing else is open (rule R4)."""
+        scheduled = [event for event in turn.outgoing if isinstance(event, TaskScheduled)]
+        if len(scheduled) != 1 or len(live.pending) != 1 or live.completion is not None or live.suspended:
+            return None
+        event, services = scheduled[0], self._services
+        try:
+            definition = services.registry.activity(event.name)
+        except UnknownActivityError:
+            return None
+        options: dict[str, JSON] = event.options or {}
+        asked = options.get("inline", definition.inline)
+        if not (services.settings.inline_default if asked is None else asked):
+            return None
+        if services.runner.is_slow(event.name) or self._process.inline_running >= MAX_INLINE:
+            return None
+        if any(delivery.redelivered for delivery in batch):
+            return None
+        if asyncio.get_running_loop().time() > longest(d.lease for d in batch).budget:
+            return None
+        return event
+
+    def start(self, instance: Instance, event: TaskScheduled, seq: int, batch: Sequence[Delivery]) -> None:
+        """Run it, scheduled by commit ``seq``; the batch's callers wait for its result."""
+        key = (instance.execution_id, instance.generation, event.task_id)
+        self._running[key] = seq
+        self._process.inline_running += 1
+        message = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
+        lease: Lease = longest(delivery.lease for delivery in batch)
+        delivery = Delivery(message=message, lease=lease, callers=take_callers(batch), inline_key=key)
+        call = Call(instance.generation, event.task_id, 1, event.name, event.input)
+        self._process.spawn(self._run(call, delivery))
+
+    async def _run(self, call: Call, delivery: Delivery) -> None:
+        message = delivery.message
+        try:
+            outcome = await self._services.runner.run(message.instance_id, message.execution_id, call)
+        except BaseException as error:
+            self.forget(delivery.inline_key)
+            delivery.fail(error)
+            raise
+        finally:
+            self._process.inline_running -= 1
+        delivery.message = replace(message, outcomes=(outcome,))
+        self._deliver(delivery)

@@ -1,0 +1,96 @@
+"""A live orchestrator with the row it stands on, and what all actors of a process share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..converter import Converter
+from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated
+from ..engine.replay import InstanceInfo, LiveOrchestration
+from ..hub.instances import Instance
+from ..hub.taskhub import TaskHub
+from ..models import JSON, FailureDetails, RuntimeStatus
+from ..registry import Registry
+from ..settings import Settings
+from .activities import ActivityRunner
+from .clock import Clock
+from .outbox import Outbox
+from .parking import Parking
+from .turn import Judge
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What actors share. ``build`` tells this deployment of the app from others."""
+
+    hub: TaskHub
+    registry: Registry
+    settings: Settings
+    converter: Converter
+    runner: ActivityRunner
+    clock: Clock
+    outbox: Outbox
+    judge: Judge
+    parking: Parking
+    build: str
+
+
+@dataclass(slots=True)
+class Warm:
+    """A live orchestrator and the row it stands on.
+
+    settled: all commits up to here are dispatched. listed: the status that the catalogue shows.
+    """
+
+    instance: Instance
+    live: LiveOrchestration
+    settled: int
+    listed: RuntimeStatus
+
+    @property
+    def status(self) -> RuntimeStatus:
+        """Where the orchestrator stands now."""
+        match self.live.completion:
+            case ExecutionCompleted(status=status):
+                return RuntimeStatus(status)
+            case ExecutionTerminated():
+                return RuntimeStatus.TERMINATED
+            case ContinueAsNew():
+                return RuntimeStatus.RUNNING
+            case None:
+                return RuntimeStatus.SUSPENDED if self.live.suspended else RuntimeStatus.RUNNING
+
+    @property
+    def ending(self) -> tuple[JSON, FailureDetails | None]:
+        """The output and the failure of an orchestrator that has ended."""
+        match self.live.completion:
+            case ExecutionCompleted(result=result, failure=failure):
+                return result, failure
+            case ExecutionTerminated(reason=reason):
+                return reason, None
+            case _:
+                return None, None
+
+
+async def revive(services: Services, instance: Instance) -> Warm:
+    """Replay the stored history into a new generator.
+
+    UnknownOrchestratorError, NonDeterminismError, NewerFormatError, HistoryMovedError.
+    """
+    definition = services.registry.orchestrator(instance.name, instance.version)
+    segments = await services.hub.instances.history(instance)
+    info = InstanceInfo(
+        instance_id=instance.instance_id,
+        execution_id=instance.execution_id,
+        generation=instance.generation,
+        name=instance.name,
+        version=instance.version,
+        parent=instance.parent,
+    )
+    live = LiveOrchestration(definition, info, services.converter)
+    try:
+        live.replay(segments)
+    except BaseException:
+        live.close()
+        raise
+    return Warm(instance, live, instance.dispatched, instance.status)
