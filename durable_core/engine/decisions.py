@@ -57,6 +57,7 @@ class Decisions:
     open: the task object of every call whose result the code has not been given.
     pending: of these, the calls whose result is not in history either: while suspended a result can be in history
         and not yet given. In order of task id.
+    timers: the pending calls that are timers; they are looked through at every turn, a wide fan-out must not be.
     is_running: a step or a replay is under way. Otherwise the generator is being dropped, by ``close`` or by Python's
         garbage collector; its ``finally:`` blocks may call, and nothing comes of it.
     """
@@ -73,12 +74,14 @@ class Decisions:
         "now",
         "open",
         "pending",
+        "timers",
     )
 
     def __init__(self) -> None:
         self.made: list[Outgoing] = []
         self.open: dict[int, Task[Any]] = {}
         self.pending: dict[int, PendingTask] = {}
+        self.timers: set[int] = set()
         self.history: list[Segment] = []
         self.last_id = 0
         self.now = datetime.fromtimestamp(0, UTC)
@@ -103,6 +106,8 @@ class Decisions:
         self.made.append(event)
         self.open[event.task_id] = task
         self.pending[event.task_id] = PendingTask(event, retry)
+        if type(event) is TimerCreated:
+            self.timers.add(event.task_id)
 
     def record(self, event: Outgoing) -> None:
         """The code decided something that has no result."""
@@ -115,7 +120,13 @@ class Decisions:
             return
         self.open.pop(task_id, None)
         if self.pending.pop(task_id, None) is not None:
+            self.timers.discard(task_id)
             self.made.append(TimerCanceled(task_id))
+
+    def answered(self, task_id: int) -> None:
+        """A pending call has its result in history."""
+        del self.pending[task_id]
+        self.timers.discard(task_id)
 
     def set_custom_status(self, value: JSON) -> None:
         if self.is_running:

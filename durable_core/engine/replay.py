@@ -170,12 +170,10 @@ class LiveOrchestration:
 
     def due_timers(self, now: datetime) -> list[TimerFired]:
         """Pending timers due at ``now``, earliest first."""
-        due = [
-            (pending.event.fire_at, task_id)
-            for task_id, pending in self._decisions.pending.items()
-            if isinstance(pending.event, TimerCreated) and pending.event.fire_at <= now
-        ]
-        return [TimerFired(task_id) for _, task_id in sorted(due)]
+        decisions = self._decisions
+        timers = [cast("TimerCreated", decisions.pending[task_id].event) for task_id in decisions.timers]
+        due = sorted((timer.fire_at, timer.task_id) for timer in timers if timer.fire_at <= now)
+        return [TimerFired(task_id) for _, task_id in due]
 
     # ------------------------------------------------------------ what the dispatcher does
 
@@ -286,11 +284,10 @@ class LiveOrchestration:
                 assert_never(event)
 
     def _answers(self, task_id: int, call: type[TaskScheduled | TimerCreated | SubOrchestrationCreated]) -> bool:
-        pending = self._decisions.pending
-        found = pending.get(task_id)
+        found = self._decisions.pending.get(task_id)
         if found is None or type(found.event) is not call:
             return False
-        del pending[task_id]
+        self._decisions.answered(task_id)
         return True
 
     def _is_new_row(self, event_id: str) -> bool:
