@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -29,16 +30,15 @@ def run(scenario: Scenario, *plans: FaultPlan, hosts: int = 1, seed: int = 0) ->
 
 async def check_at_rest(world: World) -> None:
     """When everything has ended: histories are valid, the catalogue agrees with the rows, no message is left."""
-    import asyncio
-
-    for _ in range(200):
+    rounds = 0
+    while True:
         left = [await world.storage.queue(name).count() for name in world.outside.hub.names.queues]
         pending = [s for s in await world.client.get_status_all() if not s.is_terminal]
         if not any(left) and not pending:
             break
+        rounds += 1
+        assert rounds < 200, f"not at rest: {left} messages, {[(s.instance_id, s.runtime_status) for s in pending]}"
         await asyncio.sleep(60)
-    else:
-        raise AssertionError(f"not at rest: {left} messages, {[(s.instance_id, s.runtime_status) for s in pending]}")
     for listed in await world.client.get_status_all():
         status = await world.client.get_status(listed.instance_id, show_history=True)
         assert status.runtime_status is listed.runtime_status is RuntimeStatus.COMPLETED

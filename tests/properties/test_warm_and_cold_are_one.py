@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from programs import NAMES, Program, Run, programs
 
 from durable_core import FailureDetails, OrchestrationContext, Task
 from durable_core.converter import Converter
@@ -36,6 +35,8 @@ from durable_core.engine.events import (
 )
 from durable_core.engine.replay import InstanceInfo, LiveOrchestration, Turn
 from durable_core.registry import OrchestratorDefinition
+
+from .programs import NAMES, Program, Run, programs
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 FAILURE = FailureDetails("ValueError", "no")

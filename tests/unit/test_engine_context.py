@@ -10,7 +10,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Generic, TypeVar
 
 import pytest
-from engine_driver import START, Driver
 
 from durable_core import ActivityContext, Orchestration, OrchestrationContext, RetryPolicy
 from durable_core.engine.events import (
@@ -26,6 +25,8 @@ from durable_core.engine.events import (
 from durable_core.engine.source import result_type, without_engine
 from durable_core.errors import OrchestratorCodeError, SerializationError
 from durable_core.models import ParentLink
+
+from .engine_driver import START, Driver
 
 
 def test_time_ids_and_random_numbers_are_the_same_at_every_replay() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from engine_driver import Driver
-
 from durable_core import Orchestration, OrchestrationContext
 from durable_core.engine.events import (
     ContinueAsNew,
@@ -18,6 +16,8 @@ from durable_core.engine.events import (
     TaskCompleted,
     TimerFired,
 )
+
+from .engine_driver import Driver
 
 
 def event(name: str, data: object, row: int) -> EventRaised:

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from engine_driver import Driver
 
 from durable_core import FailureDetails, Orchestration, OrchestrationContext
 from durable_core.engine.events import (
@@ -33,6 +32,8 @@ from durable_core.engine.events import (
     TimerFired,
 )
 from durable_core.errors import ActivityFailedError, DurableError, NonDeterminismError
+
+from .engine_driver import Driver
 
 Code = Callable[..., Orchestration[Any]]
 

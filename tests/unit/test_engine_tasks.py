@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from engine_driver import Driver
 
 from durable_core import FailureDetails, Orchestration, OrchestrationContext, Task, activity
 from durable_core.engine.events import (
@@ -29,6 +28,8 @@ from durable_core.errors import (
     TaskCancelledError,
     TaskFailedError,
 )
+
+from .engine_driver import Driver
 
 NO_MONEY = FailureDetails("ValueError", "no money", bases=("Exception",))
 
