@@ -94,6 +94,10 @@ class Actor:
         return self._warm is not None
 
     @property
+    def is_turning(self) -> bool:
+        return self._running
+
+    @property
     def is_busy(self) -> bool:
         return self._running or bool(self._inline)
 
