@@ -50,7 +50,7 @@ class DurableApp:
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()
-        converter = Converter()
+        converter = Converter(settings.max_payload)
         patient = RetryingStorage(storage, Patience(patience, source))
         self.hub = TaskHub(patient, settings, source)
         runner = ActivityRunner(registry, converter, executor)

@@ -88,7 +88,7 @@ async def gather(
     for delivery in batch:
         if delivery.message.execution_id == instance.execution_id:
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
-    gathered.results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit())
+    gathered.results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit)
     incoming.extend(gathered.results.events)
     incoming.extend(live.due_timers(now))
     return gathered
