@@ -133,7 +133,12 @@ class CodecError(DurableError):
     """Stored data cannot be decoded by this app's payload codec: it has another key, or none at all.
 
     Nothing is lost: the data stays as it is, and instances that need it go on when the right codec is back.
+    ``instance_id`` and ``execution_id`` say whose it is, where that is known.
     """
+
+    def __init__(self, message: str, instance_id: str = "", execution_id: str = "") -> None:
+        super().__init__(message)
+        self.instance_id, self.execution_id = instance_id, execution_id
 
 
 class NonRetriableError(DurableError):

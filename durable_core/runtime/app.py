@@ -6,8 +6,9 @@ import logging
 import random
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+from ..codec import PayloadCodec
 from ..converter import Converter
-from ..errors import DurableError
+from ..errors import CodecError, DurableError
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
 from ..hub.taskhub import TaskHub
@@ -45,6 +46,7 @@ class DurableApp:
         executor: Executor | None = None,
         source: random.Random | None = None,
         patience: float = 60.0,
+        codec: PayloadCodec | None = None,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -52,7 +54,7 @@ class DurableApp:
         clock = clock or SystemClock()
         converter = Converter(settings.max_payload)
         patient = RetryingStorage(storage, Patience(patience, source))
-        self.hub = TaskHub(patient, settings, source)
+        self.hub = TaskHub(patient, settings, source, codec)
         runner = ActivityRunner(registry, converter, executor)
         outbox = Outbox(self.hub, registry, clock)
         self._parking = Parking(self.hub, clock)
@@ -75,9 +77,11 @@ class DurableApp:
         self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, build)
 
     @classmethod
-    async def open(cls, registry: Registry, settings: Settings, storage: Storage) -> DurableApp:
+    async def open(
+        cls, registry: Registry, settings: Settings, storage: Storage, *, codec: PayloadCodec | None = None
+    ) -> DurableApp:
         """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it."""
-        app = cls(registry, settings, storage, executor=_threads(settings))
+        app = cls(registry, settings, storage, executor=_threads(settings), codec=codec)
         await app.hub.create()
         return app
 
@@ -89,7 +93,9 @@ class DurableApp:
     async def on_control_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self.hub.read_message(body)
+        message = await self._read(body, work=False)
+        if message is None:
+            return
         if isinstance(message, WorkMessage):
             await self.hub.send(message)
             return
@@ -102,7 +108,9 @@ class DurableApp:
     async def on_work_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a work queue, as above."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self.hub.read_message(body)
+        message = await self._read(body, work=True)
+        if message is None:
+            return
         if isinstance(message, ControlMessage):
             await self.hub.send(message)
             return
@@ -122,6 +130,18 @@ class DurableApp:
         self.dispatcher.abandon()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _read(self, body: str, *, work: bool) -> ControlMessage | WorkMessage | None:
+        """A message's content. None: it waits for a host whose codec can read it, or its instance is no more."""
+        try:
+            return await self.hub.read_message(body)
+        except CodecError as error:
+            instance = await self.hub.instances.get(error.instance_id)
+            if instance is not None and instance.execution_id == error.execution_id:
+                if not instance.is_terminal:
+                    await self._parking.show(instance, str(error))
+                await self._parking.put_off(instance, body, work=work)
+            return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
         """Before a message is given up, show why on its instance: the poison queue keeps no errors."""
