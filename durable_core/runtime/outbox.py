@@ -168,7 +168,7 @@ class Outbox:
     def _pack(
         self, instance: Instance, dispatch: Dispatch, calls: Sequence[tuple[Call, timedelta]]
     ) -> Iterator[tuple[WorkMessage, timedelta]]:
-        """Calls in messages: see DESIGN of fan-out in docs/architecture.md."""
+        """Calls in messages: see "Fan-out" in docs/architecture.md."""
         plain = [call for call, delay in calls if not delay and not self._is_short(call)]
         short = [call for call, delay in calls if not delay and self._is_short(call)]
         size = 1 if len(plain) <= SINGLES else min(PACK, -(-len(plain) // SINGLES))
