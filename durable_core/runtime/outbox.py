@@ -112,8 +112,8 @@ class Outbox:
                         due = state.next_try
                         others.append(self.arm(instance, dispatch.generation, event.task_id, due, dispatch.after))
                     else:
-                        attempt = 1 if state is None else state.attempt
-                        others.append(self._start_child(instance, dispatch, event, decision.decided, attempt))
+                        attempt, decided = (1, decision.decided) if state is None else (state.attempt, state.next_try)
+                        others.append(self._start_child(instance, dispatch, event, decided, attempt))
                 case EventSent() as event:
                     others.append(self._send_event(instance, dispatch.generation, event))
                 case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
