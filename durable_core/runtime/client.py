@@ -15,6 +15,7 @@ from typing import Any, Literal
 from ..converter import Converter
 from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
+    CodecError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -321,8 +322,17 @@ class DurableClient:
         await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))
 
     async def _status(self, instance: Instance, show_input: bool) -> OrchestrationStatus:
+        stuck = instance.stuck
+
         async def value(stored: Any) -> JSON:
-            return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
+            nonlocal stuck
+            try:
+                return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
+            except CodecError as error:
+                if instance.is_terminal:
+                    raise
+                stuck = stuck or str(error)  # one that runs is shown all the same, and why its values are not
+                return None
 
         failure = await value(instance.failure)
         return OrchestrationStatus(
@@ -336,7 +346,7 @@ class DurableClient:
             output=await value(instance.output),
             custom_status=await value(instance.custom),
             failure=None if failure is None else FailureDetails.from_json(failure),
-            stuck_reason=instance.stuck or None,
+            stuck_reason=stuck or None,
             parent_instance_id=None if instance.parent is None else instance.parent.instance_id,
             execution_id=instance.execution_id,
             tags=dict(instance.tags),

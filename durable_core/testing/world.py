@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
+from ..codec import PayloadCodec
 from ..errors import LeaseLostError, StorageUnavailableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
@@ -53,6 +54,7 @@ class SimulatedHost:
             clock=world.loop,
             executor=None,
             source=random.Random(seed),
+            codec=world.codec,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -134,9 +136,11 @@ class World:
         hosts: int | Sequence[Role] = 1,
         seed: int = 0,
         settings: Settings | None = None,
+        codec: PayloadCodec | None = None,
         counting: bool = False,
     ) -> None:
         self.registry = registry
+        self.codec = codec
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
         self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
@@ -180,6 +184,7 @@ class World:
                 clock=self.loop,
                 executor=None,
                 source=random.Random(self._seed),
+                codec=self.codec,
             )
             await self._outside.hub.create()
             for name in self._outside.hub.names.queues:
