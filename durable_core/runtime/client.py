@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..hub.inbox import InboxKind
 from ..hub.instances import HistoryMovedError, Instance
-from ..hub.layout import check_instance_id, iso
+from ..hub.layout import check_instance_id, check_tags, check_text, iso
 from ..hub.messages import ControlMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
@@ -88,7 +88,8 @@ class DurableClient:
         if instance_id is None:
             instance_id = ids.instance_id()
         check_instance_id(instance_id)
-        data = self._converter.to_json(client_input)
+        data = self._converter.to_json(client_input, "the input")
+        check_tags(tags)
         if definition.input_type is not NO_INPUT:
             self._converter.from_json(data, definition.input_type)  # refuse now what would fail later
         text = dumps(data)
@@ -215,7 +216,8 @@ class DurableClient:
         """
         if not event_name or len(event_name) > MAX_EVENT_NAME:
             raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
-        text = dumps(self._converter.to_json(event_data))
+        check_text(event_name, "an event name")
+        text = dumps(self._converter.to_json(event_data, "the event's data"))
         self._hub.payloads.check(text, "the event's data")
         instance = await self._running(instance_id)
         data = await self._hub.payloads.store_text(instance_id, instance.execution_id, text)
@@ -313,6 +315,7 @@ class DurableClient:
         return instance
 
     async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
+        check_text(name, "a reason")
         key = "i" + self._hub.ids.ulid(self._clock.now())
         with suppress(RowExistsError):  # a retry after a lost answer: the key is random and ours
             await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, kind, name, data)

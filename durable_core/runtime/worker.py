@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..hub.instances import HistoryMovedError, Instance
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
+from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from .activities import ActivityRunner
@@ -16,6 +18,7 @@ from .dispatcher import Dispatcher
 from .parking import Parking
 from .turn import recorded_in
 
+REPORT_CHARS = 1024 * 1024  # of results in one message
 REPORT_EVERY = 0.05  # seconds: results of one message that end within it travel together
 
 logger = logging.getLogger("durable_core.runtime")
@@ -57,8 +60,8 @@ class Worker:
             while running:
                 done = await _some(running)
                 running -= done
-                outcomes = tuple(task.result() for task in done)
-                await self._report(message, outcomes, lease, redelivered, seen)
+                for outcomes in _portions([task.result() for task in done]):
+                    await self._report(message, outcomes, lease, redelivered, seen)
         finally:
             for task in running:
                 task.cancel()
@@ -133,6 +136,20 @@ async def _some(running: set[asyncio.Task[TaskOutcome]]) -> set[asyncio.Task[Tas
         more, _ = await asyncio.wait(rest, timeout=REPORT_EVERY)
         done |= more
     return done
+
+
+def _portions(outcomes: Sequence[TaskOutcome]) -> Iterator[tuple[TaskOutcome, ...]]:
+    """Outcomes as they are to travel: together while they are small, so that no message grows without bound."""
+    portion: list[TaskOutcome] = []
+    size = 0
+    for outcome in outcomes:
+        weight = len(dumps(outcome.result)) if len(outcomes) > 1 else 0
+        if portion and size + weight > REPORT_CHARS:
+            yield tuple(portion)
+            portion, size = [], 0
+        portion.append(outcome)
+        size += weight
+    yield tuple(portion)
 
 
 def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:
