@@ -118,7 +118,7 @@ def check_tags(tags: Mapping[str, str] | None) -> None:
             raise InvalidInputError(f"tags are texts by name; {name!r} is {value!r}")
     if tags and len(json.dumps(dict(tags))) > MAX_TAGS:
         raise InvalidInputError(
-            f"tags take at most {MAX_TAGS:,} bytes of JSON together; put longer data into the input"
+            f"tags take at most {MAX_TAGS:,} bytes of JSON together; longer data belongs into the input"
         )
 
 
