@@ -14,7 +14,7 @@ from .encoding import Encoding
 from .inbox import Inbox
 from .instances import Instances
 from .layout import HubNames, Ids, shard_of
-from .messages import ControlMessage, Referenced, WorkMessage, decode, encode, put_off, reference_body
+from .messages import ControlMessage, Referenced, WorkMessage, decode, encode, reference_body
 from .payloads import Payloads, execution_of
 from .timers import LongTimers
 
@@ -58,10 +58,13 @@ class TaskHub:
         queue = queues[shard_of(message.instance_id, len(queues))]
         await queue.send(body, min(max(delay, 0.0), MAX_DELAY_SECONDS - 60.0))
 
-    async def put_off(self, body: str, instance_id: str, since: float, delay: float, *, work: bool) -> None:
-        """Send a message that this host cannot decode once more, as it is."""
-        queues = self._work if work else self._control
-        await queues[shard_of(instance_id, len(queues))].send(put_off(body, since), delay)
+    async def return_control(self, body: str, delay: float) -> None:
+        """Put a body back that this version cannot read, as it is, visible after ``delay`` seconds."""
+        await self._control[0].send(body, delay)
+
+    async def return_work(self, body: str, delay: float) -> None:
+        """The same for work."""
+        await self._work[0].send(body, delay)
 
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
         """SerializationError, NewerFormatError, CodecError; StorageError if a large body's rows are gone (its life

@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from ..codec import PayloadCodec
 from ..converter import Converter
-from ..errors import CodecError, DurableError
+from ..errors import CodecError, DurableError, NewerFormatError
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
 from ..hub.taskhub import TaskHub
@@ -30,6 +30,7 @@ from .worker import Worker
 
 logger = logging.getLogger("durable_core.runtime")
 
+NEWER_HOST_DELAY = 10.0  # seconds until another host may look at a message that this one is too old for
 LAST_TRIES = 4  # deliveries after which a failing message's error is shown on its instance
 
 
@@ -74,7 +75,7 @@ class DurableApp:
         self.dispatcher = Dispatcher(services)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
-        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, build)
+        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, self._recovery, build)
 
     @classmethod
     async def open(
@@ -132,16 +133,20 @@ class DurableApp:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _read(self, body: str, *, work: bool) -> ControlMessage | WorkMessage | None:
-        """A message's content. None: it waits for a host whose codec can read it, or its instance is no more."""
+        """The message, or None if it waits in its queue for a host of a newer version, or with another codec."""
         try:
             return await self.hub.read_message(body)
+        except NewerFormatError as error:
+            logger.warning("a message goes back to its queue: %s", error)
+            give_back = self.hub.return_work if work else self.hub.return_control
+            await give_back(body, NEWER_HOST_DELAY)
         except CodecError as error:
             instance = await self.hub.instances.get(error.instance_id)
             if instance is not None and instance.execution_id == error.execution_id:
                 if not instance.is_terminal:
                     await self._parking.show(instance, str(error))
-                await self._parking.put_off(instance, body, work=work)
-            return None
+                await self._parking.put_off(body, work=work)
+        return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
         """Before a message is given up, show why on its instance: the poison queue keeps no errors."""

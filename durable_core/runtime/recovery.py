@@ -107,7 +107,7 @@ class Recovery:
         if instance is not None and instance.execution_id == error.execution_id and not instance.is_terminal:
             await self._parking.show(instance, str(error))
             work = queue.name.removesuffix("-poison") in self._hub.names.work
-            await self._parking.put_off(instance, message.body, work=work)
+            await self._parking.put_off(message.body, work=work)
         await queue.delete(message)
 
     async def _ring_open(self, report: RecoveryReport, full: bool) -> None:
@@ -150,5 +150,6 @@ class Recovery:
 def _poison_reason(content: ControlMessage | WorkMessage, message: QueueMessage) -> str:
     what = f"work for activity '{content.calls[0].name}'" if isinstance(content, WorkMessage) else "a control message"
     return (
-        f"{what} failed again and again and was set aside (message {message.id}); put the cause right and run recover"
+        f"{what} failed again and again and was set aside (message {message.id}); "
+        "put the cause right and run recover (python -m durable_core recover, or POST to the API's /recover)"
     )

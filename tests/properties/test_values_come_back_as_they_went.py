@@ -265,7 +265,7 @@ def test_the_limit_counts_bytes_of_json() -> None:
     assert small.to_json("x" * 4_998) == "x" * 4_998
     with pytest.raises(
         PayloadTooLargeError, match="the input is 5,001 bytes of JSON, over the limit of 5,000"
-    ) as caught:
+    ) as found:
         small.to_json("x" * 4_999, "the input")
     assert (found.value.size, found.value.limit) == (5_001, 5_000)
     with pytest.raises(PayloadTooLargeError):
@@ -285,7 +285,5 @@ def test_a_type_that_cannot_be_read_is_named() -> None:
     import typing
 
     untyped = typing.TypedDict("untyped", {"a": int})  # noqa: UP013  # pyright: ignore
-    with pytest.raises(
-        SerializationError, match=r"no value of type untyped can be read.*typing_extensions"
-    ):
+    with pytest.raises(SerializationError, match=r"no value of type untyped can be read.*typing_extensions"):
         converter.from_json({"a": 1}, untyped)
