@@ -202,6 +202,15 @@ class World:
 
         return run_virtual(main(), self.loop)
 
+    async def replace_hosts(self, codec: PayloadCodec | None) -> None:
+        """Stop every host, and start as many that have this codec."""
+        self.codec = codec
+        stopped, self.hosts = self.hosts, []
+        for host in stopped:
+            await host.stop()
+        for host in stopped:
+            self._begin_host(FaultPlan(), host.role)
+
     async def something_sent(self, queue: str) -> None:
         """Wait until the queue may have something to receive: a send, a delay that is over, a lease that expired."""
         event, due = self._sent[queue], self._due[queue]
