@@ -48,7 +48,7 @@ class TaskHub:
         await queue.send(body, min(max(delay, 0.0), MAX_DELAY_SECONDS - 60.0))
 
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
-        """SerializationError, NewerFormatError; StorageError if a large body's rows are gone (its life has ended)."""
+        """SerializationError, NewerFormatError; PayloadGoneError: its rows are gone, its life has ended."""
         message = decode(body)
         if isinstance(message, Referenced):
             packed = await self.payloads.get(message.instance_id, message.reference)

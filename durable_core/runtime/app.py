@@ -10,6 +10,7 @@ from ..converter import Converter
 from ..errors import DurableError
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
+from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from ..settings import Settings
@@ -72,7 +73,7 @@ class DurableApp:
         self.dispatcher = Dispatcher(services)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
-        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, build)
+        self.client = DurableClient(self.hub, registry, converter, clock, outbox, self.dispatcher, build)
 
     @classmethod
     async def open(cls, registry: Registry, settings: Settings, storage: Storage) -> DurableApp:
@@ -89,7 +90,9 @@ class DurableApp:
     async def on_control_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self.hub.read_message(body)
+        message = await self._read(body)
+        if message is None:
+            return
         if isinstance(message, WorkMessage):
             await self.hub.send(message)
             return
@@ -102,7 +105,9 @@ class DurableApp:
     async def on_work_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a work queue, as above."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self.hub.read_message(body)
+        message = await self._read(body)
+        if message is None:
+            return
         if isinstance(message, ControlMessage):
             await self.hub.send(message)
             return
@@ -122,6 +127,13 @@ class DurableApp:
         self.dispatcher.abandon()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _read(self, body: str) -> ControlMessage | WorkMessage | None:
+        try:
+            return await self.hub.read_message(body)
+        except PayloadGoneError as error:
+            logger.info("a message is dropped, the execution it was for is gone: %s", error)
+            return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
         """Before a message is given up, show why on its instance: the poison queue keeps no errors."""

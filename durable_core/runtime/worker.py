@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from ..hub.instances import HistoryMovedError, Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
@@ -100,17 +100,19 @@ class Worker:
 
     async def _not_done(self, message: WorkMessage) -> tuple[list[Call], frozenset[tuple[int, int]]]:
         """Rule R18: what of a redelivered message is still to do, and what it brought that is done."""
-        while True:
+        for tries in range(MOVED_TRIES):
             instance = (await self._hub.instances.load(message.instance_id)).instance
             if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:
                 return [], frozenset((call.generation, call.task_id) for call in message.calls)
             try:
                 recorded = recorded_in(await self._hub.instances.history(instance))
-                break
             except HistoryMovedError:
+                if tries + 1 == MOVED_TRIES:
+                    raise
                 continue
-        todo = [call for call in message.calls if _is_open(call, instance, recorded)]
-        return todo, frozenset((call.generation, call.task_id) for call in message.calls if call not in todo)
+            todo = [call for call in message.calls if _is_open(call, instance, recorded)]
+            return todo, frozenset((call.generation, call.task_id) for call in message.calls if call not in todo)
+        raise AssertionError("unreachable")
 
     async def _wait_for_a_host(self, message: WorkMessage, calls: list[Call], redelivered: bool) -> None:
         """Give calls back that this host has no activity for, and show what the instance waits for."""
