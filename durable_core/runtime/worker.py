@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
@@ -48,16 +49,16 @@ class Worker:
         strange = [call for call in calls if call.name not in known]
         if strange:
             await self._wait_for_a_host(message, strange, redelivered)
-        running = {
+        running = [
             asyncio.create_task(self._runner.run(message.instance_id, message.execution_id, call))
             for call in calls
             if call.name in known
-        }
+        ]
         try:
             while running:
                 done = await _some(running)
-                running -= done
-                outcomes = tuple(task.result() for task in done)
+                outcomes = tuple(task.result() for task in running if task in done)
+                running = [task for task in running if task not in done]
                 await self._report(message, outcomes, lease, redelivered, seen)
         finally:
             for task in running:
@@ -128,7 +129,7 @@ class Worker:
         await self._hub.send(back, self._parking.delay(self._parking.age(since)))
 
 
-async def _some(running: set[asyncio.Task[TaskOutcome]]) -> set[asyncio.Task[TaskOutcome]]:
+async def _some(running: Collection[asyncio.Task[TaskOutcome]]) -> set[asyncio.Task[TaskOutcome]]:
     """The first to end, and those that end shortly after it."""
     done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     if rest:

@@ -12,7 +12,8 @@ import heapq
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ..errors import LeaseLostError, StorageUnavailableError
@@ -36,17 +37,39 @@ RECOVERY_INTERVAL = 300.0
 Handler = Callable[[str, int], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class SkewedClock:
+    """A host's clock that is ``seconds`` ahead of the world's."""
+
+    world: VirtualTimeLoop
+    seconds: float
+
+    def now(self) -> datetime:
+        return self.world.now() + timedelta(seconds=self.seconds)
+
+
+@dataclass(slots=True)
+class HostShape:
+    """What a host is like: its faults, the queues it listens to, and how far its clock is ahead, in seconds."""
+
+    plan: FaultPlan = field(default_factory=FaultPlan)
+    control: bool = True
+    work: bool = True
+    ahead: float = 0.0
+
+
 class SimulatedHost:
     """One host process: an app and the listeners that feed it."""
 
-    def __init__(self, world: World, plan: FaultPlan, seed: int) -> None:
+    def __init__(self, world: World, shape: HostShape, seed: int) -> None:
         self._world = world
-        self.plan = plan
+        self.shape = shape
+        self.plan = plan = shape.plan
         self.app = DurableApp(
             world.registry,
             world.settings,
             FaultyStorage(world.storage, plan),
-            clock=world.loop,
+            clock=SkewedClock(world.loop, shape.ahead),
             executor=None,
             source=random.Random(seed),
         )
@@ -54,9 +77,9 @@ class SimulatedHost:
 
     def start(self) -> None:
         names, storage = self.app.hub.names, FaultyStorage(self._world.storage, self.plan)
-        for name in names.control:
+        for name in names.control if self.shape.control else ():
             self._spawn(self._listen(storage.queue(name), self.app.on_control_message))
-        for name in names.work:
+        for name in names.work if self.shape.work else ():
             self._spawn(self._listen(storage.queue(name), self.app.on_work_message))
         self._spawn(self._recover())
 
@@ -119,7 +142,18 @@ class SimulatedHost:
 class World:
     """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries."""
 
-    def __init__(self, registry: Registry, *, hosts: int = 1, seed: int = 0, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        hosts: int = 1,
+        seed: int = 0,
+        settings: Settings | None = None,
+        shape: Callable[[int], HostShape] | None = None,
+        outside: FaultPlan | None = None,
+    ) -> None:
+        """``shape`` makes the host of each number; those that replace a dead one go on counting. ``outside``: the
+        plan of the client outside of all hosts."""
         self.registry = registry
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
@@ -129,6 +163,9 @@ class World:
         self.plans: list[FaultPlan] = []
         self.hosts: list[SimulatedHost] = []
         self._count = hosts
+        self._shape = shape
+        self._plan_outside = outside or FaultPlan()
+        self._burials: set[asyncio.Task[None]] = set()
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
         self._due: dict[str, list[float]] = {}
@@ -152,7 +189,7 @@ class World:
             self._outside = DurableApp(
                 self.registry,
                 self.settings,
-                self.storage,
+                FaultyStorage(self.storage, self._plan_outside),
                 clock=self.loop,
                 executor=None,
                 source=random.Random(self._seed),
@@ -163,10 +200,12 @@ class World:
                 self._due[name] = []
                 self.storage.on_send(name, event.set)
             for index in range(self._count):
-                self._begin_host(plans[index] if index < len(plans) else FaultPlan())
+                self._begin_host(plans[index] if index < len(plans) else None)
             try:
                 return await scenario(self)
             finally:
+                while self._burials:
+                    await asyncio.gather(*self._burials)
                 for host in self.hosts:
                     await host.stop()
                 await self.storage.close()
@@ -188,8 +227,14 @@ class World:
         """A message of this queue will become visible then."""
         heapq.heappush(self._due[queue], self.loop.time() + seconds)
 
-    def _begin_host(self, plan: FaultPlan) -> None:
-        host = SimulatedHost(self, plan, self._seed + 1 + len(self.plans))
+    def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> None:
+        shape = HostShape() if self._shape is None else self._shape(len(self.plans))
+        if like is not None:
+            shape.control, shape.work = like.control, like.work
+        if plan is not None:
+            shape.plan = plan
+        plan = shape.plan
+        host = SimulatedHost(self, shape, self._seed + 1 + len(self.plans))
         self.plans.append(plan)
         self.hosts.append(host)
         plan.on_crash = lambda: self._replace(host)
@@ -202,6 +247,8 @@ class World:
 
         async def bury() -> None:
             await host.stop()
-            self._begin_host(FaultPlan())
+            self._begin_host(None, host.shape)
 
-        self._keep = asyncio.get_running_loop().create_task(bury())
+        burial = asyncio.get_running_loop().create_task(bury())
+        self._burials.add(burial)
+        burial.add_done_callback(self._burials.discard)
