@@ -56,7 +56,7 @@ class TaskHub:
         await self._work[0].send(body, delay)
 
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
-        """SerializationError, NewerFormatError; StorageError if a large body's rows are gone (its life has ended)."""
+        """SerializationError, NewerFormatError; PayloadGoneError: its rows are gone, its life has ended."""
         message = decode(body)
         if isinstance(message, Referenced):
             packed = await self.payloads.get(message.instance_id, message.reference)

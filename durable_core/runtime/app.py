@@ -11,6 +11,7 @@ from ..converter import Converter
 from ..errors import DurableError, NewerFormatError
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
+from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from ..settings import Settings
@@ -74,7 +75,9 @@ class DurableApp:
         self.dispatcher = Dispatcher(services)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
-        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, self._recovery, build)
+        self.client = DurableClient(
+            self.hub, registry, converter, clock, outbox, self.dispatcher, self._recovery, build
+        )
 
     @classmethod
     async def open(cls, registry: Registry, settings: Settings, storage: Storage) -> DurableApp:
@@ -138,6 +141,9 @@ class DurableApp:
         except NewerFormatError as error:
             logger.warning("a message goes back to its queue: %s", error)
             await give_back(body, NEWER_HOST_DELAY)
+            return None
+        except PayloadGoneError as error:
+            logger.info("a message is dropped, the execution it was for is gone: %s", error)
             return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
