@@ -3,9 +3,8 @@
 Owns the connection, the thread that uses it, and the schema. Knows nothing of rows and messages: an operation is a
 function over a ``Session``.
 
-How it works. A file has one writer thread per ``GroupCommit``. Operations wait in a queue; the thread takes all that
-wait (up to ``MAX_BATCH``), runs them in one transaction, commits once and answers all of them with one call into the
-event loop. While one fsync runs, the next batch gathers: the busier the store, the cheaper a write. An operation
+How it works. A file has one writer thread per ``GroupCommit``. What one turn of the event loop asks for is handed over
+together, in order, to a queue; the thread takes all that waits there (until it has ``MAX_BATCH``), runs it in one transaction, commits once and answers all with one call into the event loop. While one fsync runs, the next batch gathers: the busier the store, the cheaper a write. An operation
 that is refused (a key is taken, an ETag differs) fails alone; what it had written is undone by its own savepoint.
 
 Reads are answered at once on the caller's thread (``sqlite_reads``). Those that are not run first in their batch, in
@@ -97,7 +96,8 @@ class GroupCommit:
 
     def __init__(self, path: str, now: Callable[[], float], *, synchronous: str = "FULL") -> None:
         self._path, self._now, self._synchronous = path, now, synchronous
-        self._waiting: queue.SimpleQueue[_Pending[Any] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[list[_Pending[Any]] | None] = queue.SimpleQueue()
+        self._gathering: dict[asyncio.AbstractEventLoop, list[_Pending[Any]]] = {}
         self._con: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
         self._reader: DirectReader | None = None
@@ -138,6 +138,8 @@ class GroupCommit:
         if self._reader is not None:
             self._reader.close()
         if self._thread is not None:
+            for loop in list(self._gathering):
+                self._hand_over(loop)
             self._waiting.put(None)
             # The thread ends after the batches before it; their answers come through the loop, which must stay free.
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
@@ -172,8 +174,22 @@ class GroupCommit:
             # A daemon: a process that forgets to close may still end, and loses nothing that was acknowledged.
             self._thread = threading.Thread(target=self._serve, name="durable-sqlite-writer", daemon=True)
             self._thread.start()
-        self._waiting.put(_Pending(run, peek, reads_only, then, future))
+        self._gather(_Pending(run, peek, reads_only, then, future), future.get_loop())
         return await future
+
+    def _gather(self, pending: _Pending[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over what one turn of the event loop brings together: one batch, one wake-up of the thread."""
+        gathering = self._gathering.get(loop)
+        if gathering is None:
+            self._gathering[loop] = [pending]
+            loop.call_soon(self._hand_over, loop)
+        else:
+            gathering.append(pending)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        gathered = self._gathering.pop(loop, None)
+        if gathered:
+            self._waiting.put(gathered)
 
     def _serve(self) -> None:
         """The writer thread: take what waits, run it, answer; until the None that ``close`` puts."""
@@ -182,7 +198,7 @@ class GroupCommit:
             batch: list[_Pending[Any]] = []
             item = self._waiting.get()
             while item is not None:
-                batch.append(item)
+                batch.extend(item)
                 if len(batch) >= MAX_BATCH:
                     break
                 try:
