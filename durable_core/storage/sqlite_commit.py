@@ -4,8 +4,10 @@ Owns the connection, the thread that uses it, and the schema. Knows nothing of r
 function over a ``Session``.
 
 How it works. A file has one writer thread per ``GroupCommit``. What one turn of the event loop asks for is handed over
-together, in order, to a queue; the thread takes all that waits there (until it has ``MAX_BATCH``), runs it in one transaction, commits once and answers all with one call into the event loop. While one fsync runs, the next batch gathers: the busier the store, the cheaper a write. An operation
-that is refused (a key is taken, an ETag differs) fails alone; what it had written is undone by its own savepoint.
+together, in order, to a queue; the thread takes all that waits there (until it has ``MAX_BATCH``), runs it in one
+transaction, commits once and answers all with one call into the event loop. While one fsync runs, the next batch
+gathers: the busier the store, the cheaper a write. An operation that is refused (a key is taken, an ETag differs) fails
+alone; what it had written is undone by its own savepoint.
 
 Reads are answered at once on the caller's thread (``sqlite_reads``). Those that are not run first in their batch, in
 a snapshot without the write lock. An operation may turn out to have nothing to write (a receive on an empty queue): it
