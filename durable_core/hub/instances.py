@@ -50,6 +50,9 @@ SEGMENT_BYTES = 256 * 1024  # a larger segment goes to payload rows
 RETRY_BUCKETS = 16  # a row has 252 properties: retry states share these
 
 
+MOVED_TRIES = 20  # loads after which a history with a gap is taken for damaged
+
+
 class HistoryMovedError(StorageError):
     """The row changed while its history was read; load again."""
 
@@ -289,42 +292,36 @@ class Instances:
     async def commit(self, instance: Instance, commit: Commit) -> Instance:
         """Write one commit. Any StorageError leaves it unknown whether it was written."""
         changes: dict[str, Value] = {"last": commit.commit_id, "updated": iso(commit.timestamp)}
-        after = replace(
-            instance,
-            status=commit.status,
-            updated=commit.timestamp,
-            last_commit=commit.commit_id,
-            output=instance.output if commit.output is None else commit.output,
-            failure=instance.failure if commit.failure is None else commit.failure,
-            custom=instance.custom if commit.custom is None else commit.custom,
-            dispatched=commit.dispatched,
-            build=commit.build,
-            stuck="",
-            retries=instance.retries if commit.retries is None else commit.retries,
-        )
-        for name in ("status", "dispatched", "build", "stuck"):
-            if (value := getattr(after, name)) != getattr(instance, name):
-                changes[name] = value
+        after: dict[str, Any] = {"updated": commit.timestamp, "last_commit": commit.commit_id, "stuck": ""}
+        if instance.stuck:
+            changes["stuck"] = ""
+        for name in ("status", "dispatched", "build"):
+            if (value := getattr(commit, name)) != getattr(instance, name):
+                changes[name] = after[name] = value
         for name in ("output", "failure", "custom"):
             if (value := getattr(commit, name)) is not None:
-                changes[name] = value
+                changes[name] = after[name] = value
         if commit.retries is not None:
+            after["retries"] = commit.retries
             changed = {
                 task % RETRY_BUCKETS
                 for task in instance.retries.keys() | commit.retries.keys()
                 if instance.retries.get(task) != commit.retries.get(task)
             }
             changes.update({f"r{bucket}": _bucket(commit.retries, bucket) for bucket in changed})
-        if commit.events:
-            segment, entry = await self._segment(instance, commit)
-            after = replace(after, seq=instance.seq + 1, log_bytes=instance.log_bytes + size_of(segment))
-            changes |= segment | {"seq": after.seq}
-            if instance.log and (len(instance.log) >= LOG_SEGMENTS or after.log_bytes > LOG_BYTES):
-                return await self._roll(instance, after, segment, entry, commit.consumed)
-            after = await self._write(after, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
-            after.log[instance.seq] = entry  # shared with the row before, which nobody reads again
-            return after
-        return await self._write(after, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
+        if not commit.events:
+            etag = await self._write(
+                instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed
+            )
+            return replace(instance, **after, etag=etag)
+        segment, entry = await self._segment(instance, commit)
+        after |= {"seq": instance.seq + 1, "log_bytes": instance.log_bytes + size_of(segment)}
+        if instance.log and (len(instance.log) >= LOG_SEGMENTS or after["log_bytes"] > LOG_BYTES):
+            return await self._roll(instance, replace(instance, **after), segment, entry, commit.consumed)
+        changes |= segment | {"seq": instance.seq + 1}
+        etag = await self._write(instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
+        instance.log[instance.seq] = entry  # shared by the row before and after; nobody reads the one before again
+        return replace(instance, **after, etag=etag)
 
     async def next_generation(
         self, instance: Instance, commit: Commit, ending: ContinueAsNew, carry: Carry
@@ -355,7 +352,8 @@ class Instances:
             log={},
             log_bytes=0,
         )
-        return await self._write(after, [Replace(INSTANCE_KEY, after.props(), instance.etag)], commit.consumed)
+        row = Replace(INSTANCE_KEY, after.props(), instance.etag)
+        return replace(after, etag=await self._write(instance.instance_id, [row], commit.consumed))
 
     async def mark_stuck(self, instance_id: str, reason: str) -> None:
         """Show the instance as stuck; its next commit takes the mark away. RowNotFoundError."""
@@ -412,25 +410,20 @@ class Instances:
         joined = ",".join(dumps(encoding.unpack(e) if isinstance(e, bytes) else e) for e in entries)
         packed = encoding.pack(f"[{joined}]")
         after = replace(after, base=instance.seq, log={instance.seq: entry}, log_bytes=size_of(segment))
-        key = chunk_key(instance.execution_id, instance.generation, instance.base)
-        return await self._write(
-            after,
-            [Insert(key, split_bytes("d", packed)), Replace(INSTANCE_KEY, after.props() | segment, instance.etag)],
-            consumed,
-        )
+        chunk = Insert(chunk_key(instance.execution_id, instance.generation, instance.base), split_bytes("d", packed))
+        row = Replace(INSTANCE_KEY, after.props() | segment, instance.etag)
+        return replace(after, etag=await self._write(after.instance_id, [chunk, row], consumed))
 
-    async def _write(self, after: Instance, operations: list[Operation], consumed: Sequence[str]) -> Instance:
+    async def _write(self, instance_id: str, operations: list[Operation], consumed: Sequence[str]) -> str:
+        """The instance row's new ETag."""
         operations.extend(Delete(key) for key in consumed)
         last = operations[0]
         if len(operations) == 1 and isinstance(last, Merge):
-            etag = await self._table.merge(after.instance_id, last.key, last.props, last.etag)
-        elif len(operations) == 1 and isinstance(last, Replace):
-            etag = await self._table.replace(after.instance_id, last.key, last.props, last.etag)
-        else:
-            etags = await self._table.transact(after.instance_id, operations)
-            at = next(k for k, op in enumerate(operations) if op.key == INSTANCE_KEY)
-            etag = str(etags[at])
-        return replace(after, etag=etag)
+            return await self._table.merge(instance_id, last.key, last.props, last.etag)
+        if len(operations) == 1 and isinstance(last, Replace):
+            return await self._table.replace(instance_id, last.key, last.props, last.etag)
+        etags = await self._table.transact(instance_id, operations)
+        return str(etags[next(k for k, op in enumerate(operations) if op.key == INSTANCE_KEY)])
 
     def _split(self, rows: Sequence[Row]) -> Loaded:
         instance = next((_read_instance(row) for row in rows if row.key == INSTANCE_KEY), None)

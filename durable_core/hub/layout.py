@@ -150,7 +150,7 @@ def inverted_ms(moment: datetime) -> str:
 
 def iso(moment: datetime) -> str:
     """UTC with microseconds and ``Z``; sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def from_iso(text: str) -> datetime:
@@ -158,10 +158,11 @@ def from_iso(text: str) -> datetime:
 
 
 class Ids:
-    """Random identifiers. Seeded, it repeats itself: simulations need that."""
+    """Random identifiers: they must differ, and are no secrets. Seeded, they repeat: simulations need that."""
 
     def __init__(self, source: random.Random | None = None) -> None:
-        self._random = random.SystemRandom() if source is None else source
+        # Seeded by the system once: asking it for every id gives up the GIL each time, which costs a busy host dearly.
+        self._random = random.Random() if source is None else source
 
     def execution_id(self) -> str:
         return f"{self._random.getrandbits(64):016x}"

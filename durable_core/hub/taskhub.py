@@ -67,8 +67,8 @@ class TaskHub:
         await self._work[0].send(body, delay)
 
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
-        """SerializationError, NewerFormatError, CodecError; StorageError if a large body's rows are gone (its life
-        has ended)."""
+        """SerializationError, NewerFormatError, CodecError; PayloadGoneError if a large body's rows are gone
+        (its life has ended)."""
         message = decode(body, self._encoding)
         if not isinstance(message, Referenced):
             return message

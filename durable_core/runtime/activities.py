@@ -52,8 +52,11 @@ class ActivityRunner:
                 result = self._converter.to_json(value, f"the result of {about}")
             except (SerializationError, PayloadTooLargeError) as error:  # it would be the same at every try
                 return self._failed(call, error, retriable=False)
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # by the process, which ends
+                raise
+            return self._failed(call, error)  # leaked by the activity: a client library's timeout, say
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an activity raises is its result
             return self._failed(call, error)
         finally:

@@ -11,6 +11,7 @@ from ..converter import Converter
 from ..errors import CodecError, DurableError, NewerFormatError
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
+from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from ..settings import Settings
@@ -75,7 +76,9 @@ class DurableApp:
         self.dispatcher = Dispatcher(services)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
-        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, self._recovery, build)
+        self.client = DurableClient(
+            self.hub, registry, converter, clock, outbox, self.dispatcher, self._recovery, build
+        )
 
     @classmethod
     async def open(
@@ -140,6 +143,8 @@ class DurableApp:
             logger.warning("a message goes back to its queue: %s", error)
             give_back = self.hub.return_work if work else self.hub.return_control
             await give_back(body, NEWER_HOST_DELAY)
+        except PayloadGoneError as error:
+            logger.info("a message is dropped, the execution it was for is gone: %s", error)
         except CodecError as error:
             instance = await self.hub.instances.get(error.instance_id)
             if instance is not None and instance.execution_id == error.execution_id:

@@ -75,8 +75,8 @@ class Warm:
                 return None, None
 
 
-async def revive(services: Services, instance: Instance) -> Warm:
-    """Replay the stored history into a new generator.
+async def revive(services: Services, instance: Instance, settled: int) -> Warm:
+    """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
     UnknownOrchestratorError, NonDeterminismError, NewerFormatError, HistoryMovedError.
     """
@@ -99,4 +99,4 @@ async def revive(services: Services, instance: Instance) -> Warm:
     custom = dumps(live.custom_status)  # its last commit has stored it; a new generation still shows the last one's
     if instance.is_unstarted and instance.custom is not None:
         custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)
-    return Warm(instance, live, instance.dispatched, instance.status, custom)
+    return Warm(instance, live, max(instance.dispatched, settled), instance.status, custom)
