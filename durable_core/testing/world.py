@@ -250,7 +250,7 @@ class World:
         for host in stopped:
             await host.stop()
         for host in stopped:
-            self._begin_host(FaultPlan(), host.role)
+            self._begin_host(FaultPlan(), host.shape)
 
     async def something_sent(self, queue: str) -> None:
         """Wait until the queue may have something to receive: a send, a delay that is over, a lease that expired."""
@@ -265,7 +265,10 @@ class World:
 
     def hidden(self, queue: str, seconds: float) -> None:
         """A message of this queue will become visible then."""
-        heapq.heappush(self._due[queue], self.loop.time() + seconds)
+        due, at = self._due[queue], self.loop.time() + seconds
+        heapq.heappush(due, at)
+        if due[0] == at:  # sooner than what its listeners wait for
+            self._sent[queue].set()
 
     def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> None:
         shape = self._shape(len(self.plans))
