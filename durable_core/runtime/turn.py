@@ -138,6 +138,21 @@ def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], floo
     return decisions
 
 
+def floor_of_ended(instance: Instance, batch: Sequence[Delivery], *, unsure: bool) -> int | None:
+    """The same for an instance that has ended. ``unsure``: a commit of ours may be its last, and not dispatched.
+
+    A message that says up to where a redispatch went asks for nothing that was part of it: the result of an activity
+    that nobody waits for any more is never recorded, and would be asked for again by each of its results.
+    """
+    floors = [instance.dispatched] if unsure or any(delivery.redelivered for delivery in batch) else []
+    for delivery in batch:
+        message = delivery.message
+        if message.after is not None and message.execution_id == instance.execution_id:
+            floors.append(message.after)
+    floor = min(floors, default=None)
+    return None if floor is None or floor >= instance.seq - 1 else floor
+
+
 def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:
     """Decisions of an ended instance, later than ``floor``, that it did not wait for: they are to be carried out."""
     recorded = recorded_in(segments)
