@@ -34,7 +34,15 @@ from .delivery import Delivery, longest, release, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
 from .outbox import Decision, Dispatch, entry_of
-from .turn import brings_unknown, floor_of_ended, floor_of_lost_commit, needs_a_look, redispatch_floor, undone, undone_of_ended
+from .turn import (
+    brings_unknown,
+    floor_of_ended,
+    floor_of_lost_commit,
+    needs_a_look,
+    redispatch_floor,
+    undone,
+    undone_of_ended,
+)
 from .warm import Services, Warm, revive
 
 MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over

@@ -118,9 +118,12 @@ def floor_of_lost_commit(wrote: tuple[int, str], instance: Instance, segments: S
     seq, commit_id = wrote
     if instance.last_commit == commit_id or any(segment.commit_id == commit_id for segment in segments):
         return seq - 1
-    if seq < instance.first:  # a generation has ended meanwhile; by us, or after us
-        return seq - 1
-    return None
+    if seq >= instance.first:
+        return None
+    back = instance.first - seq  # a generation has ended meanwhile: by us, after us, or by another
+    if back <= len(instance.ended) and instance.ended[-back] != commit_id:
+        return None
+    return seq - 1
 
 
 def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], floor: int) -> list[Decision]:

@@ -15,7 +15,7 @@ from .soak import run_seed
 
 TIMES = int(os.environ.get("DURABLE_SOAK", "1"))
 FIRST = int(os.environ.get("DURABLE_SOAK_FIRST", "0"))
-ALL = [*((scenario, 24) for scenario in SCENARIOS + CHEAP), *((scenario, 2) for scenario in COSTLY)]
+ALL = [*((scenario, 24) for scenario in SCENARIOS + CHEAP), *((scenario, 1) for scenario in COSTLY)]
 
 
 def run_seeds(scenario: Scenario, seeds: int, *, calm: bool) -> None:
