@@ -368,7 +368,11 @@ class Actor:
         hub, outbox = self._services.hub, self._services.outbox
         if inbox:
             await hub.inbox.discard(self.instance_id, inbox)
-        floor = floor_of_ended(instance, attempt.batch, unsure=bool(attempt.wrote) or attempt.owed is not None)
+        if attempt.wrote is not None:
+            history = await hub.instances.history(instance)
+            lost = floor_of_lost_commit(attempt.wrote, instance, history)
+            attempt.owed = lost if attempt.owed is None else attempt.owed
+        floor = floor_of_ended(instance, attempt.batch, unsure=attempt.owed is not None)
         if floor is not None:
             await self._dispatch_carried(instance, floor)
             left = undone_of_ended(await hub.instances.history(instance), floor)

@@ -142,7 +142,7 @@ def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], floo
 
 
 def floor_of_ended(instance: Instance, batch: Sequence[Delivery], *, unsure: bool) -> int | None:
-    """The same for an instance that has ended. ``unsure``: a commit of ours may be its last, and not dispatched.
+    """The same for an instance that has ended. ``unsure``: a commit of ours may not be dispatched.
 
     A message that says up to where a redispatch went asks for nothing that was part of it: the result of an activity
     that nobody waits for any more is never recorded, and would be asked for again by each of its results.
