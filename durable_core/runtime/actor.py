@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ..engine.events import ContinueAsNew, EventSent
+from ..engine.events import ContinueAsNew, EventSent, OrchestrationStarted
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     NewerFormatError,
@@ -319,7 +319,7 @@ class Actor:
                 pending = live.pending.get(getattr(event, "task_id", -1))
                 if pending is not None and type(pending.event) is type(event):
                     decisions.append(Decision(pending.event, segment.timestamp))
-                elif isinstance(event, EventSent):
+                elif isinstance(event, EventSent | OrchestrationStarted):
                     decisions.append(Decision(event, segment.timestamp))
         return decisions
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from ..engine.events import (
     EventSent,
     Incoming,
+    OrchestrationStarted,
     Segment,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
@@ -105,7 +106,7 @@ def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:
         for segment in segments
         if segment.seq > floor
         for event in segment.events
-        if isinstance(event, EventSent)
+        if isinstance(event, EventSent | OrchestrationStarted)
         or (isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id not in recorded)
     ]
 
