@@ -95,13 +95,18 @@ class Dispatcher:
     # ---------------------------------------------------------------- what actors ask for
 
     def warmed(self, actor: Actor, weight: int) -> None:
-        """An actor keeps its orchestrator, ``weight`` bytes of history; make room."""
+        """An actor ends a turn and keeps its orchestrator, ``weight`` bytes of history; make room."""
         self._warm_bytes += weight - self._weights.pop(actor, 0)
         self._weights[actor] = weight
-        while self._warm_bytes > self._services.settings.warm_cache:
-            oldest = next(iter(self._weights))
-            oldest.cool()
-            self._forget(oldest)
+        limit = self._services.settings.warm_cache
+        if self._warm_bytes <= limit:
+            return
+        for candidate in list(self._weights):
+            if candidate is actor or not candidate.is_turning:  # one in a turn stands on its orchestrator
+                candidate.cool()
+                self._forget(candidate)
+                if self._warm_bytes <= limit:
+                    return
 
     def cooled(self, actor: Actor) -> None:
         self._warm_bytes -= self._weights.pop(actor, 0)
