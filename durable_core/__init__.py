@@ -2,9 +2,12 @@
 
 from .activity_context import ActivityContext
 from .engine.context import Orchestration, OrchestrationContext
+from .engine.http import DurableHttpResponse
+from .engine.saga import Saga
 from .engine.tasks import Task, TimerTask
 from .errors import (
     ActivityFailedError,
+    CompensationError,
     DurableError,
     NonDeterminismError,
     SubOrchestrationFailedError,
@@ -21,8 +24,10 @@ __version__ = "0.1.0"
 __all__ = [
     "ActivityContext",
     "ActivityFailedError",
+    "CompensationError",
     "DurableClient",
     "DurableError",
+    "DurableHttpResponse",
     "FailureDetails",
     "NonDeterminismError",
     "Orchestration",
@@ -32,6 +37,7 @@ __all__ = [
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "Saga",
     "SubOrchestrationFailedError",
     "Task",
     "TaskCancelledError",

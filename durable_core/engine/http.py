@@ -6,14 +6,14 @@ The requests themselves are made by the built-in activity ``durable.http`` (``du
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from ..errors import HttpCallError, InvalidInputError, OrchestratorCodeError, PayloadTooLargeError, TaskTimeoutError
+from ..errors import InvalidInputError, OrchestratorCodeError, PayloadTooLargeError, TaskTimeoutError
 from ..models import JSON, FailureDetails, RetryPolicy, type_name
 from .combinations import FlowTask
 from .source import caller
@@ -170,14 +170,9 @@ def retry_after(response: DurableHttpResponse, now: datetime) -> timedelta:
     return max(date.replace(tzinfo=date.tzinfo or UTC) - now, SHORTEST_POLL)
 
 
-def refusal(request: HttpRequest, status_code: int) -> HttpCallError:
-    """The failure that a refused request is, when it is to be retried."""
-    return HttpCallError(f"{request.method} {request.uri} was answered with {status_code}", status_code)
-
-
-def headers_of(pairs: Mapping[str, str] | list[tuple[str, str]]) -> dict[str, str]:
+def headers_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers by name; one that comes several times as one, joined by commas."""
     found: dict[str, str] = {}
-    for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
+    for name, value in pairs:
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found

@@ -45,7 +45,10 @@ IfExists = Literal["error", "return", "restart_if_done"]
 
 
 class DurableClient:
-    """Of one task hub. Made by ``DurableApp``."""
+    """Of one task hub. Made by ``DurableApp``.
+
+    longest_poll: seconds between two looks at an instance whose end another process may bring.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class DurableClient:
         self._dispatcher = dispatcher
         self._build = build
         self._listing = Listing(hub)
+        self.longest_poll = LONGEST_POLL
 
     async def start_new(
         self,
@@ -266,7 +270,7 @@ class DurableClient:
         """
         loop = asyncio.get_running_loop()
         end, delay = loop.time() + timeout, FIRST_POLL
-        signal = self._dispatcher.watch(instance_id)
+        signal = self._dispatcher.ends.watch(instance_id)
         try:
             while True:
                 signal.clear()
@@ -278,9 +282,9 @@ class DurableClient:
                     async with asyncio.timeout(min(delay, left)):
                         await signal.wait()
                 except TimeoutError:
-                    delay = min(delay * 2, LONGEST_POLL)
+                    delay = min(delay * 2, self.longest_poll)
         finally:
-            self._dispatcher.unwatch(instance_id, signal)
+            self._dispatcher.ends.unwatch(instance_id, signal)
 
     # ------------------------------------------------------------------ parts
 
