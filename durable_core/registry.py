@@ -159,11 +159,16 @@ class Registry:
                     )
         return self
 
-    def with_built_in(self, *definitions: ActivityDefinition) -> Registry:
-        """A registry that has the framework's own activities, too. What is added to this one later is not in it."""
+    def with_built_in(self, *definitions: ActivityDefinition | OrchestratorDefinition) -> Registry:
+        """A registry that has the framework's own functions, too. What is added to this one later is not in it."""
         registry = Registry()
         registry._orchestrators = {name: dict(versions) for name, versions in self._orchestrators.items()}
-        registry._activities = {**self._activities, **{definition.name: definition for definition in definitions}}
+        registry._activities = dict(self._activities)
+        for definition in definitions:
+            if isinstance(definition, ActivityDefinition):
+                registry._activities[definition.name] = definition
+            else:
+                registry._orchestrators[definition.name] = {definition.version: definition}
         return registry
 
     def orchestrator(self, name: str, version: str | None = None) -> OrchestratorDefinition:
@@ -186,7 +191,7 @@ class Registry:
 
     @property
     def orchestrator_names(self) -> list[str]:
-        return sorted(self._orchestrators)
+        return sorted(name for name in self._orchestrators if not name.startswith(RESERVED))
 
     @property
     def activity_names(self) -> list[str]:

@@ -50,6 +50,9 @@ SEGMENT_BYTES = 256 * 1024  # a larger segment goes to payload rows
 RETRY_BUCKETS = 16  # a row has 252 properties: retry states share these
 
 
+MOVED_TRIES = 20  # loads after which a history with a gap is taken for damaged
+
+
 class HistoryMovedError(StorageError):
     """The row changed while its history was read; load again."""
 

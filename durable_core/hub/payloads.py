@@ -36,6 +36,10 @@ def compress(text: str) -> bytes:
     return zlib.compress(text.encode(), 1)
 
 
+class PayloadGoneError(StorageError):
+    """A reference to payload rows that were collected: the execution that it belongs to was purged or restarted."""
+
+
 class Payloads:
     """Reads and writes stored values of one hub. ``max_payload`` bounds one value, in bytes of JSON."""
 
@@ -85,9 +89,11 @@ class Payloads:
         execution_id, digest, parts = reference[1:].rsplit("-", 2)
         low = payload_key(execution_id, digest, 0)
         found = await self._table.read_range(instance_id, low, payload_key(execution_id, digest, int(parts)))
+        if not found.rows:
+            raise PayloadGoneError(f"payload {reference} of instance '{instance_id}' is gone")
         packed = b"".join(join_bytes("p", row.props) for row in found.rows)
         if hashlib.sha256(packed).hexdigest() != digest:
-            raise StorageError(f"payload {reference} of instance '{instance_id}' is missing or damaged")
+            raise StorageError(f"payload {reference} of instance '{instance_id}' is damaged")
         return packed
 
 

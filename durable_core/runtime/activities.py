@@ -42,8 +42,11 @@ class ActivityRunner:
         try:
             value = await self._invoke(definition, instance_id, execution_id, call)
             result = self._converter.to_json(value)
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # by the process, which ends
+                raise
+            return self._failed(call, error)  # leaked by the activity: a client library's timeout, say
         except SerializationError as error:
             wrong = SerializationError(f"the result of activity '{call.name}' ({definition.location}): {error}")
             wrong.__cause__ = error

@@ -24,10 +24,10 @@ from ..errors import (
     RowNotFoundError,
 )
 from ..hub.inbox import InboxKind
-from ..hub.instances import HistoryMovedError, Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.layout import check_instance_id, iso
 from ..hub.messages import ControlMessage
-from ..hub.payloads import dumps
+from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import NO_INPUT, Registry, name_of
@@ -35,7 +35,8 @@ from ..storage.ports import Value
 from .clock import Clock
 from .dispatcher import Dispatcher
 from .listing import InstancePage, Listing, Query
-from .outbox import entry_of
+from .outbox import Outbox, entry_of
+from .recovery import Recovery, RecoveryReport
 
 MAX_EVENT_NAME = 256
 FIRST_POLL = 0.1
@@ -56,14 +57,18 @@ class DurableClient:
         registry: Registry,
         converter: Converter,
         clock: Clock,
+        outbox: Outbox,
         dispatcher: Dispatcher,
+        recovery: Recovery,
         build: str,
     ) -> None:
         self._hub = hub
         self._registry = registry
         self._converter = converter
         self._clock = clock
+        self._outbox = outbox
         self._dispatcher = dispatcher
+        self._recovery = recovery
         self._build = build
         self._listing = Listing(hub)
         self.longest_poll = LONGEST_POLL
@@ -120,7 +125,8 @@ class DurableClient:
                 return await self.start_new(
                     orchestrator, instance_id, client_input, version=version, tags=tags, if_exists=if_exists
                 )
-            if present.execution_id != execution_id and not await self._take_over(present, fresh, if_exists):
+            if present.execution_id != execution_id:
+                await self._take_over(present, fresh, if_exists)
                 return instance_id
         await self._ring(fresh)
         return instance_id
@@ -137,23 +143,25 @@ class DurableClient:
 
         show_history: its events too; show_history_output: with the results in them. show_input: its input.
         """
+        check_instance_id(instance_id)
         instances = self._hub.instances
-        if not show_history:
-            instance = await instances.get(instance_id)
-            return (
-                OrchestrationStatus(instance_id=instance_id)
-                if instance is None
-                else await self._status(instance, show_input)
-            )
+        tries = 0
         while True:
-            loaded = (await instances.load(instance_id)).instance
-            if loaded is None:
+            tries += 1
+            instance = (
+                (await instances.load(instance_id)).instance if show_history else await instances.get(instance_id)
+            )
+            if instance is None:
                 return OrchestrationStatus(instance_id=instance_id)
             try:
-                segments = await instances.history(loaded)
-            except HistoryMovedError:
+                status = await self._status(instance, show_input)
+                if not show_history:
+                    return status
+                segments = await instances.history(instance)
+            except (HistoryMovedError, PayloadGoneError):  # it moved on, or was purged, while it was read
+                if tries > MOVED_TRIES:
+                    raise
                 continue
-            status = await self._status(loaded, show_input)
             return replace(status, history_events=_history(segments, status, show_history_output))
 
     async def get_status_all(self) -> list[OrchestrationStatus]:
@@ -238,14 +246,17 @@ class DurableClient:
 
     async def purge_instance_history(self, instance_id: str) -> int:
         """Delete an ended instance with all it stored. Returns how many were deleted: 0 if none is there or it runs."""
+        check_instance_id(instance_id)
         instance = await self._hub.instances.get(instance_id)
         if instance is None or not instance.is_terminal:
             return 0
-        await self._hub.catalog.forget_closed(entry_of(instance))
+        await self._outbox.forget(instance)
         try:
             await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
-        except (RowNotFoundError, PreconditionFailedError):
-            return 0  # purged or restarted meanwhile
+        except PreconditionFailedError:
+            return 0  # restarted meanwhile
+        except RowNotFoundError:
+            return 1  # it was there: by us, whose answer was lost, or by another purge
         return 1
 
     async def purge_instance_history_by(
@@ -286,28 +297,39 @@ class DurableClient:
         finally:
             self._dispatcher.ends.unwatch(instance_id, signal)
 
+    async def recover(self, *, full: bool = True) -> RecoveryReport:
+        """Rebuild every message of the hub from its tables, as after a loss of all queues, and save poisoned ones.
+
+        Harmless at any time; activities that are under way may run once more. full=False: only what the app's timer
+        does every five minutes.
+        """
+        return await self._recovery.run(full=full)
+
     # ------------------------------------------------------------------ parts
 
-    async def _take_over(self, present: Instance, fresh: Instance, if_exists: IfExists) -> bool:
-        """Deal with an id that is in use: whether ``fresh`` has taken its place."""
+    async def _take_over(self, present: Instance, fresh: Instance, if_exists: IfExists) -> None:
+        """Deal with an id that is in use: put ``fresh`` in its place if that is asked for and may be."""
         hub = self._hub
         if if_exists == "restart_if_done" and present.is_terminal:
+            await self._outbox.forget(present)
             try:
                 await hub.instances.restart(present, fresh)
             except (PreconditionFailedError, RowNotFoundError):
-                await hub.catalog.forget_open(entry_of(fresh))
-                raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
-            await hub.catalog.forget_closed(entry_of(present))
+                now = await hub.instances.get(present.instance_id)
+                if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
+                    await hub.catalog.forget_open(entry_of(fresh))
+                    raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
+            await self._ring(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
-            return True
+            return
         await hub.catalog.forget_open(entry_of(fresh))
         if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the doorbell
             await self._ring(present)
         if if_exists == "error":
             raise InstanceAlreadyExistsError(present.instance_id, present.status.value)
-        return False
 
     async def _running(self, instance_id: str) -> Instance:
+        check_instance_id(instance_id)
         instance = await self._hub.instances.get(instance_id)
         if instance is None:
             raise InstanceNotFoundError(instance_id)

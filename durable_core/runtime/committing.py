@@ -21,6 +21,8 @@ from .outbox import Decision, without_payload
 from .turn import scheduled_in, undone
 from .warm import Services, Warm
 
+MAX_CARRIED = 256  # hosts that take turns never know all as dispatched: an eternal orchestrator must not pile it up
+
 
 async def prepare(services: Services, warm: Warm, turn: Turn, gathered: Gathered, open_since: Iterable[int]) -> Commit:
     """The commit to be; its large values are written already. ``open_since``: commits with a step under way."""
@@ -68,7 +70,7 @@ async def _left_over(services: Services, warm: Warm, turn: Turn, commit: Commit)
         for event, decided in waiting
         if not isinstance(event, ContinueAsNew | TimerCreated | TimerCanceled | PatchMarked)
     )
-    return tuple(left)
+    return tuple(left[-MAX_CARRIED:])
 
 
 async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit:

@@ -7,12 +7,13 @@ never ran and those that are stuck; on demand it also redispatches every open in
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..errors import DurableError, LeaseLostError, NewerFormatError, SerializationError
+from ..errors import LeaseLostError, NewerFormatError, SerializationError
 from ..hub.catalog import OPEN, Entry
 from ..hub.messages import REDISPATCH_ALL, ControlMessage, Nudge, WorkMessage
+from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..models import RuntimeStatus
 from ..storage.ports import Queue, QueueMessage
@@ -22,6 +23,7 @@ from .parking import Parking
 
 ARM_AHEAD = timedelta(minutes=10)
 PENDING_PATIENCE = timedelta(minutes=2)
+ORPHAN_PATIENCE = timedelta(minutes=15)  # longer than a starter may take, its clock differing from this one's
 PAGE = 500
 KEEP_GARBAGE = 24 * 3600.0  # seconds for which an unreadable poison message is left where it is
 
@@ -86,15 +88,18 @@ class Recovery:
             report.unreadable += 1
             await queue.extend(message, KEEP_GARBAGE)
             return
-        except DurableError as error:
-            logger.error("a message in %s refers to what is gone: %s", queue.name, error)
+        except PayloadGoneError as error:
+            logger.info("a message in %s is of an execution that is gone: %s", queue.name, error)
             await queue.delete(message)
             return
         instance = await self._hub.instances.get(content.instance_id)
-        if instance is not None and instance.execution_id == content.execution_id and not instance.is_terminal:
-            if isinstance(content, ControlMessage) and content.outcomes:
-                await self._parking.save(instance, content)
-            await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
+        if instance is not None and instance.execution_id == content.execution_id:
+            if not instance.is_terminal:
+                if isinstance(content, ControlMessage) and content.outcomes:
+                    await self._parking.save(instance, content)
+                await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
+            if isinstance(content, ControlMessage):  # its timers, and what a turn with it may have left undispatched
+                await self._hub.send(replace(content, outcomes=(), redelivered=True))
         report.poisoned += 1
         await queue.delete(message)
 
@@ -107,21 +112,22 @@ class Recovery:
                 report.open_instances += len(entries)
                 for entry in entries:
                     pending = entry.status is RuntimeStatus.PENDING and entry.created < old
-                    if pending:
+                    if full or pending or entry.stuck or entry.status is RuntimeStatus.SUSPENDED:
                         await self._look_at(entry, report)
                     if full or pending or entry.stuck:
                         await self._ring(entry, full)
                         report.rung += 1
 
     async def _look_at(self, entry: Entry, report: RecoveryReport) -> None:
-        """Put right what the catalogue shows of an instance that seems not to have begun."""
+        """Put right what the catalogue shows of an instance that seems to stand still."""
         instance = await self._hub.instances.get(entry.instance_id)
         if instance is None or instance.execution_id != entry.execution_id:
-            report.orphans += 1
-            await self._hub.catalog.forget_open(entry)
+            if entry.created < self._clock.now() - ORPHAN_PATIENCE:  # else its starter may be about to write the row
+                report.orphans += 1
+                await self._hub.catalog.forget_open(entry)
         elif instance.is_terminal:
-            await self._hub.catalog.close(entry_of(instance))
-        elif instance.status is not RuntimeStatus.PENDING:
+            await self._outbox.end_stored(instance)
+        elif (instance.status, instance.stuck[:2000]) != (entry.status, entry.stuck):
             await self._hub.catalog.note(entry_of(instance))
 
     async def _ring(self, entry: Entry, full: bool) -> None:
@@ -129,7 +135,7 @@ class Recovery:
             ControlMessage(
                 instance_id=entry.instance_id,
                 execution_id=entry.execution_id,
-                redelivered=full,
+                redelivered=full or bool(entry.stuck),
                 after=REDISPATCH_ALL if full else None,
             )
         )
@@ -138,5 +144,6 @@ class Recovery:
 def _poison_reason(content: ControlMessage | WorkMessage, message: QueueMessage) -> str:
     what = f"work for activity '{content.calls[0].name}'" if isinstance(content, WorkMessage) else "a control message"
     return (
-        f"{what} failed again and again and was set aside (message {message.id}); put the cause right and run recover"
+        f"{what} failed again and again and was set aside (message {message.id}); "
+        "put the cause right and run recover (python -m durable_core recover, or POST to the API's /recover)"
     )

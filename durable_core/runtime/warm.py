@@ -72,8 +72,8 @@ class Warm:
                 return None, None
 
 
-async def revive(services: Services, instance: Instance) -> Warm:
-    """Replay the stored history into a new generator.
+async def revive(services: Services, instance: Instance, settled: int) -> Warm:
+    """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
     UnknownOrchestratorError, NonDeterminismError, NewerFormatError, HistoryMovedError.
     """
@@ -93,4 +93,4 @@ async def revive(services: Services, instance: Instance) -> Warm:
     except BaseException:
         live.close()
         raise
-    return Warm(instance, live, instance.dispatched, instance.status)
+    return Warm(instance, live, max(instance.dispatched, settled), instance.status)
