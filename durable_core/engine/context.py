@@ -61,6 +61,7 @@ class OrchestrationContext(Composition):
 
     @property
     def instance_id(self) -> str:
+        """Id of this instance."""
         return self._info.instance_id
 
     @property
@@ -85,6 +86,7 @@ class OrchestrationContext(Composition):
 
     @property
     def custom_status(self) -> JSON:
+        """What ``set_custom_status`` set last; None: nothing."""
         return self._decisions.custom_status
 
     def set_custom_status(self, value: object) -> None:
