@@ -22,6 +22,7 @@ from .http import DurableHttpResponse, call_http
 from .saga import Saga, run_saga
 from .source import caller
 from .tasks import AllTask, AnyTask, Orchestration, Task
+from .values import write
 
 if TYPE_CHECKING:
     from .context import OrchestrationContext
@@ -177,7 +178,8 @@ class Composition:
         Raises OrchestratorCodeError if the id is not allowed, SerializationError if the input is not JSON.
         """
         decisions = self._decisions
-        data = self._converter.to_json(input_)
+        name = name_of(fn_or_name)
+        data = write(self._converter, input_, "the input of orchestrator", name)
         line = caller()
         task_id = decisions.next_id()
         if instance_id is None:
@@ -185,7 +187,7 @@ class Composition:
             seed = f"{info.instance_id}/{info.execution_id}/{info.generation}/{task_id}"
             instance_id = uuid.uuid5(_NAMESPACE, seed).hex
         check_child_id(instance_id)
-        decisions.record(OrchestrationStarted(task_id, name_of(fn_or_name), instance_id, version, data, line))
+        decisions.record(OrchestrationStarted(task_id, name, instance_id, version, data, line))
         return instance_id
 
     # ------------------------------------------------------------ sagas
@@ -236,7 +238,7 @@ class Composition:
             self._decisions,
             method,
             uri,
-            self._converter.to_json(content),
+            write(self._converter, content, "the content of an HTTP request"),
             dict(headers or {}),
             retry=retry,
             timeout=timeout,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
+from ..codec import PayloadCodec
 from ..errors import LeaseLostError, StorageUnavailableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
@@ -83,6 +84,7 @@ class SimulatedHost:
             executor=None,
             source=random.Random(seed),
             ends=world.ends,
+            codec=world.codec,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -164,6 +166,7 @@ class World:
         hosts: int | Sequence[Role] = 1,
         seed: int = 0,
         settings: Settings | None = None,
+        codec: PayloadCodec | None = None,
         counting: bool = False,
         shape: Callable[[int], HostShape] | None = None,
         outside: FaultPlan | None = None,
@@ -171,6 +174,7 @@ class World:
         """``shape`` makes the host of each number; those that replace a dead one go on counting. ``outside``: the
         plan of the client outside of all hosts."""
         self.registry = registry
+        self.codec = codec
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
         self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
@@ -183,7 +187,11 @@ class World:
         self.hosts: list[SimulatedHost] = []
         roles: Sequence[Role | None] = [None] * hosts if isinstance(hosts, int) else hosts
         self._count = len(roles)
-        self._shape = shape or (lambda number: HostShape.of(roles[number] if number < len(roles) else None))
+
+        def plain(number: int) -> HostShape:
+            return HostShape.of(roles[number] if number < len(roles) else None)
+
+        self._shape: Callable[[int], HostShape] = shape or plain
         self._plan_outside = outside or FaultPlan()
         self._burials: set[asyncio.Task[None]] = set()
         self._seed = seed
@@ -220,6 +228,7 @@ class World:
                 executor=None,
                 source=random.Random(self._seed),
                 ends=self.ends,
+                codec=self.codec,
             )
             self._outside.client.longest_poll = LONGEST_POLL
             await self._outside.hub.create()
