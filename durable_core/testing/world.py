@@ -257,7 +257,7 @@ class World:
         for host in stopped:
             await host.stop()
         for host in stopped:
-            self._begin_host(FaultPlan(), host.role)
+            self._begin_host(None, host.shape)
 
     async def something_sent(self, queue: str) -> None:
         """Wait until the queue may have something to receive: a send, a delay that is over, a lease that expired."""
