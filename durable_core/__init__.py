@@ -1,12 +1,20 @@
 """Durable execution for Python on plain Azure Storage. Importing this loads no Azure SDK and no sqlite3."""
 
 from .activity_context import ActivityContext
+from .codec import PayloadCodec
 from .engine.context import Orchestration, OrchestrationContext
+from .engine.http import DurableHttpResponse
+from .engine.saga import Saga
 from .engine.tasks import Task, TimerTask
 from .errors import (
     ActivityFailedError,
+    CodecError,
+    CompensationError,
     DurableError,
     NonDeterminismError,
+    NonRetriableError,
+    PayloadTooLargeError,
+    SerializationError,
     SubOrchestrationFailedError,
     TaskCancelledError,
     TaskFailedError,
@@ -14,22 +22,32 @@ from .errors import (
 )
 from .models import FailureDetails, OrchestrationStatus, RetryOptions, RetryPolicy, RuntimeStatus
 from .registry import Registry, activity, orchestrator
+from .runtime.client import DurableClient
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ActivityContext",
     "ActivityFailedError",
+    "CodecError",
+    "CompensationError",
+    "DurableClient",
     "DurableError",
+    "DurableHttpResponse",
     "FailureDetails",
     "NonDeterminismError",
+    "NonRetriableError",
     "Orchestration",
     "OrchestrationContext",
     "OrchestrationStatus",
+    "PayloadCodec",
+    "PayloadTooLargeError",
     "Registry",
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "Saga",
+    "SerializationError",
     "SubOrchestrationFailedError",
     "Task",
     "TaskCancelledError",

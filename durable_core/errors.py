@@ -12,6 +12,8 @@
     ├── InstanceCompletedError        the instance has ended and takes no more requests
     ├── SerializationError            a value cannot be written as, or read from, JSON
     ├── PayloadTooLargeError
+    ├── CodecError                    stored data does not decode: another key, or no codec given
+    ├── NonRetriableError             for activities to raise: a failure that no retry can mend
     ├── OrchestratorCodeError         an orchestrator did what no orchestrator may; says where
     ├── NonDeterminismError           the code and its history disagree; says where and why
     ├── NewerFormatError              written by a newer version of durable_core
@@ -24,6 +26,8 @@
     │   ├── LeaseLostError            the message belongs to another receiver by now
     │   ├── LimitExceededError        Azure would refuse this size, count or character
     │   └── QueueNotFoundError
+    ├── CompensationError             what a saga did could not all be undone; .failures says what and why
+    ├── HttpCallError                 a durable HTTP call got no answer, or, with a retry policy, only refusals
     └── TaskFailedError               raised into an orchestrator by a task that failed
         ├── ActivityFailedError
         ├── SubOrchestrationFailedError
@@ -125,6 +129,25 @@ class PayloadTooLargeError(DurableError):
             "store the data elsewhere (a blob, a database) and pass its address"
         )
         self.what, self.size, self.limit = what, size, limit
+
+
+class CodecError(DurableError):
+    """Stored data cannot be decoded by this app's payload codec: it has another key, or none at all.
+
+    Nothing is lost: the data stays as it is, and instances that need it go on when the right codec is back.
+    ``instance_id`` and ``execution_id`` say whose it is, where that is known.
+    """
+
+    def __init__(self, message: str, instance_id: str = "", execution_id: str = "") -> None:
+        super().__init__(message)
+        self.instance_id, self.execution_id = instance_id, execution_id
+
+
+class NonRetriableError(DurableError):
+    """Raise it, or a class derived from it, in an activity or orchestrator: its failure is final.
+
+    No retry policy tries again. ``raise NonRetriableError("card refused") from error`` keeps the cause.
+    """
 
 
 class OrchestratorCodeError(DurableError):
@@ -252,3 +275,28 @@ class TaskTimeoutError(TaskFailedError):
 
 class TaskCancelledError(TaskFailedError):
     """A task was cancelled before it ended."""
+
+
+class CompensationError(DurableError):
+    """Some compensations of a saga failed; all the others were run.
+
+    ``failures``: the failed ones' names and errors, in the order in which they ran. Its cause is the error that made
+    the saga compensate.
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, Exception]]) -> None:
+        told = "; ".join(f"'{name}': {error}" for name, error in failures)
+        what = "compensation" if len(failures) == 1 else "compensations"
+        super().__init__(f"{len(failures)} {what} of a saga failed and must be done by hand: {told}")
+        self.failures = tuple(failures)
+
+
+class HttpCallError(DurableError):
+    """A durable HTTP call got no answer, or, when it is to be retried, only a refusal (429 or 5xx).
+
+    ``status_code`` is that of the refusal; None: there was no answer.
+    """
+
+    def __init__(self, message: str, status_code: int | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code

@@ -37,7 +37,7 @@ class Settings:
     warm_cache: bytes of history whose orchestrators are kept alive between messages; 0 replays at every message.
     inline_default: whether an activity that is alone may run in the turn that scheduled it.
     message_lease: seconds for which the host hides a message it has received, before any renewal.
-    max_payload: bytes of JSON allowed for one input, output or event.
+    max_payload: bytes of JSON allowed for one input or event that a client sends.
     signing_keys: secrets of the capability URLs, newest first.
     app_build: what tells one deployment of the app from another; empty: a hash of the app's code.
     max_threads: threads for activities that are plain functions.
@@ -64,6 +64,10 @@ class Settings:
             raise ConfigurationError(f"partitions must be 1 to 64, not {self.partitions} (DURABLE_PARTITIONS)")
         if self.warm_cache < 0:
             raise ConfigurationError("warm_cache is a number of bytes and must not be negative (DURABLE_WARM_CACHE)")
+        if self.max_threads < 1:
+            raise ConfigurationError(f"max_threads must be at least 1, not {self.max_threads} (DURABLE_MAX_THREADS)")
+        if self.max_payload < 1:
+            raise ConfigurationError(f"max_payload is a number of bytes, not {self.max_payload} (DURABLE_MAX_PAYLOAD)")
         if self.message_lease < 1:
             raise ConfigurationError("message_lease must be at least 1 second (DURABLE_MESSAGE_LEASE)")
 

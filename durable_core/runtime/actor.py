@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from ..engine.events import ContinueAsNew
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
+    CodecError,
     NewerFormatError,
     NonDeterminismError,
     PreconditionFailedError,
@@ -160,6 +161,10 @@ class Actor:
                 attempt.moved += 1
                 if attempt.moved > MOVED_TRIES:
                     raise
+            except CodecError as error:
+                self.cool()
+                await self._cannot_decode(attempt, error)
+                return
             except _HandOver:
                 self.cool()
                 await self._hand_over(attempt)
@@ -390,7 +395,7 @@ class Actor:
         for delivery in attempt.batch:
             message = replace(
                 delivery.message,
-                redelivered=delivery.redelivered or attempt.owed is not None,
+                redelivered=delivery.redelivered or attempt.owed is not None or attempt.wrote is not None,
                 since=delivery.message.since or since,
             )
             await self._services.hub.send(message, delay)
@@ -405,6 +410,19 @@ class Actor:
             await self._park(attempt, instance, reason)
             return
         await self._hand_over(attempt, parking.delay(waited), parking.stamp() if since is None else since)
+
+    async def _cannot_decode(self, attempt: _Attempt, error: CodecError) -> None:
+        """Rows of the instance need a codec, or a key, that this app does not have: another host may."""
+        instance = await self._services.hub.instances.get(self.instance_id)
+        if instance is None:
+            release(attempt.batch)
+        elif instance.is_terminal:  # what it owes at its end is known from these messages alone
+            await self._hand_over(attempt, self._services.parking.delay(60.0))
+        elif instance.stuck == str(error) and all(d.is_door and not d.redelivered for d in attempt.batch):
+            release(attempt.batch)  # shown already: recovery rings again
+        else:
+            await self._services.parking.show(instance, str(error))
+            await self._wait(attempt, str(error), instance)
 
     async def _park(self, attempt: _Attempt, instance: Instance, reason: str) -> None:
         """Leave the instance alone, shown as stuck; what is in hand goes to its inbox, so that nothing is lost."""

@@ -6,8 +6,10 @@ import logging
 import random
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+from ..codec import PayloadCodec
 from ..converter import Converter
-from ..errors import DurableError
+from ..errors import CodecError, DurableError, NewerFormatError
+from ..http_activity import HttpCaller
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
 from ..hub.payloads import PayloadGoneError
@@ -21,6 +23,7 @@ from .client import DurableClient
 from .clock import Clock, SystemClock
 from .delivery import Lease
 from .dispatcher import Dispatcher
+from .ends import Ends
 from .outbox import Outbox
 from .parking import Parking
 from .recovery import Recovery, RecoveryReport
@@ -30,6 +33,7 @@ from .worker import Worker
 
 logger = logging.getLogger("durable_core.runtime")
 
+NEWER_HOST_DELAY = 10.0  # seconds until another host may look at a message that this one is too old for
 LAST_TRIES = 4  # deliveries after which a failing message's error is shown on its instance
 
 
@@ -46,18 +50,22 @@ class DurableApp:
         executor: Executor | None = None,
         source: random.Random | None = None,
         patience: float = 60.0,
+        ends: Ends | None = None,
+        codec: PayloadCodec | None = None,
     ) -> None:
         self.settings = settings
+        self._http = HttpCaller(settings.max_payload)
+        build = settings.app_build or registry.build_id()
+        registry = registry.with_built_in(self._http.definition)
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()
-        converter = Converter()
+        converter = Converter(settings.max_payload)
         patient = RetryingStorage(storage, Patience(patience, source))
-        self.hub = TaskHub(patient, settings, source)
+        self.hub = TaskHub(patient, settings, source, codec)
         runner = ActivityRunner(registry, converter, executor)
         outbox = Outbox(self.hub, registry, clock)
         self._parking = Parking(self.hub, clock)
-        build = settings.app_build or registry.build_id()
         services = Services(
             hub=self.hub,
             registry=registry,
@@ -70,15 +78,19 @@ class DurableApp:
             parking=self._parking,
             build=build,
         )
-        self.dispatcher = Dispatcher(services)
+        self.dispatcher = Dispatcher(services, ends)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
-        self.client = DurableClient(self.hub, registry, converter, clock, outbox, self.dispatcher, build)
+        self.client = DurableClient(
+            self.hub, registry, converter, clock, outbox, self.dispatcher, self._recovery, build
+        )
 
     @classmethod
-    async def open(cls, registry: Registry, settings: Settings, storage: Storage) -> DurableApp:
+    async def open(
+        cls, registry: Registry, settings: Settings, storage: Storage, *, codec: PayloadCodec | None = None
+    ) -> DurableApp:
         """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it."""
-        app = cls(registry, settings, storage, executor=_threads(settings))
+        app = cls(registry, settings, storage, executor=_threads(settings), codec=codec)
         await app.hub.create()
         return app
 
@@ -90,7 +102,7 @@ class DurableApp:
     async def on_control_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self._read(body)
+        message = await self._read(body, work=False)
         if message is None:
             return
         if isinstance(message, WorkMessage):
@@ -105,7 +117,7 @@ class DurableApp:
     async def on_work_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a work queue, as above."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self._read(body)
+        message = await self._read(body, work=True)
         if message is None:
             return
         if isinstance(message, ControlMessage):
@@ -125,15 +137,27 @@ class DurableApp:
         """Let what is under way end. Deliveries must have stopped."""
         await self.dispatcher.drain()
         self.dispatcher.abandon()
+        await self._http.close()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _read(self, body: str) -> ControlMessage | WorkMessage | None:
+    async def _read(self, body: str, *, work: bool) -> ControlMessage | WorkMessage | None:
+        """The message, or None if it waits in its queue for a host of a newer version, or with another codec."""
         try:
             return await self.hub.read_message(body)
+        except NewerFormatError as error:
+            logger.warning("a message goes back to its queue: %s", error)
+            give_back = self.hub.return_work if work else self.hub.return_control
+            await give_back(body, NEWER_HOST_DELAY)
         except PayloadGoneError as error:
             logger.info("a message is dropped, the execution it was for is gone: %s", error)
-            return None
+        except CodecError as error:
+            instance = await self.hub.instances.get(error.instance_id)
+            if instance is not None and instance.execution_id == error.execution_id:
+                if not instance.is_terminal:
+                    await self._parking.show(instance, str(error))
+                await self._parking.put_off(body, work=work)
+        return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
         """Before a message is given up, show why on its instance: the poison queue keeps no errors."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from ..converter import Converter
 from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
+    CodecError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -25,7 +26,7 @@ from ..errors import (
 )
 from ..hub.inbox import InboxKind
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
-from ..hub.layout import check_instance_id, iso
+from ..hub.layout import check_instance_id, check_tags, check_text, iso
 from ..hub.messages import ControlMessage
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
@@ -36,6 +37,7 @@ from .clock import Clock
 from .dispatcher import Dispatcher
 from .listing import InstancePage, Listing, Query
 from .outbox import Outbox, entry_of
+from .recovery import Recovery, RecoveryReport
 
 MAX_EVENT_NAME = 256
 FIRST_POLL = 0.1
@@ -45,7 +47,10 @@ IfExists = Literal["error", "return", "restart_if_done"]
 
 
 class DurableClient:
-    """Of one task hub. Made by ``DurableApp``."""
+    """Of one task hub. Made by ``DurableApp``.
+
+    longest_poll: seconds between two looks at an instance whose end another process may bring.
+    """
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class DurableClient:
         clock: Clock,
         outbox: Outbox,
         dispatcher: Dispatcher,
+        recovery: Recovery,
         build: str,
     ) -> None:
         self._hub = hub
@@ -63,8 +69,10 @@ class DurableClient:
         self._clock = clock
         self._outbox = outbox
         self._dispatcher = dispatcher
+        self._recovery = recovery
         self._build = build
         self._listing = Listing(hub)
+        self.longest_poll = LONGEST_POLL
 
     async def start_new(
         self,
@@ -89,7 +97,8 @@ class DurableClient:
         if instance_id is None:
             instance_id = ids.instance_id()
         check_instance_id(instance_id)
-        data = self._converter.to_json(client_input)
+        data = self._converter.to_json(client_input, "the input")
+        check_tags(tags)
         if definition.input_type is not NO_INPUT:
             self._converter.from_json(data, definition.input_type)  # refuse now what would fail later
         text = dumps(data)
@@ -219,7 +228,8 @@ class DurableClient:
         """
         if not event_name or len(event_name) > MAX_EVENT_NAME:
             raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
-        text = dumps(self._converter.to_json(event_data))
+        check_text(event_name, "an event name")
+        text = dumps(self._converter.to_json(event_data, "the event's data"))
         self._hub.payloads.check(text, "the event's data")
         instance = await self._running(instance_id)
         data = await self._hub.payloads.store_text(instance_id, instance.execution_id, text)
@@ -274,7 +284,7 @@ class DurableClient:
         """
         loop = asyncio.get_running_loop()
         end, delay = loop.time() + timeout, FIRST_POLL
-        signal = self._dispatcher.watch(instance_id)
+        signal = self._dispatcher.ends.watch(instance_id)
         try:
             while True:
                 signal.clear()
@@ -286,9 +296,17 @@ class DurableClient:
                     async with asyncio.timeout(min(delay, left)):
                         await signal.wait()
                 except TimeoutError:
-                    delay = min(delay * 2, LONGEST_POLL)
+                    delay = min(delay * 2, self.longest_poll)
         finally:
-            self._dispatcher.unwatch(instance_id, signal)
+            self._dispatcher.ends.unwatch(instance_id, signal)
+
+    async def recover(self, *, full: bool = True) -> RecoveryReport:
+        """Rebuild every message of the hub from its tables, as after a loss of all queues, and save poisoned ones.
+
+        Harmless at any time; activities that are under way may run once more. full=False: only what the app's timer
+        does every five minutes.
+        """
+        return await self._recovery.run(full=full)
 
     # ------------------------------------------------------------------ parts
 
@@ -323,6 +341,7 @@ class DurableClient:
         return instance
 
     async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
+        check_text(name, "a reason")
         key = "i" + self._hub.ids.ulid(self._clock.now())
         with suppress(RowExistsError):  # a retry after a lost answer: the key is random and ours
             await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, kind, name, data)
@@ -332,8 +351,17 @@ class DurableClient:
         await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))
 
     async def _status(self, instance: Instance, show_input: bool) -> OrchestrationStatus:
+        stuck = instance.stuck
+
         async def value(stored: Any) -> JSON:
-            return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
+            nonlocal stuck
+            try:
+                return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
+            except CodecError as error:
+                if instance.is_terminal:
+                    raise
+                stuck = stuck or str(error)  # one that runs is shown all the same, and why its values are not
+                return None
 
         failure = await value(instance.failure)
         return OrchestrationStatus(
@@ -347,7 +375,7 @@ class DurableClient:
             output=await value(instance.output),
             custom_status=await value(instance.custom),
             failure=None if failure is None else FailureDetails.from_json(failure),
-            stuck_reason=instance.stuck or None,
+            stuck_reason=stuck or None,
             parent_instance_id=None if instance.parent is None else instance.parent.instance_id,
             execution_id=instance.execution_id,
             tags=dict(instance.tags),

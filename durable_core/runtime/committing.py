@@ -16,6 +16,7 @@ from ..engine.events import (
 )
 from ..engine.replay import Turn
 from ..hub.instances import Carried, Carry, Commit, Instance
+from ..hub.payloads import dumps
 from .gathering import Gathered
 from .outbox import Decision, without_payload
 from .turn import scheduled_in, undone
@@ -84,7 +85,8 @@ async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit
         commit = replace(commit, output=await payloads.store(*life, result))
         if failure is not None:
             commit = replace(commit, failure=await payloads.store(*life, failure.to_json()))
-    custom = await payloads.store(*life, live.custom_status)
-    if custom != (instance.custom or "null"):
-        commit = replace(commit, custom=custom)
+    custom = dumps(live.custom_status)
+    if custom != warm.custom:
+        commit = replace(commit, custom=await payloads.store_text(*life, custom))
+        warm.custom = custom
     return commit

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..errors import LeaseLostError, NewerFormatError, SerializationError
+from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError
 from ..hub.catalog import OPEN, Entry
 from ..hub.messages import REDISPATCH_ALL, ControlMessage, Nudge, WorkMessage
 from ..hub.payloads import PayloadGoneError
@@ -84,6 +84,9 @@ class Recovery:
         """Keep what a poisoned message holds: its results go to the inbox, the instance is shown as stuck."""
         try:
             content = await self._hub.read_message(message.body)
+        except CodecError as error:
+            await self._put_off(queue, message, error)
+            return
         except (SerializationError, NewerFormatError) as error:
             logger.error("an unreadable message stays in %s: %s", queue.name, error)
             report.unreadable += 1
@@ -105,6 +108,15 @@ class Recovery:
             if isinstance(content, ControlMessage):  # its timers, and what a turn with it may have left undispatched
                 await self._hub.send(replace(content, outcomes=(), redelivered=True))
         report.poisoned += 1
+        await queue.delete(message)
+
+    async def _put_off(self, queue: Queue, message: QueueMessage, error: CodecError) -> None:
+        """A poisoned message that this host cannot decode goes back to its queue, for one that can."""
+        instance = await self._hub.instances.get(error.instance_id)
+        if instance is not None and instance.execution_id == error.execution_id and not instance.is_terminal:
+            await self._parking.show(instance, str(error))
+            work = queue.name.removesuffix("-poison") in self._hub.names.work
+            await self._parking.put_off(message.body, work=work)
         await queue.delete(message)
 
     async def _ring_open(self, report: RecoveryReport, full: bool) -> None:
@@ -148,5 +160,6 @@ class Recovery:
 def _poison_reason(content: ControlMessage | WorkMessage, message: QueueMessage) -> str:
     what = f"work for activity '{content.calls[0].name}'" if isinstance(content, WorkMessage) else "a control message"
     return (
-        f"{what} failed again and again and was set aside (message {message.id}); put the cause right and run recover"
+        f"{what} failed again and again and was set aside (message {message.id}); "
+        "put the cause right and run recover (python -m durable_core recover, or POST to the API's /recover)"
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
+from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from .activities import ActivityRunner
@@ -17,6 +18,7 @@ from .dispatcher import Dispatcher
 from .parking import Parking
 from .turn import recorded_in
 
+REPORT_CHARS = 1024 * 1024  # of results in one message
 REPORT_EVERY = 0.05  # seconds: results of one message that end within it travel together
 
 logger = logging.getLogger("durable_core.runtime")
@@ -57,9 +59,10 @@ class Worker:
         try:
             while running:
                 done = await _some(running)
-                outcomes = tuple(task.result() for task in running if task in done)
+                ended = [task.result() for task in running if task in done]
                 running = [task for task in running if task not in done]
-                await self._report(message, outcomes, lease, redelivered, seen)
+                for outcomes in _portions(ended):
+                    await self._report(message, outcomes, lease, redelivered, seen)
         finally:
             for task in running:
                 task.cancel()
@@ -136,6 +139,20 @@ async def _some(running: Collection[asyncio.Task[TaskOutcome]]) -> set[asyncio.T
         more, _ = await asyncio.wait(rest, timeout=REPORT_EVERY)
         done |= more
     return done
+
+
+def _portions(outcomes: Sequence[TaskOutcome]) -> Iterator[tuple[TaskOutcome, ...]]:
+    """Outcomes as they are to travel: together while they are small, so that no message grows without bound."""
+    portion: list[TaskOutcome] = []
+    size = 0
+    for outcome in outcomes:
+        weight = len(dumps(outcome.result)) if len(outcomes) > 1 else 0
+        if portion and size + weight > REPORT_CHARS:
+            yield tuple(portion)
+            portion, size = [], 0
+        portion.append(outcome)
+        size += weight
+    yield tuple(portion)
 
 
 def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:

@@ -10,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+from ..codec import PayloadCodec
 from ..errors import LeaseLostError, StorageUnavailableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
+from ..runtime.ends import Ends
 from ..settings import Settings
-from ..storage.ports import Queue, QueueMessage
+from ..storage.counting import CountingStorage
+from ..storage.ports import Queue, QueueMessage, Storage
 from ..storage.sqlite import SqliteStorage
 from .faults import FaultPlan, FaultyStorage, HostCrashError
 from .virtual_time import START, VirtualTimeLoop, run_virtual
@@ -30,11 +33,14 @@ T = TypeVar("T")
 
 LEASE = 30.0
 LONGEST_WAIT = 300.0  # virtual seconds between looks at an empty queue of which nothing is expected
+LONGEST_POLL = 300.0  # of the outside client; it need not look often, as it hears of an end unless the host dies
 BATCH = 16
 MAX_DEQUEUE = 5
 RECOVERY_INTERVAL = 300.0
 
 Handler = Callable[[str, int], Awaitable[None]]
+
+Role = Literal["control", "work"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,14 @@ class HostShape:
     work: bool = True
     ahead: float = 0.0
 
+    @classmethod
+    def of(cls, role: Role | None) -> HostShape:
+        """A host without faults that listens to the queues of one role, or to all."""
+        return cls(control=role != "work", work=role != "control")
+
 
 class SimulatedHost:
-    """One host process: an app and the listeners that feed it."""
+    """One host process: an app and the listeners that feed it"""
 
     def __init__(self, world: World, shape: HostShape, seed: int) -> None:
         self._world = world
@@ -72,6 +83,8 @@ class SimulatedHost:
             clock=SkewedClock(world.loop, shape.ahead),
             executor=None,
             source=random.Random(seed),
+            ends=world.ends,
+            codec=world.codec,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,7 +103,7 @@ class SimulatedHost:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.app.dispatcher.abandon()
-        await self.app.dispatcher.drain()
+        await self.app.close()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -142,36 +155,57 @@ class SimulatedHost:
 
 
 class World:
-    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries."""
+    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries.
+
+    hosts: how many, or the role of each (as on Flex Consumption, where every queue function has machines of its own).
+    counting: count the storage operations of everybody in ``counted``.
+    """
 
     def __init__(
         self,
         registry: Registry,
         *,
-        hosts: int = 1,
+        hosts: int | Sequence[Role] = 1,
         seed: int = 0,
         settings: Settings | None = None,
+        codec: PayloadCodec | None = None,
+        counting: bool = False,
         shape: Callable[[int], HostShape] | None = None,
         outside: FaultPlan | None = None,
     ) -> None:
         """``shape`` makes the host of each number; those that replace a dead one go on counting. ``outside``: the
         plan of the client outside of all hosts."""
         self.registry = registry
+        self.codec = codec
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
-        self.storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
+        self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
+        if counting:
+            self.storage = CountingStorage(self.storage)
+        self.ends = Ends()  # so that the outside client hears of what a host has ended
         self.errors: list[BaseException] = []
         self.failures: list[Exception] = []
         self.plans: list[FaultPlan] = []
         self.hosts: list[SimulatedHost] = []
-        self._count = hosts
-        self._shape = shape
+        roles: Sequence[Role | None] = [None] * hosts if isinstance(hosts, int) else hosts
+        self._count = len(roles)
+
+        def plain(number: int) -> HostShape:
+            return HostShape.of(roles[number] if number < len(roles) else None)
+
+        self._shape: Callable[[int], HostShape] = shape or plain
         self._plan_outside = outside or FaultPlan()
         self._burials: set[asyncio.Task[None]] = set()
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
         self._due: dict[str, list[float]] = {}
         self._outside: DurableApp | None = None
+
+    @property
+    def counted(self) -> CountingStorage:
+        """The storage, which counts; of a world made with ``counting``."""
+        assert isinstance(self.storage, CountingStorage)
+        return self.storage
 
     @property
     def client(self) -> DurableClient:
@@ -195,7 +229,10 @@ class World:
                 clock=self.loop,
                 executor=None,
                 source=random.Random(self._seed),
+                ends=self.ends,
+                codec=self.codec,
             )
+            self._outside.client.longest_poll = LONGEST_POLL
             await self._outside.hub.create()
             for name in self._outside.hub.names.queues:
                 event = self._sent[name] = asyncio.Event()
@@ -210,9 +247,19 @@ class World:
                     await asyncio.gather(*self._burials)
                 for host in self.hosts:
                     await host.stop()
+                await self._outside.close()
                 await self.storage.close()
 
         return run_virtual(main(), self.loop)
+
+    async def replace_hosts(self, codec: PayloadCodec | None) -> None:
+        """Stop every host, and start as many that have this codec."""
+        self.codec = codec
+        stopped, self.hosts = self.hosts, []
+        for host in stopped:
+            await host.stop()
+        for host in stopped:
+            self._begin_host(None, host.shape)
 
     async def something_sent(self, queue: str) -> None:
         """Wait until the queue may have something to receive: a send, a delay that is over, a lease that expired."""
@@ -229,9 +276,10 @@ class World:
         """A message of this queue will become visible then."""
         if queue in self._due:  # nobody listens to the queues of poisoned messages
             heapq.heappush(self._due[queue], self.loop.time() + seconds)
+            self._sent[queue].set()  # who waits for a later one must look again
 
     def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> None:
-        shape = HostShape() if self._shape is None else self._shape(len(self.plans))
+        shape = self._shape(len(self.plans))
         if like is not None:
             shape.control, shape.work = like.control, like.work
         if plan is not None:
