@@ -26,6 +26,7 @@ from .events import (
     TaskScheduled,
     TimerCreated,
 )
+from .limits import run_options
 from .mailbox import Mailbox
 from .source import caller, result_type
 from .tasks import AllTask, AnyTask, Task, TimerTask
@@ -244,6 +245,7 @@ class OrchestrationContext:
         version: str | None = None,
         retry: RetryPolicy | None = None,
         *,
+        timeout: timedelta | None = None,
         returns: type[T],
     ) -> Task[T]: ...
     @overload
@@ -255,6 +257,7 @@ class OrchestrationContext:
         version: str | None = None,
         retry: RetryPolicy | None = None,
         *,
+        timeout: timedelta | None = None,
         returns: Any = None,
     ) -> Task[Any]: ...
     @overload
@@ -265,6 +268,8 @@ class OrchestrationContext:
         instance_id: str | None = None,
         version: str | None = None,
         retry: RetryPolicy | None = None,
+        *,
+        timeout: timedelta | None = None,
     ) -> Task[T]: ...
     @overload
     def call_sub_orchestrator(
@@ -274,6 +279,8 @@ class OrchestrationContext:
         instance_id: str | None = None,
         version: str | None = None,
         retry: RetryPolicy | None = None,
+        *,
+        timeout: timedelta | None = None,
     ) -> Task[T]: ...
     def call_sub_orchestrator(
         self,
@@ -283,18 +290,21 @@ class OrchestrationContext:
         version: str | None = None,
         retry: RetryPolicy | None = None,
         *,
+        timeout: timedelta | None = None,
         returns: Any = None,
     ) -> Task[Any]:
         """Start another orchestrator, whose result is this task's.
 
         instance_id: of the child; None: derived from this instance. version: None: the newest there is when it starts.
+        timeout: for an attempt's whole run, from its start; then it is ended, and the task fails with TaskTimeoutError.
         Raises SerializationError if the input is not JSON. The task fails with SubOrchestrationFailedError.
         """
         name = name_of(fn_or_name)
         kind = _returned(fn_or_name, returns)
         data = self._converter.to_json(input_)
+        options = run_options(timeout)
         decisions = self._decisions
-        event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller())
+        event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller(), options)
         task: Task[Any] = Task(decisions, event, kind)
         decisions.call(task, event, retry)
         return task

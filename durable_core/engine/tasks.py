@@ -244,6 +244,21 @@ def look(task: object, owner: object) -> Task[Any] | None:
     return found
 
 
+def leave(task: Task[Any]) -> None:
+    """Nobody waits for this task any more: timers in it are cancelled, and no event goes to a wait in it.
+
+    Activities and sub-orchestrations run on. All of it may be waited for again.
+    """
+    if task._done:
+        return
+    task._released = True
+    if isinstance(task, TimerTask):
+        task.cancel()
+    elif isinstance(task, _Combination):
+        for child in task._children:
+            leave(child)
+
+
 def has_ended(task: Task[Any]) -> bool:
     return task._done
 

@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ..engine.events import ContinueAsNew, EventSent
+from ..engine.events import ContinueAsNew, EventSent, RequestSent, Segment
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     NewerFormatError,
@@ -34,8 +34,9 @@ from .committing import prepare, write
 from .delivery import Delivery, Lease, longest, release, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
+from .lifetime import CLOCK_TASK, look_to_arm
 from .outbox import Decision, Dispatch, entry_of
-from .turn import brings_unknown, floor_of_lost_commit, redispatch_floor, undone_of_ended
+from .turn import brings_unknown, floor_of_lost_commit, redispatch_floor, undone_of_ended, with_calls
 from .warm import Services, Warm, revive
 
 MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over
@@ -232,7 +233,7 @@ class Actor:
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
         inline = self._inline.candidate(turn, live, batch)
-        await self._dispatch(warm, before, turn, gathered, floor, inline)
+        await self._dispatch(warm, before, turn, gathered, batch, floor, inline)
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
         if live.completion is not None:
@@ -282,6 +283,7 @@ class Actor:
         before: Instance,
         turn: Turn,
         gathered: Gathered,
+        batch: Sequence[Delivery],
         floor: int | None,
         inline: object,
     ) -> None:
@@ -296,7 +298,7 @@ class Actor:
                 decisions.append(Decision(pending.event, gathered.now))
         if decisions:
             dispatch = Dispatch(
-                decisions=decisions,
+                decisions=with_calls(decisions, live.history),
                 retries=gathered.results.retries,
                 generation=before.generation,
                 after=None if floor is None else instance.seq - 1,
@@ -304,6 +306,8 @@ class Actor:
             await outbox.dispatch(instance, dispatch)
         for task_id, due in gathered.nudges.early.items():
             await outbox.arm(instance, before.generation, task_id, due)
+        if (look := look_to_arm(before, instance, batch, again=floor is not None)) is not None:
+            await outbox.arm(instance, 0, CLOCK_TASK, look)
         if warm.settled >= before.seq - 1 or (floor is not None and floor <= warm.settled):
             warm.settled = instance.seq - 1
 
@@ -314,7 +318,13 @@ class Actor:
             carried = await self._services.hub.instances.carry(before)
             if carried.decisions:
                 left = [Decision(event, before.updated) for event in carried.decisions]
-                earlier = Dispatch(decisions=left, retries={}, generation=before.generation - 1, after=before.seq - 1)
+                calls = [Segment(before.first - 1, "", before.updated, carried.decisions)]
+                earlier = Dispatch(
+                    decisions=with_calls(left, calls),
+                    retries={},
+                    generation=before.generation - 1,
+                    after=before.seq - 1,
+                )
                 await self._services.outbox.dispatch(before, earlier)
         for segment in live.history:
             if segment.seq <= floor or segment.seq >= before.seq:
@@ -323,7 +333,7 @@ class Actor:
                 pending = live.pending.get(getattr(event, "task_id", -1))
                 if pending is not None and type(pending.event) is type(event):
                     decisions.append(Decision(pending.event, segment.timestamp))
-                elif isinstance(event, EventSent):
+                elif isinstance(event, EventSent | RequestSent):
                     decisions.append(Decision(event, segment.timestamp))
         return decisions
 
@@ -366,7 +376,9 @@ class Actor:
                 failure = FailureDetails.from_json(await hub.payloads.load(self.instance_id, instance.failure))
             undone = undone_of_ended(await hub.instances.history(instance), instance.dispatched)
             if undone:
-                again = Dispatch(decisions=undone, retries={}, generation=instance.generation, after=instance.seq - 1)
+                again = Dispatch(
+                    decisions=undone, retries=instance.retries, generation=instance.generation, after=instance.seq - 1
+                )
                 await outbox.dispatch(instance, again)
             await outbox.end(instance, result, failure)
             self._home.ended(instance)

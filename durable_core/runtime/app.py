@@ -72,7 +72,7 @@ class DurableApp:
         self.dispatcher = Dispatcher(services)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
-        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, build)
+        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, outbox, build)
 
     @classmethod
     async def open(cls, registry: Registry, settings: Settings, storage: Storage) -> DurableApp:

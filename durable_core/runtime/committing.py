@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated, Segment
-from ..engine.replay import Turn
+from ..engine.events import (
+    ContinueAsNew,
+    ExecutionCompleted,
+    ExecutionTerminated,
+    Outgoing,
+    RequestSent,
+    Segment,
+    SubOrchestrationCreated,
+)
+from ..engine.replay import LiveOrchestration, Turn
 from ..hub.instances import Carry, Commit, Instance
 from .gathering import Gathered
 from .outbox import without_payload
@@ -39,12 +47,22 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     if isinstance(live.completion, ContinueAsNew):
         kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
         left = tuple(event for event in turn.outgoing if not isinstance(event, ContinueAsNew))
-        warm.instance = await instances.next_generation(instance, commit, live.completion, Carry(kept, left))
+        left = (*_calls_of_requests(live, left), *left)
+        warm.instance = await instances.next_generation(
+            instance, commit, live.completion, Carry((*kept, *live.unheard_requests()), left)
+        )
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:
         live.record(Segment(instance.seq, commit.commit_id, commit.timestamp, commit.events))
     return warm.instance
+
+
+def _calls_of_requests(live: LiveOrchestration, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
+    """Calls of earlier turns to which this turn sends requests: whoever repeats its dispatch must know the children."""
+    asked = {event.child for event in outgoing if isinstance(event, RequestSent)}
+    made = {event.task_id for event in outgoing if isinstance(event, SubOrchestrationCreated)}
+    return [live.pending[task_id].event for task_id in sorted(asked - made) if task_id in live.pending]
 
 
 async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit:

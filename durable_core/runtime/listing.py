@@ -103,6 +103,7 @@ def _status(entry: Entry) -> OrchestrationStatus:
         stuck_reason=entry.stuck or None,
         execution_id=entry.execution_id,
         tags=dict(entry.tags),
+        scheduled_start_time=entry.start_at,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from ..engine.events import (
     EventSent,
     Incoming,
+    RequestSent,
     Segment,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
@@ -100,13 +101,31 @@ def floor_of_lost_commit(wrote: tuple[int, str], instance: Instance, segments: S
 def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:
     """Decisions of an ended instance, later than ``floor``, that it did not wait for: they are to be carried out."""
     recorded = recorded_in(segments)
-    return [
+    undone = [
         Decision(event, segment.timestamp)
         for segment in segments
         if segment.seq > floor
         for event in segment.events
-        if isinstance(event, EventSent)
+        if isinstance(event, EventSent | RequestSent)
         or (isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id not in recorded)
+    ]
+    return with_calls(undone, segments)
+
+
+def with_calls(decisions: Sequence[Decision], segments: Iterable[Segment]) -> list[Decision]:
+    """The decisions, requests to sub-orchestrations together with the calls of these."""
+    wanted = {decision.event.child for decision in decisions if isinstance(decision.event, RequestSent)}
+    if not wanted:
+        return list(decisions)
+    calls = {
+        event.task_id: Decision(event, segment.timestamp)
+        for segment in segments
+        for event in segment.events
+        if isinstance(event, SubOrchestrationCreated) and event.task_id in wanted
+    }
+    return [
+        decision._replace(call=calls.get(decision.event.child)) if isinstance(decision.event, RequestSent) else decision
+        for decision in decisions
     ]
 
 
