@@ -85,6 +85,14 @@ class Try:
 
 
 @dataclass(frozen=True)
+class TryFinally:
+    """A clean-up that waits, as after a cancellation. Dropped, it cannot: then nothing comes of it."""
+
+    body: Program
+    handler: Program
+
+
+@dataclass(frozen=True)
 class Raise:
     pass
 
@@ -96,7 +104,7 @@ class Again:
     keep_events: bool
 
 
-Statement: TypeAlias = Await | Start | Join | All | Race | RaceOfAll | Note | If | Try | Raise | Again
+Statement: TypeAlias = Await | Start | Join | All | Race | RaceOfAll | Note | If | Try | TryFinally | Raise | Again
 Program: TypeAlias = tuple[Statement, ...]
 
 calls = st.builds(
@@ -120,7 +128,11 @@ leaves: st.SearchStrategy[Statement] = st.one_of(
 programs: st.SearchStrategy[Program] = st.recursive(
     st.lists(leaves, min_size=1, max_size=5).map(tuple),
     lambda inner: st.lists(
-        st.one_of(leaves, st.builds(If, inner, inner), st.builds(Try, inner, inner)), min_size=1, max_size=5
+        st.one_of(
+            leaves, st.builds(If, inner, inner), st.builds(Try, inner, inner), st.builds(TryFinally, inner, inner)
+        ),
+        min_size=1,
+        max_size=5,
     ).map(tuple),
     max_leaves=6,
 )
@@ -186,6 +198,11 @@ class Run:
                     yield from self.execute(body)
                 except (DurableError, ArithmeticError) as error:
                     self.trace.append(repr(error))
+                    yield from self.execute(handler)
+            case TryFinally(body, handler):
+                try:
+                    yield from self.execute(body)
+                finally:
                     yield from self.execute(handler)
             case Raise():
                 raise ArithmeticError(len(self.trace))
