@@ -366,11 +366,10 @@ class LiveOrchestration:
         self._runner.run_on(task)
 
     def _tell_children(self, kind: str, reason: str) -> None:
-        """Pass a request on to the sub-orchestrations that are open; detached ones live on."""
-        for pending in self._decisions.pending.values():
-            call = pending.event
-            if type(call) is SubOrchestrationCreated and not call.option("detached"):
-                self._decisions.record(RequestSent(call.task_id, kind, reason))
+        """Pass a request on to the sub-orchestrations that are open."""
+        for task_id, pending in self._decisions.pending.items():
+            if type(pending.event) is SubOrchestrationCreated:
+                self._decisions.record(RequestSent(task_id, kind, reason))
 
     def _resume(self) -> None:
         self.suspended = False

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ..engine.events import (
     ContinueAsNew,
     ExecutionCompleted,
     ExecutionTerminated,
-    Outgoing,
-    RequestSent,
+    PatchMarked,
     Segment,
-    SubOrchestrationCreated,
+    TimerCanceled,
+    TimerCreated,
 )
-from ..engine.replay import LiveOrchestration, Turn
-from ..hub.instances import Carry, Commit, Instance
+from ..engine.replay import Turn
+from ..hub.instances import Carried, Carry, Commit, Instance
 from .gathering import Gathered
-from .outbox import without_payload
-from .turn import scheduled_in
+from .outbox import Decision, without_payload
+from .turn import scheduled_in, undone, with_calls
 from .warm import Services, Warm
 
 
@@ -46,11 +46,9 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     instance, live, instances = warm.instance, warm.live, services.hub.instances
     if isinstance(live.completion, ContinueAsNew):
         kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
-        left = tuple(event for event in turn.outgoing if not isinstance(event, ContinueAsNew))
-        left = (*_calls_of_requests(live, left), *left)
-        warm.instance = await instances.next_generation(
-            instance, commit, live.completion, Carry((*kept, *live.unheard_requests()), left)
-        )
+        left = await _left_over(services, warm, turn, commit)
+        carry = Carry((*kept, *live.unheard_requests()), left)
+        warm.instance = await instances.next_generation(instance, commit, live.completion, carry)
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:
@@ -58,11 +56,22 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     return warm.instance
 
 
-def _calls_of_requests(live: LiveOrchestration, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
-    """Calls of earlier turns to which this turn sends requests: whoever repeats its dispatch must know the children."""
-    asked = {event.child for event in outgoing if isinstance(event, RequestSent)}
-    made = {event.task_id for event in outgoing if isinstance(event, SubOrchestrationCreated)}
-    return [live.pending[task_id].event for task_id in sorted(asked - made) if task_id in live.pending]
+async def _left_over(services: Services, warm: Warm, turn: Turn, commit: Commit) -> tuple[Carried, ...]:
+    """Decisions of this generation, and of those before it, that will have no history and may not be dispatched."""
+    instance, live = warm.instance, warm.live
+    left: list[Carried] = []
+    if commit.dispatched < instance.first - 1:
+        left.extend((await services.hub.instances.carry(instance)).decisions)
+    waiting = [*undone(live.history, live.pending, commit.dispatched)]
+    waiting.extend(Decision(event, commit.timestamp) for event in turn.outgoing)
+    calls = with_calls(waiting, [*live.history, Segment(instance.seq, "", commit.timestamp, turn.outgoing)])
+    waiting[:0] = (decision.call for decision in calls if decision.call is not None)
+    left.extend(
+        Carried(instance.generation, decided, event)
+        for event, decided, _ in waiting
+        if not isinstance(event, ContinueAsNew | TimerCreated | TimerCanceled | PatchMarked)
+    )
+    return tuple(left)
 
 
 async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit:

@@ -120,8 +120,8 @@ class Outbox:
                         due = state.next_try
                         others.append(self.arm(instance, dispatch.generation, event.task_id, due, dispatch.after))
                     else:
-                        attempt = 1 if state is None else state.attempt
-                        others.append(self._start_child(instance, dispatch, event, decision.decided, attempt))
+                        attempt, decided = (1, decision.decided) if state is None else (state.attempt, state.next_try)
+                        others.append(self._start_child(instance, dispatch, event, decided, attempt))
                 case EventSent() as event:
                     others.append(self._send_event(instance, dispatch.generation, event))
                 case RequestSent() as event:
@@ -181,7 +181,7 @@ class Outbox:
     def _pack(
         self, instance: Instance, dispatch: Dispatch, calls: Sequence[tuple[Call, timedelta]]
     ) -> Iterator[tuple[WorkMessage, timedelta]]:
-        """Calls in messages: see DESIGN of fan-out in docs/architecture.md."""
+        """Calls in messages: see "Fan-out" in docs/architecture.md."""
         plain = [call for call, delay in calls if not delay and not self._is_short(call)]
         short = [call for call, delay in calls if not delay and self._is_short(call)]
         size = 1 if len(plain) <= SINGLES else min(PACK, -(-len(plain) // SINGLES))
@@ -269,12 +269,12 @@ class Outbox:
             logger.warning("the request to sub-orchestration %d of '%s' has no call", request.child, parent.instance_id)
             return
         state = dispatch.retries.get(request.child)
-        attempt = 1 if state is None else state.attempt
+        attempt, decided = (1, call.decided) if state is None else (state.attempt, state.next_try)
         link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, request.child, attempt)
         child_id = _child_id(parent, link, call.event.instance_id)
         child = await self._hub.instances.get(child_id)
         if child is None:
-            child = await self._create_child(parent, link, child_id, call.event, call.decided)
+            child = await self._create_child(parent, link, child_id, call.event, decided)
         if child.parent != link or child.is_terminal:
             return
         kind = InboxKind(request.kind)
