@@ -110,7 +110,9 @@ class Catalog:
                 self._shard_of(entry),
                 [Delete(_key(OPEN, entry)), Insert(_key(CLOSED, entry), entry.props())],
             )
-        except (RowNotFoundError, RowExistsError, PreconditionFailedError):
+        except RowExistsError:  # closed before; a slow starter has put its open row there since
+            await self._delete(entry, OPEN)
+        except (RowNotFoundError, PreconditionFailedError):
             return  # rule R14: what is not open is never re-created
 
     async def forget_open(self, entry: Entry) -> None:

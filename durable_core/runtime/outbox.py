@@ -124,8 +124,8 @@ class Outbox:
                         others.append(self._start_child(instance, dispatch, event, decided, attempt))
                 case EventSent() as event:
                     others.append(self._send_event(instance, dispatch.generation, event))
-                case RequestSent() as event:
-                    others.append(self._pass_on(instance, dispatch, event, decision.call))
+                case RequestSent():
+                    pass  # below
                 case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
                     pass
                 case _ as never:
@@ -138,6 +138,11 @@ class Outbox:
         for message, delay in self._pack(instance, dispatch, [c for c in calls if c[1] <= LONG_TIMER]):
             others.append(self._hub.send(message, delay.total_seconds()))
         await run_some_at_once(others)
+        await run_some_at_once(  # last: a child of this very commit is made before it is told to end
+            self._pass_on(instance, dispatch, decision.event, decision.call)
+            for decision in dispatch.decisions
+            if isinstance(decision.event, RequestSent)
+        )
 
     async def arm(
         self, instance: Instance, generation: int, task_id: int, due: datetime, after: int | None = None
