@@ -37,6 +37,7 @@ from .dispatcher import Dispatcher
 from .lifetime import CLOCK_TASK, with_times
 from .listing import InstancePage, Listing, Query
 from .outbox import Outbox, entry_of
+from .recovery import Recovery, RecoveryReport
 
 MAX_EVENT_NAME = 256
 FIRST_POLL = 0.1
@@ -56,6 +57,7 @@ class DurableClient:
         clock: Clock,
         dispatcher: Dispatcher,
         outbox: Outbox,
+        recovery: Recovery,
         build: str,
     ) -> None:
         self._hub = hub
@@ -64,6 +66,7 @@ class DurableClient:
         self._clock = clock
         self._dispatcher = dispatcher
         self._outbox = outbox
+        self._recovery = recovery
         self._build = build
         self._listing = Listing(hub)
 
@@ -317,6 +320,14 @@ class DurableClient:
                     delay = min(delay * 2, LONGEST_POLL)
         finally:
             self._dispatcher.unwatch(instance_id, signal)
+
+    async def recover(self, *, full: bool = True) -> RecoveryReport:
+        """Rebuild every message of the hub from its tables, as after a loss of all queues, and save poisoned ones.
+
+        Harmless at any time; activities that are under way may run once more. full=False: only what the app's timer
+        does every five minutes.
+        """
+        return await self._recovery.run(full=full)
 
     # ------------------------------------------------------------------ parts
 
