@@ -24,6 +24,7 @@ from .dispatcher import Dispatcher
 from .outbox import Outbox
 from .parking import Parking
 from .recovery import Recovery, RecoveryReport
+from .schedule_loop import SCHEDULE
 from .turn import Judge
 from .warm import Services
 from .worker import Worker
@@ -49,6 +50,8 @@ class DurableApp:
         patience: float = 60.0,
     ) -> None:
         self.settings = settings
+        build = settings.app_build or registry.build_id()
+        registry = registry.with_built_in(SCHEDULE)
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()
@@ -58,7 +61,6 @@ class DurableApp:
         runner = ActivityRunner(registry, converter, executor)
         outbox = Outbox(self.hub, registry, clock)
         self._parking = Parking(self.hub, clock)
-        build = settings.app_build or registry.build_id()
         services = Services(
             hub=self.hub,
             registry=registry,

@@ -38,6 +38,7 @@ from .lifetime import CLOCK_TASK, with_times
 from .listing import InstancePage, Listing, Query
 from .outbox import Outbox, entry_of
 from .recovery import Recovery, RecoveryReport
+from .schedules import ScheduleClient
 
 MAX_EVENT_NAME = 256
 FIRST_POLL = 0.1
@@ -46,7 +47,7 @@ LONGEST_POLL = 2.0
 IfExists = Literal["error", "return", "restart_if_done"]
 
 
-class DurableClient:
+class DurableClient(ScheduleClient):
     """Of one task hub. Made by ``DurableApp``."""
 
     def __init__(
