@@ -35,7 +35,7 @@ class ScheduleStatus:
     """A schedule as it stands. Times are UTC.
 
     next_due: when it starts the next run; None while it is paused.
-    running: instance id of the run that goes; waiting: those of runs that are due and wait for its end.
+    running: instance id of the run that goes; waiting: those of runs that were due when it began and come after it.
     last_instance_id, last_due, last_failed: of the run that ended last; None if there was none.
     """
 

@@ -276,9 +276,9 @@ def test_without_faults(scenario: Scenario) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
 def test_a_fault_at_any_storage_operation_changes_no_outcome(scenario: Scenario, fault: Fault) -> None:
     _, world, _ = run(scenario)
-    operations = len(world.plans[0].operations)
-    assert operations > 5
-    for number in range(operations):
+    for number, what in enumerate(world.plans[0].operations):
+        if what.startswith("receive"):
+            continue  # tests/faults/test_single_faults.py has those
         plan = FaultPlan({number: fault})
         try:
             outcome, world, _ = run(scenario, plan)
