@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,10 +25,12 @@ from ..engine.replay import LiveOrchestration, PendingTask
 from ..errors import UnknownActivityError
 from ..hub.instances import Carried, Instance, RetryState
 from ..hub.messages import TaskOutcome
-from ..models import RetryPolicy
+from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
 from .delivery import Delivery
 from .outbox import Decision
+
+logger = logging.getLogger("durable_core.runtime")
 
 _RESULTS = (TaskCompleted, TaskFailed, TimerFired, SubOrchestrationCompleted, SubOrchestrationFailed)
 
@@ -205,9 +208,9 @@ class Judge:
         instance: Instance,
         live: LiveOrchestration,
         now: datetime,
-        unit_random: float,
+        unit_random: Callable[[], float],
     ) -> Results:
-        """``outcomes``: each with whether its message was redelivered."""
+        """``outcomes``: each with whether its message was redelivered. ``unit_random``: for the jitter of each."""
         results = Results(retries=dict(instance.retries))
         ended: set[int] = set()
         for outcome, redelivered in outcomes:
@@ -227,11 +230,11 @@ class Judge:
                 if redelivered:  # recorded before; whether its successor was sent nobody knows
                     results.send.add(task_id)
                 continue
-            elif (policy := self._policy(pending.event, pending.retry)) and policy.allows(
-                outcome.failure, outcome.attempt
+            elif (policy := self._policy(pending.event, pending.retry)) and may_retry(
+                policy, outcome.failure, outcome.attempt, pending.event.name
             ):
                 first = _first_try(live, task_id, now) if state is None else state.first_try
-                following = now + policy.delay_after(outcome.attempt, unit_random)
+                following = now + policy.delay_after(outcome.attempt, unit_random())
                 limit = policy.total_timeout
                 if limit is None or following - first <= limit:
                     results.retries[task_id] = RetryState(outcome.attempt + 1, first, following)
@@ -254,6 +257,15 @@ class Judge:
             return self._registry.activity(event.name).retry
         except UnknownActivityError:  # it runs on another host only
             return None
+
+
+def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: str) -> bool:
+    """What the policy says; a ``retry_if`` of the user's that raises says no."""
+    try:
+        return policy.allows(failure, attempt)
+    except Exception:  # the user's code; the failure that it was asked about is what counts
+        logger.exception("retry_if of '%s' raised on %s: not tried again", name, failure.type)
+        return False
 
 
 def _first_try(live: LiveOrchestration, task_id: int, now: datetime) -> datetime:
