@@ -3,10 +3,13 @@
 from .activity_context import ActivityContext
 from .codec import PayloadCodec
 from .engine.context import Orchestration, OrchestrationContext
+from .engine.http import DurableHttpResponse
+from .engine.saga import Saga
 from .engine.tasks import Task, TimerTask
 from .errors import (
     ActivityFailedError,
     CodecError,
+    CompensationError,
     DurableError,
     NonDeterminismError,
     NonRetriableError,
@@ -19,6 +22,7 @@ from .errors import (
 )
 from .models import FailureDetails, OrchestrationStatus, RetryOptions, RetryPolicy, RuntimeStatus
 from .registry import Registry, activity, orchestrator
+from .runtime.client import DurableClient
 
 __version__ = "0.1.0"
 
@@ -26,7 +30,10 @@ __all__ = [
     "ActivityContext",
     "ActivityFailedError",
     "CodecError",
+    "CompensationError",
+    "DurableClient",
     "DurableError",
+    "DurableHttpResponse",
     "FailureDetails",
     "NonDeterminismError",
     "NonRetriableError",
@@ -39,6 +46,7 @@ __all__ = [
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "Saga",
     "SerializationError",
     "SubOrchestrationFailedError",
     "Task",

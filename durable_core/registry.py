@@ -62,6 +62,9 @@ def orchestrator(*, name: str | None = None, version: str = "") -> Callable[[F],
 def orchestrator(fn: Any = None, /, *, name: str | None = None, version: str = "") -> Any:
     """Mark a generator function as an orchestrator: ``def orch(ctx)`` or ``def orch(ctx, order: Order)``.
 
+    name: under which it is called and stored; None: the function's.
+    version: which of several of one name it is; an instance stays with the one that it was started with.
+
     RegistrationError, with the file and line, if it is no generator function or has other parameters.
     """
 
@@ -93,6 +96,7 @@ def activity(
 ) -> Any:
     """Mark a function, plain or async, as an activity: ``f()``, ``f(input)``, ``f(ctx: ActivityContext, input)``.
 
+    name: under which it is called and stored; None: the function's.
     retry: the policy when the call gives none.
     inline: False never runs it in the turn that scheduled it; True even where the app's default says no.
     short: it takes milliseconds, so that many travel in one message.

@@ -11,18 +11,18 @@ from durable_core import (
     orchestrator,
 )
 
-BOOKED: set[str] = set()
+booked: set[str] = set()
 
 
 @activity
 def book(what: str) -> str:
-    BOOKED.add(what)
+    booked.add(what)
     return what
 
 
 @activity
 def give_back(what: str) -> None:
-    BOOKED.discard(what)
+    booked.discard(what)
 
 
 @orchestrator
@@ -51,15 +51,15 @@ def trip(ctx: OrchestrationContext, city: str) -> Orchestration[str]:
 
 async def example(client: DurableClient) -> None:
     await client.start_new(trip, "trip-1", "Oslo")
-    while (await client.get_status("trip-1-hotel")).runtime_status != "Running" or len(BOOKED) < 2:
-        await asyncio.sleep(1)
+    await asyncio.sleep(600)
+    assert booked == {"flight to Oslo", "room in Oslo"}
 
     await client.cancel("trip-1", "the fair was called off")
     for instance_id in ("trip-1", "trip-1-hotel"):  # the request goes on to open sub-orchestrations
         status = await client.wait_for_completion(instance_id, timeout=60)
         assert status.runtime_status == "Canceled"
         assert status.output == "the fair was called off"
-    assert not BOOKED
+    assert not booked
 
     await client.start_new(trip, "trip-2", "Oslo")
     await client.terminate("trip-2", "no questions asked")

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 from durable_core import DurableClient, Orchestration, OrchestrationContext, activity, orchestrator
 
-SENT: list[str] = []
+sent: list[str] = []
 
 
 @activity
 def send_report(instance_id: str) -> None:
-    SENT.append(instance_id)
+    sent.append(instance_id)
 
 
 @orchestrator
@@ -26,9 +26,9 @@ async def example(client: DurableClient) -> None:
     assert {schedule.schedule_id for schedule in await client.list_schedules()} == {"nightly", "often"}
 
     await asyncio.sleep(25 * 3600)
-    nightly = [run for run in SENT if run.startswith("nightly:")]
+    nightly = [run for run in sent if run.startswith("nightly:")]
     assert len(nightly) == 1  # its id holds the due time, so that no crash can start it twice
-    assert len(SENT) == 1 + 4
+    assert len(sent) == 1 + 4
     assert (await client.get_schedule("nightly")).last_instance_id == nightly[0]
 
     await client.pause_schedule("often", reason="holidays")

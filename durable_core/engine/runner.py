@@ -103,12 +103,12 @@ class Runner:
         if self._generator is None:
             self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, reason))
             return
+        message = f"the orchestration was cancelled: {reason}" if reason else "the orchestration was cancelled"
+        error = TaskCancelledError(message, FailureDetails(type_name(TaskCancelledError), message, retriable=False))
         if self._waiting is not None:
             task, self._waiting = self._waiting, None
-            leave(task)
-        message = f"the orchestration was cancelled: {reason}" if reason else "the orchestration was cancelled"
-        failure = FailureDetails(type_name(TaskCancelledError), message, retriable=False)
-        self._run(TaskCancelledError(message, failure))
+            leave(task, error)
+        self._run(error)
 
     def time_out(self, deadline: datetime) -> None:
         """End the code, wherever it is: the time for the whole run is over."""

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from ..codec import PayloadCodec
 from ..converter import Converter
 from ..errors import CodecError, DurableError, NewerFormatError
+from ..http_activity import HttpCaller
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
 from ..hub.payloads import PayloadGoneError
@@ -22,6 +23,7 @@ from .client import DurableClient
 from .clock import Clock, SystemClock
 from .delivery import Lease
 from .dispatcher import Dispatcher
+from .ends import Ends
 from .outbox import Outbox
 from .parking import Parking
 from .recovery import Recovery, RecoveryReport
@@ -49,11 +51,13 @@ class DurableApp:
         executor: Executor | None = None,
         source: random.Random | None = None,
         patience: float = 60.0,
+        ends: Ends | None = None,
         codec: PayloadCodec | None = None,
     ) -> None:
         self.settings = settings
+        self._http = HttpCaller(settings.max_payload)
         build = settings.app_build or registry.build_id()
-        registry = registry.with_built_in(SCHEDULE)
+        registry = registry.with_built_in(self._http.definition, SCHEDULE)
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()
@@ -75,7 +79,7 @@ class DurableApp:
             parking=self._parking,
             build=build,
         )
-        self.dispatcher = Dispatcher(services)
+        self.dispatcher = Dispatcher(services, ends)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
         self.client = DurableClient(
@@ -134,6 +138,7 @@ class DurableApp:
         """Let what is under way end. Deliveries must have stopped."""
         await self.dispatcher.drain()
         self.dispatcher.abandon()
+        await self._http.close()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from ..engine.events import (
     EventSent,
     Incoming,
+    OrchestrationStarted,
     RequestSent,
     Segment,
     SubOrchestrationCompleted,
@@ -137,7 +138,7 @@ def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], floo
             task = pending.get(getattr(event, "task_id", -1))
             if task is not None and type(task.event) is type(event):
                 decisions.append(Decision(task.event, segment.timestamp))
-            elif isinstance(event, EventSent | RequestSent):
+            elif isinstance(event, EventSent | OrchestrationStarted | RequestSent):
                 decisions.append(Decision(event, segment.timestamp))
     return decisions
 
@@ -150,7 +151,7 @@ def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:
         for segment in segments
         if segment.seq > floor
         for event in segment.events
-        if isinstance(event, EventSent | RequestSent)
+        if isinstance(event, EventSent | OrchestrationStarted | RequestSent)
         or (isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id not in recorded)
     ]
     return with_calls(undone, segments)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from durable_core import Orchestration, OrchestrationContext, TaskCancelledError, TaskTimeoutError
+from durable_core import Orchestration, OrchestrationContext, Saga, TaskCancelledError, TaskTimeoutError
 from durable_core.engine.events import (
     CancelRequested,
     EventRaised,
@@ -287,4 +287,54 @@ def test_a_timer_that_fired_in_the_same_turn_is_not_cancelled() -> None:
     driver = Driver(waits)
     driver.tell(TimerFired(1), CANCEL)
     assert TimerCanceled(1) not in driver.outgoing
+    assert ended_as_canceled(driver)
+
+
+def test_nothing_more_is_called_out_of_a_lazy_task_all_that_was_cancelled() -> None:
+    def order(ctx: OrchestrationContext) -> Orchestration[str]:
+        try:
+            yield ctx.task_all((ctx.call_activity("pack", n) for n in range(9)), max_concurrency=2)
+        except TaskCancelledError:
+            yield ctx.call_activity("refund")
+        return "refunded"
+
+    driver = Driver(order)
+    driver.tell(TaskCompleted(1), CANCEL)
+    driver.tell(TaskCompleted(2), TaskCompleted(3))
+    names = [event.name for event in driver.all_outgoing if isinstance(event, TaskScheduled)]
+    assert names == ["pack"] * 3 + ["refund"]
+    assert driver.replayed().pending.keys() == driver.live.pending.keys()
+
+
+def test_a_durable_http_call_that_was_cancelled_polls_no_more() -> None:
+    def order(ctx: OrchestrationContext) -> Orchestration[str]:
+        call = ctx.call_http("POST", "https://example.com/jobs")
+        try:
+            yield call
+        except TaskCancelledError:
+            yield ctx.wait_for_external_event("bye")
+        return f"{call.is_faulted}"
+
+    driver = Driver(order)
+    driver.tell(CANCEL)
+    accepted = {"status": 202, "headers": {"Location": "https://example.com/jobs/1"}, "content": ""}
+    driver.tell(TaskCompleted(1, accepted))
+    assert driver.outgoing == ()
+    driver.tell(EventRaised("bye", None, "row2"))
+    assert driver.result == "True"
+
+
+def test_a_saga_undoes_what_was_done_when_it_is_cancelled() -> None:
+    def order(ctx: OrchestrationContext) -> Orchestration[None]:
+        def body(saga: Saga) -> Orchestration[None]:
+            yield from ctx.call_activity("pay")
+            saga.add_compensation("refund")
+            yield from ctx.call_activity("ship")
+
+        yield from ctx.run_saga(body)
+
+    driver = Driver(order)
+    driver.tell(TaskCompleted(1), CANCEL)
+    assert [event.name for event in driver.outgoing if isinstance(event, TaskScheduled)] == ["ship", "refund"]
+    driver.tell(TaskCompleted(3))
     assert ended_as_canceled(driver)
