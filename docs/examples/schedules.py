@@ -18,11 +18,15 @@ def report(ctx: OrchestrationContext, region: str) -> Orchestration[None]:
     yield from ctx.call_activity(send_report, ctx.instance_id)
 
 
-async def example(client: DurableClient) -> None:
+async def set_up(client: DurableClient) -> None:
     # 02:30 on the wall clocks of Berlin, whatever daylight saving does; with six fields the first one is seconds
     await client.create_schedule("nightly", report, cron="30 2 * * *", time_zone="Europe/Berlin", client_input="EU")
     # every 6 hours; what falls due while a run still goes is run after it, in order ("skip" would drop it)
     await client.create_schedule("often", report, interval=timedelta(hours=6), client_input="EU", overlap="queue")
+
+
+async def example(client: DurableClient) -> None:
+    await set_up(client)
     assert {schedule.schedule_id for schedule in await client.list_schedules()} == {"nightly", "often"}
 
     await asyncio.sleep(25 * 3600)
