@@ -43,8 +43,9 @@ from ..errors import (
     DurableError,
     SubOrchestrationFailedError,
     TaskFailedError,
+    TaskTimeoutError,
 )
-from ..models import JSON, FailureDetails
+from ..models import JSON, FailureDetails, type_name
 from ..registry import OrchestratorDefinition
 from . import mismatch
 from .decisions import Completion, Decisions, InstanceInfo, PendingTask
@@ -96,6 +97,7 @@ _INCOMING = frozenset(
         ExecutionTerminated,
     }
 )
+_TIMEOUT = type_name(TaskTimeoutError)  # what the failure of an activity that overran its time is called
 _CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
 
 
@@ -233,7 +235,7 @@ class LiveOrchestration:
                 call = cast("TaskScheduled | TimerCreated | SubOrchestrationCreated", event)
                 open_call = pending.get(call.task_id)
                 if open_call is not None:
-                    pending[call.task_id] = PendingTask(call, open_call.retry)
+                    pending[call.task_id] = PendingTask(call, open_call.retry, open_call.since)
 
     def _step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         decisions = self._decisions
@@ -351,6 +353,10 @@ class LiveOrchestration:
 
 def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
     call = cast("TaskScheduled | SubOrchestrationCreated", task.call)  # a timer has no failure to report
-    kind = SubOrchestrationFailedError if isinstance(call, SubOrchestrationCreated) else ActivityFailedError
+    kind: type[TaskFailedError] = ActivityFailedError
+    if isinstance(call, SubOrchestrationCreated):
+        kind = SubOrchestrationFailedError
+    elif failure.type == _TIMEOUT:
+        kind = TaskTimeoutError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
     return kind(message, failure, task_id=call.task_id, name=call.name)
