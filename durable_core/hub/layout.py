@@ -3,6 +3,7 @@
 One partition of the instances table belongs to one instance. Its row keys begin with a letter that sorts them:
 
     a{execution}-{sha256}-{part}                 payload row: what is too large for its place
+    b{execution}-{generation}-{task}             heartbeat row: the progress of a running activity
     h{execution}-{generation}-{first seq}        chunk row: older commits of a generation
     i{ulid}                                      inbox row: an external event or a management request
     z                                            instance row: state and the newest commits
@@ -18,7 +19,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..errors import InvalidInstanceIdError
+from ..errors import ConfigurationError, InvalidInstanceIdError
 
 FORMAT = 1
 """Version of the rows' and messages' form. A host that meets a higher one leaves the instance alone."""
@@ -28,6 +29,7 @@ LIVE_RANGE = "i"  # from here on: inbox and instance row
 CHUNK_END = "i"
 
 MAX_INSTANCE_ID = 256
+MAX_QUEUE_NAME = 63
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -36,10 +38,19 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class HubNames:
-    """What a task hub is called in the storage account."""
+    """What a task hub is called in the storage account. ``own_queues``: those that activities ask for."""
 
     hub: str
     partitions: int
+    own_queues: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for queue in self.own_queues:
+            if len(name := f"{self.work_of(queue)[0]}-poison") > MAX_QUEUE_NAME:
+                raise ConfigurationError(
+                    f"queue '{queue}' makes the storage queue '{name}', longer than the {MAX_QUEUE_NAME} characters "
+                    "that Azure allows: shorten its name, or the hub's (DURABLE_HUB)"
+                )
 
     @property
     def instances(self) -> str:
@@ -59,7 +70,18 @@ class HubNames:
 
     @property
     def work(self) -> list[str]:
-        return [f"{self.hub.lower()}-work{self._suffix(i)}" for i in range(self.partitions)]
+        """The queues of activities that have no queue of their own."""
+        return self.work_of("")
+
+    def work_of(self, queue: str) -> list[str]:
+        """The queues of activities with ``queue=`` so."""
+        middle = f"-{queue}" if queue else ""
+        return [f"{self.hub.lower()}-work{middle}{self._suffix(i)}" for i in range(self.partitions)]
+
+    @property
+    def all_work(self) -> dict[str, list[str]]:
+        """Every work queue, by the ``queue=`` of its activities, '' first."""
+        return {queue: self.work_of(queue) for queue in ("", *self.own_queues)}
 
     @property
     def tables(self) -> list[str]:
@@ -67,7 +89,7 @@ class HubNames:
 
     @property
     def queues(self) -> list[str]:
-        return [*self.control, *self.work]
+        return [*self.control, *(name for names in self.all_work.values() for name in names)]
 
     @property
     def poison_queues(self) -> list[str]:
@@ -108,6 +130,10 @@ def chunk_prefix(execution_id: str, generation: int) -> str:
 
 def payload_key(execution_id: str, digest: str, part: int) -> str:
     return f"a{execution_id}-{digest}-{part:04}"
+
+
+def heartbeat_key(execution_id: str, generation: int, task_id: int) -> str:
+    return f"b{execution_id}-{generation:08}-{task_id:010}"
 
 
 def after_prefix(prefix: str) -> str:

@@ -44,10 +44,17 @@ class TaskOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """A doorbell for one task: its timer, or its next attempt, is due."""
+    """A doorbell for one task: its timer, or its next attempt, is due.
+
+    deadline: seconds since 1970 at which what was scheduled with this task must have ended, None for other doorbells.
+    """
 
     generation: int
     task_id: int
+    deadline: float | None = None
+
+    def to_json(self) -> JSON:
+        return [self.generation, self.task_id, *([] if self.deadline is None else [self.deadline])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +81,27 @@ class ControlMessage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One activity call. ``first_at``: seconds since 1970 of the first attempt's dispatch."""
+    """One attempt at an activity call. ``options``, where given: ``timeout`` of the attempt in seconds, ``deadline``
+    of the call in seconds since 1970, ``queue`` for a host that lacks the activity."""
 
     generation: int
     task_id: int
     attempt: int
     name: str
     input: JSON = None
+    options: JSON = None
+
+    def to_json(self) -> JSON:
+        fixed = [self.generation, self.task_id, self.attempt, self.name, self.input]
+        return fixed if self.options is None else [*fixed, self.options]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkMessage:
-    """Activity calls of one instance. ``redelivered`` and ``after`` as in a control message."""
+    """Activity calls of one instance. ``redelivered`` and ``after`` as in a control message.
+
+    queue: which work queue it goes to, or came from; not part of the body.
+    """
 
     instance_id: str
     execution_id: str
@@ -93,6 +109,7 @@ class WorkMessage:
     redelivered: bool = False
     after: int | None = None
     since: float | None = None
+    queue: str = ""
 
     def only(self, calls: Sequence[Call]) -> WorkMessage:
         return replace(self, calls=tuple(calls))
@@ -112,9 +129,9 @@ def encode(message: ControlMessage | WorkMessage) -> str:
             if message.outcomes:
                 body["e"] = [outcome.to_json() for outcome in message.outcomes]
             if message.nudges:
-                body["n"] = [[nudge.generation, nudge.task_id] for nudge in message.nudges]
+                body["n"] = [nudge.to_json() for nudge in message.nudges]
         case WorkMessage():
-            body["c"] = [[c.generation, c.task_id, c.attempt, c.name, c.input] for c in message.calls]
+            body["c"] = [call.to_json() for call in message.calls]
     return dumps({ENVELOPE: body})
 
 
@@ -145,7 +162,7 @@ def decode(body: str) -> ControlMessage | WorkMessage | Referenced:
             return WorkMessage(
                 instance_id=instance_id,
                 execution_id=execution_id,
-                calls=tuple(Call(*call[:5]) for call in inner["c"]),
+                calls=tuple(Call(*call[:6]) for call in inner["c"]),
                 redelivered=redelivered,
                 after=inner.get("a"),
                 since=inner.get("s"),
@@ -154,7 +171,7 @@ def decode(body: str) -> ControlMessage | WorkMessage | Referenced:
             instance_id=instance_id,
             execution_id=execution_id,
             outcomes=tuple(TaskOutcome.from_json(outcome) for outcome in inner.get("e", ())),
-            nudges=tuple(Nudge(*nudge[:2]) for nudge in inner.get("n", ())),
+            nudges=tuple(Nudge(*nudge[:3]) for nudge in inner.get("n", ())),
             redelivered=redelivered,
             after=inner.get("a"),
             since=inner.get("s"),

@@ -304,6 +304,8 @@ class Actor:
             await outbox.dispatch(instance, dispatch)
         for task_id, due in gathered.nudges.early.items():
             await outbox.arm(instance, before.generation, task_id, due)
+        for due, task_id in gathered.nudges.early_deadlines.items():
+            await outbox.arm(instance, before.generation, task_id, due, is_deadline=True)
         if warm.settled >= before.seq - 1 or (floor is not None and floor <= warm.settled):
             warm.settled = instance.seq - 1
 
@@ -330,6 +332,7 @@ class Actor:
     async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery]) -> None:
         """The orchestrator has ended, or goes on as a new generation."""
         self.cool()
+        self._services.runner.instance_moved(warm.instance)
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 
 from ..converter import Converter
 from ..errors import DurableError
@@ -43,6 +44,7 @@ class DurableApp:
         *,
         clock: Clock | None = None,
         executor: Executor | None = None,
+        threads: int | None = None,
         source: random.Random | None = None,
         patience: float = 60.0,
     ) -> None:
@@ -52,8 +54,8 @@ class DurableApp:
         clock = clock or SystemClock()
         converter = Converter()
         patient = RetryingStorage(storage, Patience(patience, source))
-        self.hub = TaskHub(patient, settings, source)
-        runner = ActivityRunner(registry, converter, executor)
+        self.hub = TaskHub(patient, settings, source, own_queues=registry.queues)
+        self._runner = runner = ActivityRunner(self.hub, registry, converter, clock, executor, threads)
         outbox = Outbox(self.hub, registry, clock)
         self._parking = Parking(self.hub, clock)
         build = settings.app_build or registry.build_id()
@@ -77,14 +79,14 @@ class DurableApp:
     @classmethod
     async def open(cls, registry: Registry, settings: Settings, storage: Storage) -> DurableApp:
         """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it."""
-        app = cls(registry, settings, storage, executor=_threads(settings))
+        app = cls(registry, settings, storage, executor=_threads(settings), threads=settings.max_threads)
         await app.hub.create()
         return app
 
     @staticmethod
-    def queue_names(settings: Settings) -> HubNames:
-        """The hub's names; ``.control`` and ``.work`` are its queues."""
-        return HubNames(settings.hub, settings.partitions)
+    def queue_names(settings: Settings, registry: Registry | None = None) -> HubNames:
+        """The hub's names; ``.control`` and ``.all_work`` are its queues, with those that activities ask for."""
+        return HubNames(settings.hub, settings.partitions, () if registry is None else tuple(registry.queues))
 
     async def on_control_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
@@ -99,15 +101,16 @@ class DurableApp:
             await self._show_failure(message, dequeue_count, error)
             raise
 
-    async def on_work_message(self, body: str, dequeue_count: int) -> None:
-        """Handle a message of a work queue, as above."""
+    async def on_work_message(self, body: str, dequeue_count: int, queue: str = "") -> None:
+        """Handle a message of a work queue, as above. ``queue``: that of activities which have one for themselves."""
         lease = Lease.begin(self.settings.message_lease)
+        self._runner.served.add(queue)
         message = await self.hub.read_message(body)
         if isinstance(message, ControlMessage):
             await self.hub.send(message)
             return
         try:
-            await self._worker.work(message, lease, redelivered=dequeue_count > 1)
+            await self._worker.work(replace(message, queue=queue), lease, redelivered=dequeue_count > 1)
         except Exception as error:
             await self._show_failure(message, dequeue_count, error)
             raise

@@ -63,7 +63,9 @@ class Recovery:
                 nudge = ControlMessage(
                     instance_id=timer.instance_id,
                     execution_id=timer.execution_id,
-                    nudges=(Nudge(timer.generation, timer.task_id),),
+                    nudges=(
+                        Nudge(timer.generation, timer.task_id, timer.due.timestamp() if timer.is_deadline else None),
+                    ),
                 )
                 await self._hub.send(nudge, wait)
                 await self._hub.timers.delete(timer)

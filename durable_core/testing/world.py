@@ -13,6 +13,7 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from ..errors import LeaseLostError, StorageUnavailableError
@@ -56,8 +57,9 @@ class SimulatedHost:
         names, storage = self.app.hub.names, FaultyStorage(self._world.storage, self.plan)
         for name in names.control:
             self._spawn(self._listen(storage.queue(name), self.app.on_control_message))
-        for name in names.work:
-            self._spawn(self._listen(storage.queue(name), self.app.on_work_message))
+        for own, work in names.all_work.items():
+            for name in work:
+                self._spawn(self._listen(storage.queue(name), partial(self.app.on_work_message, queue=own)))
         self._spawn(self._recover())
 
     async def stop(self) -> None:

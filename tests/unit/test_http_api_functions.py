@@ -41,7 +41,7 @@ class MemoryApp:
     async def on_control_message(self, body: str, dequeue_count: int, /) -> None:
         self._deliver("control", body, dequeue_count)
 
-    async def on_work_message(self, body: str, dequeue_count: int, /) -> None:
+    async def on_work_message(self, body: str, dequeue_count: int, queue: str = "", /) -> None:
         self._deliver("work", body, dequeue_count)
 
     async def recover(self) -> None:
