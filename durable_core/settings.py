@@ -37,7 +37,7 @@ class Settings:
     warm_cache: bytes of history whose orchestrators are kept alive between messages; 0 replays at every message.
     inline_default: whether an activity that is alone may run in the turn that scheduled it.
     message_lease: seconds for which the host hides a message it has received, before any renewal.
-    max_payload: bytes of JSON allowed for one input, output or event.
+    max_payload: bytes of JSON allowed for one input or event that a client sends.
     signing_keys: secrets of the capability URLs, newest first.
     app_build: what tells one deployment of the app from another; empty: a hash of the app's code.
     max_threads: threads for activities that are plain functions.

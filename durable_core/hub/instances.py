@@ -171,11 +171,19 @@ STATUS_PROPS = (
 )
 
 
+class Carried(NamedTuple):
+    """A decision of an earlier generation, and the time of the commit that held it."""
+
+    generation: int
+    decided: datetime
+    event: Outgoing
+
+
 class Carry(NamedTuple):
-    """What a generation hands to the next: events nobody consumed, and decisions of its last turn to dispatch."""
+    """What a generation hands to the next: events nobody consumed, and decisions that may not be dispatched."""
 
     events: tuple[EventRaised, ...]
-    decisions: tuple[Outgoing, ...]
+    decisions: tuple[Carried, ...]
 
 
 class Loaded(NamedTuple):
@@ -266,7 +274,10 @@ class Instances:
         if instance.carry is None:
             return Carry((), ())
         events, decisions = await self._payloads.load(instance.instance_id, instance.carry)
-        return Carry(tuple(from_array(e) for e in events), tuple(from_array(d) for d in decisions))  # type: ignore[arg-type]
+        return Carry(
+            tuple(from_array(e) for e in events),  # type: ignore[arg-type]
+            tuple(Carried(generation, from_epoch(at), from_array(d)) for generation, at, d in decisions),  # type: ignore[arg-type]
+        )
 
     async def create(self, instance: Instance) -> Instance:
         """RowExistsError if the id is taken."""
@@ -309,13 +320,9 @@ class Instances:
             changes.update({f"r{bucket}": _bucket(commit.retries, bucket) for bucket in changed})
         if commit.events:
             segment, entry = await self._segment(instance, commit)
-            after = replace(
-                after,
-                seq=instance.seq + 1,
-                log_bytes=instance.log_bytes + size_of(segment),
-            )
+            after = replace(after, seq=instance.seq + 1, log_bytes=instance.log_bytes + size_of(segment))
             changes |= segment | {"seq": after.seq}
-            if len(instance.log) >= LOG_SEGMENTS or after.log_bytes > LOG_BYTES:
+            if instance.log and (len(instance.log) >= LOG_SEGMENTS or after.log_bytes > LOG_BYTES):
                 return await self._roll(instance, after, segment, entry, commit.consumed)
             after = await self._write(after, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
             after.log[instance.seq] = entry  # shared with the row before, which nobody reads again
@@ -329,7 +336,8 @@ class Instances:
         seq = instance.seq + 1
         carried = None
         if carry.events or carry.decisions:
-            arrays = [[to_array(e) for e in carry.events], [to_array(d) for d in carry.decisions]]
+            left = [[generation, at.timestamp(), to_array(event)] for generation, at, event in carry.decisions]
+            arrays = [[to_array(e) for e in carry.events], left]
             carried = await self._payloads.store(instance.instance_id, instance.execution_id, arrays)
         after = replace(
             instance,
@@ -400,9 +408,6 @@ class Instances:
         self, instance: Instance, after: Instance, segment: dict[str, Value], entry: str, consumed: Sequence[str]
     ) -> Instance:
         """The commit that moves the log before it into a chunk row."""
-        if not instance.log:  # a single segment over the log's limit
-            after = replace(after, base=instance.base)
-            return await self._write(after, [Replace(INSTANCE_KEY, after.props() | segment, instance.etag)], consumed)
         entries = [instance.log[seq] for seq in range(instance.base, instance.seq)]
         joined = ",".join(dumps(text) for text in entries)
         packed = compress(f"[{joined}]")

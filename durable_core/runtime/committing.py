@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated, Segment
+from ..engine.events import (
+    ContinueAsNew,
+    ExecutionCompleted,
+    ExecutionTerminated,
+    PatchMarked,
+    Segment,
+    TimerCanceled,
+    TimerCreated,
+)
 from ..engine.replay import Turn
-from ..hub.instances import Carry, Commit, Instance
+from ..hub.instances import Carried, Carry, Commit, Instance
 from .gathering import Gathered
-from .outbox import without_payload
-from .turn import scheduled_in
+from .outbox import Decision, without_payload
+from .turn import scheduled_in, undone
 from .warm import Services, Warm
 
 
@@ -38,13 +46,29 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     instance, live, instances = warm.instance, warm.live, services.hub.instances
     if isinstance(live.completion, ContinueAsNew):
         kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
-        left = tuple(event for event in turn.outgoing if not isinstance(event, ContinueAsNew))
+        left = await _left_over(services, warm, turn, commit)
         warm.instance = await instances.next_generation(instance, commit, live.completion, Carry(kept, left))
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:
         live.record(Segment(instance.seq, commit.commit_id, commit.timestamp, commit.events))
     return warm.instance
+
+
+async def _left_over(services: Services, warm: Warm, turn: Turn, commit: Commit) -> tuple[Carried, ...]:
+    """Decisions of this generation, and of those before it, that will have no history and may not be dispatched."""
+    instance, live = warm.instance, warm.live
+    left: list[Carried] = []
+    if commit.dispatched < instance.first - 1:
+        left.extend((await services.hub.instances.carry(instance)).decisions)
+    waiting = [*undone(live.history, live.pending, commit.dispatched)]
+    waiting.extend(Decision(event, commit.timestamp) for event in turn.outgoing)
+    left.extend(
+        Carried(instance.generation, decided, event)
+        for event, decided in waiting
+        if not isinstance(event, ContinueAsNew | TimerCreated | TimerCanceled | PatchMarked)
+    )
+    return tuple(left)
 
 
 async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit:

@@ -14,7 +14,7 @@ from ..engine.events import (
     ExecutionTerminated,
     Incoming,
 )
-from ..engine.replay import FromInbox, Turn
+from ..engine.replay import Turn
 from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instances import Instance
 from ..hub.messages import ControlMessage, TaskOutcome
@@ -52,8 +52,8 @@ class Gathered:
 
     def consumed(self, turn: Turn) -> list[str]:
         """Keys of the rows that the turn has dealt with: what came after the end is left for the next generation."""
-        recorded = {event.event_id for event in turn.recorded if isinstance(event, FromInbox)}
-        return [row.key for row in self.mail.rows if row.kind is InboxKind.RESULTS or row.key in recorded]
+        late = {event.event_id for event in turn.unapplied}
+        return [row.key for row in self.mail.rows if row.kind is InboxKind.RESULTS or row.key not in late]
 
 
 async def gather(

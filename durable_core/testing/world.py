@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..errors import LeaseLostError, StorageUnavailableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
 from ..settings import Settings
-from ..storage.ports import Queue, QueueMessage
+from ..storage.counting import CountingStorage
+from ..storage.ports import Queue, QueueMessage, Storage
 from ..storage.sqlite import SqliteStorage
 from .faults import FaultPlan, FaultyStorage, HostCrashError
 from .virtual_time import START, VirtualTimeLoop, run_virtual
@@ -36,15 +37,26 @@ RECOVERY_INTERVAL = 300.0
 
 Handler = Callable[[str, int], Awaitable[None]]
 
+Role = Literal["control", "work"]
+
 
 class SimulatedHost:
-    """One host process: an app and the listeners that feed it."""
+    """One host process: an app and the listeners that feed it; ``role`` None: those of all queues."""
 
-    def __init__(self, world: World, plan: FaultPlan, seed: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        plan: FaultPlan,
+        seed: int,
+        role: Role | None = None,
+        registry: Registry | None = None,
+    ) -> None:
         self._world = world
+        self.registry = registry or world.registry
+        self.role: Role | None = role
         self.plan = plan
         self.app = DurableApp(
-            world.registry,
+            self.registry,
             world.settings,
             FaultyStorage(world.storage, plan),
             clock=world.loop,
@@ -55,9 +67,9 @@ class SimulatedHost:
 
     def start(self) -> None:
         names, storage = self.app.hub.names, FaultyStorage(self._world.storage, self.plan)
-        for name in names.control:
+        for name in names.control if self.role != "work" else ():
             self._spawn(self._listen(storage.queue(name), self.app.on_control_message))
-        for own, work in names.all_work.items():
+        for own, work in names.all_work.items() if self.role != "control" else ():
             for name in work:
                 self._spawn(self._listen(storage.queue(name), partial(self.app.on_work_message, queue=own)))
         self._spawn(self._recover())
@@ -119,22 +131,42 @@ class SimulatedHost:
 
 
 class World:
-    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries."""
+    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries.
 
-    def __init__(self, registry: Registry, *, hosts: int = 1, seed: int = 0, settings: Settings | None = None) -> None:
+    hosts: how many, or the role of each (as on Flex Consumption, where every queue function has machines of its own).
+    counting: count the storage operations of everybody in ``counted``.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        hosts: int | Sequence[Role] = 1,
+        seed: int = 0,
+        settings: Settings | None = None,
+        counting: bool = False,
+    ) -> None:
         self.registry = registry
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
-        self.storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
+        self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
+        if counting:
+            self.storage = CountingStorage(self.storage)
         self.errors: list[BaseException] = []
         self.failures: list[Exception] = []
         self.plans: list[FaultPlan] = []
         self.hosts: list[SimulatedHost] = []
-        self._count = hosts
+        self._roles: Sequence[Role | None] = [None] * hosts if isinstance(hosts, int) else hosts
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
         self._due: dict[str, list[float]] = {}
         self._outside: DurableApp | None = None
+
+    @property
+    def counted(self) -> CountingStorage:
+        """The storage, which counts; of a world made with ``counting``."""
+        assert isinstance(self.storage, CountingStorage)
+        return self.storage
 
     @property
     def client(self) -> DurableClient:
@@ -164,8 +196,8 @@ class World:
                 event = self._sent[name] = asyncio.Event()
                 self._due[name] = []
                 self.storage.on_send(name, event.set)
-            for index in range(self._count):
-                self._begin_host(plans[index] if index < len(plans) else FaultPlan())
+            for index, role in enumerate(self._roles):
+                self._begin_host(plans[index] if index < len(plans) else FaultPlan(), role)
             try:
                 return await scenario(self)
             finally:
@@ -190,13 +222,18 @@ class World:
         """A message of this queue will become visible then."""
         heapq.heappush(self._due[queue], self.loop.time() + seconds)
 
-    def _begin_host(self, plan: FaultPlan) -> None:
-        host = SimulatedHost(self, plan, self._seed + 1 + len(self.plans))
+    def add_host(self, registry: Registry | None = None) -> SimulatedHost:
+        """Start one more host, perhaps one that has other orchestrators and activities than the rest."""
+        return self._begin_host(FaultPlan(), None, registry)
+
+    def _begin_host(self, plan: FaultPlan, role: Role | None, registry: Registry | None = None) -> SimulatedHost:
+        host = SimulatedHost(self, plan, self._seed + 1 + len(self.plans), role, registry)
         self.plans.append(plan)
         self.hosts.append(host)
         plan.on_crash = lambda: self._replace(host)
         plan.on_hidden = self.hidden
         host.start()
+        return host
 
     def _replace(self, host: SimulatedHost) -> None:
         """The host is dead from this moment on; a new one starts in its place."""
@@ -204,6 +241,6 @@ class World:
 
         async def bury() -> None:
             await host.stop()
-            self._begin_host(FaultPlan())
+            self._begin_host(FaultPlan(), host.role, host.registry)
 
         self._keep = asyncio.get_running_loop().create_task(bury())
