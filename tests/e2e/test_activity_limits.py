@@ -285,7 +285,8 @@ def test_no_more_than_max_concurrency_run_at_once_and_all_run_once(make_world: C
 
     @orchestrator
     def main(ctx: OrchestrationContext) -> Orchestration[int]:
-        return sum((yield from ctx.task_all([ctx.call_activity(limited, n) for n in range(30)])))
+        results = yield from ctx.task_all([ctx.call_activity(limited, n) for n in range(30)])
+        return sum(results)
 
     world = make_world(Registry().add(limited, main))
     assert run(world, "main") == sum(range(30))
@@ -306,7 +307,8 @@ def test_calls_begin_at_the_rate_and_not_faster(make_world: Callable[[Registry],
     def main(ctx: OrchestrationContext) -> Orchestration[int]:
         for n in range(3):
             yield from ctx.call_activity(limited, n)
-        return sum((yield from ctx.task_all([ctx.call_activity(limited, n) for n in range(40)])))
+        results = yield from ctx.task_all([ctx.call_activity(limited, n) for n in range(40)])
+        return sum(results)
 
     world = make_world(Registry().add(limited, main))
     assert run(world, "main") == sum(range(40))
@@ -340,7 +342,8 @@ def test_a_host_that_lacks_the_activity_sends_its_work_where_the_others_look_for
 
     @orchestrator
     def main(ctx: OrchestrationContext, by_name: bool) -> Orchestration[int]:
-        return (yield from ctx.call_activity("train" if by_name else train, 1))
+        called = ctx.call_activity("train", 1, returns=int) if by_name else ctx.call_activity(train, 1)
+        return (yield from called)
 
     for by_name in (False, True):
         world = World(Registry().add(train, main), hosts=0)
