@@ -64,6 +64,10 @@ class Settings:
             raise ConfigurationError(f"partitions must be 1 to 64, not {self.partitions} (DURABLE_PARTITIONS)")
         if self.warm_cache < 0:
             raise ConfigurationError("warm_cache is a number of bytes and must not be negative (DURABLE_WARM_CACHE)")
+        if self.max_threads < 1:
+            raise ConfigurationError(f"max_threads must be at least 1, not {self.max_threads} (DURABLE_MAX_THREADS)")
+        if self.max_payload < 1:
+            raise ConfigurationError(f"max_payload is a number of bytes, not {self.max_payload} (DURABLE_MAX_PAYLOAD)")
         if self.message_lease < 1:
             raise ConfigurationError("message_lease must be at least 1 second (DURABLE_MESSAGE_LEASE)")
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 from urllib.parse import urlencode, urlsplit
 
 from ..errors import (
@@ -34,6 +34,9 @@ from .http_shapes import (
     status_json,
 )
 from .http_types import HttpRequest, HttpResponse, error_response, json_response
+
+if TYPE_CHECKING:
+    from ..runtime.recovery import RecoveryReport
 
 MAX_WAIT_SECONDS = 200.0
 """How long a request may wait for a result: Azure's load balancer cuts an answer that takes 230 s."""
@@ -56,6 +59,7 @@ class InstancePage(Protocol):
 class ManagementClient(Protocol):
     """What the API asks of a ``DurableClient``. The errors are those of ``errors.py``."""
 
+    async def recover(self, *, full: bool = True) -> RecoveryReport: ...
     async def start_new(
         self, name: str, instance_id: str | None = None, client_input: JSON = None, /, *, version: str | None = None
     ) -> str: ...
@@ -112,6 +116,7 @@ class Endpoint(Enum):
     EVENT = Route("instances/{instanceId}/raiseEvent/{eventName}", ("POST",))
     MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
     QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
+    RECOVER = Route("recover", ("POST",))
     CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)
 
 
@@ -161,6 +166,8 @@ class HttpApi:
                 return await self._manage(request, instance_id)
             case Endpoint.QUERY:
                 return not_implemented("query")
+            case Endpoint.RECOVER:
+                return json_response(200, asdict(await self._client.recover(full=True)))
             case Endpoint.CAPABILITY:
                 return await self._with_capability(request)
             case _:

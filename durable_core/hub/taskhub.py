@@ -76,6 +76,14 @@ class TaskHub:
         """Those of a queue that this host has no activity for are found all the same."""
         return self._work.get(queue) or [self._storage.queue(name) for name in self.names.work_of(queue)]
 
+    async def return_control(self, body: str, delay: float) -> None:
+        """Put a body back that this version cannot read, as it is, visible after ``delay`` seconds."""
+        await self._control[0].send(body, delay)
+
+    async def return_work(self, body: str, delay: float, queue: str = "") -> None:
+        """The same for work."""
+        await self._work_of(queue)[0].send(body, delay)
+
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
         """SerializationError, NewerFormatError; StorageError if a large body's rows are gone (its life has ended)."""
         message = decode(body)
