@@ -14,12 +14,14 @@ from .errors import (
 )
 from .models import FailureDetails, OrchestrationStatus, RetryOptions, RetryPolicy, RuntimeStatus
 from .registry import Registry, activity, orchestrator
+from .runtime.client import DurableClient
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ActivityContext",
     "ActivityFailedError",
+    "DurableClient",
     "DurableError",
     "FailureDetails",
     "NonDeterminismError",

@@ -31,7 +31,6 @@ T = TypeVar("T")
 
 LEASE = 30.0
 LONGEST_WAIT = 300.0  # virtual seconds between looks at an empty queue of which nothing is expected
-TICK = 0.001
 BATCH = 16
 MAX_DEQUEUE = 5
 RECOVERY_INTERVAL = 300.0
@@ -161,7 +160,6 @@ class World:
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
         self._due: dict[str, list[float]] = {}
-        self._waiting: dict[str, set[asyncio.Timeout]] = {}
         self._outside: DurableApp | None = None
 
     @property
@@ -216,22 +214,14 @@ class World:
             heapq.heappop(due)
         wait = due[0] - self.loop.time() if due else LONGEST_WAIT
         with suppress(TimeoutError):
-            async with asyncio.timeout(wait + TICK) as patience:
-                waiting = self._waiting.setdefault(queue, set())
-                waiting.add(patience)
-                try:
-                    await event.wait()
-                finally:
-                    waiting.discard(patience)
+            async with asyncio.timeout(wait + 0.001):
+                await event.wait()
         event.clear()
 
     def hidden(self, queue: str, seconds: float) -> None:
         """A message of this queue will become visible then."""
-        due = self.loop.time() + seconds
-        heapq.heappush(self._due[queue], due)
-        for patience in self._waiting.get(queue, ()):  # who waits already waits no longer than that
-            if (until := patience.when()) is not None and until > due and not patience.expired():
-                patience.reschedule(due + TICK)
+        heapq.heappush(self._due[queue], self.loop.time() + seconds)
+        self._sent[queue].set()  # who waits for a later one must look again
 
     def add_host(self, registry: Registry | None = None) -> SimulatedHost:
         """Start one more host, perhaps one that has other orchestrators and activities than the rest."""
