@@ -352,6 +352,7 @@ class Actor:
     async def _after_the_end(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
         """A message to an instance that has ended: rule R7, what is owed at the end is done again if it may not be."""
         hub, outbox = self._services.hub, self._services.outbox
+        self._services.runner.instance_moved(instance)
         if inbox:
             await hub.inbox.discard(self.instance_id, inbox)
         asked = any(

@@ -162,8 +162,8 @@ class Attempt:
         try:
             self.judge(await self._instances.get(self.instance_id))
             if latest is not None and not self._is_orphaned:
+                self.has_row = True  # perhaps, from here on
                 await self._heartbeats.write(*self._key, latest[0])
-                self.has_row = True
         except DurableError as error:  # no reason to fail the activity
             logger.warning("a heartbeat of activity '%s' is not stored: %s", self.call.name, error)
         self._next_save = self._loop.time() + self._interval

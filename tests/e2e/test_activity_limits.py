@@ -393,3 +393,29 @@ def test_an_idempotency_key_is_one_per_call_whatever_comes_between(make_world: C
     assert len(keys) == 2 * 2 * 2 * 2
     assert all(len(found) == 3 and len(set(found)) == 1 for found in keys.values()), "not the same over its attempts"
     assert len({found[0] for found in keys.values()}) == len(keys), "two calls share a key"
+
+
+def test_heartbeats_are_stored_now_and_then_and_the_ordinary_activity_stores_nothing() -> None:
+    @activity(heartbeat_timeout=9 * SECOND)
+    async def beats(ctx: ActivityContext) -> None:
+        for n in range(120):
+            ctx.heartbeat(n)
+            await asyncio.sleep(0.1)
+
+    @activity
+    def plain(ctx: ActivityContext) -> None:
+        ctx.logger.info("nothing to say")
+
+    @orchestrator
+    def main(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield from ctx.call_activity(beats)
+        yield from ctx.call_activity(plain)
+
+    world = World(Registry().add(beats, plain, main))
+    run(world, "main")
+    rows = [what.split()[0] for what in world.plans[0].operations if " one b" in what]
+    # Read once; the first write finds no row; then one every three seconds for twelve; gone at the end.
+    assert rows in (
+        ["get", "replace", "insert", "replace", "replace", "replace", "delete"],
+        ["get", "replace", "insert", "replace", "replace", "replace", "replace", "delete"],
+    ), rows
