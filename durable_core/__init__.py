@@ -1,12 +1,17 @@
 """Durable execution for Python on plain Azure Storage. Importing this loads no Azure SDK and no sqlite3."""
 
 from .activity_context import ActivityContext
+from .codec import PayloadCodec
 from .engine.context import Orchestration, OrchestrationContext
 from .engine.tasks import Task, TimerTask
 from .errors import (
     ActivityFailedError,
+    CodecError,
     DurableError,
     NonDeterminismError,
+    NonRetriableError,
+    PayloadTooLargeError,
+    SerializationError,
     SubOrchestrationFailedError,
     TaskCancelledError,
     TaskFailedError,
@@ -21,17 +26,22 @@ __version__ = "0.1.0"
 __all__ = [
     "ActivityContext",
     "ActivityFailedError",
+    "CodecError",
     "DurableClient",
     "DurableError",
     "FailureDetails",
     "NonDeterminismError",
+    "NonRetriableError",
     "Orchestration",
     "OrchestrationContext",
     "OrchestrationStatus",
+    "PayloadCodec",
+    "PayloadTooLargeError",
     "Registry",
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "SerializationError",
     "SubOrchestrationFailedError",
     "Task",
     "TaskCancelledError",

@@ -45,7 +45,8 @@ class ActivityContext:
 
         Cheap: call it as often as is natural, from any thread. The details are stored now and then, the last ones
         win: at most once per second and per third of the ``heartbeat_timeout`` (10 s if there is none), and when the
-        attempt fails. SerializationError if they are not JSON. Heard by nobody where a test calls the activity.
+        attempt fails. Heard by nobody where a test calls the activity. SerializationError if the details are not JSON,
+        PayloadTooLargeError.
         """
         if self.listener is not None:
             self.listener.heartbeat(details)

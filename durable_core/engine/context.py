@@ -30,7 +30,7 @@ from .mailbox import Mailbox
 from .options import CallOptions, scheduled_options
 from .source import caller, result_type
 from .tasks import AllTask, AnyTask, Task, TimerTask
-from .values import read
+from .values import read, write
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -92,7 +92,7 @@ class OrchestrationContext:
 
     def set_custom_status(self, value: object) -> None:
         """Show a JSON value to whoever asks for this instance's status. SerializationError if it is not JSON."""
-        self._decisions.set_custom_status(self._converter.to_json(value))
+        self._decisions.set_custom_status(write(self._converter, value, "the custom status"))
 
     def get_input(self) -> Any:
         """The instance's input, as its orchestrator's second parameter is annotated; plain JSON if it has none."""
@@ -208,7 +208,7 @@ class OrchestrationContext:
         """
         name = name_of(fn_or_name)
         kind = _returned(fn_or_name, expected_type if returns is None else returns)
-        data = self._converter.to_json(input_)
+        data = write(self._converter, input_, "the input of activity", name)
         kept = scheduled_options(fn_or_name, options)
         decisions = self._decisions
         event = TaskScheduled(decisions.next_id(), name, data, caller(), kept)
@@ -281,7 +281,7 @@ class OrchestrationContext:
         """
         name = name_of(fn_or_name)
         kind = _returned(fn_or_name, returns)
-        data = self._converter.to_json(input_)
+        data = write(self._converter, input_, "the input of orchestrator", name)
         decisions = self._decisions
         event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller())
         task: Task[Any] = Task(decisions, event, kind)
@@ -341,7 +341,7 @@ class OrchestrationContext:
 
     def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
         """Raise an external event on another instance. Nothing to wait for; one that has ended never sees it."""
-        value = self._converter.to_json(data)
+        value = write(self._converter, data, "the data of event", event_name)
         decisions = self._decisions
         decisions.record(EventSent(decisions.next_id(), instance_id, event_name, value, caller()))
 
@@ -363,7 +363,7 @@ class OrchestrationContext:
 
         keep_events: external events that nobody has got go over to the new beginning.
         """
-        self._decisions.continue_as_new(ContinueAsNew(self._converter.to_json(input_), keep_events))
+        self._decisions.continue_as_new(ContinueAsNew(write(self._converter, input_, "the new input"), keep_events))
 
 
 def _returned(fn_or_name: str | Callable[..., Any], returns: Any) -> Any:

@@ -12,12 +12,13 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import azure.functions as func
 
+from ..codec import PayloadCodec
 from ..errors import ConfigurationError, DurableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
@@ -56,6 +57,7 @@ class Durable:
     registry: the app's orchestrators and activities.
     settings: None reads them from the environment (ConfigurationError).
     base: where the management API lives, below the host's route prefix.
+    codec: through which all that is the user's passes on its way to storage and back, to encrypt it for instance.
     """
 
     def __init__(
@@ -64,14 +66,15 @@ class Durable:
         *,
         settings: Settings | None = None,
         base: str = DEFAULT_BASE,
-        factory: AppFactory = open_app,
+        codec: PayloadCodec | None = None,
+        factory: AppFactory | None = None,
     ) -> None:
         self.registry = registry
         self.settings = Settings.from_environment() if settings is None else settings
         self._base = base.strip("/")
         if not self._base or self._base.split("/")[0].lower() in ("admin", "runtime"):
             raise ConfigurationError(f"the Functions host keeps '{base}' to itself; choose another base for the API")
-        self._opener = AppOpener(registry, self.settings, factory)
+        self._opener = AppOpener(registry, self.settings, factory or partial(open_app, codec=codec))
 
     # ------------------------------------------------------------ for your own functions
 

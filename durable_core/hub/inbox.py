@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from ..errors import RowNotFoundError
 from ..storage.ports import Row, Table, Value
+from .encoding import Encoding
 
 INBOX_PROPS = ("kind", "name", "data", "for")
 
@@ -39,13 +40,15 @@ class InboxRow:
     timestamp: datetime
 
     @classmethod
-    def from_row(cls, row: Row) -> InboxRow:
+    def from_row(cls, row: Row, encoding: Encoding) -> InboxRow:
+        """CodecError if the reason of a request cannot be decoded."""
         props = row.props
+        kind, name = InboxKind(str(props["kind"])), str(props["name"])
         return cls(
             row.key,
-            InboxKind(str(props["kind"])),
+            kind,
             str(props["for"]),
-            str(props["name"]),
+            name if kind is InboxKind.EVENT else encoding.show(name),
             props.get("data", "null"),
             row.timestamp,
         )
@@ -58,15 +61,17 @@ class InboxRow:
 class Inbox:
     """Writes and collects inbox rows."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, encoding: Encoding) -> None:
         self._table = table
+        self._encoding = encoding
 
     async def put(
         self, instance_id: str, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null"
     ) -> None:
         """``key`` is ``i`` and a ULID. RowExistsError if that key is there: the same request, written before."""
+        shown = name if kind is InboxKind.EVENT else self._encoding.hide(name)  # the reason of a request
         await self._table.insert(
-            instance_id, key, {"kind": kind.value, "name": name, "data": data, "for": execution_id}
+            instance_id, key, {"kind": kind.value, "name": shown, "data": data, "for": execution_id}
         )
 
     async def discard(self, instance_id: str, rows: Sequence[InboxRow]) -> None:

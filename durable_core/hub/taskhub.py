@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ..errors import QueueNotFoundError
+from ..codec import PayloadCodec
+from ..errors import CodecError, QueueNotFoundError
 from ..settings import Settings
 from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage
 from .catalog import Catalog
+from .encoding import Encoding
 from .heartbeats import Heartbeats
 from .inbox import Inbox
 from .instances import Instances
 from .layout import HubNames, Ids, shard_of
 from .messages import ControlMessage, Referenced, WorkMessage, decode, encode, reference_body
-from .payloads import Payloads, compress
+from .payloads import Payloads, execution_of
 from .timers import LongTimers
 
 
@@ -30,6 +32,7 @@ class TaskHub:
         storage: Storage,
         settings: Settings,
         source: random.Random | None = None,
+        codec: PayloadCodec | None = None,
         *,
         own_queues: Sequence[str] = (),
     ) -> None:
@@ -37,9 +40,10 @@ class TaskHub:
         self.ids = Ids(source)
         self._storage = storage
         instances = storage.table(self.names.instances)
-        self.payloads = Payloads(instances, settings.max_payload)
+        self._encoding = Encoding(codec)
+        self.payloads = Payloads(instances, settings.max_payload, self._encoding)
         self.instances = Instances(instances, self.payloads)
-        self.inbox = Inbox(instances)
+        self.inbox = Inbox(instances, self._encoding)
         self.heartbeats = Heartbeats(instances, self.payloads)
         self.catalog = Catalog(storage.table(self.names.catalog), settings.partitions)
         self.timers = LongTimers(storage.table(self.names.timers), settings.partitions)
@@ -56,9 +60,10 @@ class TaskHub:
 
         Work for a queue that no host has made yet goes to the common one: who takes it there sends it on.
         """
-        body = encode(message)
+        body = encode(message, self._encoding)
         if len(body) > MAX_MESSAGE_BYTES:
-            reference = await self.payloads.put(message.instance_id, message.execution_id, compress(body))
+            packed = self._encoding.pack(encode(message))
+            reference = await self.payloads.put(message.instance_id, message.execution_id, packed)
             body = reference_body(message.instance_id, reference)
         delay = min(max(delay, 0.0), MAX_DELAY_SECONDS - 60.0)
         shard = shard_of(message.instance_id, self.names.partitions)
@@ -76,22 +81,30 @@ class TaskHub:
         """Those of a queue that this host has no activity for are found all the same."""
         return self._work.get(queue) or [self._storage.queue(name) for name in self.names.work_of(queue)]
 
-    async def return_control(self, body: str, delay: float) -> None:
-        """Put a body back that this version cannot read, as it is, visible after ``delay`` seconds."""
-        await self._control[0].send(body, delay)
+    async def give_back(self, body: str, delay: float, *, work: str | None) -> None:
+        """Put a body back that this version cannot read, as it is, visible after ``delay`` seconds.
 
-    async def return_work(self, body: str, delay: float, queue: str = "") -> None:
-        """The same for work."""
-        await self._work_of(queue)[0].send(body, delay)
+        work: the work queue that it is from; None for a control queue.
+        """
+        queues = self._control if work is None else self._work_of(work)
+        await queues[0].send(body, delay)
 
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
-        """SerializationError, NewerFormatError; StorageError if a large body's rows are gone (its life has ended)."""
-        message = decode(body)
-        if isinstance(message, Referenced):
-            packed = await self.payloads.get(message.instance_id, message.reference)
-            message = decode(zlib.decompress(packed).decode())
-            assert not isinstance(message, Referenced)
-        return message
+        """SerializationError, NewerFormatError, CodecError; PayloadGoneError if a large body's rows are gone
+        (its life has ended)."""
+        message = decode(body, self._encoding)
+        if not isinstance(message, Referenced):
+            return message
+        packed = await self.payloads.get(message.instance_id, message.reference)
+        try:
+            text = self._encoding.unpack(packed)
+        except CodecError as error:
+            execution_id = execution_of(message.reference)
+            raise CodecError(f"a message: {error}", message.instance_id, execution_id) from error
+        whole = decode(text)
+        assert not isinstance(whole, Referenced)
+        redelivered = whole.redelivered or message.redelivered
+        return replace(whole, redelivered=redelivered, since=whole.since or message.since)
 
     async def poisoned(self, limit: int = 32) -> list[tuple[Queue, QueueMessage]]:
         """Messages that failed too often, hidden from other readers for a few minutes."""

@@ -13,16 +13,17 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
-from ..errors import InvalidInputError, SerializationError
+from ..errors import InvalidInputError, PayloadTooLargeError, SerializationError
 from ..hub.instances import Instance
 from ..hub.messages import Call, TaskOutcome
 from ..hub.taskhub import TaskHub
-from ..models import FailureDetails
+from ..models import JSON, FailureDetails
 from ..registry import NO_INPUT, ActivityDefinition, Registry
 from .attempts import Attempt
 from .clock import Clock
@@ -97,7 +98,12 @@ class ActivityRunner:
             attempt.is_cancelled = True
             failure = timed_out(f"activity '{call.name}' did not begin before its schedule_to_close", retriable=False)
             return self._outcome(call, failure), attempt
-        outcome = await self._outcome_of(definition, attempt, leave, again)
+        try:
+            details = await self._details(definition, attempt, again)
+        except BaseException:  # nothing has been run; the message comes again
+            leave()
+            raise
+        outcome = await self._outcome_of(definition, attempt, leave, details)
         await attempt.end(keep=outcome.failure is not None)
         return outcome, attempt
 
@@ -148,35 +154,48 @@ class ActivityRunner:
             heartbeat_timeout=None if silence is None else silence.total_seconds(),
         )
 
+    async def _details(self, definition: ActivityDefinition, attempt: Attempt, again: bool) -> JSON:
+        """What the attempt before this one said last, where there may have been one that this one can ask for."""
+        asks = definition.takes_context
+        if asks and (definition.heartbeat_timeout is not None or attempt.call.attempt > 1 or again):
+            return await attempt.last_details()
+        return None
+
     async def _outcome_of(
-        self, definition: ActivityDefinition, attempt: Attempt, leave: Callable[[], None], again: bool
+        self, definition: ActivityDefinition, attempt: Attempt, leave: Callable[[], None], details: JSON
     ) -> TaskOutcome:
         call, loop = attempt.call, asyncio.get_running_loop()
+        about = f"activity '{call.name}' ({definition.location})"
         started = loop.time()
         peers = self._attempts.setdefault(attempt.instance_id, set()) if definition.takes_context else set[Attempt]()
         peers.add(attempt)
         work: asyncio.Future[Any] | None = None
         try:
-            work = await self._begin(definition, attempt, leave, again)
+            try:
+                arguments = self._arguments(definition, attempt, details)
+            except (InvalidInputError, SerializationError) as error:
+                wrong = type(error)(f"the input of {about}: {error}")
+                wrong.__cause__ = error
+                return self._failed(call, wrong, retriable=False)
+            work = self._begin(definition, arguments, leave)
             if attempt.is_limited and (late := await attempt.watch(work)) is not None:
                 self._give_up(definition, attempt, work)
                 return self._outcome(call, late)
-            result = self._converter.to_json(await work)
-        except asyncio.CancelledError:
-            if work is not None and work.cancelled() and not _is_cancelling():  # by the activity's own doing
-                return self._failed(call, RuntimeError(f"activity '{call.name}' was cancelled from within"))
-            attempt.abandon()
+            value = await work
+            if isinstance(value, _Raised):
+                return self._failed(call, value.error)
+            try:
+                result = self._converter.to_json(value, f"the result of {about}")
+            except (SerializationError, PayloadTooLargeError) as error:  # it would be the same at every try
+                return self._failed(call, error, retriable=False)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():  # leaked by the activity: a client library's timeout, say
+                return self._failed(call, error)
+            attempt.abandon()  # the process ends
             if work is not None:
                 work.cancel()
             raise
-        except SerializationError as error:
-            wrong = SerializationError(f"the result of activity '{call.name}' ({definition.location}): {error}")
-            wrong.__cause__ = error
-            return self._failed(call, wrong, retriable=False)
-        except InvalidInputError as error:
-            wrong = InvalidInputError(f"the input of activity '{call.name}' ({definition.location}): {error}")
-            wrong.__cause__ = error
-            return self._failed(call, wrong, retriable=False)
         except Exception as error:  # noqa: BLE001 - whatever an activity raises is its result
             return self._failed(call, error)
         finally:
@@ -189,19 +208,34 @@ class ActivityRunner:
                 del self._attempts[attempt.instance_id]
         return TaskOutcome(call.generation, call.task_id, call.attempt, result)
 
-    async def _begin(
-        self, definition: ActivityDefinition, attempt: Attempt, leave: Callable[[], None], again: bool
+    def _arguments(self, definition: ActivityDefinition, attempt: Attempt, details: JSON) -> list[Any]:
+        arguments: list[Any] = []
+        call = attempt.call
+        if definition.takes_context:
+            arguments.append(
+                ActivityContext(
+                    instance_id=attempt.instance_id,
+                    execution_id=attempt.execution_id,
+                    task_id=call.task_id,
+                    attempt=call.attempt,
+                    idempotency_key=f"{attempt.execution_id}-{call.generation}-{call.task_id}",
+                    last_heartbeat=details,
+                    logger=logger,
+                    listener=attempt,
+                )
+            )
+        if definition.input_type is not NO_INPUT:
+            arguments.append(self._converter.from_json(call.input, definition.input_type))
+        return arguments
+
+    def _begin(
+        self, definition: ActivityDefinition, arguments: list[Any], leave: Callable[[], None]
     ) -> asyncio.Future[Any]:
         """Start the function. ``leave`` is called when it has really ended, however late."""
-        arguments: list[Any] = []
-        if definition.takes_context:
-            arguments.append(await self._context(definition, attempt, again))
-        if definition.input_type is not NO_INPUT:
-            arguments.append(self._converter.from_json(attempt.call.input, definition.input_type))
         loop = asyncio.get_running_loop()
         work: asyncio.Future[Any]
         if definition.is_async:
-            work = loop.create_task(definition.fn(*arguments))
+            work = loop.create_task(_call_async(definition.fn, arguments))
             work.add_done_callback(lambda _: leave())
         elif self._executor is None:
             work = loop.create_future()
@@ -221,22 +255,6 @@ class ActivityRunner:
             thread.add_done_callback(ended)
             work = asyncio.wrap_future(thread)
         return work
-
-    async def _context(self, definition: ActivityDefinition, attempt: Attempt, again: bool) -> ActivityContext:
-        call = attempt.call
-        last = None
-        if definition.heartbeat_timeout is not None or call.attempt > 1 or again:
-            last = await attempt.last_details()
-        return ActivityContext(
-            instance_id=attempt.instance_id,
-            execution_id=attempt.execution_id,
-            task_id=call.task_id,
-            attempt=call.attempt,
-            idempotency_key=f"{attempt.execution_id}-{call.generation}-{call.task_id}",
-            last_heartbeat=last,
-            logger=logger,
-            listener=attempt,
-        )
 
     def _give_up(self, definition: ActivityDefinition, attempt: Attempt, work: asyncio.Future[Any]) -> None:
         """The attempt has timed out; what is left of it must not be heard of."""
@@ -259,19 +277,27 @@ class ActivityRunner:
         return TaskOutcome(call.generation, call.task_id, call.attempt, failure=failure)
 
 
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """An exception that no future may hold, or that would end the event loop."""
+
+    error: BaseException
+
+
 def _call(fn: Callable[..., Any], arguments: list[Any]) -> Any:
     try:
         return fn(*arguments)
-    except StopIteration as error:  # no future can hold one
-        raise RuntimeError("the activity raised StopIteration: a next() found nothing") from error
+    except (StopIteration, SystemExit) as error:
+        return _Raised(error)
+
+
+async def _call_async(fn: Callable[..., Any], arguments: list[Any]) -> Any:
+    try:
+        return await fn(*arguments)
+    except SystemExit as error:
+        return _Raised(error)
 
 
 def _late(name: str, work: asyncio.Future[Any]) -> None:
     if not work.cancelled():
         logger.info("activity '%s' ended after it had timed out; its result is ignored: %r", name, work.exception())
-
-
-def _is_cancelling() -> bool:
-    """Whether somebody has cancelled the running task."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
+from ..codec import PayloadCodec
 from ..converter import Converter
-from ..errors import DurableError, NewerFormatError
+from ..errors import CodecError, DurableError, NewerFormatError
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
+from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from ..settings import Settings
@@ -50,14 +50,15 @@ class DurableApp:
         threads: int | None = None,
         source: random.Random | None = None,
         patience: float = 60.0,
+        codec: PayloadCodec | None = None,
     ) -> None:
         self.settings = settings
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()
-        converter = Converter()
+        converter = Converter(settings.max_payload)
         patient = RetryingStorage(storage, Patience(patience, source))
-        self.hub = TaskHub(patient, settings, source, own_queues=registry.queues)
+        self.hub = TaskHub(patient, settings, source, codec, own_queues=registry.queues)
         self._runner = runner = ActivityRunner(self.hub, registry, converter, clock, executor, threads)
         outbox = Outbox(self.hub, registry, clock)
         self._parking = Parking(self.hub, clock)
@@ -77,12 +78,16 @@ class DurableApp:
         self.dispatcher = Dispatcher(services)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
-        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, self._recovery, build)
+        self.client = DurableClient(
+            self.hub, registry, converter, clock, outbox, self.dispatcher, self._recovery, build
+        )
 
     @classmethod
-    async def open(cls, registry: Registry, settings: Settings, storage: Storage) -> DurableApp:
+    async def open(
+        cls, registry: Registry, settings: Settings, storage: Storage, *, codec: PayloadCodec | None = None
+    ) -> DurableApp:
         """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it."""
-        app = cls(registry, settings, storage, executor=_threads(settings), threads=settings.max_threads)
+        app = cls(registry, settings, storage, executor=_threads(settings), threads=settings.max_threads, codec=codec)
         await app.hub.create()
         return app
 
@@ -94,7 +99,7 @@ class DurableApp:
     async def on_control_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self._read(body, self.hub.return_control)
+        message = await self._read(body, work=None)
         if message is None:
             return
         if isinstance(message, WorkMessage):
@@ -110,7 +115,7 @@ class DurableApp:
         """Handle a message of a work queue, as above. ``queue``: that of activities which have one for themselves."""
         lease = Lease.begin(self.settings.message_lease)
         self._runner.served.add(queue)
-        message = await self._read(body, partial(self.hub.return_work, queue=queue))
+        message = await self._read(body, work=queue)
         if message is None:
             return
         if isinstance(message, ControlMessage):
@@ -133,16 +138,25 @@ class DurableApp:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _read(
-        self, body: str, give_back: Callable[[str, float], Awaitable[None]]
-    ) -> ControlMessage | WorkMessage | None:
-        """The message, or None if it is of a newer version: a host of that version will take it from the queue."""
+    async def _read(self, body: str, *, work: str | None) -> ControlMessage | WorkMessage | None:
+        """The message, or None if it waits in its queue for a host of a newer version, or with another codec.
+
+        work: the work queue that it is from; None for a control queue.
+        """
         try:
             return await self.hub.read_message(body)
         except NewerFormatError as error:
             logger.warning("a message goes back to its queue: %s", error)
-            await give_back(body, NEWER_HOST_DELAY)
-            return None
+            await self.hub.give_back(body, NEWER_HOST_DELAY, work=work)
+        except PayloadGoneError as error:
+            logger.info("a message is dropped, the execution it was for is gone: %s", error)
+        except CodecError as error:
+            instance = await self.hub.instances.get(error.instance_id)
+            if instance is not None and instance.execution_id == error.execution_id:
+                if not instance.is_terminal:
+                    await self._parking.show(instance, str(error))
+                await self._parking.put_off(body, work=work)
+        return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
         """Before a message is given up, show why on its instance: the poison queue keeps no errors."""

@@ -62,7 +62,7 @@ class Attempt:
     # ------------------------------------------------------------------ the activity's side
 
     def heartbeat(self, details: object) -> None:
-        value = self._converter.to_json(details)
+        value = self._converter.to_json(details, "the details of a heartbeat")
         if self._is_over or self._loop.is_closed():
             return
         self._last_beat = self._loop.time()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from ..converter import Converter
 from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
+    CodecError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -24,10 +25,10 @@ from ..errors import (
     RowNotFoundError,
 )
 from ..hub.inbox import InboxKind
-from ..hub.instances import HistoryMovedError, Instance
-from ..hub.layout import check_instance_id, iso
+from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
+from ..hub.layout import check_instance_id, check_tags, check_text, iso
 from ..hub.messages import ControlMessage
-from ..hub.payloads import dumps
+from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import NO_INPUT, Registry, name_of
@@ -35,7 +36,7 @@ from ..storage.ports import Value
 from .clock import Clock
 from .dispatcher import Dispatcher
 from .listing import InstancePage, Listing, Query
-from .outbox import entry_of
+from .outbox import Outbox, entry_of
 from .recovery import Recovery, RecoveryReport
 
 MAX_EVENT_NAME = 256
@@ -54,6 +55,7 @@ class DurableClient:
         registry: Registry,
         converter: Converter,
         clock: Clock,
+        outbox: Outbox,
         dispatcher: Dispatcher,
         recovery: Recovery,
         build: str,
@@ -62,6 +64,7 @@ class DurableClient:
         self._registry = registry
         self._converter = converter
         self._clock = clock
+        self._outbox = outbox
         self._dispatcher = dispatcher
         self._recovery = recovery
         self._build = build
@@ -90,7 +93,8 @@ class DurableClient:
         if instance_id is None:
             instance_id = ids.instance_id()
         check_instance_id(instance_id)
-        data = self._converter.to_json(client_input)
+        data = self._converter.to_json(client_input, "the input")
+        check_tags(tags)
         if definition.input_type is not NO_INPUT:
             self._converter.from_json(data, definition.input_type)  # refuse now what would fail later
         text = dumps(data)
@@ -119,7 +123,8 @@ class DurableClient:
                 return await self.start_new(
                     orchestrator, instance_id, client_input, version=version, tags=tags, if_exists=if_exists
                 )
-            if present.execution_id != execution_id and not await self._take_over(present, fresh, if_exists):
+            if present.execution_id != execution_id:
+                await self._take_over(present, fresh, if_exists)
                 return instance_id
         await self._ring(fresh)
         return instance_id
@@ -136,23 +141,25 @@ class DurableClient:
 
         show_history: its events too; show_history_output: with the results in them. show_input: its input.
         """
+        check_instance_id(instance_id)
         instances = self._hub.instances
-        if not show_history:
-            instance = await instances.get(instance_id)
-            return (
-                OrchestrationStatus(instance_id=instance_id)
-                if instance is None
-                else await self._status(instance, show_input)
-            )
+        tries = 0
         while True:
-            loaded = (await instances.load(instance_id)).instance
-            if loaded is None:
+            tries += 1
+            instance = (
+                (await instances.load(instance_id)).instance if show_history else await instances.get(instance_id)
+            )
+            if instance is None:
                 return OrchestrationStatus(instance_id=instance_id)
             try:
-                segments = await instances.history(loaded)
-            except HistoryMovedError:
+                status = await self._status(instance, show_input)
+                if not show_history:
+                    return status
+                segments = await instances.history(instance)
+            except (HistoryMovedError, PayloadGoneError):  # it moved on, or was purged, while it was read
+                if tries > MOVED_TRIES:
+                    raise
                 continue
-            status = await self._status(loaded, show_input)
             return replace(status, history_events=_history(segments, status, show_history_output))
 
     async def get_status_all(self) -> list[OrchestrationStatus]:
@@ -217,7 +224,8 @@ class DurableClient:
         """
         if not event_name or len(event_name) > MAX_EVENT_NAME:
             raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
-        text = dumps(self._converter.to_json(event_data))
+        check_text(event_name, "an event name")
+        text = dumps(self._converter.to_json(event_data, "the event's data"))
         self._hub.payloads.check(text, "the event's data")
         instance = await self._running(instance_id)
         data = await self._hub.payloads.store_text(instance_id, instance.execution_id, text)
@@ -237,14 +245,17 @@ class DurableClient:
 
     async def purge_instance_history(self, instance_id: str) -> int:
         """Delete an ended instance with all it stored. Returns how many were deleted: 0 if none is there or it runs."""
+        check_instance_id(instance_id)
         instance = await self._hub.instances.get(instance_id)
         if instance is None or not instance.is_terminal:
             return 0
-        await self._hub.catalog.forget_closed(entry_of(instance))
+        await self._outbox.forget(instance)
         try:
             await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
-        except (RowNotFoundError, PreconditionFailedError):
-            return 0  # purged or restarted meanwhile
+        except PreconditionFailedError:
+            return 0  # restarted meanwhile
+        except RowNotFoundError:
+            return 1  # it was there: by us, whose answer was lost, or by another purge
         return 1
 
     async def purge_instance_history_by(
@@ -295,26 +306,29 @@ class DurableClient:
 
     # ------------------------------------------------------------------ parts
 
-    async def _take_over(self, present: Instance, fresh: Instance, if_exists: IfExists) -> bool:
-        """Deal with an id that is in use: whether ``fresh`` has taken its place."""
+    async def _take_over(self, present: Instance, fresh: Instance, if_exists: IfExists) -> None:
+        """Deal with an id that is in use: put ``fresh`` in its place if that is asked for and may be."""
         hub = self._hub
         if if_exists == "restart_if_done" and present.is_terminal:
+            await self._outbox.forget(present)
             try:
                 await hub.instances.restart(present, fresh)
             except (PreconditionFailedError, RowNotFoundError):
-                await hub.catalog.forget_open(entry_of(fresh))
-                raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
-            await hub.catalog.forget_closed(entry_of(present))
+                now = await hub.instances.get(present.instance_id)
+                if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
+                    await hub.catalog.forget_open(entry_of(fresh))
+                    raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
+            await self._ring(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
-            return True
+            return
         await hub.catalog.forget_open(entry_of(fresh))
         if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the doorbell
             await self._ring(present)
         if if_exists == "error":
             raise InstanceAlreadyExistsError(present.instance_id, present.status.value)
-        return False
 
     async def _running(self, instance_id: str) -> Instance:
+        check_instance_id(instance_id)
         instance = await self._hub.instances.get(instance_id)
         if instance is None:
             raise InstanceNotFoundError(instance_id)
@@ -323,6 +337,7 @@ class DurableClient:
         return instance
 
     async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
+        check_text(name, "a reason")
         key = "i" + self._hub.ids.ulid(self._clock.now())
         with suppress(RowExistsError):  # a retry after a lost answer: the key is random and ours
             await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, kind, name, data)
@@ -332,8 +347,17 @@ class DurableClient:
         await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))
 
     async def _status(self, instance: Instance, show_input: bool) -> OrchestrationStatus:
+        stuck = instance.stuck
+
         async def value(stored: Any) -> JSON:
-            return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
+            nonlocal stuck
+            try:
+                return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
+            except CodecError as error:
+                if instance.is_terminal:
+                    raise
+                stuck = stuck or str(error)  # one that runs is shown all the same, and why its values are not
+                return None
 
         failure = await value(instance.failure)
         return OrchestrationStatus(
@@ -347,7 +371,7 @@ class DurableClient:
             output=await value(instance.output),
             custom_status=await value(instance.custom),
             failure=None if failure is None else FailureDetails.from_json(failure),
-            stuck_reason=instance.stuck or None,
+            stuck_reason=stuck or None,
             parent_instance_id=None if instance.parent is None else instance.parent.instance_id,
             execution_id=instance.execution_id,
             tags=dict(instance.tags),

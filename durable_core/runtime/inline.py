@@ -100,8 +100,7 @@ class InlineSteps:
                 self.forget(delivery.inline_key)
                 delivery.release()
                 return
-        except BaseException as error:
-            self.forget(delivery.inline_key)
+        except BaseException as error:  # the process ends; not forgotten, so that no commit counts it as dispatched
             delivery.fail(error)
             raise
         finally:

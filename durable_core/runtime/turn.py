@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
@@ -24,11 +25,13 @@ from ..engine.events import (
 from ..engine.replay import LiveOrchestration, PendingTask
 from ..hub.instances import Instance, RetryState
 from ..hub.messages import TaskOutcome
-from ..models import RetryPolicy
+from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
 from .delivery import Delivery
 from .limits import deadline_of_pending, definition_here, timed_out_at_all
 from .outbox import Decision
+
+logger = logging.getLogger("durable_core.runtime")
 
 _RESULTS = (TaskCompleted, TaskFailed, TimerFired, SubOrchestrationCompleted, SubOrchestrationFailed)
 
@@ -181,11 +184,14 @@ class Judge:
         instance: Instance,
         live: LiveOrchestration,
         now: datetime,
-        unit_random: float,
+        unit_random: Callable[[], float],
         *,
         is_deadline: bool = False,
     ) -> Results:
-        """``outcomes``: each with whether its message was redelivered. ``is_deadline``: look for overdue calls too."""
+        """``outcomes``: each with whether its message was redelivered. ``unit_random``: for the jitter of each.
+
+        is_deadline: look for overdue calls, too.
+        """
         results = Results(retries=dict(instance.retries))
         ended: set[int] = set()
         for outcome, redelivered in outcomes:
@@ -205,11 +211,11 @@ class Judge:
                 if redelivered:  # recorded before; whether its successor was sent nobody knows
                     results.send.add(task_id)
                 continue
-            elif (policy := self._policy(pending.event, pending.retry)) and policy.allows(
-                outcome.failure, outcome.attempt
+            elif (policy := self._policy(pending.event, pending.retry)) and may_retry(
+                policy, outcome.failure, outcome.attempt, pending.event.name
             ):
                 first = pending.since if state is None else state.first_try
-                following = now + policy.delay_after(outcome.attempt, unit_random)
+                following = now + policy.delay_after(outcome.attempt, unit_random())
                 limit, deadline = policy.total_timeout, deadline_of_pending(self._registry, pending)
                 if (limit is None or following - first <= limit) and (deadline is None or following < deadline):
                     results.retries[task_id] = RetryState(outcome.attempt + 1, first, following)
@@ -238,6 +244,15 @@ class Judge:
             return given
         definition = definition_here(self._registry, event.name)
         return None if definition is None else definition.retry
+
+
+def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: str) -> bool:
+    """What the policy says; a ``retry_if`` of the user's that raises says no."""
+    try:
+        return policy.allows(failure, attempt)
+    except Exception:  # the user's code; the failure that it was asked about is what counts
+        logger.exception("retry_if of '%s' raised on %s: not tried again", name, failure.type)
+        return False
 
 
 @dataclass(slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from ..hub.instances import HistoryMovedError, Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
+from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from .activities import ActivityRunner
@@ -20,6 +21,7 @@ from .limits import definition_here, options_of
 from .parking import Parking
 from .turn import recorded_in
 
+REPORT_CHARS = 1024 * 1024  # of results in one message
 REPORT_EVERY = 0.05  # seconds: results of one message that end within it travel together
 AGAIN_AFTER = 5.0  # seconds until calls that found no place here are offered again, perhaps to another host
 
@@ -51,7 +53,7 @@ class Worker:
             if not calls:
                 await self._deliver(message, (), lease, redelivered=True, seen=seen)
                 return
-        running = {
+        running: dict[asyncio.Task[tuple[TaskOutcome, Attempt] | None], Call] = {
             asyncio.create_task(self._run(message, call, lease, redelivered)): call
             for call in await self._sort(message, calls, redelivered)
         }
@@ -59,15 +61,12 @@ class Worker:
         try:
             while running:
                 done = await _some(running)
-                ended: list[tuple[TaskOutcome, Attempt]] = []
-                for task in done:
-                    call, result = running.pop(task), task.result()
-                    if result is None:
-                        homeless.append(call)
-                    else:
-                        ended.append(result)
-                if ended:
-                    await self._report(message, tuple(outcome for outcome, _ in ended), lease, redelivered, seen)
+                results = [(call, task.result()) for task, call in running.items() if task in done]
+                running = {task: call for task, call in running.items() if task not in done}
+                homeless.extend(call for call, result in results if result is None)
+                ended = [result for _, result in results if result is not None]
+                for outcomes in _portions([outcome for outcome, _ in ended]):
+                    await self._report(message, outcomes, lease, redelivered, seen)
                 for outcome, attempt in ended:
                     if outcome.failure is None:
                         await attempt.drop()
@@ -139,17 +138,19 @@ class Worker:
 
     async def _not_done(self, message: WorkMessage) -> tuple[list[Call], frozenset[tuple[int, int]]]:
         """Rule R18: what of a redelivered message is still to do, and what it brought that is done."""
-        while True:
+        for tries in range(MOVED_TRIES):
             instance = (await self._hub.instances.load(message.instance_id)).instance
             if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:
                 return [], frozenset((call.generation, call.task_id) for call in message.calls)
             try:
                 recorded = recorded_in(await self._hub.instances.history(instance))
-                break
             except HistoryMovedError:
+                if tries + 1 == MOVED_TRIES:
+                    raise
                 continue
-        todo = [call for call in message.calls if _is_open(call, instance, recorded)]
-        return todo, frozenset((call.generation, call.task_id) for call in message.calls if call not in todo)
+            todo = [call for call in message.calls if _is_open(call, instance, recorded)]
+            return todo, frozenset((call.generation, call.task_id) for call in message.calls if call not in todo)
+        raise AssertionError("unreachable")
 
     async def _wait_for_a_host(self, message: WorkMessage, calls: list[Call], redelivered: bool) -> None:
         """Give calls back that this host has no activity for, and show what the instance waits for."""
@@ -175,6 +176,21 @@ async def _some(running: Collection[asyncio.Task[T]]) -> set[asyncio.Task[T]]:
         more, _ = await asyncio.wait(rest, timeout=REPORT_EVERY)
         done |= more
     return done
+
+
+def _portions(outcomes: Sequence[TaskOutcome]) -> Iterator[tuple[TaskOutcome, ...]]:
+    """Outcomes as they are to travel: together while they are small, so that no message grows without bound."""
+    portion: list[TaskOutcome] = []
+    size = 0
+    for outcome in outcomes:
+        weight = len(dumps(outcome.result)) if len(outcomes) > 1 else 0
+        if portion and size + weight > REPORT_CHARS:
+            yield tuple(portion)
+            portion, size = [], 0
+        portion.append(outcome)
+        size += weight
+    if portion:
+        yield tuple(portion)
 
 
 def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:

@@ -22,7 +22,7 @@ from durable_core import (
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.world import World
 
-from .test_single_faults import check_at_rest
+from .oracle import check_history, come_to_rest
 
 SECOND = timedelta(seconds=1)
 
@@ -88,7 +88,8 @@ def run(name: str, data: Any, *plans: FaultPlan, hosts: int = 1) -> tuple[Any, W
         while not (status := await world.client.get_status("one")).is_terminal:
             assert world.loop.time() < end, status
             await asyncio.sleep(10)
-        await check_at_rest(world)
+        await come_to_rest(world)
+        check_history((await world.client.get_status("one", show_history=True)).history_events or [])
         return status.output
 
     output = world.run(scenario, *plans)
