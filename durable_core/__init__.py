@@ -3,10 +3,13 @@
 from .activity_context import ActivityContext
 from .codec import PayloadCodec
 from .engine.context import Orchestration, OrchestrationContext
+from .engine.http import DurableHttpResponse
+from .engine.saga import Saga
 from .engine.tasks import Task, TimerTask
 from .errors import (
     ActivityFailedError,
     CodecError,
+    CompensationError,
     DurableError,
     NonDeterminismError,
     NonRetriableError,
@@ -27,8 +30,10 @@ __all__ = [
     "ActivityContext",
     "ActivityFailedError",
     "CodecError",
+    "CompensationError",
     "DurableClient",
     "DurableError",
+    "DurableHttpResponse",
     "FailureDetails",
     "NonDeterminismError",
     "NonRetriableError",
@@ -41,6 +46,7 @@ __all__ = [
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "Saga",
     "SerializationError",
     "SubOrchestrationFailedError",
     "Task",

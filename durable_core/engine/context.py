@@ -8,15 +8,16 @@ from __future__ import annotations
 import logging
 import random as _random  # noqa: TID251  only ever seeded from the instance's identity
 import uuid
-from collections.abc import Callable, Coroutine, Generator, Iterable, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import Any, TypeVar, Unpack, cast, overload
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
 from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
 from ..registry import name_of
+from .composition import Composition, check_child_id
 from .decisions import Decisions, InstanceInfo
 from .events import (
     ContinueAsNew,
@@ -28,20 +29,17 @@ from .events import (
 )
 from .mailbox import Mailbox
 from .options import CallOptions, scheduled_options
-from .source import caller, result_type
-from .tasks import AllTask, AnyTask, Task, TimerTask
+from .source import caller, returned
+from .tasks import Orchestration, Task, TimerTask
 from .values import read, write
 
 T = TypeVar("T")
 X = TypeVar("X")
 
-Orchestration: TypeAlias = Generator[Task[Any], Any, T]
-"""What an orchestrator returns, as Python sees it: ``def order(ctx, order: Order) -> Orchestration[Receipt]``."""
-
 _NAMESPACE = uuid.UUID("5d1c8a52-6d0f-5f5b-9d5e-0b7f6a3c1e90")  # of ids made by orchestrators; any fixed value will do
 
 
-class OrchestrationContext:
+class OrchestrationContext(Composition):
     """First parameter of an orchestrator.
 
     Tasks are called through it and waited for with ``yield from`` (or ``yield``). Orchestrator code runs again and
@@ -64,6 +62,7 @@ class OrchestrationContext:
 
     @property
     def instance_id(self) -> str:
+        """Id of this instance."""
         return self._info.instance_id
 
     @property
@@ -88,6 +87,7 @@ class OrchestrationContext:
 
     @property
     def custom_status(self) -> JSON:
+        """What ``set_custom_status`` set last; None: nothing."""
         return self._decisions.custom_status
 
     def set_custom_status(self, value: object) -> None:
@@ -207,7 +207,7 @@ class OrchestrationContext:
         The task fails with ActivityFailedError, or with TaskTimeoutError if the last attempt overran its time.
         """
         name = name_of(fn_or_name)
-        kind = _returned(fn_or_name, expected_type if returns is None else returns)
+        kind = returned(fn_or_name, expected_type if returns is None else returns)
         data = write(self._converter, input_, "the input of activity", name)
         kept = scheduled_options(fn_or_name, options)
         decisions = self._decisions
@@ -277,11 +277,15 @@ class OrchestrationContext:
         """Start another orchestrator, whose result is this task's.
 
         instance_id: of the child; None: derived from this instance. version: None: the newest there is when it starts.
-        Raises SerializationError if the input is not JSON. The task fails with SubOrchestrationFailedError.
+        retry: each attempt is an instance of its own; from the second on its id ends in the number of the attempt.
+        Raises SerializationError if the input is not JSON, OrchestratorCodeError if the id is not allowed. The task
+        fails with SubOrchestrationFailedError, caused by InstanceAlreadyExistsError if the id is somebody else's.
         """
         name = name_of(fn_or_name)
-        kind = _returned(fn_or_name, returns)
+        kind = returned(fn_or_name, returns)
         data = write(self._converter, input_, "the input of orchestrator", name)
+        if instance_id is not None:
+            check_child_id(instance_id)
         decisions = self._decisions
         event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller())
         task: Task[Any] = Task(decisions, event, kind)
@@ -347,29 +351,12 @@ class OrchestrationContext:
 
     # ------------------------------------------------------------ combinations and endings
 
-    def task_all(self, tasks: Iterable[Task[T]]) -> Task[list[T]]:
-        """All results, in the order given; of no tasks: []. Fails as soon as one fails; the others run on."""
-        return AllTask(self._decisions, tasks)
-
-    def task_any(self, tasks: Iterable[Task[T]]) -> Task[Task[T]]:
-        """The task that ends first, well or badly: ask it for its ``result``. The others run on."""
-        return AnyTask(self._decisions, tasks)
-
-    when_all = task_all
-    when_any = task_any
-
     def continue_as_new(self, input_: object = None, keep_events: bool = True) -> None:
         """When the orchestrator returns, begin it again with this input and an empty history.
 
         keep_events: external events that nobody has got go over to the new beginning.
         """
         self._decisions.continue_as_new(ContinueAsNew(write(self._converter, input_, "the new input"), keep_events))
-
-
-def _returned(fn_or_name: str | Callable[..., Any], returns: Any) -> Any:
-    if returns is not None:
-        return returns
-    return None if isinstance(fn_or_name, str) else result_type(fn_or_name)
 
 
 class _ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):

@@ -22,6 +22,7 @@ from ..errors import LeaseLostError, StorageUnavailableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
+from ..runtime.ends import Ends
 from ..settings import Settings
 from ..storage.counting import CountingStorage
 from ..storage.ports import Queue, QueueMessage, Storage
@@ -33,6 +34,7 @@ T = TypeVar("T")
 
 LEASE = 30.0
 LONGEST_WAIT = 300.0  # virtual seconds between looks at an empty queue of which nothing is expected
+LONGEST_POLL = 300.0  # of the outside client; it need not look often, as it hears of an end unless the host dies
 BATCH = 16
 MAX_DEQUEUE = 5
 RECOVERY_INTERVAL = 300.0
@@ -83,6 +85,7 @@ class SimulatedHost:
             clock=SkewedClock(world.loop, shape.ahead),
             executor=None,
             source=random.Random(seed),
+            ends=world.ends,
             codec=world.codec,
         )
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,7 +106,7 @@ class SimulatedHost:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.app.dispatcher.abandon()
-        await self.app.dispatcher.drain()
+        await self.app.close()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -130,6 +133,8 @@ class SimulatedHost:
 
     async def _handle(self, queue: Queue, message: QueueMessage, handler: Handler, busy: asyncio.Semaphore) -> None:
         try:
+            if message.dequeue_count > MAX_DEQUEUE:  # its receivers died one after the other
+                raise RuntimeError(f"set aside after {MAX_DEQUEUE} deliveries that did not end: {message.body}")
             await handler(message.body, message.dequeue_count)
         except Exception as error:  # noqa: BLE001 - the host's rule: whatever it was, the message comes back
             self._world.failures.append(error)
@@ -180,6 +185,7 @@ class World:
         self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
         if counting:
             self.storage = CountingStorage(self.storage)
+        self.ends = Ends()  # so that the outside client hears of what a host has ended
         self.errors: list[BaseException] = []
         self.failures: list[Exception] = []
         self.plans: list[FaultPlan] = []
@@ -226,8 +232,10 @@ class World:
                 clock=self.loop,
                 executor=None,
                 source=random.Random(self._seed),
+                ends=self.ends,
                 codec=self.codec,
             )
+            self._outside.client.longest_poll = LONGEST_POLL
             await self._outside.hub.create()
             for name in self._outside.hub.names.queues:
                 event = self._sent[name] = asyncio.Event()
@@ -242,9 +250,19 @@ class World:
                     await asyncio.gather(*self._burials)
                 for host in self.hosts:
                     await host.stop()
+                await self._outside.close()
                 await self.storage.close()
 
         return run_virtual(main(), self.loop)
+
+    async def replace_hosts(self, codec: PayloadCodec | None) -> None:
+        """Stop every host, and start as many that have this codec."""
+        self.codec = codec
+        stopped, self.hosts = self.hosts, []
+        for host in stopped:
+            await host.stop()
+        for host in stopped:
+            self._begin_host(None, host.shape)
 
     async def something_sent(self, queue: str) -> None:
         """Wait until the queue may have something to receive: a send, a delay that is over, a lease that expired."""
@@ -259,8 +277,9 @@ class World:
 
     def hidden(self, queue: str, seconds: float) -> None:
         """A message of this queue will become visible then."""
-        heapq.heappush(self._due[queue], self.loop.time() + seconds)
-        self._sent[queue].set()  # who waits for a later one must look again
+        if queue in self._due:  # nobody listens to the queues of poisoned messages
+            heapq.heappush(self._due[queue], self.loop.time() + seconds)
+            self._sent[queue].set()  # who waits for a later one must look again
 
     def add_host(self, registry: Registry | None = None) -> SimulatedHost:
         """Start one more host, perhaps one that has other orchestrators and activities than the rest."""

@@ -69,6 +69,8 @@ def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
     for task_id, pending in live.pending.items():
         good = choice.random() < 0.8
         match pending.event:
+            case TaskScheduled(name="durable.http") if good:
+                found.append(TaskCompleted(task_id, response(choice)))
             case TaskScheduled():
                 found.append(TaskCompleted(task_id, [task_id]) if good else TaskFailed(task_id, FAILURES[task_id % 2]))
             case SubOrchestrationCreated():
@@ -78,6 +80,11 @@ def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
             case _:
                 found.append(TimerFired(task_id))
     return found
+
+
+def response(choice: random.Random) -> dict[str, Any]:
+    status, wait = choice.choice((200, 202, 202)), choice.choice(("5", "", "soon"))
+    return {"status_code": status, "headers": {"location": "/later", "Retry-After": wait}, "content": "text"}
 
 
 class World:
