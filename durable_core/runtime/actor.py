@@ -329,6 +329,8 @@ class Actor:
             await outbox.arm(instance, before.generation, task_id, due)
         if (look := look_to_arm(before, instance, batch, again=floor is not None)) is not None:
             await outbox.arm(instance, 0, CLOCK_TASK, look)
+        for due, task_id in gathered.nudges.early_deadlines.items():
+            await outbox.arm(instance, before.generation, task_id, due, is_deadline=True)
         if warm.settled >= before.seq - 1 or (floor is not None and floor <= warm.settled):
             warm.settled = instance.seq - 1
         under_way = [*self._inline.open_since(()), *([] if inline is None else [before.seq])]
@@ -352,6 +354,7 @@ class Actor:
     async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery]) -> None:
         """The orchestrator has ended, or goes on as a new generation."""
         self.cool()
+        self._services.runner.instance_moved(warm.instance)
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
@@ -379,6 +382,7 @@ class Actor:
     async def _after_the_end(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
         """A message to an instance that has ended: rule R7, what is owed at the end is done again if it may not be."""
         hub, outbox = self._services.hub, self._services.outbox
+        self._services.runner.instance_moved(instance)
         if inbox:
             await hub.inbox.discard(self.instance_id, inbox)
         if attempt.wrote is not None:

@@ -118,7 +118,9 @@ async def gather(
         if delivery.message.execution_id == instance.execution_id:
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
     gathered.nudges = nudged(live, instance, [*batch, *gathered.saved], now)
-    gathered.results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit)
+    gathered.results = services.judge.judge(
+        outcomes, instance, live, now, hub.ids.unit, is_deadline=gathered.nudges.is_deadline
+    )
     incoming.extend(gathered.results.events)
     incoming.extend(live.due_timers(now))
     return gathered
