@@ -8,18 +8,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..engine.events import (
+    CancelRequested,
     EventRaised,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
+    ExecutionTimedOut,
     Incoming,
 )
 from ..engine.replay import Turn
 from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instances import Instance
 from ..hub.messages import ControlMessage, TaskOutcome
-from .delivery import Delivery
+from ..models import JSON
+from .delivery import Delivery, longest
+from .lifetime import ending_before_start, is_early, is_overdue
 from .turn import Nudged, Results, nudged
 from .warm import Services, Warm
 
@@ -48,13 +52,14 @@ class Mail:
 
 @dataclass(slots=True)
 class Gathered:
-    """All that is new, and when it is told."""
+    """All that is new, and when it is told. ``saved``: messages that lay in the inbox, as if delivered now."""
 
     now: datetime
     mail: Mail
     results: Results
     nudges: Nudged
     incoming: list[Incoming] = field(default_factory=list[Incoming])
+    saved: list[Delivery] = field(default_factory=list[Delivery])
 
     def consumed(self, turn: Turn) -> list[str]:
         """Keys of the rows that the turn has dealt with: what came after the end is left for the next generation."""
@@ -70,9 +75,18 @@ async def gather(
     now = max(services.clock.now(), instance.updated)
     mail = Mail.sort(inbox, instance)
     outcomes: list[tuple[TaskOutcome, bool]] = []
-    gathered = Gathered(now, mail, Results(), nudged(live, instance, batch, now))
+    gathered = Gathered(now, mail, Results(), Nudged())
     incoming = gathered.incoming
-    if instance.is_unstarted:
+    early = is_early(instance, now)
+    ending = ending_before_start(instance, mail.rows, early=early)
+    if ending is not None:
+        mail.rows = [ending]
+    elif instance.deadline is not None and is_overdue(instance, now):
+        incoming.append(ExecutionTimedOut(instance.deadline))
+    elif early:
+        mail.rows, mail.more = [], False  # they wait in the inbox
+        return gathered
+    elif instance.is_unstarted:
         data = await hub.payloads.load(instance.instance_id, instance.input)
         incoming.append(ExecutionStarted(instance.name, instance.version, data))
         incoming.extend((await hub.instances.carry(instance)).events)
@@ -87,7 +101,9 @@ async def gather(
             case InboxKind.EVENT:
                 incoming.append(EventRaised(row.name, json.loads(text), row.key))
             case InboxKind.TERMINATE:
-                incoming.append(ExecutionTerminated(row.name, row.key))
+                incoming.append(ExecutionTerminated(row.name, row.key, await _is_recursive(services, row, instance)))
+            case InboxKind.CANCEL:
+                incoming.append(CancelRequested(row.name, row.key, await _is_recursive(services, row, instance)))
             case InboxKind.SUSPEND:
                 incoming.append(ExecutionSuspended(row.name, row.key))
             case InboxKind.RESUME:
@@ -96,10 +112,20 @@ async def gather(
                 message = await hub.read_message(json.loads(text))
                 if isinstance(message, ControlMessage):
                     outcomes.extend((outcome, True) for outcome in message.outcomes)
+                    lease = longest(delivery.lease for delivery in batch)
+                    gathered.saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
     for delivery in batch:
         if delivery.message.execution_id == instance.execution_id:
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
-    gathered.results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit)
+    gathered.nudges = nudged(live, instance, [*batch, *gathered.saved], now)
+    gathered.results = services.judge.judge(
+        outcomes, instance, live, now, hub.ids.unit, is_deadline=gathered.nudges.is_deadline
+    )
     incoming.extend(gathered.results.events)
     incoming.extend(live.due_timers(now))
     return gathered
+
+
+async def _is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:
+    asked: dict[str, JSON] | None = await services.hub.payloads.load(instance.instance_id, row.data)
+    return asked is not None and bool(asked.get("recursive"))
