@@ -428,15 +428,16 @@ class Actor:
     async def _cannot_decode(self, attempt: _Attempt, error: CodecError) -> None:
         """Rows of the instance need a codec, or a key, that this app does not have: another host may."""
         instance = await self._services.hub.instances.get(self.instance_id)
+        parking = self._services.parking
         if instance is None:
             release(attempt.batch)
-        elif instance.is_terminal:  # what it owes at its end is known from these messages alone
-            await self._hand_over(attempt, self._services.parking.delay(60.0))
         elif instance.stuck == str(error) and all(d.is_door and not d.redelivered for d in attempt.batch):
             release(attempt.batch)  # shown already: recovery rings again
-        else:
-            await self._services.parking.show(instance, str(error))
-            await self._wait(attempt, str(error), instance)
+        else:  # and never into the inbox, which this app could only fill with what the others cannot read
+            if not instance.is_terminal:
+                await parking.show(instance, str(error))
+            since = min((d.message.since for d in attempt.batch if d.message.since), default=parking.stamp())
+            await self._hand_over(attempt, parking.delay(parking.age(since)), since)
 
     async def _park(self, attempt: _Attempt, instance: Instance, reason: str) -> None:
         """Leave the instance alone, shown as stuck; what is in hand goes to its inbox, so that nothing is lost."""

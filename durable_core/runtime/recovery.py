@@ -115,8 +115,9 @@ class Recovery:
     async def _put_off(self, queue: Queue, message: QueueMessage, error: CodecError) -> None:
         """A poisoned message that this host cannot decode goes back to its queue, for one that can."""
         instance = await self._hub.instances.get(error.instance_id)
-        if instance is not None and instance.execution_id == error.execution_id and not instance.is_terminal:
-            await self._parking.show(instance, str(error))
+        if instance is not None and instance.execution_id == error.execution_id:
+            if not instance.is_terminal:
+                await self._parking.show(instance, str(error))
             work = self._hub.names.work_queue_of(queue.name.removesuffix("-poison"))
             await self._parking.put_off(message.body, work=work)
         await queue.delete(message)
