@@ -23,7 +23,9 @@ twice; a request that changes nothing (a second suspend) is recorded all the sam
 suspended, what is admitted is recorded and held, and applied on resume, in order.
 
 Two sets of open tasks are therefore kept apart: ``pending`` are calls whose result history does not hold (what the
-dispatcher must see to), ``Decisions.open`` those whose result the code was not given.
+dispatcher must see to), ``Decisions.open`` those whose result the code was not given. An inline step (``ctx.run``) is
+in history by its end alone: it is numbered like a call, stands in ``steps`` instead of ``pending`` until then, and its
+StepCompleted must find a step of its number and name, or code and history disagree.
 
 Calls are numbered from 1 within a generation, at the call. ``pending`` holds history's events, not those that a
 replay made: what is sent again must be what was sent.
@@ -41,6 +43,7 @@ from ..converter import Converter
 from ..errors import (
     ActivityFailedError,
     DurableError,
+    StepFailedError,
     SubOrchestrationFailedError,
     TaskFailedError,
 )
@@ -70,6 +73,7 @@ from .events import (
 )
 from .mailbox import Mailbox
 from .runner import Runner
+from .steps import Step
 from .tasks import Task, describe_call, fail, settle
 from .values import read
 
@@ -158,9 +162,27 @@ class LiveOrchestration:
         """Open activities, timers and sub-orchestrations, in order of task id. A view: it changes with each step."""
         return self._decisions.pending
 
+    @property
+    def steps(self) -> Mapping[int, Step]:
+        """Inline steps that were called and have not ended, in order of task id. A view, as ``pending``."""
+        return self._decisions.steps
+
+    def has_seen(self, event_id: str) -> bool:
+        """Whether the inbox row of this key has come before, in this generation or as ``remember`` was told."""
+        return event_id in self._inbox_seen
+
+    def remember(self, event_ids: Iterable[str]) -> None:
+        """Rows that earlier generations consumed: they are not news if they come again."""
+        self._inbox_seen.update(event_ids)
+
+    @property
+    def rows_seen(self) -> frozenset[str]:
+        """Keys of all inbox rows that were seen."""
+        return frozenset(self._inbox_seen)
+
     def knows(self, task_id: int) -> Literal["pending", "done", "unknown"]:
         """Where a call stands. 'unknown': never made here, perhaps by another host since."""
-        if task_id in self._decisions.pending:
+        if task_id in self._decisions.pending or task_id in self._decisions.steps:
             return "pending"
         return "done" if 1 <= task_id <= self._decisions.last_id else "unknown"
 
@@ -189,6 +211,13 @@ class LiveOrchestration:
         """The last turn was committed as this segment."""
         self._decisions.history.append(segment)
 
+    def query(self, name: str, args: JSON) -> JSON:
+        """Ask a query handler of the code's. UnknownQueryError, InvalidInputError, QueryFailedError.
+
+        A handler sees the code's own variables, and may change them: ask only what is dropped afterwards.
+        """
+        return self._context.run(self._runner.queries.answer, name, args)
+
     def close(self) -> None:
         """Drop the generator. Its ``finally:`` blocks run; what they call is not recorded."""
         self._context.run(self._runner.close)
@@ -214,6 +243,10 @@ class LiveOrchestration:
                     expected.append(cast("Outgoing", event))
                 elif self.completion is not None:
                     raise mismatch.ended_early(self.info, self.history, segment, event, self.completion)
+                elif isinstance(event, StepCompleted) and not self._asked_for(event):
+                    raise mismatch.unasked_step(
+                        self.info, self.history, segment, event, decisions, self._runner.waits_at
+                    )
                 else:
                     self._accept(cast("Incoming", event))
             self._confirm(segment, expected)
@@ -278,10 +311,17 @@ class LiveOrchestration:
                 return is_first
             case EventRaised() | ExecutionSuspended() | ExecutionResumed() | ExecutionTerminated():
                 return self._is_new_row(event.event_id)
-            case StepCompleted():  # no code of this version can have asked for one
-                return False
+            case StepCompleted():
+                if not self._asked_for(event):
+                    return False
+                del self._decisions.steps[event.task_id]
+                return True
             case _:
                 assert_never(event)
+
+    def _asked_for(self, event: StepCompleted) -> bool:
+        step = self._decisions.steps.get(event.task_id)
+        return step is not None and step.name == event.name
 
     def _answers(self, task_id: int, call: type[TaskScheduled | TimerCreated | SubOrchestrationCreated]) -> bool:
         found = self._decisions.pending.get(task_id)
@@ -307,8 +347,10 @@ class LiveOrchestration:
                 self._end_task(event.task_id, None, event.failure)
             case TimerFired():
                 self._end_task(event.task_id, None, None)
+            case StepCompleted():
+                self._end_task(event.task_id, event.result, event.failure)
             case EventRaised():
-                self._runner.run_on(self._mailbox.put(event))
+                self._put(event)
             case ExecutionStarted():
                 self._runner.start(event.input)
             case ExecutionSuspended():
@@ -318,10 +360,17 @@ class LiveOrchestration:
             case ExecutionTerminated():
                 self._decisions.completion = event
                 self._runner.close()
-            case StepCompleted():  # pragma: no cover  (not admitted)
-                raise AssertionError(event)
             case _:
                 assert_never(event)
+        self._runner.check_conditions()
+
+    def _put(self, event: EventRaised) -> None:
+        try:
+            task = self._mailbox.put(event, is_replaying=self._decisions.is_replaying)
+        except Exception as error:  # noqa: BLE001  what a handler raises is the orchestrator's failure
+            self._runner.fail(error)
+        else:
+            self._runner.run_on(task)
 
     def _end_task(self, task_id: int, result: JSON, failure: FailureDetails | None) -> None:
         task = self._decisions.open.pop(task_id, None)
@@ -350,7 +399,13 @@ class LiveOrchestration:
 
 
 def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
-    call = cast("TaskScheduled | SubOrchestrationCreated", task.call)  # a timer has no failure to report
-    kind = SubOrchestrationFailedError if isinstance(call, SubOrchestrationCreated) else ActivityFailedError
+    call = cast("TaskScheduled | SubOrchestrationCreated | Step", task.call)  # a timer has no failure to report
+    match call:
+        case TaskScheduled():
+            kind = ActivityFailedError
+        case SubOrchestrationCreated():
+            kind = SubOrchestrationFailedError
+        case Step():
+            kind = StepFailedError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
     return kind(message, failure, task_id=call.task_id, name=call.name)
