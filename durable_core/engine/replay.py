@@ -139,7 +139,7 @@ class LiveOrchestration:
         self._context = contextvars.Context()  # empty, not copied: what a cold and a warm generator see is the same
         self._runner = Runner(definition, info, converter, self._decisions, self._mailbox)
         self._held: list[Incoming] = []
-        self._inbox_seen: set[str] = set()
+        self._inbox_seen: dict[str, None] = {}  # in order
 
     # ------------------------------------------------------------ what the dispatcher asks
 
@@ -172,13 +172,13 @@ class LiveOrchestration:
         return event_id in self._inbox_seen
 
     def remember(self, event_ids: Iterable[str]) -> None:
-        """Rows that earlier generations consumed: they are not news if they come again."""
-        self._inbox_seen.update(event_ids)
+        """Rows that earlier generations consumed: they are not news if they come again. To be told first."""
+        self._inbox_seen.update(dict.fromkeys(event_ids))
 
     @property
-    def rows_seen(self) -> frozenset[str]:
-        """Keys of all inbox rows that were seen."""
-        return frozenset(self._inbox_seen)
+    def rows_seen(self) -> tuple[str, ...]:
+        """Keys of all inbox rows that have come, in order."""
+        return tuple(self._inbox_seen)
 
     def knows(self, task_id: int) -> Literal["pending", "done", "unknown"]:
         """Where a call stands. 'unknown': never made here, perhaps by another host since."""
@@ -335,7 +335,7 @@ class LiveOrchestration:
             return True
         if event_id in self._inbox_seen:
             return False
-        self._inbox_seen.add(event_id)
+        self._inbox_seen[event_id] = None
         return True
 
     def _apply(self, event: Incoming) -> None:

@@ -172,10 +172,12 @@ STATUS_PROPS = (
 
 
 class Carry(NamedTuple):
-    """What a generation hands to the next: events nobody consumed, and decisions of its last turn to dispatch."""
+    """What a generation hands to the next: events nobody consumed, decisions of its last turn to dispatch, and keys of
+    consumed inbox rows that may be written again."""
 
     events: tuple[EventRaised, ...]
     decisions: tuple[Outgoing, ...]
+    seen: tuple[str, ...] = ()
 
 
 class Loaded(NamedTuple):
@@ -265,8 +267,12 @@ class Instances:
     async def carry(self, instance: Instance) -> Carry:
         if instance.carry is None:
             return Carry((), ())
-        events, decisions = await self._payloads.load(instance.instance_id, instance.carry)
-        return Carry(tuple(from_array(e) for e in events), tuple(from_array(d) for d in decisions))  # type: ignore[arg-type]
+        events, decisions, *more = await self._payloads.load(instance.instance_id, instance.carry)
+        return Carry(
+            tuple(from_array(e) for e in events),  # type: ignore[arg-type]
+            tuple(from_array(d) for d in decisions),  # type: ignore[arg-type]
+            tuple(more[0]) if more else (),
+        )
 
     async def create(self, instance: Instance) -> Instance:
         """RowExistsError if the id is taken."""
@@ -328,8 +334,8 @@ class Instances:
         """Continue as new: the row begins again with a new generation, its old log gone."""
         seq = instance.seq + 1
         carried = None
-        if carry.events or carry.decisions:
-            arrays = [[to_array(e) for e in carry.events], [to_array(d) for d in carry.decisions]]
+        if any(carry):
+            arrays = [[to_array(e) for e in carry.events], [to_array(d) for d in carry.decisions], list(carry.seen)]
             carried = await self._payloads.store(instance.instance_id, instance.execution_id, arrays)
         after = replace(
             instance,

@@ -4,7 +4,9 @@ One partition of the instances table belongs to one instance. Its row keys begin
 
     a{execution}-{sha256}-{part}                 payload row: what is too large for its place
     h{execution}-{generation}-{first seq}        chunk row: older commits of a generation
+    a{execution}-used-{nonce}                    marker: a callback's URL was used
     i{ulid}                                      inbox row: an external event or a management request
+    iE{digest}                                   inbox row of an event whose sender may send it again
     z                                            instance row: state and the newest commits
 
 so that one range read from ``i`` on gives all that a turn needs.
@@ -28,6 +30,8 @@ LIVE_RANGE = "i"  # from here on: inbox and instance row
 CHUNK_END = "i"
 
 MAX_INSTANCE_ID = 256
+
+_REPEATABLE = "iE"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -108,6 +112,22 @@ def chunk_prefix(execution_id: str, generation: int) -> str:
 
 def payload_key(execution_id: str, digest: str, part: int) -> str:
     return f"a{execution_id}-{digest}-{part:04}"
+
+
+def event_key(execution_id: str, event_id: str) -> str:
+    """The inbox key of an event with an id of its sender's: the same at every try, so that it is delivered once."""
+    digest = hashlib.sha256(f"{execution_id}/{event_id}".encode()).hexdigest()
+    return f"{_REPEATABLE}{digest[:25].upper()}"
+
+
+def is_repeatable(inbox_key: str) -> bool:
+    """Whether the row of this key may be written again after it was consumed. A ULID begins with a digit."""
+    return inbox_key.startswith(_REPEATABLE)
+
+
+def marker_key(execution_id: str, nonce: str) -> str:
+    """The row that says that a one-use URL was used; collected with the execution's payloads."""
+    return f"a{execution_id}-used-{nonce}"
 
 
 def after_prefix(prefix: str) -> str:

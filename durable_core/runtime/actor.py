@@ -35,6 +35,7 @@ from .delivery import Delivery, Lease, longest, release, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
 from .outbox import Decision, Dispatch, entry_of
+from .steps import Steps
 from .turn import brings_unknown, floor_of_lost_commit, redispatch_floor, undone_of_ended
 from .warm import Services, Warm, revive
 
@@ -88,6 +89,7 @@ class Actor:
         self._running = False
         self._warm: Warm | None = None
         self._inline = InlineSteps(services, home, self.deliver)
+        self._steps = Steps(services, home, self.deliver)
 
     @property
     def is_warm(self) -> bool:
@@ -99,7 +101,7 @@ class Actor:
 
     @property
     def is_busy(self) -> bool:
-        return self._running or bool(self._inline)
+        return self._running or bool(self._inline) or bool(self._steps)
 
     def deliver(self, delivery: Delivery) -> None:
         """Pool a delivery; its callers are released when it is dealt with."""
@@ -131,6 +133,7 @@ class Actor:
                 finally:
                     for delivery in attempt.batch:
                         self._inline.forget(delivery.inline_key)
+                    self._steps.forget(attempt.batch)
         finally:
             self._running = False
             self._home.idle(self)
@@ -224,7 +227,7 @@ class Actor:
             late = asyncio.get_running_loop().time() > longest(d.lease for d in batch).deadline
             if late or attempt.conflicts > MAX_CONFLICTS:
                 raise _HandOver
-            open_since = self._inline.open_since({d.inline_key for d in batch})
+            open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
             attempt.wrote = (before.seq, commit.commit_id)
             await write(services, warm, turn, commit)
@@ -240,11 +243,11 @@ class Actor:
             return
         if inline is not None:
             self._inline.start(warm.instance, inline, before.seq, batch)
-        else:
+        elif not await self._steps.go_on(warm, before, gathered, floor, batch):
             await self._list(warm, before)
-            release(batch)
         if gathered.mail.more:
-            self._ring_self(warm.instance, ())
+            self._ring_self(warm.instance, batch)  # the callers wait for the rest as well
+        release(batch)
         self._home.warmed(self, warm.instance.log_bytes + ROW_WEIGHT)
 
     def _floor(self, attempt: _Attempt, warm: Warm) -> int | None:

@@ -7,6 +7,7 @@ import random
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from ..converter import Converter
+from ..engine.callbacks import CallbackUrls
 from ..errors import DurableError
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
@@ -45,6 +46,7 @@ class DurableApp:
         executor: Executor | None = None,
         source: random.Random | None = None,
         patience: float = 60.0,
+        callback_urls: CallbackUrls | None = None,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -68,6 +70,8 @@ class DurableApp:
             judge=Judge(registry),
             parking=self._parking,
             build=build,
+            executor=executor,
+            callback_urls=callback_urls,
         )
         self.dispatcher = Dispatcher(services)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
@@ -75,9 +79,19 @@ class DurableApp:
         self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, build)
 
     @classmethod
-    async def open(cls, registry: Registry, settings: Settings, storage: Storage) -> DurableApp:
-        """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it."""
-        app = cls(registry, settings, storage, executor=_threads(settings))
+    async def open(
+        cls,
+        registry: Registry,
+        settings: Settings,
+        storage: Storage,
+        *,
+        callback_urls: CallbackUrls | None = None,
+    ) -> DurableApp:
+        """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it.
+
+        callback_urls: how this app spells the URLs of ``ctx.callback``; None: it has no address, so there are none.
+        """
+        app = cls(registry, settings, storage, executor=_threads(settings), callback_urls=callback_urls)
         await app.hub.create()
         return app
 

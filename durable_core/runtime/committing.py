@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated, Segment
-from ..engine.replay import Turn
+from ..engine.events import ContinueAsNew, EventRaised, ExecutionCompleted, ExecutionTerminated, Segment
+from ..engine.replay import LiveOrchestration, Turn
 from ..hub.instances import Carry, Commit, Instance
+from ..hub.layout import is_repeatable
 from .gathering import Gathered
 from .outbox import without_payload
 from .turn import scheduled_in
 from .warm import Services, Warm
+
+REMEMBERED = 100  # keys that outlive a continue-as-new: the newest
 
 
 async def prepare(services: Services, warm: Warm, turn: Turn, gathered: Gathered, open_since: Iterable[int]) -> Commit:
@@ -20,13 +23,16 @@ async def prepare(services: Services, warm: Warm, turn: Turn, gathered: Gathered
     undispatched = list(open_since)
     if results.send:  # an attempt to come is no commit of its own: its task counts as not dispatched until it is
         undispatched.extend(scheduled_in(live.history, results.send))
+        undispatched.extend(
+            warm.instance.first + step.born for step in live.steps.values() if step.task_id in results.send
+        )
     commit = Commit(
         commit_id=services.hub.ids.commit_id(),
         timestamp=gathered.now,
         events=(*turn.recorded, *(without_payload(event) for event in turn.outgoing)),
         status=warm.status,
         retries=results.retries if results.changed else None,
-        consumed=gathered.consumed(turn),
+        consumed=gathered.consumed(turn, live),
         dispatched=min([warm.settled, *(seq - 1 for seq in undispatched)]),
         build=services.build,
     )
@@ -39,12 +45,20 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     if isinstance(live.completion, ContinueAsNew):
         kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
         left = tuple(event for event in turn.outgoing if not isinstance(event, ContinueAsNew))
-        warm.instance = await instances.next_generation(instance, commit, live.completion, Carry(kept, left))
+        carry = Carry(kept, left, _remembered(live, turn, kept))
+        warm.instance = await instances.next_generation(instance, commit, live.completion, carry)
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:
         live.record(Segment(instance.seq, commit.commit_id, commit.timestamp, commit.events))
     return warm.instance
+
+
+def _remembered(live: LiveOrchestration, turn: Turn, kept: Sequence[EventRaised]) -> tuple[str, ...]:
+    """Keys of consumed rows that may be written again: the next generation must know them."""
+    to_come = {event.event_id for event in (*kept, *turn.unapplied)}
+    consumed = [key for key in live.rows_seen if is_repeatable(key) and key not in to_come]
+    return tuple(consumed[-REMEMBERED:])
 
 
 async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit:

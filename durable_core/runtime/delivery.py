@@ -86,6 +86,30 @@ def take_callers(batch: Iterable[Delivery]) -> list[asyncio.Future[None]]:
     return callers
 
 
+def share_callers(callers: list[asyncio.Future[None]], parts: int) -> list[list[asyncio.Future[None]]]:
+    """Let these callers wait for so many things: each part has something to resolve, and all must be."""
+    if parts == 1 or not callers:
+        return [callers, *([] for _ in range(parts - 1))]
+    loop = asyncio.get_running_loop()
+    shares = [loop.create_future() for _ in range(parts)]
+    open_shares = set(shares)
+
+    def ended(share: asyncio.Future[None]) -> None:
+        open_shares.discard(share)
+        error = asyncio.CancelledError() if share.cancelled() else share.exception()
+        for caller in callers:
+            if caller.done():
+                continue
+            if error is not None:
+                caller.set_exception(error)
+            elif not open_shares:
+                caller.set_result(None)
+
+    for share in shares:
+        share.add_done_callback(ended)
+    return [[share] for share in shares]
+
+
 def release(batch: Iterable[Delivery]) -> None:
     for delivery in batch:
         delivery.release()

@@ -10,6 +10,7 @@ from ..engine.events import (
     EventSent,
     Incoming,
     Segment,
+    StepCompleted,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
     SubOrchestrationFailed,
@@ -19,16 +20,24 @@ from ..engine.events import (
     TimerCreated,
     TimerFired,
 )
-from ..engine.replay import LiveOrchestration
+from ..engine.replay import LiveOrchestration, PendingTask
+from ..engine.steps import Step
 from ..errors import UnknownActivityError
 from ..hub.instances import Instance, RetryState
 from ..hub.messages import TaskOutcome
-from ..models import RetryPolicy
+from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
 from .delivery import Delivery
 from .outbox import Decision
 
-_RESULTS = (TaskCompleted, TaskFailed, TimerFired, SubOrchestrationCompleted, SubOrchestrationFailed)
+_RESULTS = (
+    TaskCompleted,
+    TaskFailed,
+    TimerFired,
+    SubOrchestrationCompleted,
+    SubOrchestrationFailed,
+    StepCompleted,
+)
 
 
 def recorded_in(segments: Iterable[Segment]) -> dict[int, int]:
@@ -139,24 +148,18 @@ class Judge:
         ended: set[int] = set()
         for outcome, redelivered in outcomes:
             task_id = outcome.task_id
-            pending = live.pending.get(task_id)
-            if outcome.generation != instance.generation or pending is None or task_id in ended:
+            open_task = _answered(live, outcome)
+            if outcome.generation != instance.generation or open_task is None or task_id in ended:
                 continue
-            if isinstance(pending.event, TimerCreated):
-                continue
-            child = isinstance(pending.event, SubOrchestrationCreated)
             state = results.retries.get(task_id)
             expected = 1 if state is None else state.attempt
             if outcome.failure is None:
-                kind = SubOrchestrationCompleted if child else TaskCompleted
-                results.events.append(kind(task_id, outcome.result))
+                results.events.append(_end(open_task, task_id, outcome, None))
             elif outcome.attempt < expected:
                 if redelivered:  # recorded before; whether its successor was sent nobody knows
                     results.send.add(task_id)
                 continue
-            elif (policy := self._policy(pending.event, pending.retry)) and policy.allows(
-                outcome.failure, outcome.attempt
-            ):
+            elif (policy := self._policy(open_task)) and policy.allows(outcome.failure, outcome.attempt):
                 first = _first_try(live, task_id, now) if state is None else state.first_try
                 following = now + policy.delay_after(outcome.attempt, unit_random)
                 limit = policy.total_timeout
@@ -165,26 +168,49 @@ class Judge:
                     results.send.add(task_id)
                     results.changed = True
                     continue
-                results.events.append((SubOrchestrationFailed if child else TaskFailed)(task_id, outcome.failure))
+                results.events.append(_end(open_task, task_id, outcome, outcome.failure))
             else:
-                results.events.append((SubOrchestrationFailed if child else TaskFailed)(task_id, outcome.failure))
+                results.events.append(_end(open_task, task_id, outcome, outcome.failure))
             ended.add(task_id)
             results.send.discard(task_id)
             if results.retries.pop(task_id, None) is not None:
                 results.changed = True
         return results
 
-    def _policy(self, event: TaskScheduled | SubOrchestrationCreated, given: RetryPolicy | None) -> RetryPolicy | None:
-        if given is not None or isinstance(event, SubOrchestrationCreated):
-            return given
+    def _policy(self, open_task: PendingTask | Step) -> RetryPolicy | None:
+        if open_task.retry is not None or isinstance(open_task, Step):
+            return open_task.retry
+        if not isinstance(open_task.event, TaskScheduled):
+            return None
         try:
-            return self._registry.activity(event.name).retry
+            return self._registry.activity(open_task.event.name).retry
         except UnknownActivityError:  # it runs on another host only
             return None
 
 
+def _answered(live: LiveOrchestration, outcome: TaskOutcome) -> PendingTask | Step | None:
+    """The open task that an outcome is of. Timers have none."""
+    if outcome.step:
+        step = live.steps.get(outcome.task_id)
+        return step if step is not None and step.name == outcome.step else None
+    pending = live.pending.get(outcome.task_id)
+    return None if pending is None or isinstance(pending.event, TimerCreated) else pending
+
+
+def _end(open_task: PendingTask | Step, task_id: int, outcome: TaskOutcome, failure: FailureDetails | None) -> Incoming:
+    """The event that ends a task so."""
+    if isinstance(open_task, Step):
+        return StepCompleted(task_id, open_task.name, outcome.result, failure, open_task.line)
+    if isinstance(open_task.event, SubOrchestrationCreated):
+        child = SubOrchestrationCompleted(task_id, outcome.result)
+        return child if failure is None else SubOrchestrationFailed(task_id, failure)
+    return TaskCompleted(task_id, outcome.result) if failure is None else TaskFailed(task_id, failure)
+
+
 def _first_try(live: LiveOrchestration, task_id: int, now: datetime) -> datetime:
     """When the task was scheduled: the time of its commit."""
+    if (step := live.steps.get(task_id)) is not None and step.born < len(live.history):
+        return live.history[step.born].timestamp
     for segment in live.history:
         for event in segment.events:
             if isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id == task_id:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ..converter import Converter
+from ..engine.callbacks import CallbackUrls
 from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated
 from ..engine.replay import InstanceInfo, LiveOrchestration
 from ..hub.instances import Instance
@@ -21,7 +23,7 @@ from .turn import Judge
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What actors share. ``build`` tells this deployment of the app from others."""
+    """What actors share. ``build`` tells this deployment of the app from others. ``executor`` runs plain functions."""
 
     hub: TaskHub
     registry: Registry
@@ -33,6 +35,8 @@ class Services:
     judge: Judge
     parking: Parking
     build: str
+    executor: Executor | None = None
+    callback_urls: CallbackUrls | None = None
 
 
 @dataclass(slots=True)
@@ -86,8 +90,10 @@ async def revive(services: Services, instance: Instance) -> Warm:
         name=instance.name,
         version=instance.version,
         parent=instance.parent,
+        callback_urls=services.callback_urls,
     )
     live = LiveOrchestration(definition, info, services.converter)
+    live.remember((await services.hub.instances.carry(instance)).seen)
     try:
         live.replay(segments)
     except BaseException:

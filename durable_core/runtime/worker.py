@@ -14,9 +14,8 @@ from .activities import ActivityRunner
 from .delivery import Lease
 from .dispatcher import Dispatcher
 from .parking import Parking
+from .steps import ended_together
 from .turn import recorded_in
-
-REPORT_EVERY = 0.05  # seconds: results of one message that end within it travel together
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -55,7 +54,7 @@ class Worker:
         }
         try:
             while running:
-                done = await _some(running)
+                done = await ended_together(running)
                 running -= done
                 outcomes = tuple(task.result() for task in done)
                 await self._report(message, outcomes, lease, redelivered, seen)
@@ -124,15 +123,6 @@ class Worker:
         await self._parking.show(instance, reason)
         back = replace(message.only(calls), redelivered=redelivered, since=since)
         await self._hub.send(back, self._parking.delay(self._parking.age(since)))
-
-
-async def _some(running: set[asyncio.Task[TaskOutcome]]) -> set[asyncio.Task[TaskOutcome]]:
-    """The first to end, and those that end shortly after it."""
-    done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    if rest:
-        more, _ = await asyncio.wait(rest, timeout=REPORT_EVERY)
-        done |= more
-    return done
 
 
 def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:
