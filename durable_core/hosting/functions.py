@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -22,6 +22,7 @@ from ..errors import ConfigurationError, DurableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
+from .callbacks import SignedCallbackUrls, app_address
 from .capabilities import CapabilitySigner
 from .http_api import DEFAULT_BASE, Endpoint, HttpApi
 from .http_errors import failure_response
@@ -64,14 +65,15 @@ class Durable:
         *,
         settings: Settings | None = None,
         base: str = DEFAULT_BASE,
-        factory: AppFactory = open_app,
+        factory: AppFactory | None = None,
     ) -> None:
         self.registry = registry
         self.settings = Settings.from_environment() if settings is None else settings
         self._base = base.strip("/")
         if not self._base or self._base.split("/")[0].lower() in ("admin", "runtime"):
             raise ConfigurationError(f"the Functions host keeps '{base}' to itself; choose another base for the API")
-        self._opener = AppOpener(registry, self.settings, factory)
+        urls = SignedCallbackUrls(lambda: self._signer, self._own_base_url)
+        self._opener = AppOpener(registry, self.settings, factory or partial(open_app, callback_urls=urls))
 
     # ------------------------------------------------------------ for your own functions
 
@@ -197,6 +199,9 @@ class Durable:
     @cached_property
     def _signer(self) -> CapabilitySigner:
         return CapabilitySigner(signing_keys(self.settings))
+
+    def _own_base_url(self) -> str:
+        return f"{app_address(self.settings.base_url)}{_route_prefix()}/{self._base}"
 
     def _base_url(self, request: func.HttpRequest) -> str:
         return f"{_from_azure(request).origin}{_route_prefix()}/{self._base}"

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from ..errors import RowNotFoundError
-from ..storage.ports import Row, Table, Value
+from ..storage.ports import Insert, Row, Table, Value
 
 INBOX_PROPS = ("kind", "name", "data", "for")
 
@@ -55,6 +55,10 @@ class InboxRow:
         return self.timestamp, self.key
 
 
+def inbox_props(execution_id: str, kind: InboxKind, name: str, data: Value) -> dict[str, Value]:
+    return {"kind": kind.value, "name": name, "data": data, "for": execution_id}
+
+
 class Inbox:
     """Writes and collects inbox rows."""
 
@@ -65,9 +69,19 @@ class Inbox:
         self, instance_id: str, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null"
     ) -> None:
         """``key`` is ``i`` and a ULID. RowExistsError if that key is there: the same request, written before."""
-        await self._table.insert(
-            instance_id, key, {"kind": kind.value, "name": name, "data": data, "for": execution_id}
-        )
+        await self._table.insert(instance_id, key, inbox_props(execution_id, kind, name, data))
+
+    async def put_once(
+        self, instance_id: str, execution_id: str, key: str, name: str, data: Value, marker: str, attempt: str
+    ) -> None:
+        """An event, and a row ``marker`` that stays when it is consumed; RowExistsError if there is such a row."""
+        event = inbox_props(execution_id, InboxKind.EVENT, name, data)
+        await self._table.transact(instance_id, [Insert(marker, {"by": attempt}), Insert(key, event)])
+
+    async def marked_by(self, instance_id: str, marker: str) -> str | None:
+        """The attempt that wrote a marker row."""
+        row = await self._table.get(instance_id, marker)
+        return None if row is None else str(row.props["by"])
 
     async def discard(self, instance_id: str, rows: Sequence[InboxRow]) -> None:
         """Delete rows of another execution, or of an ended one."""

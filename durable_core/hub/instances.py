@@ -274,13 +274,21 @@ class Instances:
             tuple(more[0]) if more else (),
         )
 
-    async def create(self, instance: Instance) -> Instance:
-        """RowExistsError if the id is taken."""
+    async def create(self, instance: Instance, first: Insert | None = None) -> Instance:
+        """``first``: an inbox row that comes into being with the instance. RowExistsError if the id is taken."""
+        if first is not None:
+            etags = await self._table.transact(instance.instance_id, [Insert(INSTANCE_KEY, instance.props()), first])
+            return replace(instance, etag=str(etags[0]))
         etag = await self._table.insert(instance.instance_id, INSTANCE_KEY, instance.props())
         return replace(instance, etag=etag)
 
-    async def restart(self, ended: Instance, fresh: Instance) -> Instance:
+    async def restart(self, ended: Instance, fresh: Instance, first: Insert | None = None) -> Instance:
         """Put a new execution in the place of an ended one. PreconditionFailedError if somebody was faster."""
+        if first is not None:
+            etags = await self._table.transact(
+                ended.instance_id, [Replace(INSTANCE_KEY, fresh.props(), ended.etag), first]
+            )
+            return replace(fresh, etag=str(etags[0]))
         etag = await self._table.replace(ended.instance_id, INSTANCE_KEY, fresh.props(), ended.etag)
         return replace(fresh, etag=etag)
 

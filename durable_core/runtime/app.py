@@ -76,7 +76,7 @@ class DurableApp:
         self.dispatcher = Dispatcher(services)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
-        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, build)
+        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, build, callback_urls)
 
     @classmethod
     async def open(

@@ -6,15 +6,17 @@ What it reports as accepted is durable: rows first, then the doorbell, then the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from ..converter import Converter
+from ..engine.callbacks import CallbackTicket, CallbackUrls
 from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
+    ConfigurationError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -23,23 +25,28 @@ from ..errors import (
     RowExistsError,
     RowNotFoundError,
 )
-from ..hub.inbox import InboxKind
+from ..hub.inbox import InboxKind, inbox_props
 from ..hub.instances import HistoryMovedError, Instance
-from ..hub.layout import check_instance_id, iso
+from ..hub.layout import check_instance_id, event_key, iso
 from ..hub.messages import ControlMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import NO_INPUT, Registry, name_of
-from ..storage.ports import Value
+from ..storage.ports import Insert, Value
+from .callbacks import redeem
 from .clock import Clock
 from .dispatcher import Dispatcher
 from .listing import InstancePage, Listing, Query
 from .outbox import entry_of
+from .queries import ask
 
 MAX_EVENT_NAME = 256
 FIRST_POLL = 0.1
 LONGEST_POLL = 2.0
+
+FirstEvent: TypeAlias = Callable[[str], Awaitable[Insert]]
+"""Makes the inbox row of an event for an execution."""
 
 IfExists = Literal["error", "return", "restart_if_done"]
 
@@ -55,6 +62,7 @@ class DurableClient:
         clock: Clock,
         dispatcher: Dispatcher,
         build: str,
+        callback_urls: CallbackUrls | None = None,
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -62,6 +70,7 @@ class DurableClient:
         self._clock = clock
         self._dispatcher = dispatcher
         self._build = build
+        self._callback_urls = callback_urls
         self._listing = Listing(hub)
 
     async def start_new(
@@ -82,10 +91,23 @@ class DurableClient:
         Raises UnknownOrchestratorError, InvalidInputError (the input does not fit the annotated type),
         InvalidInstanceIdError, InstanceAlreadyExistsError, PayloadTooLargeError, SerializationError.
         """
-        definition = self._registry.orchestrator(name_of(orchestrator), version)
-        ids = self._hub.ids
         if instance_id is None:
-            instance_id = ids.instance_id()
+            instance_id = self._hub.ids.instance_id()
+        await self._begin(orchestrator, instance_id, client_input, version, tags, if_exists)
+        return instance_id
+
+    async def _begin(
+        self,
+        orchestrator: Callable[..., Any] | str,
+        instance_id: str,
+        client_input: object,
+        version: str | None,
+        tags: Mapping[str, str] | None,
+        if_exists: IfExists,
+        first: FirstEvent | None = None,
+    ) -> bool:
+        """Whether a new instance, or execution, was started; ``first`` is an event that it finds in its inbox."""
+        definition = self._registry.orchestrator(name_of(orchestrator), version)
         check_instance_id(instance_id)
         data = self._converter.to_json(client_input)
         if definition.input_type is not NO_INPUT:
@@ -93,7 +115,7 @@ class DurableClient:
         text = dumps(data)
         self._hub.payloads.check(text, "the input")
         now = self._clock.now()
-        execution_id = ids.execution_id()
+        execution_id = self._hub.ids.execution_id()
         fresh = Instance(
             instance_id=instance_id,
             execution_id=execution_id,
@@ -106,20 +128,52 @@ class DurableClient:
             tags=dict(tags or {}),
             build=self._build,
         )
+        row = None if first is None else await first(execution_id)
         await self._hub.catalog.open(entry_of(fresh))
         try:
-            await self._hub.instances.create(fresh)
+            await self._hub.instances.create(fresh, row)
         except RowExistsError:
             present = await self._hub.instances.get(instance_id)
             if present is None:  # purged this instant: the id is free again
                 await self._hub.catalog.forget_open(entry_of(fresh))
-                return await self.start_new(
-                    orchestrator, instance_id, client_input, version=version, tags=tags, if_exists=if_exists
-                )
-            if present.execution_id != execution_id and not await self._take_over(present, fresh, if_exists):
-                return instance_id
+                return await self._begin(orchestrator, instance_id, client_input, version, tags, if_exists, first)
+            if present.execution_id != execution_id and not await self._take_over(present, fresh, if_exists, row):
+                return False
         await self._ring(fresh)
-        return instance_id
+        return True
+
+    async def signal_with_start(
+        self,
+        orchestrator: Callable[..., Any] | str,
+        instance_id: str,
+        event_name: str,
+        event_data: object = None,
+        client_input: object = None,
+        *,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        event_id: str | None = None,
+    ) -> bool:
+        """Raise an event on the instance, and start it first if it does not run: Temporal's signal-with-start.
+
+        An instance that has ended is started again. A new one and its event come into being together, so no order of
+        callers loses an event or starts two. Returns whether it was started. Raises as ``start_new`` and
+        ``raise_event`` do, but for an instance that exists or has ended.
+        """
+        text = self._event_text(event_name, event_data)
+
+        async def first(execution_id: str) -> Insert:
+            data = await self._hub.payloads.store_text(instance_id, execution_id, text)
+            key = self._event_key(execution_id, event_id)
+            return Insert(key, inbox_props(execution_id, InboxKind.EVENT, event_name, data))
+
+        while True:
+            with suppress(InstanceNotFoundError, InstanceCompletedError):
+                await self._raise(instance_id, event_name, text, event_id)
+                return False
+            with suppress(InstanceAlreadyExistsError):  # somebody else restarts it: raise it there
+                if await self._begin(orchestrator, instance_id, client_input, version, tags, "restart_if_done", first):
+                    return True
 
     async def get_status(
         self,
@@ -207,18 +261,42 @@ class DurableClient:
         full = [await self.get_status(status.instance_id) or status for status in page.instances]
         return replace(page, instances=full)
 
-    async def raise_event(self, instance_id: str, event_name: str, event_data: object = None) -> None:
+    async def raise_event(
+        self, instance_id: str, event_name: str, event_data: object = None, *, event_id: str | None = None
+    ) -> None:
         """Send an external event; buffered until the orchestrator waits for its name.
+
+        event_id: makes it safe to repeat: of all events with one id, an execution is given the first alone, whenever
+        the others come (after a continue-as-new it knows the hundred latest ids).
 
         Raises InstanceNotFoundError, InstanceCompletedError, PayloadTooLargeError, SerializationError.
         """
-        if not event_name or len(event_name) > MAX_EVENT_NAME:
-            raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
-        text = dumps(self._converter.to_json(event_data))
-        self._hub.payloads.check(text, "the event's data")
-        instance = await self._running(instance_id)
-        data = await self._hub.payloads.store_text(instance_id, instance.execution_id, text)
-        await self._put(instance, InboxKind.EVENT, event_name, data)
+        await self._raise(instance_id, event_name, self._event_text(event_name, event_data), event_id)
+
+    async def query(self, instance_id: str, name: str, args: object = None) -> JSON:
+        """Ask a query handler of the orchestrator (``ctx.set_query_handler``), whether the instance runs or has ended.
+
+        Answered here, by replay of its history up to the last commit; nothing is written and the instance is not
+        disturbed. Raises InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do
+        not fit), UnknownOrchestratorError and NonDeterminismError (this app has other code than the instance).
+        """
+        return await ask(self._hub, self._registry, self._converter, instance_id, name, self._converter.to_json(args))
+
+    async def complete_callback(self, url: str, result: object = None) -> None:
+        """What a POST of ``result`` to the URL of a callback (``ctx.callback``) does.
+
+        Raises CapabilityError (forged or expired; ``gone``: used, or nobody waits any more), InstanceCompletedError,
+        PayloadTooLargeError, SerializationError.
+        """
+        if self._callback_urls is None:
+            raise ConfigurationError("this app has no address, so there are no callback URLs; see durable_core.hosting")
+        await self.redeem_callback(self._callback_urls.ticket_of(url), result)
+
+    async def redeem_callback(self, ticket: CallbackTicket, result: object = None) -> None:
+        """The same for a URL that was verified already."""
+        text = dumps(self._converter.to_json(result))
+        self._hub.payloads.check(text, "the callback's result")
+        await redeem(self._hub, ticket, text)
 
     async def terminate(self, instance_id: str, reason: str = "") -> None:
         """End an instance at once, whatever it waits for. InstanceNotFoundError, InstanceCompletedError."""
@@ -284,12 +362,33 @@ class DurableClient:
 
     # ------------------------------------------------------------------ parts
 
-    async def _take_over(self, present: Instance, fresh: Instance, if_exists: IfExists) -> bool:
+    def _event_text(self, name: str, data: object) -> str:
+        if not name or len(name) > MAX_EVENT_NAME:
+            raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
+        text = dumps(self._converter.to_json(data))
+        self._hub.payloads.check(text, "the event's data")
+        return text
+
+    def _event_key(self, execution_id: str, event_id: str | None) -> str:
+        return self._new_key() if event_id is None else event_key(execution_id, f"raised/{event_id}")
+
+    def _new_key(self) -> str:
+        return "i" + self._hub.ids.ulid(self._clock.now())
+
+    async def _raise(self, instance_id: str, name: str, text: str, event_id: str | None) -> None:
+        instance = await self._running(instance_id)
+        data = await self._hub.payloads.store_text(instance_id, instance.execution_id, text)
+        key = self._event_key(instance.execution_id, event_id)
+        await self._put(instance, InboxKind.EVENT, name, data, key)
+
+    async def _take_over(
+        self, present: Instance, fresh: Instance, if_exists: IfExists, first: Insert | None = None
+    ) -> bool:
         """Deal with an id that is in use: whether ``fresh`` has taken its place."""
         hub = self._hub
         if if_exists == "restart_if_done" and present.is_terminal:
             try:
-                await hub.instances.restart(present, fresh)
+                await hub.instances.restart(present, fresh, first)
             except (PreconditionFailedError, RowNotFoundError):
                 await hub.catalog.forget_open(entry_of(fresh))
                 raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
@@ -311,9 +410,11 @@ class DurableClient:
             raise InstanceCompletedError(instance_id, instance.status.value)
         return instance
 
-    async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
-        key = "i" + self._hub.ids.ulid(self._clock.now())
-        with suppress(RowExistsError):  # a retry after a lost answer: the key is random and ours
+    async def _put(
+        self, instance: Instance, kind: InboxKind, name: str, data: Value = "null", key: str | None = None
+    ) -> None:
+        key = self._new_key() if key is None else key
+        with suppress(RowExistsError):  # written before: after a lost answer, or under an id of its sender's
             await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, kind, name, data)
         await self._ring(instance)
 

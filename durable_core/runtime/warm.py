@@ -76,6 +76,19 @@ class Warm:
                 return None, None
 
 
+def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> InstanceInfo:
+    """What the orchestrator is told of its instance."""
+    return InstanceInfo(
+        instance_id=instance.instance_id,
+        execution_id=instance.execution_id,
+        generation=instance.generation,
+        name=instance.name,
+        version=instance.version,
+        parent=instance.parent,
+        callback_urls=callback_urls,
+    )
+
+
 async def revive(services: Services, instance: Instance) -> Warm:
     """Replay the stored history into a new generator.
 
@@ -83,16 +96,7 @@ async def revive(services: Services, instance: Instance) -> Warm:
     """
     definition = services.registry.orchestrator(instance.name, instance.version)
     segments = await services.hub.instances.history(instance)
-    info = InstanceInfo(
-        instance_id=instance.instance_id,
-        execution_id=instance.execution_id,
-        generation=instance.generation,
-        name=instance.name,
-        version=instance.version,
-        parent=instance.parent,
-        callback_urls=services.callback_urls,
-    )
-    live = LiveOrchestration(definition, info, services.converter)
+    live = LiveOrchestration(definition, info_of(instance, services.callback_urls), services.converter)
     live.remember((await services.hub.instances.carry(instance)).seen)
     try:
         live.replay(segments)

@@ -8,14 +8,18 @@ leases expire, and a new host takes its place.
 from __future__ import annotations
 
 import asyncio
+import base64
 import heapq
+import json
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
-from ..errors import LeaseLostError, StorageUnavailableError
+from ..engine.callbacks import CallbackTicket
+from ..errors import CapabilityError, LeaseLostError, StorageUnavailableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
@@ -49,6 +53,7 @@ class SimulatedHost:
             clock=world.loop,
             executor=None,
             source=random.Random(seed),
+            callback_urls=PlainCallbackUrls(),
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -116,6 +121,24 @@ class SimulatedHost:
                 await self.app.recover()
 
 
+class PlainCallbackUrls:
+    """Unsigned URLs of callbacks, for worlds without HTTP: give them to ``client.complete_callback``."""
+
+    _BASE = "http://world.invalid/c/"
+
+    def url_of(self, ticket: CallbackTicket) -> str:
+        fields = {**asdict(ticket), "expires_at": ticket.expires_at.isoformat()}
+        return self._BASE + base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
+
+    def ticket_of(self, url: str) -> CallbackTicket:
+        try:
+            fields: dict[str, Any] = json.loads(base64.urlsafe_b64decode(url.removeprefix(self._BASE)))
+            fields["expires_at"] = datetime.fromisoformat(fields["expires_at"])
+            return CallbackTicket(**fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CapabilityError("this URL is not one that the app issued") from error
+
+
 class World:
     """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries."""
 
@@ -156,6 +179,7 @@ class World:
                 clock=self.loop,
                 executor=None,
                 source=random.Random(self._seed),
+                callback_urls=PlainCallbackUrls(),
             )
             await self._outside.hub.create()
             for name in self._outside.hub.names.queues:
