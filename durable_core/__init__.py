@@ -1,12 +1,14 @@
 """Durable execution for Python on plain Azure Storage. Importing this loads no Azure SDK and no sqlite3."""
 
 from .activity_context import ActivityContext
+from .engine.callbacks import Callback
 from .engine.context import Orchestration, OrchestrationContext
 from .engine.tasks import Task, TimerTask
 from .errors import (
     ActivityFailedError,
     DurableError,
     NonDeterminismError,
+    StepFailedError,
     SubOrchestrationFailedError,
     TaskCancelledError,
     TaskFailedError,
@@ -20,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ActivityContext",
     "ActivityFailedError",
+    "Callback",
     "DurableError",
     "FailureDetails",
     "NonDeterminismError",
@@ -30,6 +33,7 @@ __all__ = [
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "StepFailedError",
     "SubOrchestrationFailedError",
     "Task",
     "TaskCancelledError",

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
+from ..engine.outside import outside
 from ..errors import InvalidInputError, SerializationError
 from ..hub.messages import Call, TaskOutcome
 from ..models import FailureDetails
@@ -74,12 +75,13 @@ class ActivityRunner:
             )
         if definition.input_type is not NO_INPUT:
             arguments.append(self._converter.from_json(call.input, definition.input_type))
-        if definition.is_async:
-            return await definition.fn(*arguments)
-        if self._executor is None:
-            return definition.fn(*arguments)
-        work: Callable[[], Any] = partial(contextvars.copy_context().run, definition.fn, *arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        with outside(f"activity '{call.name}'"):
+            if definition.is_async:
+                return await definition.fn(*arguments)
+            if self._executor is None:
+                return definition.fn(*arguments)
+            work: Callable[[], Any] = partial(contextvars.copy_context().run, definition.fn, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _failed(self, call: Call, error: BaseException, *, retriable: bool = True) -> TaskOutcome:
         logger.warning(

@@ -177,11 +177,13 @@ class Steps:
                 left -= done
                 self._report(instance, [(keys[task], task.result()) for task in done], lease)
         finally:
-            for task in left:  # this process is being stopped
-                task.cancel()
-                running = self._running.pop(keys[task], None)
-                for caller in [] if running is None else running.callers:
-                    caller.cancel()
+            for task, key in keys.items():
+                running = self._running.get(key)
+                if running is not None and running.delivery is None:  # this process is being stopped
+                    task.cancel()
+                    del self._running[key]
+                    for caller in running.callers:
+                        caller.cancel()
 
     def _report(self, instance: Instance, ended: Sequence[tuple[InlineKey, TaskOutcome]], lease: Lease) -> None:
         outcomes = tuple(outcome for _, outcome in sorted(ended, key=lambda pair: pair[0]))
@@ -215,6 +217,11 @@ async def run_step(
         wrong = SerializationError(f"the result of step '{step.name}' ({step.line}): {error}")
         wrong.__cause__ = error
         return outcome(failure=FailureDetails.from_exception(wrong, retriable=False))
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise  # this process is being stopped
+        return outcome(failure=FailureDetails.from_exception(error))  # something inside the step was cancelled
     except Exception as error:  # noqa: BLE001  whatever a step raises is its result
         logger.warning("step '%s' failed (attempt %d): %s: %s", step.name, attempt, type(error).__name__, error)
         misused = isinstance(error, OrchestratorCodeError)
