@@ -26,6 +26,7 @@ class Outside:
 
     runs: Counter[str] = field(default_factory=Counter[str])
     urls: list[str] = field(default_factory=list[str])
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def make_registry(outside: Outside) -> Registry:
@@ -45,6 +46,7 @@ def make_registry(outside: Outside) -> Registry:
     @activity
     def tell(url: str) -> None:
         outside.urls.append(url)
+        outside.told.set()
 
     @orchestrator
     def steps(ctx: OrchestrationContext, number: int) -> Orchestration[int]:
@@ -160,8 +162,7 @@ async def ready(world: World, outside: Outside) -> Any:
 
 async def completed_by_url(world: World, outside: Outside) -> Any:
     await world.client.start_new("calls_back", "one")
-    while not outside.urls:
-        await asyncio.sleep(1)
+    await outside.told.wait()
     assert len(set(outside.urls)) == 1, "the URL must be the same at every run"
     await world.client.complete_callback(outside.urls[0], "paid in full")
     with pytest.raises((CapabilityError, InstanceCompletedError)):
