@@ -38,7 +38,7 @@ class Settings:
     warm_cache: bytes of history whose orchestrators are kept alive between messages; 0 replays at every message.
     inline_default: whether an activity that is alone may run in the turn that scheduled it.
     message_lease: seconds for which the host hides a message it has received, before any renewal.
-    max_payload: bytes of JSON allowed for one input, output or event.
+    max_payload: bytes of JSON allowed for one input or event that a client sends.
     signing_keys: secrets of the capability URLs, newest first.
     base_url: the address by which the world reaches the app, such as https://orders.example.com, for callback URLs;
         empty: the host's own.
@@ -72,6 +72,10 @@ class Settings:
             raise ConfigurationError(
                 f"base_url '{self.base_url}' must be an address such as https://orders.example.com (DURABLE_BASE_URL)"
             )
+        if self.max_threads < 1:
+            raise ConfigurationError(f"max_threads must be at least 1, not {self.max_threads} (DURABLE_MAX_THREADS)")
+        if self.max_payload < 1:
+            raise ConfigurationError(f"max_payload is a number of bytes, not {self.max_payload} (DURABLE_MAX_PAYLOAD)")
         if self.message_lease < 1:
             raise ConfigurationError("message_lease must be at least 1 second (DURABLE_MESSAGE_LEASE)")
 

@@ -11,10 +11,10 @@ import json
 import math
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 from urllib.parse import urlencode, urlsplit
 
 from ..engine.callbacks import CallbackTicket
@@ -38,6 +38,9 @@ from .http_shapes import (
 )
 from .http_types import HttpRequest, HttpResponse, error_response, json_response
 
+if TYPE_CHECKING:
+    from ..runtime.recovery import RecoveryReport
+
 MAX_WAIT_SECONDS = 200.0
 """How long a request may wait for a result: Azure's load balancer cuts an answer that takes 230 s."""
 
@@ -59,6 +62,7 @@ class InstancePage(Protocol):
 class ManagementClient(Protocol):
     """What the API asks of a ``DurableClient``. The errors are those of ``errors.py``."""
 
+    async def recover(self, *, full: bool = True) -> RecoveryReport: ...
     async def start_new(
         self, name: str, instance_id: str | None = None, client_input: JSON = None, /, *, version: str | None = None
     ) -> str: ...
@@ -117,6 +121,7 @@ class Endpoint(Enum):
     EVENT = Route("instances/{instanceId}/raiseEvent/{eventName}", ("POST",))
     MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
     QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
+    RECOVER = Route("recover", ("POST",))
     CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)
 
 
@@ -166,6 +171,8 @@ class HttpApi:
                 return await self._manage(request, instance_id)
             case Endpoint.QUERY:
                 return await self._query(request, instance_id)
+            case Endpoint.RECOVER:
+                return json_response(200, asdict(await self._client.recover(full=True)))
             case Endpoint.CAPABILITY:
                 return await self._with_capability(request)
             case _:

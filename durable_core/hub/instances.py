@@ -171,12 +171,20 @@ STATUS_PROPS = (
 )
 
 
+class Carried(NamedTuple):
+    """A decision of an earlier generation, and the time of the commit that held it."""
+
+    generation: int
+    decided: datetime
+    event: Outgoing
+
+
 class Carry(NamedTuple):
-    """What a generation hands to the next: events nobody consumed, decisions of its last turn to dispatch, and keys of
+    """What a generation hands to the next: events nobody consumed, decisions that may not be dispatched, and keys of
     consumed inbox rows that may be written again."""
 
     events: tuple[EventRaised, ...]
-    decisions: tuple[Outgoing, ...]
+    decisions: tuple[Carried, ...]
     seen: tuple[str, ...] = ()
 
 
@@ -270,7 +278,7 @@ class Instances:
         events, decisions, *more = await self._payloads.load(instance.instance_id, instance.carry)
         return Carry(
             tuple(from_array(e) for e in events),  # type: ignore[arg-type]
-            tuple(from_array(d) for d in decisions),  # type: ignore[arg-type]
+            tuple(Carried(generation, from_epoch(at), from_array(d)) for generation, at, d in decisions),  # type: ignore[arg-type]
             tuple(more[0]) if more else (),
         )
 
@@ -323,13 +331,9 @@ class Instances:
             changes.update({f"r{bucket}": _bucket(commit.retries, bucket) for bucket in changed})
         if commit.events:
             segment, entry = await self._segment(instance, commit)
-            after = replace(
-                after,
-                seq=instance.seq + 1,
-                log_bytes=instance.log_bytes + size_of(segment),
-            )
+            after = replace(after, seq=instance.seq + 1, log_bytes=instance.log_bytes + size_of(segment))
             changes |= segment | {"seq": after.seq}
-            if len(instance.log) >= LOG_SEGMENTS or after.log_bytes > LOG_BYTES:
+            if instance.log and (len(instance.log) >= LOG_SEGMENTS or after.log_bytes > LOG_BYTES):
                 return await self._roll(instance, after, segment, entry, commit.consumed)
             after = await self._write(after, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
             after.log[instance.seq] = entry  # shared with the row before, which nobody reads again
@@ -343,7 +347,8 @@ class Instances:
         seq = instance.seq + 1
         carried = None
         if any(carry):
-            arrays = [[to_array(e) for e in carry.events], [to_array(d) for d in carry.decisions], list(carry.seen)]
+            left = [[generation, at.timestamp(), to_array(event)] for generation, at, event in carry.decisions]
+            arrays = [[to_array(e) for e in carry.events], left, list(carry.seen)]
             carried = await self._payloads.store(instance.instance_id, instance.execution_id, arrays)
         after = replace(
             instance,
@@ -414,9 +419,6 @@ class Instances:
         self, instance: Instance, after: Instance, segment: dict[str, Value], entry: str, consumed: Sequence[str]
     ) -> Instance:
         """The commit that moves the log before it into a chunk row."""
-        if not instance.log:  # a single segment over the log's limit
-            after = replace(after, base=instance.base)
-            return await self._write(after, [Replace(INSTANCE_KEY, after.props() | segment, instance.etag)], consumed)
         entries = [instance.log[seq] for seq in range(instance.base, instance.seq)]
         joined = ",".join(dumps(text) for text in entries)
         packed = compress(f"[{joined}]")

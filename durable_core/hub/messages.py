@@ -77,7 +77,7 @@ class ControlMessage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One activity call. ``first_at``: seconds since 1970 of the first attempt's dispatch."""
+    """One attempt at an activity call. ``attempt`` counts from 1."""
 
     generation: int
     task_id: int

@@ -7,7 +7,7 @@ A stored value is what a property holds:
     "@{execution}-{sha256}-{parts}"     a reference to payload rows of the instance's partition (no JSON begins with @)
 
 Payload rows are written by content hash before what refers to them: writing twice is harmless, and a reference
-never dangles. Purge and the end of an execution collect them.
+never dangles. A purge collects them, and a restart those of the execution before.
 """
 
 from __future__ import annotations

@@ -47,6 +47,14 @@ class TaskHub:
         queue = queues[shard_of(message.instance_id, len(queues))]
         await queue.send(body, min(max(delay, 0.0), MAX_DELAY_SECONDS - 60.0))
 
+    async def return_control(self, body: str, delay: float) -> None:
+        """Put a body back that this version cannot read, as it is, visible after ``delay`` seconds."""
+        await self._control[0].send(body, delay)
+
+    async def return_work(self, body: str, delay: float) -> None:
+        """The same for work."""
+        await self._work[0].send(body, delay)
+
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
         """SerializationError, NewerFormatError; StorageError if a large body's rows are gone (its life has ended)."""
         message = decode(body)

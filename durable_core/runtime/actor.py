@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ..engine.events import ContinueAsNew, EventSent
+from ..engine.events import ContinueAsNew
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     NewerFormatError,
@@ -31,12 +31,12 @@ from ..hub.instances import HistoryMovedError, Instance
 from ..hub.messages import ControlMessage
 from ..models import JSON, FailureDetails
 from .committing import prepare, write
-from .delivery import Delivery, Lease, longest, release, take_callers
+from .delivery import Delivery, longest, release, split_callers, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
 from .outbox import Decision, Dispatch, entry_of
 from .steps import Steps
-from .turn import brings_unknown, floor_of_lost_commit, redispatch_floor, undone_of_ended
+from .turn import brings_unknown, floor_of_lost_commit, needs_a_look, redispatch_floor, undone, undone_of_ended
 from .warm import Services, Warm, revive
 
 MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over
@@ -72,7 +72,7 @@ class _Attempt:
     batch: list[Delivery]
     conflicts: int = 0
     outage: bool = False
-    owes: bool = False  # a commit of ours was found whose dispatch may not have begun
+    owed: int | None = None  # commits of ours later than this were found whose dispatch may not have begun
     wrote: tuple[int, str] | None = None  # seq and id of a commit of which nobody knows whether it was written
 
 
@@ -169,7 +169,7 @@ class Actor:
         if attempt.wrote or any(d.redelivered for d in batch):
             self.cool()  # rule R5: always cold
         inbox: list[InboxRow] = []
-        if self._warm is not None and any(d.is_door for d in batch):  # rules R2, R3
+        if self._warm is not None and needs_a_look(self._warm.live, batch):  # rules R2, R3
             peeked = await instances.peek(self.instance_id)
             if peeked.etag != self._warm.instance.etag:
                 self.cool()
@@ -221,7 +221,7 @@ class Actor:
         services, batch = self._services, attempt.batch
         before, live = warm.instance, warm.live
         floor = self._floor(attempt, warm)
-        gathered = await gather(services, warm, batch, inbox, again=attempt.owes)
+        gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
         turn = self._step(warm, gathered)
         if turn.events or gathered.results.changed:
             late = asyncio.get_running_loop().time() > longest(d.lease for d in batch).deadline
@@ -234,7 +234,7 @@ class Actor:
             attempt.wrote = None
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
-        inline = self._inline.candidate(turn, live, batch)
+        inline = None if gathered.mail.more else self._inline.candidate(turn, live, batch)
         await self._dispatch(warm, before, turn, gathered, floor, inline)
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
@@ -243,24 +243,24 @@ class Actor:
             return
         if inline is not None:
             self._inline.start(warm.instance, inline, before.seq, batch)
-        elif not await self._steps.go_on(warm, before, gathered, floor, batch):
-            await self._list(warm, before)
-        if gathered.mail.more:
-            self._ring_self(warm.instance, batch)  # the callers wait for the rest as well
-        release(batch)
+        else:
+            if gathered.mail.more:  # whose doorbells may all be in this batch: its callers wait for the rest as well
+                self._ring_self(warm.instance, batch, split_callers(batch))
+            is_running = await self._steps.go_on(warm, before, gathered, floor, batch)
+            if not is_running or floor is not None:
+                await self._list(warm, before, again=floor is not None)
+            release(batch)
         self._home.warmed(self, warm.instance.log_bytes + ROW_WEIGHT)
 
     def _floor(self, attempt: _Attempt, warm: Warm) -> int | None:
         """From which commit on dispatch must be repeated, for redeliveries and for a commit of ours found written."""
         floor = redispatch_floor(warm.instance, warm.live.history, attempt.batch)
-        if attempt.wrote is None:
-            return floor
-        lost = floor_of_lost_commit(attempt.wrote, warm.instance, warm.live.history)
-        attempt.wrote, attempt.outage = None, False
-        if lost is None:
-            return floor
-        attempt.owes = True
-        return lost if floor is None else min(floor, lost)
+        if attempt.wrote is not None:
+            lost = floor_of_lost_commit(attempt.wrote, warm.instance, warm.live.history)
+            attempt.wrote, attempt.outage = None, False
+            if attempt.owed is None:  # kept until this turn ends: its next commit may fail before any dispatch
+                attempt.owed = lost
+        return min((each for each in (floor, attempt.owed) if each is not None), default=None)
 
     def _step(self, warm: Warm, gathered: Gathered) -> Turn:
         if not gathered.incoming:
@@ -312,23 +312,17 @@ class Actor:
 
     async def _undone(self, before: Instance, live: LiveOrchestration, floor: int) -> list[Decision]:
         """Decisions of commits later than ``floor``, older than this turn's, that are not known to be done."""
-        decisions: list[Decision] = []
-        if floor < before.first - 1:
-            carried = await self._services.hub.instances.carry(before)
-            if carried.decisions:
-                left = [Decision(event, before.updated) for event in carried.decisions]
-                earlier = Dispatch(decisions=left, retries={}, generation=before.generation - 1, after=before.seq - 1)
-                await self._services.outbox.dispatch(before, earlier)
-        for segment in live.history:
-            if segment.seq <= floor or segment.seq >= before.seq:
-                continue
-            for event in segment.events:
-                pending = live.pending.get(getattr(event, "task_id", -1))
-                if pending is not None and type(pending.event) is type(event):
-                    decisions.append(Decision(pending.event, segment.timestamp))
-                elif isinstance(event, EventSent):
-                    decisions.append(Decision(event, segment.timestamp))
-        return decisions
+        await self._dispatch_carried(before, floor)
+        return undone(live.history[: before.seq - before.first], live.pending, floor)
+
+    async def _dispatch_carried(self, instance: Instance, floor: int) -> None:
+        """What earlier generations decided last, if it may not be done."""
+        if floor >= instance.first - 1:
+            return
+        outbox, after = self._services.outbox, instance.seq - 1
+        for generation, decided, event in (await self._services.hub.instances.carry(instance)).decisions:
+            left = [Decision(event, decided)]
+            await outbox.dispatch(instance, Dispatch(decisions=left, retries={}, generation=generation, after=after))
 
     async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery]) -> None:
         """The orchestrator has ended, or goes on as a new generation."""
@@ -336,21 +330,26 @@ class Actor:
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
-            self._ring_self(warm.instance, batch)  # the callers wait until the next generation has started
+            self._ring_self(
+                warm.instance, batch, take_callers(batch)
+            )  # they wait until the next generation has started
             return
         await self._services.outbox.end(warm.instance, *warm.ending)
         self._home.ended(warm.instance)
         release(batch)
 
-    def _ring_self(self, instance: Instance, batch: Sequence[Delivery]) -> None:
-        """Pool a doorbell of our own; the callers of ``batch`` wait for it."""
-        lease = longest(d.lease for d in batch) if batch else Lease.begin(self._services.settings.message_lease)
+    def _ring_self(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
+        """Pool a doorbell of our own; these callers of ``batch`` wait for it."""
+        lease = longest(d.lease for d in batch)
         message = ControlMessage(instance_id=self.instance_id, execution_id=instance.execution_id)
-        self._pool.append(Delivery(message=message, lease=lease, callers=take_callers(batch)))
+        self._pool.append(Delivery(message=message, lease=lease, callers=callers))
 
-    async def _list(self, warm: Warm, before: Instance) -> None:
-        """Let the catalogue show a status that lasts: the instance now waits for something."""
-        if warm.listed is not warm.instance.status or (before.stuck and not warm.instance.stuck):
+    async def _list(self, warm: Warm, before: Instance, *, again: bool) -> None:
+        """Let the catalogue show a status that lasts: the instance now waits for something.
+
+        ``again``: somebody may have died between a commit and its showing.
+        """
+        if again or warm.listed is not warm.instance.status or (before.stuck and not warm.instance.stuck):
             await self._services.hub.catalog.note(entry_of(warm.instance))
             warm.listed = warm.instance.status
 
@@ -359,17 +358,21 @@ class Actor:
         hub, outbox = self._services.hub, self._services.outbox
         if inbox:
             await hub.inbox.discard(self.instance_id, inbox)
-        ours = [d for d in attempt.batch if d.message.execution_id == instance.execution_id]
-        if attempt.wrote or any(d.redelivered or d.message.after is not None for d in ours):
+        asked = any(
+            d.redelivered or (d.message.after is not None and d.message.execution_id == instance.execution_id)
+            for d in attempt.batch
+        )
+        if asked or attempt.wrote or attempt.owed is not None:
             result: JSON = None
             failure = None
             if instance.parent is not None and instance.output is not None:
                 result = await hub.payloads.load(self.instance_id, instance.output)
             if instance.failure is not None:
                 failure = FailureDetails.from_json(await hub.payloads.load(self.instance_id, instance.failure))
-            undone = undone_of_ended(await hub.instances.history(instance), instance.dispatched)
-            if undone:
-                again = Dispatch(decisions=undone, retries={}, generation=instance.generation, after=instance.seq - 1)
+            await self._dispatch_carried(instance, instance.dispatched)
+            left = undone_of_ended(await hub.instances.history(instance), instance.dispatched)
+            if left:
+                again = Dispatch(decisions=left, retries={}, generation=instance.generation, after=instance.seq - 1)
                 await outbox.dispatch(instance, again)
             await outbox.end(instance, result, failure)
             self._home.ended(instance)
@@ -382,7 +385,7 @@ class Actor:
         for delivery in attempt.batch:
             message = replace(
                 delivery.message,
-                redelivered=delivery.redelivered or attempt.owes,
+                redelivered=delivery.redelivered or attempt.owed is not None,
                 since=delivery.message.since or since,
             )
             await self._services.hub.send(message, delay)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
-from ..errors import DurableError
+from ..errors import DurableError, NewerFormatError
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
 from ..hub.taskhub import TaskHub
@@ -30,6 +31,7 @@ from .worker import Worker
 
 logger = logging.getLogger("durable_core.runtime")
 
+NEWER_HOST_DELAY = 10.0  # seconds until another host may look at a message that this one is too old for
 LAST_TRIES = 4  # deliveries after which a failing message's error is shown on its instance
 
 
@@ -76,7 +78,9 @@ class DurableApp:
         self.dispatcher = Dispatcher(services)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
-        self.client = DurableClient(self.hub, registry, converter, clock, self.dispatcher, build, callback_urls)
+        self.client = DurableClient(
+            self.hub, registry, converter, clock, self.dispatcher, self._recovery, build, callback_urls
+        )
 
     @classmethod
     async def open(
@@ -103,7 +107,9 @@ class DurableApp:
     async def on_control_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self.hub.read_message(body)
+        message = await self._read(body, self.hub.return_control)
+        if message is None:
+            return
         if isinstance(message, WorkMessage):
             await self.hub.send(message)
             return
@@ -116,7 +122,9 @@ class DurableApp:
     async def on_work_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a work queue, as above."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self.hub.read_message(body)
+        message = await self._read(body, self.hub.return_work)
+        if message is None:
+            return
         if isinstance(message, ControlMessage):
             await self.hub.send(message)
             return
@@ -136,6 +144,17 @@ class DurableApp:
         self.dispatcher.abandon()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _read(
+        self, body: str, give_back: Callable[[str, float], Awaitable[None]]
+    ) -> ControlMessage | WorkMessage | None:
+        """The message, or None if it is of a newer version: a host of that version will take it from the queue."""
+        try:
+            return await self.hub.read_message(body)
+        except NewerFormatError as error:
+            logger.warning("a message goes back to its queue: %s", error)
+            await give_back(body, NEWER_HOST_DELAY)
+            return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
         """Before a message is given up, show why on its instance: the poison queue keeps no errors."""

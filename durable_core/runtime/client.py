@@ -40,6 +40,7 @@ from .dispatcher import Dispatcher
 from .listing import InstancePage, Listing, Query
 from .outbox import entry_of
 from .queries import ask
+from .recovery import Recovery, RecoveryReport
 
 MAX_EVENT_NAME = 256
 FIRST_POLL = 0.1
@@ -61,6 +62,7 @@ class DurableClient:
         converter: Converter,
         clock: Clock,
         dispatcher: Dispatcher,
+        recovery: Recovery,
         build: str,
         callback_urls: CallbackUrls | None = None,
     ) -> None:
@@ -69,6 +71,7 @@ class DurableClient:
         self._converter = converter
         self._clock = clock
         self._dispatcher = dispatcher
+        self._recovery = recovery
         self._build = build
         self._callback_urls = callback_urls
         self._listing = Listing(hub)
@@ -359,6 +362,14 @@ class DurableClient:
                     delay = min(delay * 2, LONGEST_POLL)
         finally:
             self._dispatcher.unwatch(instance_id, signal)
+
+    async def recover(self, *, full: bool = True) -> RecoveryReport:
+        """Rebuild every message of the hub from its tables, as after a loss of all queues, and save poisoned ones.
+
+        Harmless at any time; activities that are under way may run once more. full=False: only what the app's timer
+        does every five minutes.
+        """
+        return await self._recovery.run(full=full)
 
     # ------------------------------------------------------------------ parts
 

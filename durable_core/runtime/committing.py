@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..engine.events import ContinueAsNew, EventRaised, ExecutionCompleted, ExecutionTerminated, Segment
+from ..engine.events import (
+    ContinueAsNew,
+    EventRaised,
+    ExecutionCompleted,
+    ExecutionTerminated,
+    PatchMarked,
+    Segment,
+    TimerCanceled,
+    TimerCreated,
+)
 from ..engine.replay import LiveOrchestration, Turn
-from ..hub.instances import Carry, Commit, Instance
+from ..hub.instances import Carried, Carry, Commit, Instance
 from ..hub.layout import is_repeatable
 from .gathering import Gathered
-from .outbox import without_payload
-from .turn import scheduled_in
+from .outbox import Decision, without_payload
+from .turn import scheduled_in, undone
 from .warm import Services, Warm
 
 REMEMBERED = 100  # keys that outlive a continue-as-new: the newest
@@ -32,7 +41,7 @@ async def prepare(services: Services, warm: Warm, turn: Turn, gathered: Gathered
         events=(*turn.recorded, *(without_payload(event) for event in turn.outgoing)),
         status=warm.status,
         retries=results.retries if results.changed else None,
-        consumed=gathered.consumed(turn, live),
+        consumed=gathered.consumed(turn),
         dispatched=min([warm.settled, *(seq - 1 for seq in undispatched)]),
         build=services.build,
     )
@@ -44,8 +53,7 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     instance, live, instances = warm.instance, warm.live, services.hub.instances
     if isinstance(live.completion, ContinueAsNew):
         kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
-        left = tuple(event for event in turn.outgoing if not isinstance(event, ContinueAsNew))
-        carry = Carry(kept, left, _remembered(live, turn, kept))
+        carry = Carry(kept, await _left_over(services, warm, turn, commit), _remembered(live, turn, kept))
         warm.instance = await instances.next_generation(instance, commit, live.completion, carry)
     else:
         warm.instance = await instances.commit(instance, commit)
@@ -59,6 +67,22 @@ def _remembered(live: LiveOrchestration, turn: Turn, kept: Sequence[EventRaised]
     to_come = {event.event_id for event in (*kept, *turn.unapplied)}
     consumed = [key for key in live.rows_seen if is_repeatable(key) and key not in to_come]
     return tuple(consumed[-REMEMBERED:])
+
+
+async def _left_over(services: Services, warm: Warm, turn: Turn, commit: Commit) -> tuple[Carried, ...]:
+    """Decisions of this generation, and of those before it, that will have no history and may not be dispatched."""
+    instance, live = warm.instance, warm.live
+    left: list[Carried] = []
+    if commit.dispatched < instance.first - 1:
+        left.extend((await services.hub.instances.carry(instance)).decisions)
+    waiting = [*undone(live.history, live.pending, commit.dispatched)]
+    waiting.extend(Decision(event, commit.timestamp) for event in turn.outgoing)
+    left.extend(
+        Carried(instance.generation, decided, event)
+        for event, decided in waiting
+        if not isinstance(event, ContinueAsNew | TimerCreated | TimerCanceled | PatchMarked)
+    )
+    return tuple(left)
 
 
 async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit:

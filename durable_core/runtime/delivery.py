@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..hub.messages import ControlMessage
@@ -108,6 +108,13 @@ def share_callers(callers: list[asyncio.Future[None]], parts: int) -> list[list[
     for share in shares:
         share.add_done_callback(ended)
     return [[share] for share in shares]
+
+
+def split_callers(batch: Sequence[Delivery]) -> list[asyncio.Future[None]]:
+    """Let all who wait for these deliveries wait for something else as well: what is returned."""
+    mine, other = share_callers(take_callers(batch), 2)
+    batch[0].callers = mine
+    return other
 
 
 def release(batch: Iterable[Delivery]) -> None:

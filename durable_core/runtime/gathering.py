@@ -14,7 +14,7 @@ from ..engine.events import (
     ExecutionTerminated,
     Incoming,
 )
-from ..engine.replay import LiveOrchestration, Turn
+from ..engine.replay import Turn
 from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instances import Instance
 from ..hub.messages import ControlMessage, TaskOutcome
@@ -50,17 +50,10 @@ class Gathered:
     nudges: Nudged
     incoming: list[Incoming] = field(default_factory=list[Incoming])
 
-    def consumed(self, turn: Turn, live: LiveOrchestration) -> list[str]:
-        """Keys of the rows that the turn has dealt with: recorded, or known from before (an event raised twice).
-
-        What came after the end is left for the next generation.
-        """
-        left = {event.event_id for event in turn.unapplied}
-        return [
-            row.key
-            for row in self.mail.rows
-            if row.kind is InboxKind.RESULTS or (live.has_seen(row.key) and row.key not in left)
-        ]
+    def consumed(self, turn: Turn) -> list[str]:
+        """Keys of the rows that the turn has dealt with: what came after the end is left for the next generation."""
+        late = {event.event_id for event in turn.unapplied}
+        return [row.key for row in self.mail.rows if row.kind is InboxKind.RESULTS or row.key not in late]
 
 
 async def gather(

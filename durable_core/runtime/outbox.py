@@ -112,8 +112,8 @@ class Outbox:
                         due = state.next_try
                         others.append(self.arm(instance, dispatch.generation, event.task_id, due, dispatch.after))
                     else:
-                        attempt = 1 if state is None else state.attempt
-                        others.append(self._start_child(instance, dispatch, event, decision.decided, attempt))
+                        attempt, decided = (1, decision.decided) if state is None else (state.attempt, state.next_try)
+                        others.append(self._start_child(instance, dispatch, event, decided, attempt))
                 case EventSent() as event:
                     others.append(self._send_event(instance, dispatch.generation, event))
                 case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
@@ -168,7 +168,7 @@ class Outbox:
     def _pack(
         self, instance: Instance, dispatch: Dispatch, calls: Sequence[tuple[Call, timedelta]]
     ) -> Iterator[tuple[WorkMessage, timedelta]]:
-        """Calls in messages: see DESIGN of fan-out in docs/architecture.md."""
+        """Calls in messages: see "Fan-out" in docs/architecture.md."""
         plain = [call for call, delay in calls if not delay and not self._is_short(call)]
         short = [call for call, delay in calls if not delay and self._is_short(call)]
         size = 1 if len(plain) <= SINGLES else min(PACK, -(-len(plain) // SINGLES))

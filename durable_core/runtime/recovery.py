@@ -138,5 +138,6 @@ class Recovery:
 def _poison_reason(content: ControlMessage | WorkMessage, message: QueueMessage) -> str:
     what = f"work for activity '{content.calls[0].name}'" if isinstance(content, WorkMessage) else "a control message"
     return (
-        f"{what} failed again and again and was set aside (message {message.id}); put the cause right and run recover"
+        f"{what} failed again and again and was set aside (message {message.id}); "
+        "put the cause right and run recover (python -m durable_core recover, or POST to the API's /recover)"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -70,30 +70,57 @@ def brings_unknown(live: LiveOrchestration, instance: Instance, batch: Sequence[
     return False
 
 
+def needs_a_look(live: LiveOrchestration, batch: Sequence[Delivery]) -> bool:
+    """Whether the warm state must be compared with the row before it is believed (rule R2).
+
+    For bare doorbells; for redispatches, which are about commits that others may have made; and for nudges that are
+    about the next attempt at a task: how far its retries have come is no event, another host may know better.
+    """
+    for delivery in batch:
+        if delivery.is_door or delivery.message.after is not None:
+            return True
+        for nudge in delivery.message.nudges:
+            pending = live.pending.get(nudge.task_id)
+            is_call = pending is not None and not isinstance(pending.event, TimerCreated)
+            if is_call or nudge.task_id in live.steps:
+                return True
+    return False
+
+
 def redispatch_floor(instance: Instance, segments: Sequence[Segment], batch: Sequence[Delivery]) -> int | None:
     """Rule R5: what later commits than this scheduled, and is not done, is dispatched again. None: nothing is.
 
-    A redelivered message with results asks for what was scheduled at or after the commit that recorded them; a bare
-    doorbell, and one of another generation or of an ended instance, for all after the last commit known as dispatched.
+    A redelivered message with results asks for what was scheduled at or after the commit that recorded them, and for
+    nothing if none did: its turn cannot have committed. Any other (a bare doorbell, a nudge, a failure that became a
+    retry, a message of another generation or execution) may have led to a commit that does not name it: an inbox row
+    was read along with it. It asks for all after the last commit known as dispatched. So does an instance that was
+    parked, with whatever redeliveries were in hand then.
     """
-    floors: list[int] = []
+    floors: list[int] = [instance.dispatched] if instance.stuck else []
     recorded: dict[int, int] | None = None
     for delivery in batch:
-        message = delivery.message
-        if message.execution_id != instance.execution_id:
-            continue
-        if message.after is not None:
+        message, ours = delivery.message, delivery.message.execution_id == instance.execution_id
+        if message.after is not None and ours:
             floors.append(message.after)
         if not delivery.redelivered:
             continue
         tasks = delivery.tasks
-        if not tasks or instance.is_terminal or any(generation != instance.generation for generation, _ in tasks):
+        if not ours or not tasks or any(generation != instance.generation for generation, _ in tasks):
             floors.append(instance.dispatched)
             continue
         if recorded is None:
             recorded = recorded_in(segments)
         floors.extend(recorded[task_id] - 1 for _, task_id in tasks if task_id in recorded)
+        news = {outcome.task_id for outcome in message.outcomes if _is_news(outcome, instance)}
+        if any(task_id not in recorded and task_id not in news for _, task_id in tasks):
+            floors.append(instance.dispatched)
     return min(floors) if floors else None
+
+
+def _is_news(outcome: TaskOutcome, instance: Instance) -> bool:
+    """Whether an outcome that is in no history is of an attempt whose end is not known either."""
+    state = instance.retries.get(outcome.task_id)
+    return state is None or outcome.attempt >= state.attempt
 
 
 def floor_of_lost_commit(wrote: tuple[int, str], instance: Instance, segments: Sequence[Segment]) -> int | None:
@@ -104,6 +131,21 @@ def floor_of_lost_commit(wrote: tuple[int, str], instance: Instance, segments: S
     if seq < instance.first:  # a generation has ended meanwhile; by us, or after us
         return seq - 1
     return None
+
+
+def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], floor: int) -> list[Decision]:
+    """Decisions of commits later than ``floor`` that are not known to be done."""
+    decisions: list[Decision] = []
+    for segment in segments:
+        if segment.seq <= floor:
+            continue
+        for event in segment.events:
+            task = pending.get(getattr(event, "task_id", -1))
+            if task is not None and type(task.event) is type(event):
+                decisions.append(Decision(task.event, segment.timestamp))
+            elif isinstance(event, EventSent):
+                decisions.append(Decision(event, segment.timestamp))
+    return decisions
 
 
 def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:

@@ -12,11 +12,11 @@ import base64
 import heapq
 import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..engine.callbacks import CallbackTicket
 from ..errors import CapabilityError, LeaseLostError, StorageUnavailableError
@@ -24,7 +24,8 @@ from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
 from ..settings import Settings
-from ..storage.ports import Queue, QueueMessage
+from ..storage.counting import CountingStorage
+from ..storage.ports import Queue, QueueMessage, Storage
 from ..storage.sqlite import SqliteStorage
 from .faults import FaultPlan, FaultyStorage, HostCrashError
 from .virtual_time import START, VirtualTimeLoop, run_virtual
@@ -39,12 +40,15 @@ RECOVERY_INTERVAL = 300.0
 
 Handler = Callable[[str, int], Awaitable[None]]
 
+Role = Literal["control", "work"]
+
 
 class SimulatedHost:
-    """One host process: an app and the listeners that feed it."""
+    """One host process: an app and the listeners that feed it; ``role`` None: those of all queues."""
 
-    def __init__(self, world: World, plan: FaultPlan, seed: int) -> None:
+    def __init__(self, world: World, plan: FaultPlan, seed: int, role: Role | None = None) -> None:
         self._world = world
+        self.role: Role | None = role
         self.plan = plan
         self.app = DurableApp(
             world.registry,
@@ -59,9 +63,9 @@ class SimulatedHost:
 
     def start(self) -> None:
         names, storage = self.app.hub.names, FaultyStorage(self._world.storage, self.plan)
-        for name in names.control:
+        for name in names.control if self.role != "work" else ():
             self._spawn(self._listen(storage.queue(name), self.app.on_control_message))
-        for name in names.work:
+        for name in names.work if self.role != "control" else ():
             self._spawn(self._listen(storage.queue(name), self.app.on_work_message))
         self._spawn(self._recover())
 
@@ -140,22 +144,42 @@ class PlainCallbackUrls:
 
 
 class World:
-    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries."""
+    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries.
 
-    def __init__(self, registry: Registry, *, hosts: int = 1, seed: int = 0, settings: Settings | None = None) -> None:
+    hosts: how many, or the role of each (as on Flex Consumption, where every queue function has machines of its own).
+    counting: count the storage operations of everybody in ``counted``.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        hosts: int | Sequence[Role] = 1,
+        seed: int = 0,
+        settings: Settings | None = None,
+        counting: bool = False,
+    ) -> None:
         self.registry = registry
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
-        self.storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
+        self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
+        if counting:
+            self.storage = CountingStorage(self.storage)
         self.errors: list[BaseException] = []
         self.failures: list[Exception] = []
         self.plans: list[FaultPlan] = []
         self.hosts: list[SimulatedHost] = []
-        self._count = hosts
+        self._roles: Sequence[Role | None] = [None] * hosts if isinstance(hosts, int) else hosts
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
         self._due: dict[str, list[float]] = {}
         self._outside: DurableApp | None = None
+
+    @property
+    def counted(self) -> CountingStorage:
+        """The storage, which counts; of a world made with ``counting``."""
+        assert isinstance(self.storage, CountingStorage)
+        return self.storage
 
     @property
     def client(self) -> DurableClient:
@@ -186,8 +210,8 @@ class World:
                 event = self._sent[name] = asyncio.Event()
                 self._due[name] = []
                 self.storage.on_send(name, event.set)
-            for index in range(self._count):
-                self._begin_host(plans[index] if index < len(plans) else FaultPlan())
+            for index, role in enumerate(self._roles):
+                self._begin_host(plans[index] if index < len(plans) else FaultPlan(), role)
             try:
                 return await scenario(self)
             finally:
@@ -212,8 +236,8 @@ class World:
         """A message of this queue will become visible then."""
         heapq.heappush(self._due[queue], self.loop.time() + seconds)
 
-    def _begin_host(self, plan: FaultPlan) -> None:
-        host = SimulatedHost(self, plan, self._seed + 1 + len(self.plans))
+    def _begin_host(self, plan: FaultPlan, role: Role | None) -> None:
+        host = SimulatedHost(self, plan, self._seed + 1 + len(self.plans), role)
         self.plans.append(plan)
         self.hosts.append(host)
         plan.on_crash = lambda: self._replace(host)
@@ -226,6 +250,6 @@ class World:
 
         async def bury() -> None:
             await host.stop()
-            self._begin_host(FaultPlan())
+            self._begin_host(FaultPlan(), host.role)
 
         self._keep = asyncio.get_running_loop().create_task(bury())

@@ -25,6 +25,7 @@ from durable_core.hosting.http_api import Endpoint, HttpApi
 from durable_core.hosting.http_types import HttpRequest, HttpResponse
 from durable_core.hub.layout import check_instance_id
 from durable_core.models import JSON, OrchestrationStatus, RuntimeStatus
+from durable_core.runtime.recovery import RecoveryReport
 
 BASE = "https://orders.example/api/durabletask"
 CREATED = datetime(2025, 1, 31, 12, 0, 0, 987654, tzinfo=UTC)
@@ -139,6 +140,9 @@ class MemoryClient:
     async def resume(self, instance_id: str, reason: str = "", /) -> None:
         self._live(instance_id)
         self.calls.append(("resume", instance_id, reason))
+
+    async def recover(self, *, full: bool = True) -> RecoveryReport:
+        return RecoveryReport(rung=len(self.instances) if full else 0, open_instances=len(self.instances))
 
     async def purge_instance_history(self, instance_id: str, /) -> int:
         if instance_id not in self.instances or not self.instances[instance_id].is_terminal:

@@ -384,3 +384,10 @@ async def test_an_operation_that_does_not_exist_is_404_and_lists_those_that_do(w
     response = await world.call("POST", "instances/o-1/explode")
     assert response.status == 404
     assert "terminate" in error(response)["message"]
+
+
+async def test_recover_says_what_it_did(world: World) -> None:
+    await world.call("POST", "orchestrators/order/one", {"item": "tea"})
+    response = await world.call("POST", "recover")
+    assert response.status == 200
+    assert response.json()["rung"] == response.json()["open_instances"] == 1

@@ -224,8 +224,8 @@ def test_a_chain_of_steps_longer_than_a_turns_budget_goes_on_in_another_message(
 
     @orchestrator
     def chain(ctx: OrchestrationContext) -> Orchestration[int]:
-        for n in range(20):
-            yield from ctx.run("step", counted, f"s{n}", 4.0)  # 80 s in all; a message's lease is 30 s
+        for name in [f"s{n}" for n in range(20)]:
+            yield from ctx.run("step", counted, name, 4.0)  # 80 s in all; a message's lease is 30 s
         return len(counted.runs)
 
     world = World(Registry().add(chain))

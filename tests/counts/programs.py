@@ -1,0 +1,95 @@
+"""Orchestrators whose storage operations are counted, and one run of one of them in a simulated world."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
+from durable_core.models import JSON
+from durable_core.settings import Settings
+from durable_core.storage.counting import Counts
+from durable_core.testing.world import Role, World
+
+REST = 60.0  # virtual seconds, after which everything that has no reason to wait is done
+
+
+def make_registry() -> Registry:
+    @activity
+    def add_one(number: int) -> int:
+        return number + 1
+
+    @activity(short=True)
+    def add_one_soon(number: int) -> int:
+        return number + 1
+
+    @orchestrator
+    def chain(ctx: OrchestrationContext, steps: int) -> Orchestration[int]:
+        value = 0
+        for _ in range(steps):
+            value = yield from ctx.call_activity(add_one, value)
+        return value
+
+    @orchestrator
+    def queued_chain(ctx: OrchestrationContext, steps: int) -> Orchestration[int]:
+        value = 0
+        for _ in range(steps):
+            value = yield from ctx.call_activity(add_one, value, inline=False)
+        return value
+
+    @orchestrator
+    def fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
+        results = yield from ctx.task_all([ctx.call_activity(add_one, number) for number in range(width)])
+        return sum(results)
+
+    @orchestrator
+    def short_fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
+        results = yield from ctx.task_all([ctx.call_activity(add_one_soon, number) for number in range(width)])
+        return sum(results)
+
+    return Registry().add(add_one, add_one_soon, chain, queued_chain, fan, short_fan)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What it took. ``start``: by the client alone; ``all``: by everybody, from the start to the end and at rest."""
+
+    start: Counts
+    all: Counts
+    outputs: list[JSON]
+    conflicts: int
+
+    def __str__(self) -> str:
+        return f"{self.all}; {self.conflicts} conflicts"
+
+
+def count(
+    orchestrator_name: str,
+    data: int,
+    *,
+    instances: int = 1,
+    hosts: int | Sequence[Role] = 1,
+    settings: Settings | None = None,
+) -> Run:
+    """Run so many instances at once, to the end; idle polls and the look at the results are left out."""
+
+    async def drive(world: World) -> Run:
+        counted = world.counted
+        await asyncio.sleep(REST)
+        before = counted.counts
+        for number in range(instances):
+            await world.client.start_new(orchestrator_name, f"i{number}", data)
+        start = counted.counts - before
+        await asyncio.sleep(REST)
+        everything = counted.counts - before
+        statuses = [await world.client.get_status(f"i{number}") for number in range(instances)]
+        assert all(status.is_terminal for status in statuses), "not at rest"
+        conflicts = sum(host.app.dispatcher.conflicts for host in world.hosts)
+        return Run(start, everything, [status.output for status in statuses], conflicts)
+
+    world = World(make_registry(), hosts=hosts, settings=settings, counting=True)
+    run = world.run(drive)
+    assert not world.errors, world.errors
+    assert not world.failures, world.failures
+    return run

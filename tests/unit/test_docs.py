@@ -1,0 +1,138 @@
+"""The documentation does not promise what is not there: links, settings, make targets, names in the code."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from durable_core.errors import ConfigurationError
+from durable_core.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`([^`\n]+)`")
+_RULE = re.compile(r"\bR(\d{1,2})(?:-R(\d{1,2}))?\b")
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def missing(page: Path) -> list[str]:
+    """Relative links of a page that lead nowhere."""
+    found: list[str] = []
+    for link in _LINK.findall(_FENCE.sub("", page.read_text("utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.is_relative_to(ROOT) or not target.exists():
+            found.append(link)
+        elif anchor and anchor not in anchors(target):
+            found.append(f"{link} (no such heading)")
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    assert missing(page) == []
+
+
+def test_every_page_is_listed_in_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    decisions = ROOT / "docs" / "adr" / "README.md"
+    listed = {(index.parent / link).resolve() for link in _LINK.findall(index.read_text("utf-8"))}
+    listed |= {(decisions.parent / link).resolve() for link in _LINK.findall(decisions.read_text("utf-8"))}
+    assert {page.resolve() for page in (ROOT / "docs").rglob("*.md")} - listed == {index}
+
+
+def test_every_picture_is_well_formed() -> None:
+    pictures = sorted((ROOT / "docs").rglob("*.svg"))
+    assert pictures
+    for picture in pictures:
+        assert ElementTree.parse(picture).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_every_setting_is_explained() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    for field in fields(Settings):
+        assert f"`{field.name}`" in page, f"{field.name} is not in docs/settings.md"
+
+
+@pytest.mark.parametrize(
+    "variable", sorted(set(re.findall(r"`(DURABLE_[A-Z_]+)`", Path(ROOT, "docs/settings.md").read_text("utf-8"))))
+)
+def test_every_variable_explained_is_known_to_the_code(variable: str) -> None:
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "durable_core").rglob("*.py"))
+    assert f'"{variable}"' in code
+
+
+def test_every_variable_of_the_code_is_explained() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    for path in (ROOT / "durable_core").rglob("*.py"):
+        for variable in re.findall(r'"(DURABLE_[A-Z_]+)"', path.read_text("utf-8")):
+            assert f"`{variable}`" in page, f"{variable} ({name(path)}) is not in docs/settings.md"
+
+
+def test_the_defaults_shown_are_the_defaults() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    shown = {row[1]: row[2] for row in re.findall(r"^\| `(DURABLE_\w+)` \| `(\w+)` \| `([^`]+)`", page, re.MULTILINE)}
+    defaults = Settings()
+    assert shown
+    for field, text in shown.items():
+        value = getattr(defaults, field)
+        expected = (
+            str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+        )
+        assert text == expected, field
+
+
+def test_a_variable_that_does_not_fit_is_named_in_the_error() -> None:
+    with pytest.raises(ConfigurationError, match="DURABLE_PARTITIONS"):
+        Settings.from_environment({"DURABLE_PARTITIONS": "many"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_make_target_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    text = page.read_text("utf-8")
+    commands = [*_CODE.findall(text), *re.findall(r"^(make [\w-]+.*)$", text, re.MULTILINE)]
+    named = {match[1] for command in commands if (match := re.match(r"make ([\w-]+)", command))}
+    assert named <= targets
+
+
+def test_every_rule_named_in_the_code_is_explained() -> None:
+    """Comments say "rule R5"; docs/architecture.md says what that is."""
+    explained = {int(number) for number in re.findall(r"^\| \*\*R(\d+)\*\*", _architecture(), re.MULTILINE)}
+    assert explained == set(range(1, len(explained) + 1))
+    for path in (ROOT / "durable_core").rglob("*.py"):
+        for line in path.read_text("utf-8").splitlines():
+            if "rule" in line.lower():
+                named = {int(number) for pair in _RULE.findall(line) for number in pair if number}
+                assert named <= explained, f"{name(path)}: {line.strip()}"
+
+
+def test_every_name_in_the_table_of_rules_is_in_the_code() -> None:
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "durable_core").rglob("*.py"))
+    for row in re.findall(r"^\| \*\*R\d+\*\*.*$", _architecture(), re.MULTILINE):
+        where = row.rstrip("| ").rsplit("|", 1)[1]
+        for dotted in _CODE.findall(where):
+            for part in dotted.split("."):
+                assert re.search(rf"\b(class|def) {part}\b|^    {part}: ", code, re.MULTILINE), f"{part} in {row[:9]}"
+
+
+def _architecture() -> str:
+    return (ROOT / "docs" / "architecture.md").read_text("utf-8")
