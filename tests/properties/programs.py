@@ -21,7 +21,7 @@ NAMES = ("red", "Green")
 
 @dataclass(frozen=True)
 class Call:
-    """What makes one task. kind: activity, child, timer or event."""
+    """What makes one task. kind: activity, child, step, timer, event, late (with a time limit), condition."""
 
     kind: str
     name: str
@@ -66,6 +66,13 @@ class RaceOfAll:
 
 
 @dataclass(frozen=True)
+class Handle:
+    """Register a handler of an event, once."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Note:
     """Look at what is the same at every replay: time, ids, random numbers, state of tasks."""
 
@@ -96,12 +103,12 @@ class Again:
     keep_events: bool
 
 
-Statement: TypeAlias = Await | Start | Join | All | Race | RaceOfAll | Note | If | Try | Raise | Again
+Statement: TypeAlias = Await | Start | Join | All | Race | RaceOfAll | Note | Handle | If | Try | Raise | Again
 Program: TypeAlias = tuple[Statement, ...]
 
 calls = st.builds(
     Call,
-    kind=st.sampled_from(("activity", "activity", "child", "timer", "event", "event")),
+    kind=st.sampled_from(("activity", "activity", "child", "step", "step", "timer", "event", "late", "condition")),
     name=st.sampled_from(NAMES),
 )
 some_calls = st.lists(calls, max_size=4).map(tuple)
@@ -114,6 +121,7 @@ leaves: st.SearchStrategy[Statement] = st.one_of(
     st.builds(Race, at_least_one, st.booleans(), st.booleans()),
     st.builds(RaceOfAll, at_least_one),
     st.just(Note()),
+    st.builds(Handle, st.sampled_from(NAMES)),
     st.just(Raise()),
     st.builds(Again, st.booleans()),
 )
@@ -133,6 +141,8 @@ class Run:
         self.ctx, self.program, self.data = ctx, program, data
         self.trace: list[str] = []
         self.started: list[Task[Any]] = []
+        self.handlers: set[str] = set()
+        self.handled = 0
 
     def task(self, call: Call) -> Task[Any]:
         match call.kind:
@@ -140,10 +150,21 @@ class Run:
                 return self.ctx.call_activity(call.name, len(self.trace))
             case "child":
                 return self.ctx.call_sub_orchestrator(call.name, len(self.trace))
+            case "step":
+                return self.ctx.run(call.name, len, self.trace)
             case "timer":
                 return self.ctx.create_timer(timedelta(seconds=len(self.trace)))
+            case "late":
+                return self.ctx.wait_for_external_event(call.name, timeout=timedelta(seconds=len(self.trace)))
+            case "condition":
+                wanted = self.handled + 1
+                return self.ctx.wait_condition(lambda: self.handled >= wanted, timedelta(seconds=90))
             case _:
                 return self.ctx.wait_for_external_event(call.name)
+
+    def handle(self, data: object) -> None:
+        self.handled += 1
+        self.trace.append(f"handled {data!r}")
 
     def execute(self, program: Program) -> Generator[Task[Any], Any, None]:
         for statement in program:
@@ -174,6 +195,10 @@ class Run:
                 self.started.append(everything)
                 timer = self.ctx.create_timer(timedelta(minutes=1))
                 self.trace.append(repr((yield self.ctx.task_any([everything, timer]))))
+            case Handle(name):
+                if name not in self.handlers:
+                    self.handlers.add(name)
+                    self.ctx.on_event(name, self.handle)
             case Note():
                 ctx = self.ctx
                 seen = [ctx.current_utc_datetime.isoformat(), ctx.new_uuid(), ctx.random.random()]

@@ -23,6 +23,7 @@ from durable_core.engine.events import (
     ExecutionTerminated,
     Incoming,
     Segment,
+    StepCompleted,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
     SubOrchestrationFailed,
@@ -76,6 +77,9 @@ def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
                 )
             case _:
                 found.append(TimerFired(task_id))
+    for task_id, step in live.steps.items():
+        failure = None if choice.random() < 0.8 else FAILURE
+        found.append(StepCompleted(task_id, step.name, task_id, failure, step.line))
     return found
 
 
@@ -116,6 +120,7 @@ class World:
 def state(live: LiveOrchestration) -> dict[str, Any]:
     return {
         "pending": list(live.pending.items()),
+        "steps": [(step.task_id, step.name, step.line, step.born) for step in live.steps.values()],
         "known": [live.knows(task_id) for task_id in range(-1, 50)],
         "unconsumed": live.unconsumed_events(),
         "due": live.due_timers(START + timedelta(days=1)),
@@ -143,7 +148,13 @@ def assert_recorded_once(segments: list[Segment]) -> None:
         for segment in segments
         for event in segment.events
         if isinstance(
-            event, TaskCompleted | TaskFailed | TimerFired | SubOrchestrationCompleted | SubOrchestrationFailed
+            event,
+            TaskCompleted
+            | TaskFailed
+            | TimerFired
+            | SubOrchestrationCompleted
+            | SubOrchestrationFailed
+            | StepCompleted,
         )
     ]
     assert len(ids) == len(set(ids))
