@@ -211,6 +211,17 @@ class LiveOrchestration:
         """The last turn was committed as this segment."""
         self._decisions.history.append(segment)
 
+    def preview(self, now: datetime, incoming: Iterable[Incoming]) -> None:
+        """Apply what is in no history yet, silently: for a query, after which this one is dropped."""
+
+        def apply() -> None:
+            self._decisions.now, self._decisions.is_replaying = now, True
+            for event in incoming:
+                if self.completion is None:
+                    self._accept(event)
+
+        self._run(apply)
+
     def query(self, name: str, args: JSON) -> JSON:
         """Ask a query handler of the code's. UnknownQueryError, InvalidInputError, QueryFailedError.
 

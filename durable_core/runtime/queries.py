@@ -1,11 +1,13 @@
 """Queries: the stored history is replayed into an orchestrator that is dropped afterwards. Reads only.
 
-The answer is that of the last commit. The instance itself, wherever it lives, notices nothing.
+The answer is that of the last commit, or of the beginning where there is none yet.
+The instance itself, wherever it lives, notices nothing.
 """
 
 from __future__ import annotations
 
 from ..converter import Converter
+from ..engine.events import ExecutionStarted
 from ..engine.replay import LiveOrchestration
 from ..errors import InstanceNotFoundError
 from ..hub.instances import HistoryMovedError
@@ -31,6 +33,10 @@ async def ask(hub: TaskHub, registry: Registry, converter: Converter, instance_i
     live = LiveOrchestration(definition, info_of(instance), converter)
     try:
         live.replay(segments)
+        if instance.is_unstarted:  # its beginning tells which queries there are; nothing of it is kept
+            data = await hub.payloads.load(instance.instance_id, instance.input)
+            kept = (await hub.instances.carry(instance)).events
+            live.preview(instance.updated, [ExecutionStarted(instance.name, instance.version, data), *kept])
         return live.query(name, args)
     finally:
         live.close()

@@ -584,3 +584,10 @@ def test_an_event_waiter_that_lost_its_type_fails_its_task() -> None:
     turn = driver.tell(EventRaised("go", "text", "r1"))
     assert driver.result == "TaskFailedError"
     assert TimerCanceled(1) in turn.outgoing
+
+
+def test_a_query_may_come_before_the_first_commit() -> None:
+    driver = Driver(answers, start=False)
+    driver.live.preview(START, [ExecutionStarted("answers", "", None), TaskCompleted(1)])
+    assert driver.live.query("state", None) == {"step": 1}
+    assert driver.live.history == []
