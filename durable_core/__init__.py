@@ -1,13 +1,18 @@
 """Durable execution for Python on plain Azure Storage. Importing this loads no Azure SDK and no sqlite3."""
 
 from .activity_context import ActivityContext
+from .codec import PayloadCodec
 from .engine.callbacks import Callback
 from .engine.context import Orchestration, OrchestrationContext
 from .engine.tasks import Task, TimerTask
 from .errors import (
     ActivityFailedError,
+    CodecError,
     DurableError,
     NonDeterminismError,
+    NonRetriableError,
+    PayloadTooLargeError,
+    SerializationError,
     StepFailedError,
     SubOrchestrationFailedError,
     TaskCancelledError,
@@ -23,16 +28,21 @@ __all__ = [
     "ActivityContext",
     "ActivityFailedError",
     "Callback",
+    "CodecError",
     "DurableError",
     "FailureDetails",
     "NonDeterminismError",
+    "NonRetriableError",
     "Orchestration",
     "OrchestrationContext",
     "OrchestrationStatus",
+    "PayloadCodec",
+    "PayloadTooLargeError",
     "Registry",
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "SerializationError",
     "StepFailedError",
     "SubOrchestrationFailedError",
     "Task",

@@ -1,76 +1,136 @@
 """Between users' values and JSON: pydantic models, dataclasses, and what pydantic can write. Never pickle.
 
 The only module that knows pydantic. ``to_json`` takes a snapshot: what is recorded does not change when the user's
-code changes the object later.
+code changes the object later. What it writes is text that every store and every JSON reader can hold: no NaN, no half
+surrogate pairs, no number of over 4,300 digits, nothing nested deeper than ``MAX_DEPTH``.
+
+A value is written by its own type and read by the annotation of who receives it. ``from_json(to_json(x), type)`` is
+``x`` for pydantic models, dataclasses, NamedTuple, TypedDict, enums, date and time types, Decimal, UUID, bytes, and
+list, set, tuple and dict of them, Optional and unions whose members look different as JSON. Untyped readers see JSON.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
-from .errors import InvalidInputError, SerializationError
+from .errors import InvalidInputError, PayloadTooLargeError, SerializationError
 from .models import JSON
 
-_SCALARS = frozenset({str, int, bool, type(None)})
+MAX_DEPTH = 100  # of lists and objects inside each other: readers of JSON give up at about 200
+MAX_PAYLOAD = 10 * 1024 * 1024
+
+_SHORT = frozenset({bool, type(None)})
+_SCALARS = frozenset({str, int, float})
+_CONTAINERS = frozenset({list, dict})
 _UNCHECKED = frozenset({Any, object, None})
+_SMALL_INT = range(-(2**63), 2**63)
+
+
+class _TooDeepError(Exception):
+    pass
 
 
 class Converter:
-    """Stateless; a class so that it can be replaced where it is passed in."""
+    """``max_payload``: bytes of JSON allowed for one value; the limit of every input, result, event and status."""
 
-    def to_json(self, value: object) -> JSON:
-        """A JSON value equal to ``value`` and independent of it. SerializationError if there is none."""
+    def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
+        self._max = max_payload
+
+    def to_json(self, value: object, what: str = "") -> JSON:
+        """A JSON value equal to ``value`` and independent of it. ``what`` it is goes into errors.
+
+        SerializationError if there is none, PayloadTooLargeError if it is over the limit.
+        """
         kind = type(value)
-        if kind in _SCALARS:
-            return value
-        if kind is float:
-            if not math.isfinite(value):  # pyright: ignore[reportArgumentType]
-                raise SerializationError(f"{value} is not JSON; use None or a string in its place")
+        if kind in _SHORT or (kind is int and value in _SMALL_INT) or (kind is str and _is_plain(value)):
             return value
         try:
-            plain = to_jsonable_python(value, by_alias=True, bytes_mode="base64")
-            json.dumps(plain, allow_nan=False)
-        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+            plain = value if kind in _SCALARS else to_jsonable_python(value, by_alias=True, bytes_mode="base64")
+            text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
+            _check(plain, text)
+        except Exception as error:  # a model of the user's may raise anything while it is written
+            about = f"{what}: " if what else ""
             raise SerializationError(
-                f"a value of type {kind.__qualname__} cannot be written as JSON: {error}; "
-                "use pydantic models, dataclasses or plain JSON types"
+                f"{about}a value of type {kind.__qualname__} cannot be written as JSON: {_reason(error)}"
             ) from error
+        if len(text) > self._max:
+            raise PayloadTooLargeError(what or "a value", len(text), self._max)
         return plain
 
     def from_json(self, data: JSON, kind: Any) -> Any:
-        """``data`` as a value of the annotated type. InvalidInputError with one problem per field."""
+        """``data`` as a value of the annotated type. InvalidInputError with one problem per field.
+
+        SerializationError if that type itself is one that cannot be read from JSON.
+        """
         if kind in _UNCHECKED:
             return data
+        name = getattr(kind, "__name__", kind)
         try:
             return _reader(kind)(data)
         except ValidationError as error:
             problems = [
-                f"{'.'.join(str(part) for part in e['loc']) or 'value'}: {e['msg']}"
+                f"{'.'.join(str(part) for part in e['loc'][1:]) or 'value'}: {e['msg']}"  # [0]: see _reader
                 for e in error.errors(include_url=False, include_context=False, include_input=False)
             ]
-            raise InvalidInputError(f"not a valid {getattr(kind, '__name__', kind)}", problems) from error
+            raise InvalidInputError(f"not a valid {name}", problems) from error
+        except PydanticUserError as error:
+            raise SerializationError(f"no value of type {name} can be read from JSON: {error.message}") from error
 
 
 @lru_cache(maxsize=1024)
 def _reader(kind: Any) -> Callable[[JSON], Any]:
-    """How to read one type; made once, as building a validator takes milliseconds."""
-    if kind is type(None):
-        return TypeAdapter(None).validate_python
-    adapter: TypeAdapter[Any]
-    if inspect.isclass(kind) and issubclass(kind, BaseModel):
-        adapter = TypeAdapter(kind)
-    else:
-        try:
-            adapter = TypeAdapter(kind, config=ConfigDict(val_json_bytes="base64"))
-        except PydanticUserError:  # a dataclass or TypedDict that carries a configuration of its own
-            adapter = TypeAdapter(kind)
-    return lambda data: adapter.validate_json(json.dumps(data))
+    """How to read one type; made once, as building a validator takes milliseconds.
+
+    The type is read as the only member of a tuple: a dataclass or TypedDict takes no configuration when it stands
+    alone, but takes its container's, and it must read bytes as ``to_json`` writes them.
+    """
+    shape: Any = tuple.__class_getitem__((kind,))
+    adapter: TypeAdapter[tuple[Any]] = TypeAdapter(shape, config=ConfigDict(val_json_bytes="base64"))
+    return lambda data: adapter.validate_json(json.dumps([data]))[0]
+
+
+def _is_plain(text: Any) -> bool:
+    """Whether a text is surely within the limits."""
+    return len(text) <= 1024 and text.isascii()
+
+
+def _check(plain: JSON, text: str) -> None:
+    """Refuse what JSON's other readers would: half surrogate pairs, and too many levels."""
+    if "\\ud" in text:
+        json.dumps(plain, ensure_ascii=False).encode()  # UnicodeEncodeError: a half of a pair
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    level: list[Any] = [plain]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _members(outer) if type(inner) in _CONTAINERS]
+        if not level:
+            return
+    raise _TooDeepError
+
+
+def _members(container: Any) -> Iterable[Any]:
+    return container.values() if type(container) is dict else container  # pyright: ignore[reportUnknownVariableType]
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case UnicodeDecodeError():
+            return (
+                "a pydantic model holds bytes that are no UTF-8; give it "
+                "model_config = ConfigDict(ser_json_bytes='base64', val_json_bytes='base64')"
+            )
+        case UnicodeEncodeError():
+            return (
+                "its text holds half a surrogate pair, which is no character; decode the bytes it came from otherwise"
+            )
+        case _TooDeepError() | RecursionError():
+            return f"it is nested more than {MAX_DEPTH} levels deep, or holds itself; make it flatter"
+        case _:
+            return f"{error}; use pydantic models, dataclasses or plain JSON types"

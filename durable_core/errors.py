@@ -14,6 +14,8 @@
     ├── QueryFailedError              the orchestrator's query handler raised
     ├── SerializationError            a value cannot be written as, or read from, JSON
     ├── PayloadTooLargeError
+    ├── CodecError                    stored data does not decode: another key, or no codec given
+    ├── NonRetriableError             for activities to raise: a failure that no retry can mend
     ├── OrchestratorCodeError         an orchestrator did what no orchestrator may; says where
     ├── NonDeterminismError           the code and its history disagree; says where and why
     ├── NewerFormatError              written by a newer version of durable_core
@@ -147,6 +149,25 @@ class PayloadTooLargeError(DurableError):
             "store the data elsewhere (a blob, a database) and pass its address"
         )
         self.what, self.size, self.limit = what, size, limit
+
+
+class CodecError(DurableError):
+    """Stored data cannot be decoded by this app's payload codec: it has another key, or none at all.
+
+    Nothing is lost: the data stays as it is, and instances that need it go on when the right codec is back.
+    ``instance_id`` and ``execution_id`` say whose it is, where that is known.
+    """
+
+    def __init__(self, message: str, instance_id: str = "", execution_id: str = "") -> None:
+        super().__init__(message)
+        self.instance_id, self.execution_id = instance_id, execution_id
+
+
+class NonRetriableError(DurableError):
+    """Raise it, or a class derived from it, in an activity or orchestrator: its failure is final.
+
+    No retry policy tries again. ``raise NonRetriableError("card refused") from error`` keeps the cause.
+    """
 
 
 class OrchestratorCodeError(DurableError):

@@ -5,20 +5,22 @@ Knows only errors. ``JSON`` is the vocabulary of everything that is stored.
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-from .errors import TaskFailedError
+from .errors import NonRetriableError, TaskFailedError
 
 JSON: TypeAlias = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; a recursive alias slows pyright
 
 MAX_STACK = 8_000  # characters of a stack trace that are kept: enough for the frames that matter
 MAX_MESSAGE = 4_000
 MAX_CAUSES = 5
+MAX_MEMBERS = 5  # of an exception group
 
 
 class RuntimeStatus(StrEnum):
@@ -46,7 +48,8 @@ class FailureDetails:
     """What went wrong, as data: it crosses processes and hosts and is stored in history.
 
     ``type`` is the exception's qualified name (``builtins`` left out), ``bases`` the names of its base classes, by
-    which ``is_caused_by(OSError)`` matches a ``FileNotFoundError`` of another process.
+    which ``is_caused_by(OSError)`` matches a ``FileNotFoundError`` of another process. ``retriable`` False: no retry
+    policy tries again. ``members`` are the first exceptions of an ``ExceptionGroup``.
     """
 
     type: str
@@ -55,30 +58,43 @@ class FailureDetails:
     cause: FailureDetails | None = None
     retriable: bool = True
     bases: tuple[str, ...] = ()
+    members: tuple[FailureDetails, ...] = ()
 
     @classmethod
     def from_exception(cls, error: BaseException, *, retriable: bool = True, depth: int = 0) -> FailureDetails:
-        if isinstance(error, TaskFailedError):
-            inner: FailureDetails | None = error.failure
-        else:
-            following = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-            inner = cls.from_exception(following, depth=depth + 1) if following and depth < MAX_CAUSES else None
+        """What an exception says, with its chain of causes; never raises, whatever the exception is like.
+
+        Texts are cut, the chain too: a failure takes some 100 KB at most. ``retriable`` False, or a
+        ``NonRetriableError``: final.
+        """
         kind = type(error)
+        inner: FailureDetails | None = None
+        if isinstance(error, TaskFailedError):
+            inner = error.failure
+        elif depth < MAX_CAUSES:
+            following = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+            inner = None if following is None else cls.from_exception(following, depth=depth + 1)
         return cls(
             type=type_name(kind),
-            message=str(error)[:MAX_MESSAGE],
-            stack_trace="".join(traceback.format_exception(kind, error, error.__traceback__, chain=False))[-MAX_STACK:],
+            message=_text_of(error),
+            stack_trace=_stack_of(error),
             cause=inner,
-            retriable=retriable,
+            retriable=retriable and not isinstance(error, NonRetriableError),
             bases=tuple(type_name(b) for b in kind.__mro__[1:] if b not in (object, BaseException, Exception)),
+            members=tuple(cls.from_exception(member, depth=depth + 2) for member in _members_of(error, depth)),
         )
 
     def is_caused_by(self, kind: type[BaseException] | str) -> bool:
-        """Whether this failure, or one in its chain of causes, is of this type or derives from it."""
+        """Whether this failure, or one in its chain of causes, is of this type or derives from it.
+
+        A name is qualified, as in ``type``, or the class's own: ``"app.errors.CardRefused"`` or ``"CardRefused"``.
+        """
         wanted = kind if isinstance(kind, str) else type_name(kind)
-        if wanted in ("Exception", "BaseException") or self.type == wanted or wanted in self.bases:
+        if wanted in ("Exception", "BaseException"):
             return True
-        return self.cause is not None and self.cause.is_caused_by(kind)
+        if any(name == wanted or name.endswith(f".{wanted}") for name in (self.type, *self.bases)):
+            return True
+        return any(failure.is_caused_by(wanted) for failure in (self.cause, *self.members) if failure is not None)
 
     def to_json(self) -> JSON:
         out: dict[str, JSON] = {"type": self.type, "message": self.message}
@@ -90,6 +106,8 @@ class FailureDetails:
             out["retriable"] = False
         if self.cause is not None:
             out["cause"] = self.cause.to_json()
+        if self.members:
+            out["members"] = [member.to_json() for member in self.members]
         return out
 
     @classmethod
@@ -102,7 +120,33 @@ class FailureDetails:
             cause=None if cause is None else cls.from_json(cause),
             retriable=data.get("retriable", True),
             bases=tuple(data.get("bases", ())),
+            members=tuple(cls.from_json(member) for member in data.get("members", ())),
         )
+
+
+def _members_of(error: BaseException, depth: int) -> Sequence[BaseException]:
+    """What a group holds; not that of groups in groups in groups, which would grow without bound."""
+    if depth > 2 or not isinstance(error, BaseExceptionGroup):
+        return ()
+    members = cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return members[:MAX_MEMBERS]
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        text = str(error)[:MAX_MESSAGE]
+    except Exception as broken:  # noqa: BLE001 - an exception whose own text raises is reported all the same
+        text = f"(its text cannot be had: str() raised {type(broken).__name__})"
+    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no text
+
+
+def _stack_of(error: BaseException) -> str:
+    try:
+        lines = traceback.format_exception(type(error), error, error.__traceback__, chain=False)
+        text = "".join(lines)[-MAX_STACK:]
+    except Exception:  # noqa: BLE001 - as above; a group formats its members, which may be anything
+        text = "".join(traceback.format_tb(error.__traceback__))[-MAX_STACK:]
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def type_name(kind: type) -> str:
@@ -134,10 +178,17 @@ class RetryPolicy:
             raise ValueError(f"max_attempts counts the first try and must be at least 1, not {self.max_attempts}")
         if self.first_interval < timedelta(0) or self.max_interval < timedelta(0):
             raise ValueError("intervals must not be negative")
-        if self.backoff < 1:
+        if not self.backoff >= 1:
             raise ValueError(f"backoff multiplies the interval and must be at least 1, not {self.backoff}")
+        if not self.backoff < math.inf:
+            raise ValueError(f"backoff must be a finite number, not {self.backoff}; max_interval bounds the wait")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is a share of the interval, from 0 to 1, not {self.jitter}")
+        if self.total_timeout is not None and self.total_timeout < timedelta(0):
+            raise ValueError(f"total_timeout must not be negative, not {self.total_timeout}; None sets no bound")
+        listed: Any = self.non_retriable
+        if isinstance(listed, str | type):
+            raise ValueError(f"non_retriable is a list of exception types or their names, not {listed!r}")
 
     def allows(self, failure: FailureDetails, attempt: int) -> bool:
         """Whether attempt number ``attempt`` (from 1), which failed so, may be followed by another one."""

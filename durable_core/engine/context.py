@@ -31,7 +31,7 @@ from .interaction import Interaction
 from .mailbox import Mailbox
 from .source import caller, result_type
 from .tasks import AllTask, AnyTask, Task, TimerTask
-from .values import read
+from .values import read, write
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -102,7 +102,7 @@ class OrchestrationContext(Interaction):
 
     def set_custom_status(self, value: object) -> None:
         """Show a JSON value to whoever asks for this instance's status. SerializationError if it is not JSON."""
-        self._decisions.set_custom_status(self._converter.to_json(value))
+        self._decisions.set_custom_status(write(self._converter, value, "the custom status"))
 
     def get_input(self) -> Any:
         """The instance's input, as its orchestrator's second parameter is annotated; plain JSON if it has none."""
@@ -230,7 +230,7 @@ class OrchestrationContext(Interaction):
         """
         name = name_of(fn_or_name)
         kind = _returned(fn_or_name, expected_type if returns is None else returns)
-        data = self._converter.to_json(input_)
+        data = write(self._converter, input_, "the input of activity", name)
         options = None if inline is None else {"inline": inline}
         decisions = self._decisions
         event = TaskScheduled(decisions.next_id(), name, data, caller(), options)
@@ -303,7 +303,7 @@ class OrchestrationContext(Interaction):
         """
         name = name_of(fn_or_name)
         kind = _returned(fn_or_name, returns)
-        data = self._converter.to_json(input_)
+        data = write(self._converter, input_, "the input of orchestrator", name)
         decisions = self._decisions
         event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller())
         task: Task[Any] = Task(decisions, event, kind)
@@ -366,7 +366,7 @@ class OrchestrationContext(Interaction):
 
         keep_events: external events that nobody has got go over to the new beginning.
         """
-        self._decisions.continue_as_new(ContinueAsNew(self._converter.to_json(input_), keep_events))
+        self._decisions.continue_as_new(ContinueAsNew(write(self._converter, input_, "the new input"), keep_events))
 
 
 def _returned(fn_or_name: str | Callable[..., Any], returns: Any) -> Any:

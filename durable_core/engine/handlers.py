@@ -98,6 +98,6 @@ class Queries:
         values = tuple(read(self._converter, args, kind) for kind in handler.takes)
         try:
             with outside(f"query '{name}'"):
-                return self._converter.to_json(handler.fn(*values))
+                return self._converter.to_json(handler.fn(*values), f"the answer to query '{name}'")
         except Exception as error:
             raise QueryFailedError(self._instance_id, name, error) from error

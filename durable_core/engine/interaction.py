@@ -22,6 +22,7 @@ from .outside import refuse_outside
 from .source import caller, result_type
 from .steps import Step, check_step
 from .tasks import Task, TimedTask, TimerTask, has_ended
+from .values import write
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -141,7 +142,7 @@ class Interaction:
 
     def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
         """Raise an external event on another instance, once. Nothing to wait for; one that has ended never sees it."""
-        value = self._converter.to_json(data)
+        value = write(self._converter, data, "the data of event", event_name)
         decisions = self._decisions
         decisions.record(EventSent(decisions.next_id(), instance_id, event_name, value, caller()))
 

@@ -11,8 +11,8 @@ from collections.abc import Generator
 from typing import Any, cast
 
 from ..converter import Converter
-from ..errors import OrchestratorCodeError, SerializationError
-from ..models import JSON, FailureDetails, RuntimeStatus, type_name
+from ..errors import OrchestratorCodeError, PayloadTooLargeError, SerializationError
+from ..models import JSON, FailureDetails, RuntimeStatus
 from ..registry import NO_INPUT, OrchestratorDefinition
 from .conditions import Conditions
 from .context import OrchestrationContext
@@ -137,11 +137,10 @@ class Runner:
             self._end(decisions.continuation)
         else:
             try:
-                result = self._converter.to_json(value)
-            except Exception as error:  # noqa: BLE001  a model of the user's may raise anything while it is written
-                refused = SerializationError(f"the result of orchestrator '{self._info.name}' is not JSON: {error}")
-                refused.__cause__ = error
-                self._fail(refused)
+                where = f"the result of orchestrator '{self._info.name}' ({self._definition.location})"
+                result = self._converter.to_json(value, where)
+            except (SerializationError, PayloadTooLargeError) as error:
+                self._fail(error)
                 return
             self._end(ExecutionCompleted(RuntimeStatus.COMPLETED.value, result))
         if not decisions.is_replaying:
@@ -149,11 +148,7 @@ class Runner:
 
     def _fail(self, error: BaseException) -> None:
         error.__traceback__ = without_engine(error.__traceback__)
-        try:
-            failure = FailureDetails.from_exception(error)
-        except Exception:  # noqa: BLE001  an exception whose own text raises
-            failure = FailureDetails(type_name(type(error)), "an exception that cannot be shown as text")
-        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure))
+        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, FailureDetails.from_exception(error)))
 
     def _end(self, completion: ExecutionCompleted | ContinueAsNew) -> None:
         self._decisions.record(completion)

@@ -1,11 +1,13 @@
-"""How recorded JSON becomes the values that orchestrator code sees. Knows the converter and no events."""
+"""How recorded JSON becomes the values that orchestrator code sees, and its values JSON. Knows no events."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 from ..converter import Converter
+from ..errors import PayloadTooLargeError, SerializationError
 from ..models import JSON
+from .source import caller
 
 _UNTYPED = (Any, object, None)
 _SCALARS = frozenset({str, int, float, bool})
@@ -19,6 +21,20 @@ def read(converter: Converter, data: object, kind: Any) -> Any:
     if kind in _UNTYPED:
         return copied(data) if found is list or found is dict else data
     return converter.from_json(data, kind)
+
+
+def write(converter: Converter, value: object, what: str, name: str = "") -> JSON:
+    """A value of the code's as JSON. SerializationError that says where the code gave it, PayloadTooLargeError."""
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    about = f"{what} '{name}'" if name else what
+    try:
+        return converter.to_json(value, about)
+    except SerializationError as error:
+        raise SerializationError(f"{error} (at {caller()})") from error.__cause__
+    except PayloadTooLargeError as error:
+        raise PayloadTooLargeError(f"{about} (at {caller()})", error.size, error.limit) from None
 
 
 def copied(data: object) -> JSON:

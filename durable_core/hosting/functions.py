@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import azure.functions as func
 
+from ..codec import PayloadCodec
 from ..errors import ConfigurationError, DurableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
@@ -57,6 +58,7 @@ class Durable:
     registry: the app's orchestrators and activities.
     settings: None reads them from the environment (ConfigurationError).
     base: where the management API lives, below the host's route prefix.
+    codec: through which all that is the user's passes on its way to storage and back, to encrypt it for instance.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Durable:
         *,
         settings: Settings | None = None,
         base: str = DEFAULT_BASE,
+        codec: PayloadCodec | None = None,
         factory: AppFactory | None = None,
     ) -> None:
         self.registry = registry
@@ -73,7 +76,7 @@ class Durable:
         if not self._base or self._base.split("/")[0].lower() in ("admin", "runtime"):
             raise ConfigurationError(f"the Functions host keeps '{base}' to itself; choose another base for the API")
         urls = SignedCallbackUrls(lambda: self._signer, self._own_base_url)
-        self._opener = AppOpener(registry, self.settings, factory or partial(open_app, callback_urls=urls))
+        self._opener = AppOpener(registry, self.settings, factory or partial(open_app, codec=codec, callback_urls=urls))
 
     # ------------------------------------------------------------ for your own functions
 

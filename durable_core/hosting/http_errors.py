@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import (
     CapabilityError,
+    CodecError,
     ConfigurationError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
@@ -54,6 +55,9 @@ def failure_response(error: Exception) -> HttpResponse:
             logger.warning("a request failed because storage is unavailable: %s", error)
             message = "storage does not answer at present; try again"
             return error_response(503, "StorageUnavailable", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+        case CodecError():
+            logger.error("a request failed: %s", error)
+            return error_response(500, "Codec", str(error))
         case ConfigurationError():
             logger.error("a request failed because of the app's configuration: %s", error)
             return error_response(500, "Configuration", str(error))

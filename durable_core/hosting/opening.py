@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
+from ..codec import PayloadCodec
 from ..engine.callbacks import CallbackUrls
 from ..registry import Registry
 from ..runtime.app import DurableApp
@@ -36,12 +37,16 @@ AppFactory: TypeAlias = Callable[[Registry, Settings], AbstractAsyncContextManag
 
 @asynccontextmanager
 async def open_app(
-    registry: Registry, settings: Settings, *, callback_urls: CallbackUrls | None = None
+    registry: Registry,
+    settings: Settings,
+    codec: PayloadCodec | None = None,
+    *,
+    callback_urls: CallbackUrls | None = None,
 ) -> AsyncGenerator[App]:
     """A ``DurableApp`` on the storage that these settings name, which others on this event loop may share."""
     storage = acquire_storage(settings)
     try:
-        app = await DurableApp.open(registry, settings, storage, callback_urls=callback_urls)
+        app = await DurableApp.open(registry, settings, storage, codec=codec, callback_urls=callback_urls)
         try:
             yield app
         finally:

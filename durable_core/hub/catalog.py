@@ -99,15 +99,16 @@ class Catalog:
         except RowNotFoundError:
             return  # ended or purged meanwhile
 
-    async def close(self, entry: Entry) -> None:
-        """Move the open row to the closed ones; harmless when it was done or purged before."""
+    async def close(self, entry: Entry) -> bool:
+        """Move the open row to the closed ones; False if there is none: it was done, or purged, before."""
         try:
             await self._table.transact(
                 self._shard_of(entry),
                 [Delete(_key(OPEN, entry)), Insert(_key(CLOSED, entry), entry.props())],
             )
         except (RowNotFoundError, RowExistsError, PreconditionFailedError):
-            return  # rule R14: what is not open is never re-created
+            return False  # rule R14: what is not open is never re-created
+        return True
 
     async def forget_open(self, entry: Entry) -> None:
         """Take back the open row of a start that was refused."""

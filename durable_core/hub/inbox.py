@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from ..errors import RowNotFoundError
 from ..storage.ports import Insert, Row, Table, Value
+from .encoding import Encoding
 
 INBOX_PROPS = ("kind", "name", "data", "for")
 
@@ -39,13 +40,15 @@ class InboxRow:
     timestamp: datetime
 
     @classmethod
-    def from_row(cls, row: Row) -> InboxRow:
+    def from_row(cls, row: Row, encoding: Encoding) -> InboxRow:
+        """CodecError if the reason of a request cannot be decoded."""
         props = row.props
+        kind, name = InboxKind(str(props["kind"])), str(props["name"])
         return cls(
             row.key,
-            InboxKind(str(props["kind"])),
+            kind,
             str(props["for"]),
-            str(props["name"]),
+            name if kind is InboxKind.EVENT else encoding.show(name),
             props.get("data", "null"),
             row.timestamp,
         )
@@ -55,28 +58,31 @@ class InboxRow:
         return self.timestamp, self.key
 
 
-def inbox_props(execution_id: str, kind: InboxKind, name: str, data: Value) -> dict[str, Value]:
-    return {"kind": kind.value, "name": name, "data": data, "for": execution_id}
-
-
 class Inbox:
     """Writes and collects inbox rows."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, encoding: Encoding) -> None:
         self._table = table
+        self._encoding = encoding
 
     async def put(
         self, instance_id: str, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null"
     ) -> None:
         """``key`` is ``i`` and a ULID. RowExistsError if that key is there: the same request, written before."""
-        await self._table.insert(instance_id, key, inbox_props(execution_id, kind, name, data))
+        await self.insert(instance_id, self.row(execution_id, key, kind, name, data))
 
-    async def put_once(
-        self, instance_id: str, execution_id: str, key: str, name: str, data: Value, marker: str, attempt: str
-    ) -> None:
-        """An event, and a row ``marker`` that stays when it is consumed; RowExistsError if there is such a row."""
-        event = inbox_props(execution_id, InboxKind.EVENT, name, data)
-        await self._table.transact(instance_id, [Insert(marker, {"by": attempt}), Insert(key, event)])
+    async def insert(self, instance_id: str, row: Insert) -> None:
+        """RowExistsError as above."""
+        await self._table.insert(instance_id, row.key, row.props)
+
+    def row(self, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null") -> Insert:
+        """An inbox row to be written, perhaps together with others."""
+        shown = name if kind is InboxKind.EVENT else self._encoding.hide(name)  # the reason of a request
+        return Insert(key, {"kind": kind.value, "name": shown, "data": data, "for": execution_id})
+
+    async def insert_once(self, instance_id: str, row: Insert, marker: str, attempt: str) -> None:
+        """A row, and another, ``marker``, that stays when it is consumed; RowExistsError if there is such a one."""
+        await self._table.transact(instance_id, [Insert(marker, {"by": attempt}), row])
 
     async def marked_by(self, instance_id: str, marker: str) -> str | None:
         """The attempt that wrote a marker row."""

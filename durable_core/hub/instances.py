@@ -42,12 +42,15 @@ from .layout import (
     from_iso,
     iso,
 )
-from .payloads import PLAIN_CHARS, Payloads, compress, dumps, is_reference, join_bytes, size_of, split_bytes
+from .payloads import PLAIN_CHARS, Payloads, dumps, join_bytes, size_of, split_bytes
 
 LOG_SEGMENTS = 128  # what the row's log may hold before it is rolled
 LOG_BYTES = 256 * 1024
 SEGMENT_BYTES = 256 * 1024  # a larger segment goes to payload rows
 RETRY_BUCKETS = 16  # a row has 252 properties: retry states share these
+
+
+MOVED_TRIES = 20  # loads after which a history with a gap is taken for damaged
 
 
 class HistoryMovedError(StorageError):
@@ -65,7 +68,7 @@ class RetryState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """The instance row as read or written last. ``log`` maps a commit's seq to its text, or to a reference to it.
+    """The instance row as read or written last. ``log`` maps a commit's seq to its stored value.
 
     seq: number of the next commit; it goes on counting through continue-as-new.
     first: the first commit of this generation; base: the first that is in the row, not in a chunk.
@@ -97,7 +100,7 @@ class Instance:
     build: str = ""
     format: int = FORMAT
     retries: Mapping[int, RetryState] = field(default_factory=dict[int, RetryState])
-    log: dict[int, str] = field(default_factory=dict[int, str])
+    log: dict[int, Value] = field(default_factory=dict[int, Value])
     log_bytes: int = 0
     etag: str = ""
 
@@ -230,7 +233,7 @@ class Instances:
         """The instance row with its log, and its inbox, in one range read."""
         while True:
             found = await self._table.read_range(instance_id, LIVE_RANGE)
-            loaded = _split(found.rows)
+            loaded = self._split(found.rows)
             if found.pages == 1 or loaded.instance is None:
                 return loaded
             again = await self._table.get(instance_id, INSTANCE_KEY, ["exec"])
@@ -241,7 +244,7 @@ class Instances:
         """The row's ETag and the inbox: what a bare doorbell must see of an instance that is warm (rule R2)."""
         found = await self._table.read_range(instance_id, LIVE_RANGE, select=["exec", *INBOX_PROPS])
         etag = next((row.etag for row in found.rows if row.key == INSTANCE_KEY), None)
-        return Peeked(etag, [InboxRow.from_row(row) for row in found.rows if row.key != INSTANCE_KEY])
+        return Peeked(etag, self._inbox(found.rows))
 
     async def get(self, instance_id: str) -> Instance | None:
         """The state alone, without its log."""
@@ -256,17 +259,14 @@ class Instances:
             found = await self._table.read_range(instance.instance_id, prefix, after_prefix(prefix))
             for row in found.rows:
                 first = int(row.key[len(prefix) :])
-                texts: list[Any] = json.loads(zlib.decompress(join_bytes("d", row.props)))
+                texts: list[Any] = json.loads(self._payloads.encoding.unpack(join_bytes("d", row.props)))
                 log.update({first + k: text for k, text in enumerate(texts) if first + k < instance.base})
         segments: list[Segment] = []
         for seq in range(instance.first, instance.seq):
             entry = log.get(seq)
             if entry is None:
                 raise HistoryMovedError(f"commit {seq} of instance '{instance.instance_id}' has moved")
-            if is_reference(entry):
-                packed = await self._payloads.get(instance.instance_id, entry)
-                entry = zlib.decompress(packed).decode()
-            segments.append(_read_segment(seq, entry))
+            segments.append(_read_segment(seq, await self._payloads.load_text(instance.instance_id, entry)))
         if segments and isinstance(started := segments[0].events[0], ExecutionStarted):  # its input is kept once
             whole = replace(started, input=await self._payloads.load(instance.instance_id, instance.input))
             segments[0] = replace(segments[0], events=(whole, *segments[0].events[1:]))
@@ -303,42 +303,36 @@ class Instances:
     async def commit(self, instance: Instance, commit: Commit) -> Instance:
         """Write one commit. Any StorageError leaves it unknown whether it was written."""
         changes: dict[str, Value] = {"last": commit.commit_id, "updated": iso(commit.timestamp)}
-        after = replace(
-            instance,
-            status=commit.status,
-            updated=commit.timestamp,
-            last_commit=commit.commit_id,
-            output=instance.output if commit.output is None else commit.output,
-            failure=instance.failure if commit.failure is None else commit.failure,
-            custom=instance.custom if commit.custom is None else commit.custom,
-            dispatched=commit.dispatched,
-            build=commit.build,
-            stuck="",
-            retries=instance.retries if commit.retries is None else commit.retries,
-        )
-        for name in ("status", "dispatched", "build", "stuck"):
-            if (value := getattr(after, name)) != getattr(instance, name):
-                changes[name] = value
+        after: dict[str, Any] = {"updated": commit.timestamp, "last_commit": commit.commit_id, "stuck": ""}
+        if instance.stuck:
+            changes["stuck"] = ""
+        for name in ("status", "dispatched", "build"):
+            if (value := getattr(commit, name)) != getattr(instance, name):
+                changes[name] = after[name] = value
         for name in ("output", "failure", "custom"):
             if (value := getattr(commit, name)) is not None:
-                changes[name] = value
+                changes[name] = after[name] = value
         if commit.retries is not None:
+            after["retries"] = commit.retries
             changed = {
                 task % RETRY_BUCKETS
                 for task in instance.retries.keys() | commit.retries.keys()
                 if instance.retries.get(task) != commit.retries.get(task)
             }
             changes.update({f"r{bucket}": _bucket(commit.retries, bucket) for bucket in changed})
-        if commit.events:
-            segment, entry = await self._segment(instance, commit)
-            after = replace(after, seq=instance.seq + 1, log_bytes=instance.log_bytes + size_of(segment))
-            changes |= segment | {"seq": after.seq}
-            if instance.log and (len(instance.log) >= LOG_SEGMENTS or after.log_bytes > LOG_BYTES):
-                return await self._roll(instance, after, segment, entry, commit.consumed)
-            after = await self._write(after, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
-            after.log[instance.seq] = entry  # shared with the row before, which nobody reads again
-            return after
-        return await self._write(after, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
+        if not commit.events:
+            etag = await self._write(
+                instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed
+            )
+            return replace(instance, **after, etag=etag)
+        segment, entry = await self._segment(instance, commit)
+        after |= {"seq": instance.seq + 1, "log_bytes": instance.log_bytes + size_of(segment)}
+        if instance.log and (len(instance.log) >= LOG_SEGMENTS or after["log_bytes"] > LOG_BYTES):
+            return await self._roll(instance, replace(instance, **after), segment, entry, commit.consumed)
+        changes |= segment | {"seq": instance.seq + 1}
+        etag = await self._write(instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
+        instance.log[instance.seq] = entry  # shared by the row before and after; nobody reads the one before again
+        return replace(instance, **after, etag=etag)
 
     async def next_generation(
         self, instance: Instance, commit: Commit, ending: ContinueAsNew, carry: Carry
@@ -369,7 +363,8 @@ class Instances:
             log={},
             log_bytes=0,
         )
-        return await self._write(after, [Replace(INSTANCE_KEY, after.props(), instance.etag)], commit.consumed)
+        row = Replace(INSTANCE_KEY, after.props(), instance.etag)
+        return replace(after, etag=await self._write(instance.instance_id, [row], commit.consumed))
 
     async def mark_stuck(self, instance_id: str, reason: str) -> None:
         """Show the instance as stuck; its next commit takes the mark away. RowNotFoundError."""
@@ -404,49 +399,50 @@ class Instances:
                     with suppress(RowNotFoundError):
                         await self._table.delete(instance_id, key)
 
-    async def _segment(self, instance: Instance, commit: Commit) -> tuple[dict[str, Value], str]:
+    async def _segment(self, instance: Instance, commit: Commit) -> tuple[dict[str, Value], Value]:
+        """The properties that hold the commit's segment, and its stored value."""
         text = dumps([commit.commit_id, commit.timestamp.timestamp(), [to_array(e) for e in commit.events]])
         name = f"s{instance.seq}_"
-        if len(text) <= PLAIN_CHARS:
+        encoding = self._payloads.encoding
+        if len(text) <= PLAIN_CHARS and not encoding.hides:
             return {f"{name}0": text}, text
-        packed = compress(text)
+        packed = encoding.pack(text)
         if len(packed) <= SEGMENT_BYTES:
-            return split_bytes(name, packed), text
+            return split_bytes(name, packed), packed
         reference = await self._payloads.put(instance.instance_id, instance.execution_id, packed)
         return {f"{name}0": reference}, reference
 
     async def _roll(
-        self, instance: Instance, after: Instance, segment: dict[str, Value], entry: str, consumed: Sequence[str]
+        self, instance: Instance, after: Instance, segment: dict[str, Value], entry: Value, consumed: Sequence[str]
     ) -> Instance:
         """The commit that moves the log before it into a chunk row."""
+        encoding = self._payloads.encoding
         entries = [instance.log[seq] for seq in range(instance.base, instance.seq)]
-        joined = ",".join(dumps(text) for text in entries)
-        packed = compress(f"[{joined}]")
+        joined = ",".join(dumps(encoding.unpack(e) if isinstance(e, bytes) else e) for e in entries)
+        packed = encoding.pack(f"[{joined}]")
         after = replace(after, base=instance.seq, log={instance.seq: entry}, log_bytes=size_of(segment))
-        key = chunk_key(instance.execution_id, instance.generation, instance.base)
-        return await self._write(
-            after,
-            [Insert(key, split_bytes("d", packed)), Replace(INSTANCE_KEY, after.props() | segment, instance.etag)],
-            consumed,
-        )
+        chunk = Insert(chunk_key(instance.execution_id, instance.generation, instance.base), split_bytes("d", packed))
+        row = Replace(INSTANCE_KEY, after.props() | segment, instance.etag)
+        return replace(after, etag=await self._write(after.instance_id, [chunk, row], consumed))
 
-    async def _write(self, after: Instance, operations: list[Operation], consumed: Sequence[str]) -> Instance:
+    async def _write(self, instance_id: str, operations: list[Operation], consumed: Sequence[str]) -> str:
+        """The instance row's new ETag."""
         operations.extend(Delete(key) for key in consumed)
         last = operations[0]
         if len(operations) == 1 and isinstance(last, Merge):
-            etag = await self._table.merge(after.instance_id, last.key, last.props, last.etag)
-        elif len(operations) == 1 and isinstance(last, Replace):
-            etag = await self._table.replace(after.instance_id, last.key, last.props, last.etag)
-        else:
-            etags = await self._table.transact(after.instance_id, operations)
-            at = next(k for k, op in enumerate(operations) if op.key == INSTANCE_KEY)
-            etag = str(etags[at])
-        return replace(after, etag=etag)
+            return await self._table.merge(instance_id, last.key, last.props, last.etag)
+        if len(operations) == 1 and isinstance(last, Replace):
+            return await self._table.replace(instance_id, last.key, last.props, last.etag)
+        etags = await self._table.transact(instance_id, operations)
+        return str(etags[next(k for k, op in enumerate(operations) if op.key == INSTANCE_KEY)])
 
+    def _split(self, rows: Sequence[Row]) -> Loaded:
+        instance = next((_read_instance(row) for row in rows if row.key == INSTANCE_KEY), None)
+        return Loaded(instance, self._inbox(rows))
 
-def _split(rows: Sequence[Row]) -> Loaded:
-    instance = next((_read_instance(row) for row in rows if row.key == INSTANCE_KEY), None)
-    return Loaded(instance, [InboxRow.from_row(row) for row in rows if row.key != INSTANCE_KEY])
+    def _inbox(self, rows: Sequence[Row]) -> list[InboxRow]:
+        encoding = self._payloads.encoding
+        return [InboxRow.from_row(row, encoding) for row in rows if row.key != INSTANCE_KEY]
 
 
 def _read_instance(row: Row) -> Instance:
@@ -494,16 +490,15 @@ def _read_instance(row: Row) -> Instance:
     )
 
 
-def _read_log(data: dict[str, Any]) -> tuple[dict[int, str], int]:
-    log: dict[int, str] = {}
+def _read_log(data: dict[str, Any]) -> tuple[dict[int, Value], int]:
+    log: dict[int, Value] = {}
     weight = 0
     for seq in range(data["base"], data["seq"]):
         piece = data.get(f"s{seq}_0")
         if piece is None:
             break  # a selective read
         if isinstance(piece, bytes):
-            packed = join_bytes(f"s{seq}_", data)
-            log[seq] = zlib.decompress(packed).decode()
+            log[seq] = packed = join_bytes(f"s{seq}_", data)
             weight += len(packed)
         else:
             log[seq] = piece
@@ -523,4 +518,4 @@ def _bucket(retries: Mapping[int, RetryState], bucket: int) -> Value:
         if task % RETRY_BUCKETS == bucket
     }
     text = dumps(states)
-    return text if len(text) <= PLAIN_CHARS else compress(text)
+    return text if len(text) <= PLAIN_CHARS else zlib.compress(text.encode(), 1)

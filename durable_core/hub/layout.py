@@ -15,12 +15,14 @@ so that one range read from ``i`` on gives all that a turn needs.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..errors import InvalidInstanceIdError
+from ..errors import InvalidInputError, InvalidInstanceIdError
 
 FORMAT = 1
 """Version of the rows' and messages' form. A host that meets a higher one leaves the instance alone."""
@@ -30,11 +32,14 @@ LIVE_RANGE = "i"  # from here on: inbox and instance row
 CHUNK_END = "i"
 
 MAX_INSTANCE_ID = 256
+MAX_TEXT = 4_000  # characters of a reason
+MAX_TAGS = 16_000  # bytes of JSON of all tags together: a property of UTF-16 holds them
 
 _REPEATABLE = "iE"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -102,6 +107,25 @@ def check_instance_id(instance_id: str) -> None:
         )
 
 
+def check_text(text: str, what: str) -> None:
+    """InvalidInputError for what is too long for its property, or no text: half a surrogate pair."""
+    if len(text) > MAX_TEXT:
+        raise InvalidInputError(f"{what} has at most {MAX_TEXT:,} characters, this one has {len(text):,}")
+    if _HALF_PAIR.search(text):
+        raise InvalidInputError(f"{what} must not hold half a surrogate pair, which is no character")
+
+
+def check_tags(tags: Mapping[str, str] | None) -> None:
+    """InvalidInputError for tags that are no texts, or too many."""
+    for name, value in (tags or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"tags are texts by name; {name!r} is {value!r}")
+    if tags and len(json.dumps(dict(tags))) > MAX_TAGS:
+        raise InvalidInputError(
+            f"tags take at most {MAX_TAGS:,} bytes of JSON together; longer data belongs into the input"
+        )
+
+
 def chunk_key(execution_id: str, generation: int, first_seq: int) -> str:
     return f"{chunk_prefix(execution_id, generation)}{first_seq:010}"
 
@@ -146,7 +170,7 @@ def inverted_ms(moment: datetime) -> str:
 
 def iso(moment: datetime) -> str:
     """UTC with microseconds and ``Z``; sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def from_iso(text: str) -> datetime:
@@ -154,10 +178,11 @@ def from_iso(text: str) -> datetime:
 
 
 class Ids:
-    """Random identifiers. Seeded, it repeats itself: simulations need that."""
+    """Random identifiers: they must differ, and are no secrets. Seeded, they repeat: simulations need that."""
 
     def __init__(self, source: random.Random | None = None) -> None:
-        self._random = random.SystemRandom() if source is None else source
+        # Seeded by the system once: asking it for every id gives up the GIL each time, which costs a busy host dearly.
+        self._random = random.Random() if source is None else source
 
     def execution_id(self) -> str:
         return f"{self._random.getrandbits(64):016x}"

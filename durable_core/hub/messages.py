@@ -6,12 +6,14 @@ The body is nested under one key, because the Functions host takes some top-leve
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..errors import NewerFormatError, SerializationError
+from ..errors import CodecError, NewerFormatError, SerializationError
 from ..models import JSON, FailureDetails
+from .encoding import Encoding
 from .layout import FORMAT
 from .payloads import dumps
 
@@ -101,8 +103,8 @@ class WorkMessage:
         return replace(self, calls=tuple(calls))
 
 
-def encode(message: ControlMessage | WorkMessage) -> str:
-    """The JSON text of a message's body."""
+def encode(message: ControlMessage | WorkMessage, encoding: Encoding | None = None) -> str:
+    """The JSON text of a message's body. With a codec what is of the user's goes under ``z``, as base64."""
     body: dict[str, JSON] = {"v": FORMAT, "i": message.instance_id, "x": message.execution_id}
     if message.redelivered:
         body["r"] = 1
@@ -110,15 +112,31 @@ def encode(message: ControlMessage | WorkMessage) -> str:
         body["a"] = message.after
     if message.since is not None:
         body["s"] = message.since
+    content: dict[str, JSON] = {}
     match message:
         case ControlMessage():
             if message.outcomes:
-                body["e"] = [outcome.to_json() for outcome in message.outcomes]
+                content["e"] = [outcome.to_json() for outcome in message.outcomes]
             if message.nudges:
                 body["n"] = [[nudge.generation, nudge.task_id] for nudge in message.nudges]
         case WorkMessage():
-            body["c"] = [[c.generation, c.task_id, c.attempt, c.name, c.input] for c in message.calls]
+            content["c"] = [[c.generation, c.task_id, c.attempt, c.name, c.input] for c in message.calls]
+    if content and encoding is not None and encoding.hides:
+        body["z"] = base64.b64encode(encoding.pack(dumps(content))).decode()
+    else:
+        body |= content
     return dumps({ENVELOPE: body})
+
+
+def put_off(body: str, since: float) -> str:
+    """The same body, of which this host cannot read everything, for a later delivery."""
+    inner = json.loads(body)[ENVELOPE]
+    return dumps({ENVELOPE: inner | {"r": 1, "s": inner.get("s", since)}})
+
+
+def waiting_since(body: str) -> float | None:
+    """From when on hosts have put this body off, in seconds since 1970."""
+    return json.loads(body)[ENVELOPE].get("s")
 
 
 def reference_body(instance_id: str, reference: str) -> str:
@@ -132,18 +150,22 @@ class Referenced:
 
     instance_id: str
     reference: str
+    since: float | None = None
+    redelivered: bool = False
 
 
-def decode(body: str) -> ControlMessage | WorkMessage | Referenced:
-    """SerializationError for what is no message of ours, NewerFormatError for one of a later version."""
+def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | WorkMessage | Referenced:
+    """SerializationError for what is no message of ours, NewerFormatError for one of a later version, CodecError."""
     try:
         inner = json.loads(body)[ENVELOPE]
         if inner["v"] > FORMAT:
             raise NewerFormatError(f"a message of format {inner['v']}; this version reads up to {FORMAT}")
         instance_id = _text(inner["i"])
         if "ref" in inner:
-            return Referenced(instance_id, _text(inner["ref"]))
+            return Referenced(instance_id, _text(inner["ref"]), inner.get("s"), bool(inner.get("r")))
         execution_id, redelivered = _text(inner["x"]), bool(inner.get("r"))
+        if "z" in inner:
+            inner |= json.loads(_decoded(inner["z"], encoding or Encoding(), instance_id, execution_id))
         if "c" in inner:
             return WorkMessage(
                 instance_id=instance_id,
@@ -166,6 +188,13 @@ def decode(body: str) -> ControlMessage | WorkMessage | Referenced:
         raise SerializationError(
             f"a queue message that is none of durable_core's ({type(error).__name__}: {error}): {body[:200]!r}"
         ) from error
+
+
+def _decoded(data: str, encoding: Encoding, instance_id: str, execution_id: str) -> str:
+    try:
+        return encoding.unpack(base64.b64decode(data))
+    except CodecError as error:
+        raise CodecError(f"a message: {error}", instance_id, execution_id) from error
 
 
 def _text(value: object) -> str:

@@ -3,7 +3,7 @@
 A stored value is what a property holds:
 
     text that is JSON        small: readable in any table viewer
-    bytes                    zlib of the JSON
+    bytes                    zlib of the JSON; with a payload codec what it makes of that (see ``encoding``)
     "@{execution}-{sha256}-{parts}"     a reference to payload rows of the instance's partition (no JSON begins with @)
 
 Payload rows are written by content hash before what refers to them: writing twice is harmless, and a reference
@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from typing import Any
 
 from ..errors import PayloadTooLargeError, RowExistsError, StorageError
 from ..models import JSON
 from ..storage.ports import Props, Table, Value
+from .encoding import Encoding
 from .layout import payload_key
 
+NOTHING = "null"  # JSON that hides nothing
 PLAIN_CHARS = 4 * 1024  # above this, JSON is compressed
 PROPERTY_BYTES = 60 * 1024
 ROW_BYTES = 14 * PROPERTY_BYTES  # of one payload row: below Azure's 1 MiB with room for keys and names
@@ -32,16 +33,17 @@ def dumps(value: JSON) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def compress(text: str) -> bytes:
-    return zlib.compress(text.encode(), 1)
+class PayloadGoneError(StorageError):
+    """A reference to payload rows that were collected: the execution that it belongs to was purged or restarted."""
 
 
 class Payloads:
     """Reads and writes stored values of one hub. ``max_payload`` bounds one value, in bytes of JSON."""
 
-    def __init__(self, table: Table, max_payload: int) -> None:
+    def __init__(self, table: Table, max_payload: int, encoding: Encoding) -> None:
         self._table = table
         self._max = max_payload
+        self.encoding = encoding
 
     def check(self, text: str, what: str) -> None:
         """PayloadTooLargeError if a caller's value is over the limit."""
@@ -53,9 +55,9 @@ class Payloads:
         return await self.store_text(instance_id, execution_id, dumps(value))
 
     async def store_text(self, instance_id: str, execution_id: str, text: str) -> Value:
-        if len(text) <= PLAIN_CHARS:
+        if text == NOTHING or (len(text) <= PLAIN_CHARS and not self.encoding.hides):
             return text
-        packed = compress(text)
+        packed = self.encoding.pack(text)
         if len(packed) <= PROPERTY_BYTES:
             return packed
         return await self.put(instance_id, execution_id, packed)
@@ -66,9 +68,9 @@ class Payloads:
 
     async def load_text(self, instance_id: str, stored: Value) -> str:
         if isinstance(stored, bytes):
-            return zlib.decompress(stored).decode()
+            return self.encoding.unpack(stored)
         text = str(stored)
-        return zlib.decompress(await self.get(instance_id, text)).decode() if is_reference(text) else text
+        return self.encoding.unpack(await self.get(instance_id, text)) if is_reference(text) else text
 
     async def put(self, instance_id: str, execution_id: str, packed: bytes) -> str:
         """Write payload rows; returns the reference."""
@@ -85,14 +87,20 @@ class Payloads:
         execution_id, digest, parts = reference[1:].rsplit("-", 2)
         low = payload_key(execution_id, digest, 0)
         found = await self._table.read_range(instance_id, low, payload_key(execution_id, digest, int(parts)))
+        if not found.rows:
+            raise PayloadGoneError(f"payload {reference} of instance '{instance_id}' is gone")
         packed = b"".join(join_bytes("p", row.props) for row in found.rows)
         if hashlib.sha256(packed).hexdigest() != digest:
-            raise StorageError(f"payload {reference} of instance '{instance_id}' is missing or damaged")
+            raise StorageError(f"payload {reference} of instance '{instance_id}' is damaged")
         return packed
 
 
 def is_reference(stored: object) -> bool:
     return isinstance(stored, str) and stored.startswith("@")
+
+
+def execution_of(reference: str) -> str:
+    return reference[1:].rsplit("-", 2)[0]
 
 
 def split_bytes(name: str, packed: bytes) -> dict[str, Value]:

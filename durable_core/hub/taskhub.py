@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import random
-import zlib
+from dataclasses import replace
 
+from ..codec import PayloadCodec
+from ..errors import CodecError
 from ..settings import Settings
 from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage
 from .catalog import Catalog
+from .encoding import Encoding
 from .inbox import Inbox
 from .instances import Instances
 from .layout import HubNames, Ids, shard_of
 from .messages import ControlMessage, Referenced, WorkMessage, decode, encode, reference_body
-from .payloads import Payloads, compress
+from .payloads import Payloads, execution_of
 from .timers import LongTimers
 
 
 class TaskHub:
     """The protocol's parts over one storage. Holds no state of instances."""
 
-    def __init__(self, storage: Storage, settings: Settings, source: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        settings: Settings,
+        source: random.Random | None = None,
+        codec: PayloadCodec | None = None,
+    ) -> None:
         self.names = HubNames(settings.hub, settings.partitions)
         self.ids = Ids(source)
         self._storage = storage
         instances = storage.table(self.names.instances)
-        self.payloads = Payloads(instances, settings.max_payload)
+        self._encoding = Encoding(codec)
+        self.payloads = Payloads(instances, settings.max_payload, self._encoding)
         self.instances = Instances(instances, self.payloads)
-        self.inbox = Inbox(instances)
+        self.inbox = Inbox(instances, self._encoding)
         self.catalog = Catalog(storage.table(self.names.catalog), settings.partitions)
         self.timers = LongTimers(storage.table(self.names.timers), settings.partitions)
         self._control = [storage.queue(name) for name in self.names.control]
@@ -39,9 +49,10 @@ class TaskHub:
 
     async def send(self, message: ControlMessage | WorkMessage, delay: float = 0.0) -> None:
         """Put a message on its instance's queue; ``delay`` in seconds, cut at what a queue can do."""
-        body = encode(message)
+        body = encode(message, self._encoding)
         if len(body) > MAX_MESSAGE_BYTES:
-            reference = await self.payloads.put(message.instance_id, message.execution_id, compress(body))
+            packed = self._encoding.pack(encode(message))
+            reference = await self.payloads.put(message.instance_id, message.execution_id, packed)
             body = reference_body(message.instance_id, reference)
         queues = self._control if isinstance(message, ControlMessage) else self._work
         queue = queues[shard_of(message.instance_id, len(queues))]
@@ -56,13 +67,21 @@ class TaskHub:
         await self._work[0].send(body, delay)
 
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
-        """SerializationError, NewerFormatError; StorageError if a large body's rows are gone (its life has ended)."""
-        message = decode(body)
-        if isinstance(message, Referenced):
-            packed = await self.payloads.get(message.instance_id, message.reference)
-            message = decode(zlib.decompress(packed).decode())
-            assert not isinstance(message, Referenced)
-        return message
+        """SerializationError, NewerFormatError, CodecError; PayloadGoneError if a large body's rows are gone
+        (its life has ended)."""
+        message = decode(body, self._encoding)
+        if not isinstance(message, Referenced):
+            return message
+        packed = await self.payloads.get(message.instance_id, message.reference)
+        try:
+            text = self._encoding.unpack(packed)
+        except CodecError as error:
+            execution_id = execution_of(message.reference)
+            raise CodecError(f"a message: {error}", message.instance_id, execution_id) from error
+        whole = decode(text)
+        assert not isinstance(whole, Referenced)
+        redelivered = whole.redelivered or message.redelivered
+        return replace(whole, redelivered=redelivered, since=whole.since or message.since)
 
     async def poisoned(self, limit: int = 32) -> list[tuple[Queue, QueueMessage]]:
         """Messages that failed too often, hidden from other readers for a few minutes."""

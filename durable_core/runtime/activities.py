@@ -13,7 +13,7 @@ from typing import Any
 from ..activity_context import ActivityContext
 from ..converter import Converter
 from ..engine.outside import outside
-from ..errors import InvalidInputError, SerializationError
+from ..errors import InvalidInputError, PayloadTooLargeError, SerializationError
 from ..hub.messages import Call, TaskOutcome
 from ..models import FailureDetails
 from ..registry import NO_INPUT, ActivityDefinition, Registry
@@ -40,27 +40,32 @@ class ActivityRunner:
         """Run one call; every failure of the activity becomes part of the outcome. UnknownActivityError."""
         definition = self._registry.activity(call.name)
         started = asyncio.get_running_loop().time()
+        about = f"activity '{call.name}' ({definition.location})"
         try:
-            value = await self._invoke(definition, instance_id, execution_id, call)
-            result = self._converter.to_json(value)
-        except asyncio.CancelledError:
-            raise
-        except SerializationError as error:
-            wrong = SerializationError(f"the result of activity '{call.name}' ({definition.location}): {error}")
-            wrong.__cause__ = error
-            return self._failed(call, wrong, retriable=False)
-        except InvalidInputError as error:
-            wrong = InvalidInputError(f"the input of activity '{call.name}' ({definition.location}): {error}")
-            wrong.__cause__ = error
-            return self._failed(call, wrong, retriable=False)
-        except Exception as error:  # noqa: BLE001 - whatever an activity raises is its result
+            try:
+                arguments = self._arguments(definition, instance_id, execution_id, call)
+            except (InvalidInputError, SerializationError) as error:
+                wrong = type(error)(f"the input of {about}: {error}")
+                wrong.__cause__ = error
+                return self._failed(call, wrong, retriable=False)
+            value = await self._invoke(definition, arguments)
+            try:
+                result = self._converter.to_json(value, f"the result of {about}")
+            except (SerializationError, PayloadTooLargeError) as error:  # it would be the same at every try
+                return self._failed(call, error, retriable=False)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # by the process, which ends
+                raise
+            return self._failed(call, error)  # leaked by the activity: a client library's timeout, say
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an activity raises is its result
             return self._failed(call, error)
         finally:
             took = asyncio.get_running_loop().time() - started
             (self._slow.add if took > SLOW_SECONDS else self._slow.discard)(call.name)
         return TaskOutcome(call.generation, call.task_id, call.attempt, result)
 
-    async def _invoke(self, definition: ActivityDefinition, instance_id: str, execution_id: str, call: Call) -> Any:
+    def _arguments(self, definition: ActivityDefinition, instance_id: str, execution_id: str, call: Call) -> list[Any]:
         arguments: list[Any] = []
         if definition.takes_context:
             arguments.append(
@@ -75,7 +80,10 @@ class ActivityRunner:
             )
         if definition.input_type is not NO_INPUT:
             arguments.append(self._converter.from_json(call.input, definition.input_type))
-        with outside(f"activity '{call.name}'"):
+        return arguments
+
+    async def _invoke(self, definition: ActivityDefinition, arguments: list[Any]) -> Any:
+        with outside(f"activity '{definition.name}'"):
             if definition.is_async:
                 return await definition.fn(*arguments)
             if self._executor is None:
@@ -84,8 +92,8 @@ class ActivityRunner:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _failed(self, call: Call, error: BaseException, *, retriable: bool = True) -> TaskOutcome:
-        logger.warning(
-            "activity '%s' failed (attempt %d): %s: %s", call.name, call.attempt, type(error).__name__, error
-        )
         failure = FailureDetails.from_exception(error, retriable=retriable)
+        logger.warning(
+            "activity '%s' failed (attempt %d): %s: %s", call.name, call.attempt, failure.type, failure.message
+        )
         return TaskOutcome(call.generation, call.task_id, call.attempt, failure=failure)

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from ..engine.events import ContinueAsNew
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
+    CodecError,
     NewerFormatError,
     NonDeterminismError,
     PreconditionFailedError,
@@ -27,9 +28,8 @@ from ..errors import (
     UnknownOrchestratorError,
 )
 from ..hub.inbox import InboxRow
-from ..hub.instances import HistoryMovedError, Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import ControlMessage
-from ..models import JSON, FailureDetails
 from .committing import prepare, write
 from .delivery import Delivery, longest, release, split_callers, take_callers
 from .gathering import Gathered, gather
@@ -62,6 +62,10 @@ class Home(Protocol):
 
     def idle(self, actor: Actor) -> None: ...
 
+    def settled(self, instance: Instance) -> int: ...
+
+    def settle(self, instance: Instance, seq: int) -> None: ...
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
 
@@ -71,6 +75,7 @@ class _Attempt:
 
     batch: list[Delivery]
     conflicts: int = 0
+    moved: int = 0
     outage: bool = False
     owed: int | None = None  # commits of ours later than this were found whose dispatch may not have begun
     wrote: tuple[int, str] | None = None  # seq and id of a commit of which nobody knows whether it was written
@@ -148,6 +153,13 @@ class Actor:
                 return
             except HistoryMovedError:
                 self.cool()
+                attempt.moved += 1
+                if attempt.moved > MOVED_TRIES:
+                    raise
+            except CodecError as error:
+                self.cool()
+                await self._cannot_decode(attempt, error)
+                return
             except _HandOver:
                 self.cool()
                 await self._hand_over(attempt)
@@ -197,7 +209,7 @@ class Actor:
         """Whether the orchestrator could be replayed; else it waits for a host that can, or is parked."""
         services = self._services
         try:
-            self._warm = await revive(services, instance)
+            self._warm = await revive(services, instance, self._home.settled(instance))
         except UnknownOrchestratorError as error:
             reason = f"waiting for a host that has it: {error}"
             if instance.stuck == reason and all(d.is_door for d in attempt.batch):
@@ -309,6 +321,8 @@ class Actor:
             await outbox.arm(instance, before.generation, task_id, due)
         if warm.settled >= before.seq - 1 or (floor is not None and floor <= warm.settled):
             warm.settled = instance.seq - 1
+        under_way = [*self._inline.open_since(()), *([] if inline is None else [before.seq])]
+        self._home.settle(instance, min([warm.settled, *(seq - 1 for seq in under_way)]))
 
     async def _undone(self, before: Instance, live: LiveOrchestration, floor: int) -> list[Decision]:
         """Decisions of commits later than ``floor``, older than this turn's, that are not known to be done."""
@@ -363,18 +377,12 @@ class Actor:
             for d in attempt.batch
         )
         if asked or attempt.wrote or attempt.owed is not None:
-            result: JSON = None
-            failure = None
-            if instance.parent is not None and instance.output is not None:
-                result = await hub.payloads.load(self.instance_id, instance.output)
-            if instance.failure is not None:
-                failure = FailureDetails.from_json(await hub.payloads.load(self.instance_id, instance.failure))
             await self._dispatch_carried(instance, instance.dispatched)
             left = undone_of_ended(await hub.instances.history(instance), instance.dispatched)
             if left:
                 again = Dispatch(decisions=left, retries={}, generation=instance.generation, after=instance.seq - 1)
                 await outbox.dispatch(instance, again)
-            await outbox.end(instance, result, failure)
+            await outbox.end_stored(instance)
             self._home.ended(instance)
         release(attempt.batch)
 
@@ -385,7 +393,7 @@ class Actor:
         for delivery in attempt.batch:
             message = replace(
                 delivery.message,
-                redelivered=delivery.redelivered or attempt.owed is not None,
+                redelivered=delivery.redelivered or attempt.owed is not None or attempt.wrote is not None,
                 since=delivery.message.since or since,
             )
             await self._services.hub.send(message, delay)
@@ -400,6 +408,19 @@ class Actor:
             await self._park(attempt, instance, reason)
             return
         await self._hand_over(attempt, parking.delay(waited), parking.stamp() if since is None else since)
+
+    async def _cannot_decode(self, attempt: _Attempt, error: CodecError) -> None:
+        """Rows of the instance need a codec, or a key, that this app does not have: another host may."""
+        instance = await self._services.hub.instances.get(self.instance_id)
+        if instance is None:
+            release(attempt.batch)
+        elif instance.is_terminal:  # what it owes at its end is known from these messages alone
+            await self._hand_over(attempt, self._services.parking.delay(60.0))
+        elif instance.stuck == str(error) and all(d.is_door and not d.redelivered for d in attempt.batch):
+            release(attempt.batch)  # shown already: recovery rings again
+        else:
+            await self._services.parking.show(instance, str(error))
+            await self._wait(attempt, str(error), instance)
 
     async def _park(self, attempt: _Attempt, instance: Instance, reason: str) -> None:
         """Leave the instance alone, shown as stuck; what is in hand goes to its inbox, so that nothing is lost."""

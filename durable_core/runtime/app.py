@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+from ..codec import PayloadCodec
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
-from ..errors import DurableError, NewerFormatError
+from ..errors import CodecError, DurableError, NewerFormatError
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
+from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from ..settings import Settings
@@ -49,14 +50,15 @@ class DurableApp:
         source: random.Random | None = None,
         patience: float = 60.0,
         callback_urls: CallbackUrls | None = None,
+        codec: PayloadCodec | None = None,
     ) -> None:
         self.settings = settings
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()
-        converter = Converter()
+        converter = Converter(settings.max_payload)
         patient = RetryingStorage(storage, Patience(patience, source))
-        self.hub = TaskHub(patient, settings, source)
+        self.hub = TaskHub(patient, settings, source, codec)
         runner = ActivityRunner(registry, converter, executor)
         outbox = Outbox(self.hub, registry, clock)
         self._parking = Parking(self.hub, clock)
@@ -79,7 +81,7 @@ class DurableApp:
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
         self.client = DurableClient(
-            self.hub, registry, converter, clock, self.dispatcher, self._recovery, build, callback_urls
+            self.hub, registry, converter, clock, outbox, self.dispatcher, self._recovery, build, callback_urls
         )
 
     @classmethod
@@ -89,13 +91,14 @@ class DurableApp:
         settings: Settings,
         storage: Storage,
         *,
+        codec: PayloadCodec | None = None,
         callback_urls: CallbackUrls | None = None,
     ) -> DurableApp:
         """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it.
 
         callback_urls: how this app spells the URLs of ``ctx.callback``; None: it has no address, so there are none.
         """
-        app = cls(registry, settings, storage, executor=_threads(settings), callback_urls=callback_urls)
+        app = cls(registry, settings, storage, executor=_threads(settings), codec=codec, callback_urls=callback_urls)
         await app.hub.create()
         return app
 
@@ -107,7 +110,7 @@ class DurableApp:
     async def on_control_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self._read(body, self.hub.return_control)
+        message = await self._read(body, work=False)
         if message is None:
             return
         if isinstance(message, WorkMessage):
@@ -122,7 +125,7 @@ class DurableApp:
     async def on_work_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a work queue, as above."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self._read(body, self.hub.return_work)
+        message = await self._read(body, work=True)
         if message is None:
             return
         if isinstance(message, ControlMessage):
@@ -145,16 +148,23 @@ class DurableApp:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _read(
-        self, body: str, give_back: Callable[[str, float], Awaitable[None]]
-    ) -> ControlMessage | WorkMessage | None:
-        """The message, or None if it is of a newer version: a host of that version will take it from the queue."""
+    async def _read(self, body: str, *, work: bool) -> ControlMessage | WorkMessage | None:
+        """The message, or None if it waits in its queue for a host of a newer version, or with another codec."""
         try:
             return await self.hub.read_message(body)
         except NewerFormatError as error:
             logger.warning("a message goes back to its queue: %s", error)
+            give_back = self.hub.return_work if work else self.hub.return_control
             await give_back(body, NEWER_HOST_DELAY)
-            return None
+        except PayloadGoneError as error:
+            logger.info("a message is dropped, the execution it was for is gone: %s", error)
+        except CodecError as error:
+            instance = await self.hub.instances.get(error.instance_id)
+            if instance is not None and instance.execution_id == error.execution_id:
+                if not instance.is_terminal:
+                    await self._parking.show(instance, str(error))
+                await self._parking.put_off(body, work=work)
+        return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
         """Before a message is given up, show why on its instance: the poison queue keeps no errors."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..engine.callbacks import CallbackTicket, generation_of
 from ..errors import CapabilityError, InstanceCompletedError, RowExistsError
+from ..hub.inbox import InboxKind
 from ..hub.layout import event_key, marker_key
 from ..hub.messages import ControlMessage
 from ..hub.taskhub import TaskHub
@@ -30,9 +31,8 @@ async def redeem(hub: TaskHub, ticket: CallbackTicket, text: str) -> None:
     key = event_key(instance.execution_id, f"callback/{ticket.nonce}")
     marker, attempt = marker_key(instance.execution_id, ticket.nonce), hub.ids.commit_id()
     try:
-        await hub.inbox.put_once(
-            instance.instance_id, instance.execution_id, key, ticket.event_name, data, marker, attempt
-        )
+        row = hub.inbox.row(instance.execution_id, key, InboxKind.EVENT, ticket.event_name, data)
+        await hub.inbox.insert_once(instance.instance_id, row, marker, attempt)
     except RowExistsError:
         if await hub.inbox.marked_by(instance.instance_id, marker) != attempt:  # else: ours, its answer was lost
             await hub.send(bell)  # whoever used it may have died before ringing

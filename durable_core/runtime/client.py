@@ -13,36 +13,32 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from ..converter import Converter
-from ..engine.callbacks import CallbackTicket, CallbackUrls
+from ..engine.callbacks import CallbackUrls
 from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
-    ConfigurationError,
+    CodecError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
-    InvalidInputError,
     PreconditionFailedError,
     RowExistsError,
     RowNotFoundError,
 )
-from ..hub.inbox import InboxKind, inbox_props
-from ..hub.instances import HistoryMovedError, Instance
-from ..hub.layout import check_instance_id, event_key, iso
-from ..hub.messages import ControlMessage
-from ..hub.payloads import dumps
+from ..hub.inbox import InboxKind
+from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
+from ..hub.layout import check_instance_id, check_tags, iso
+from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import NO_INPUT, Registry, name_of
-from ..storage.ports import Insert, Value
-from .callbacks import redeem
+from ..storage.ports import Insert
 from .clock import Clock
 from .dispatcher import Dispatcher
 from .listing import InstancePage, Listing, Query
-from .outbox import entry_of
-from .queries import ask
+from .messaging import Messaging
+from .outbox import Outbox, entry_of
 from .recovery import Recovery, RecoveryReport
 
-MAX_EVENT_NAME = 256
 FIRST_POLL = 0.1
 LONGEST_POLL = 2.0
 
@@ -52,7 +48,7 @@ FirstEvent: TypeAlias = Callable[[str], Awaitable[Insert]]
 IfExists = Literal["error", "return", "restart_if_done"]
 
 
-class DurableClient:
+class DurableClient(Messaging):
     """Of one task hub. Made by ``DurableApp``."""
 
     def __init__(
@@ -61,19 +57,17 @@ class DurableClient:
         registry: Registry,
         converter: Converter,
         clock: Clock,
+        outbox: Outbox,
         dispatcher: Dispatcher,
         recovery: Recovery,
         build: str,
         callback_urls: CallbackUrls | None = None,
     ) -> None:
-        self._hub = hub
-        self._registry = registry
-        self._converter = converter
-        self._clock = clock
+        super().__init__(hub, registry, converter, clock, callback_urls)
+        self._outbox = outbox
         self._dispatcher = dispatcher
         self._recovery = recovery
         self._build = build
-        self._callback_urls = callback_urls
         self._listing = Listing(hub)
 
     async def start_new(
@@ -112,7 +106,8 @@ class DurableClient:
         """Whether a new instance, or execution, was started; ``first`` is an event that it finds in its inbox."""
         definition = self._registry.orchestrator(name_of(orchestrator), version)
         check_instance_id(instance_id)
-        data = self._converter.to_json(client_input)
+        data = self._converter.to_json(client_input, "the input")
+        check_tags(tags)
         if definition.input_type is not NO_INPUT:
             self._converter.from_json(data, definition.input_type)  # refuse now what would fail later
         text = dumps(data)
@@ -140,8 +135,8 @@ class DurableClient:
             if present is None:  # purged this instant: the id is free again
                 await self._hub.catalog.forget_open(entry_of(fresh))
                 return await self._begin(orchestrator, instance_id, client_input, version, tags, if_exists, first)
-            if present.execution_id != execution_id and not await self._take_over(present, fresh, if_exists, row):
-                return False
+            if present.execution_id != execution_id:
+                return await self._take_over(present, fresh, if_exists, row)
         await self._ring(fresh)
         return True
 
@@ -166,9 +161,7 @@ class DurableClient:
         text = self._event_text(event_name, event_data)
 
         async def first(execution_id: str) -> Insert:
-            data = await self._hub.payloads.store_text(instance_id, execution_id, text)
-            key = self._event_key(execution_id, event_id)
-            return Insert(key, inbox_props(execution_id, InboxKind.EVENT, event_name, data))
+            return await self._event_row(instance_id, execution_id, event_name, text, event_id)
 
         while True:
             with suppress(InstanceNotFoundError, InstanceCompletedError):
@@ -190,23 +183,25 @@ class DurableClient:
 
         show_history: its events too; show_history_output: with the results in them. show_input: its input.
         """
+        check_instance_id(instance_id)
         instances = self._hub.instances
-        if not show_history:
-            instance = await instances.get(instance_id)
-            return (
-                OrchestrationStatus(instance_id=instance_id)
-                if instance is None
-                else await self._status(instance, show_input)
-            )
+        tries = 0
         while True:
-            loaded = (await instances.load(instance_id)).instance
-            if loaded is None:
+            tries += 1
+            instance = (
+                (await instances.load(instance_id)).instance if show_history else await instances.get(instance_id)
+            )
+            if instance is None:
                 return OrchestrationStatus(instance_id=instance_id)
             try:
-                segments = await instances.history(loaded)
-            except HistoryMovedError:
+                status = await self._status(instance, show_input)
+                if not show_history:
+                    return status
+                segments = await instances.history(instance)
+            except (HistoryMovedError, PayloadGoneError):  # it moved on, or was purged, while it was read
+                if tries > MOVED_TRIES:
+                    raise
                 continue
-            status = await self._status(loaded, show_input)
             return replace(status, history_events=_history(segments, status, show_history_output))
 
     async def get_status_all(self) -> list[OrchestrationStatus]:
@@ -264,43 +259,6 @@ class DurableClient:
         full = [await self.get_status(status.instance_id) or status for status in page.instances]
         return replace(page, instances=full)
 
-    async def raise_event(
-        self, instance_id: str, event_name: str, event_data: object = None, *, event_id: str | None = None
-    ) -> None:
-        """Send an external event; buffered until the orchestrator waits for its name.
-
-        event_id: makes it safe to repeat: of all events with one id, an execution is given the first alone, whenever
-        the others come (after a continue-as-new it knows the hundred latest ids).
-
-        Raises InstanceNotFoundError, InstanceCompletedError, PayloadTooLargeError, SerializationError.
-        """
-        await self._raise(instance_id, event_name, self._event_text(event_name, event_data), event_id)
-
-    async def query(self, instance_id: str, name: str, args: object = None) -> JSON:
-        """Ask a query handler of the orchestrator (``ctx.set_query_handler``), whether the instance runs or has ended.
-
-        Answered here, by replay of its history up to the last commit; nothing is written and the instance is not
-        disturbed. Raises InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do
-        not fit), UnknownOrchestratorError and NonDeterminismError (this app has other code than the instance).
-        """
-        return await ask(self._hub, self._registry, self._converter, instance_id, name, self._converter.to_json(args))
-
-    async def complete_callback(self, url: str, result: object = None) -> None:
-        """What a POST of ``result`` to the URL of a callback (``ctx.callback``) does.
-
-        Raises CapabilityError (forged or expired; ``gone``: used, or nobody waits any more), InstanceCompletedError,
-        PayloadTooLargeError, SerializationError.
-        """
-        if self._callback_urls is None:
-            raise ConfigurationError("this app has no address, so there are no callback URLs; see durable_core.hosting")
-        await self.redeem_callback(self._callback_urls.ticket_of(url), result)
-
-    async def redeem_callback(self, ticket: CallbackTicket, result: object = None) -> None:
-        """The same for a URL that was verified already."""
-        text = dumps(self._converter.to_json(result))
-        self._hub.payloads.check(text, "the callback's result")
-        await redeem(self._hub, ticket, text)
-
     async def terminate(self, instance_id: str, reason: str = "") -> None:
         """End an instance at once, whatever it waits for. InstanceNotFoundError, InstanceCompletedError."""
         await self._put(await self._running(instance_id), InboxKind.TERMINATE, reason)
@@ -315,14 +273,17 @@ class DurableClient:
 
     async def purge_instance_history(self, instance_id: str) -> int:
         """Delete an ended instance with all it stored. Returns how many were deleted: 0 if none is there or it runs."""
+        check_instance_id(instance_id)
         instance = await self._hub.instances.get(instance_id)
         if instance is None or not instance.is_terminal:
             return 0
-        await self._hub.catalog.forget_closed(entry_of(instance))
+        await self._outbox.forget(instance)
         try:
             await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
-        except (RowNotFoundError, PreconditionFailedError):
-            return 0  # purged or restarted meanwhile
+        except PreconditionFailedError:
+            return 0  # restarted meanwhile
+        except RowNotFoundError:
+            return 1  # it was there: by us, whose answer was lost, or by another purge
         return 1
 
     async def purge_instance_history_by(
@@ -373,37 +334,21 @@ class DurableClient:
 
     # ------------------------------------------------------------------ parts
 
-    def _event_text(self, name: str, data: object) -> str:
-        if not name or len(name) > MAX_EVENT_NAME:
-            raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
-        text = dumps(self._converter.to_json(data))
-        self._hub.payloads.check(text, "the event's data")
-        return text
-
-    def _event_key(self, execution_id: str, event_id: str | None) -> str:
-        return self._new_key() if event_id is None else event_key(execution_id, f"raised/{event_id}")
-
-    def _new_key(self) -> str:
-        return "i" + self._hub.ids.ulid(self._clock.now())
-
-    async def _raise(self, instance_id: str, name: str, text: str, event_id: str | None) -> None:
-        instance = await self._running(instance_id)
-        data = await self._hub.payloads.store_text(instance_id, instance.execution_id, text)
-        key = self._event_key(instance.execution_id, event_id)
-        await self._put(instance, InboxKind.EVENT, name, data, key)
-
     async def _take_over(
         self, present: Instance, fresh: Instance, if_exists: IfExists, first: Insert | None = None
     ) -> bool:
-        """Deal with an id that is in use: whether ``fresh`` has taken its place."""
+        """Deal with an id that is in use: put ``fresh`` in its place if that is asked for and may be. Whether it is."""
         hub = self._hub
         if if_exists == "restart_if_done" and present.is_terminal:
+            await self._outbox.forget(present)
             try:
                 await hub.instances.restart(present, fresh, first)
             except (PreconditionFailedError, RowNotFoundError):
-                await hub.catalog.forget_open(entry_of(fresh))
-                raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
-            await hub.catalog.forget_closed(entry_of(present))
+                now = await hub.instances.get(present.instance_id)
+                if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
+                    await hub.catalog.forget_open(entry_of(fresh))
+                    raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
+            await self._ring(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
             return True
         await hub.catalog.forget_open(entry_of(fresh))
@@ -413,28 +358,18 @@ class DurableClient:
             raise InstanceAlreadyExistsError(present.instance_id, present.status.value)
         return False
 
-    async def _running(self, instance_id: str) -> Instance:
-        instance = await self._hub.instances.get(instance_id)
-        if instance is None:
-            raise InstanceNotFoundError(instance_id)
-        if instance.is_terminal:
-            raise InstanceCompletedError(instance_id, instance.status.value)
-        return instance
-
-    async def _put(
-        self, instance: Instance, kind: InboxKind, name: str, data: Value = "null", key: str | None = None
-    ) -> None:
-        key = self._new_key() if key is None else key
-        with suppress(RowExistsError):  # written before: after a lost answer, or under an id of its sender's
-            await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, kind, name, data)
-        await self._ring(instance)
-
-    async def _ring(self, instance: Instance) -> None:
-        await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))
-
     async def _status(self, instance: Instance, show_input: bool) -> OrchestrationStatus:
+        stuck = instance.stuck
+
         async def value(stored: Any) -> JSON:
-            return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
+            nonlocal stuck
+            try:
+                return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
+            except CodecError as error:
+                if instance.is_terminal:
+                    raise
+                stuck = stuck or str(error)  # one that runs is shown all the same, and why its values are not
+                return None
 
         failure = await value(instance.failure)
         return OrchestrationStatus(
@@ -448,7 +383,7 @@ class DurableClient:
             output=await value(instance.output),
             custom_status=await value(instance.custom),
             failure=None if failure is None else FailureDetails.from_json(failure),
-            stuck_reason=instance.stuck or None,
+            stuck_reason=stuck or None,
             parent_instance_id=None if instance.parent is None else instance.parent.instance_id,
             execution_id=instance.execution_id,
             tags=dict(instance.tags),

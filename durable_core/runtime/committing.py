@@ -18,12 +18,14 @@ from ..engine.events import (
 from ..engine.replay import LiveOrchestration, Turn
 from ..hub.instances import Carried, Carry, Commit, Instance
 from ..hub.layout import is_repeatable
+from ..hub.payloads import dumps
 from .gathering import Gathered
 from .outbox import Decision, without_payload
 from .turn import scheduled_in, undone
 from .warm import Services, Warm
 
 REMEMBERED = 100  # keys that outlive a continue-as-new: the newest
+MAX_CARRIED = 256  # hosts that take turns never know all as dispatched: an eternal orchestrator must not pile it up
 
 
 async def prepare(services: Services, warm: Warm, turn: Turn, gathered: Gathered, open_since: Iterable[int]) -> Commit:
@@ -82,7 +84,7 @@ async def _left_over(services: Services, warm: Warm, turn: Turn, commit: Commit)
         for event, decided in waiting
         if not isinstance(event, ContinueAsNew | TimerCreated | TimerCanceled | PatchMarked)
     )
-    return tuple(left)
+    return tuple(left[-MAX_CARRIED:])
 
 
 async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit:
@@ -94,7 +96,8 @@ async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit
         commit = replace(commit, output=await payloads.store(*life, result))
         if failure is not None:
             commit = replace(commit, failure=await payloads.store(*life, failure.to_json()))
-    custom = await payloads.store(*life, live.custom_status)
-    if custom != (instance.custom or "null"):
-        commit = replace(commit, custom=custom)
+    custom = dumps(live.custom_status)
+    if custom != warm.custom:
+        commit = replace(commit, custom=await payloads.store_text(*life, custom))
+        warm.custom = custom
     return commit

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ..errors import StorageUnavailableError
 from ..hub.messages import ControlMessage
 
 BUDGET_SHARE = 0.3  # of the lease: after that, what is left goes back to a queue
@@ -65,6 +66,8 @@ class Delivery:
         self.callers = []
 
     def fail(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):  # the Functions host never ends an invocation that raises it
+            error = StorageUnavailableError("this process stopped before the message was dealt with")
         for caller in self.callers:
             if not caller.done():
                 caller.set_exception(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,7 @@ from .turn import Nudged, Results, nudged
 from .warm import Services, Warm
 
 INBOX_BATCH = 90  # a transaction holds a hundred rows
+TURN_CHARS = 8 * 1024 * 1024  # of JSON from the inbox; after that the rest waits for the next turn
 
 
 @dataclass(slots=True)
@@ -38,6 +40,10 @@ class Mail:
         ours = sorted((row for row in inbox if row.execution_id == instance.execution_id), key=lambda row: row.order)
         stale = [row for row in inbox if row.execution_id != instance.execution_id]
         return cls(ours[:INBOX_BATCH], stale, len(ours) > INBOX_BATCH)
+
+    def leave_from(self, at: int) -> None:
+        """Leave the rows from this one on for the next turn."""
+        self.rows, self.more = self.rows[:at], True
 
 
 @dataclass(slots=True)
@@ -70,11 +76,16 @@ async def gather(
         data = await hub.payloads.load(instance.instance_id, instance.input)
         incoming.append(ExecutionStarted(instance.name, instance.version, data))
         incoming.extend((await hub.instances.carry(instance)).events)
-    for row in mail.rows:
+    taken = 0
+    for at, row in enumerate(mail.rows):
+        if taken > TURN_CHARS:
+            mail.leave_from(at)
+            break
+        text = await hub.payloads.load_text(instance.instance_id, row.data)
+        taken += len(text)
         match row.kind:
             case InboxKind.EVENT:
-                data = await hub.payloads.load(instance.instance_id, row.data)
-                incoming.append(EventRaised(row.name, data, row.key))
+                incoming.append(EventRaised(row.name, json.loads(text), row.key))
             case InboxKind.TERMINATE:
                 incoming.append(ExecutionTerminated(row.name, row.key))
             case InboxKind.SUSPEND:
@@ -82,13 +93,13 @@ async def gather(
             case InboxKind.RESUME:
                 incoming.append(ExecutionResumed(row.name, row.key))
             case InboxKind.RESULTS:
-                message = await hub.read_message(await hub.payloads.load(instance.instance_id, row.data))
+                message = await hub.read_message(json.loads(text))
                 if isinstance(message, ControlMessage):
                     outcomes.extend((outcome, True) for outcome in message.outcomes)
     for delivery in batch:
         if delivery.message.execution_id == instance.execution_id:
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
-    gathered.results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit())
+    gathered.results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit)
     incoming.extend(gathered.results.events)
     incoming.extend(live.due_timers(now))
     return gathered

@@ -94,8 +94,7 @@ class InlineSteps:
         message = delivery.message
         try:
             outcome = await self._services.runner.run(message.instance_id, message.execution_id, call)
-        except BaseException as error:
-            self.forget(delivery.inline_key)
+        except BaseException as error:  # the process ends; not forgotten, so that no commit counts it as dispatched
             delivery.fail(error)
             raise
         finally:

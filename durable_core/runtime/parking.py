@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..errors import RowNotFoundError
 from ..hub.inbox import InboxKind
 from ..hub.instances import Instance
-from ..hub.messages import ControlMessage, encode
+from ..hub.messages import ControlMessage, encode, put_off, waiting_since
 from ..hub.taskhub import TaskHub
 from .clock import Clock
 from .outbox import entry_of
@@ -50,6 +50,12 @@ class Parking:
         except RowNotFoundError:
             return  # purged
         await self._hub.catalog.note(entry_of(replace(instance, stuck=reason, updated=self._clock.now())))
+
+    async def put_off(self, body: str, *, work: bool) -> None:
+        """Send a message that cannot be decoded here once more, later: it is kept until somebody can."""
+        since = waiting_since(body) or self.stamp()
+        give_back = self._hub.return_work if work else self._hub.return_control
+        await give_back(put_off(body, since), self.delay(self.age(since)))
 
     async def save(self, instance: Instance, message: ControlMessage) -> None:
         """Put a message's results into the inbox, where they wait for the instance to go on."""

@@ -7,12 +7,13 @@ never ran and those that are stuck; on demand it also redispatches every open in
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..errors import DurableError, LeaseLostError, NewerFormatError, SerializationError
+from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError
 from ..hub.catalog import OPEN, Entry
 from ..hub.messages import REDISPATCH_ALL, ControlMessage, Nudge, WorkMessage
+from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..models import RuntimeStatus
 from ..storage.ports import Queue, QueueMessage
@@ -22,6 +23,7 @@ from .parking import Parking
 
 ARM_AHEAD = timedelta(minutes=10)
 PENDING_PATIENCE = timedelta(minutes=2)
+ORPHAN_PATIENCE = timedelta(minutes=15)  # longer than a starter may take, its clock differing from this one's
 PAGE = 500
 KEEP_GARBAGE = 24 * 3600.0  # seconds for which an unreadable poison message is left where it is
 
@@ -81,21 +83,36 @@ class Recovery:
         """Keep what a poisoned message holds: its results go to the inbox, the instance is shown as stuck."""
         try:
             content = await self._hub.read_message(message.body)
+        except CodecError as error:
+            await self._put_off(queue, message, error)
+            return
         except (SerializationError, NewerFormatError) as error:
             logger.error("an unreadable message stays in %s: %s", queue.name, error)
             report.unreadable += 1
             await queue.extend(message, KEEP_GARBAGE)
             return
-        except DurableError as error:
-            logger.error("a message in %s refers to what is gone: %s", queue.name, error)
+        except PayloadGoneError as error:
+            logger.info("a message in %s is of an execution that is gone: %s", queue.name, error)
             await queue.delete(message)
             return
         instance = await self._hub.instances.get(content.instance_id)
-        if instance is not None and instance.execution_id == content.execution_id and not instance.is_terminal:
-            if isinstance(content, ControlMessage) and content.outcomes:
-                await self._parking.save(instance, content)
-            await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
+        if instance is not None and instance.execution_id == content.execution_id:
+            if not instance.is_terminal:
+                if isinstance(content, ControlMessage) and content.outcomes:
+                    await self._parking.save(instance, content)
+                await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
+            if isinstance(content, ControlMessage):  # its timers, and what a turn with it may have left undispatched
+                await self._hub.send(replace(content, outcomes=(), redelivered=True))
         report.poisoned += 1
+        await queue.delete(message)
+
+    async def _put_off(self, queue: Queue, message: QueueMessage, error: CodecError) -> None:
+        """A poisoned message that this host cannot decode goes back to its queue, for one that can."""
+        instance = await self._hub.instances.get(error.instance_id)
+        if instance is not None and instance.execution_id == error.execution_id and not instance.is_terminal:
+            await self._parking.show(instance, str(error))
+            work = queue.name.removesuffix("-poison") in self._hub.names.work
+            await self._parking.put_off(message.body, work=work)
         await queue.delete(message)
 
     async def _ring_open(self, report: RecoveryReport, full: bool) -> None:
@@ -107,21 +124,22 @@ class Recovery:
                 report.open_instances += len(entries)
                 for entry in entries:
                     pending = entry.status is RuntimeStatus.PENDING and entry.created < old
-                    if pending:
+                    if full or pending or entry.stuck or entry.status is RuntimeStatus.SUSPENDED:
                         await self._look_at(entry, report)
                     if full or pending or entry.stuck:
                         await self._ring(entry, full)
                         report.rung += 1
 
     async def _look_at(self, entry: Entry, report: RecoveryReport) -> None:
-        """Put right what the catalogue shows of an instance that seems not to have begun."""
+        """Put right what the catalogue shows of an instance that seems to stand still."""
         instance = await self._hub.instances.get(entry.instance_id)
         if instance is None or instance.execution_id != entry.execution_id:
-            report.orphans += 1
-            await self._hub.catalog.forget_open(entry)
+            if entry.created < self._clock.now() - ORPHAN_PATIENCE:  # else its starter may be about to write the row
+                report.orphans += 1
+                await self._hub.catalog.forget_open(entry)
         elif instance.is_terminal:
-            await self._hub.catalog.close(entry_of(instance))
-        elif instance.status is not RuntimeStatus.PENDING:
+            await self._outbox.end_stored(instance)
+        elif (instance.status, instance.stuck[:2000]) != (entry.status, entry.stuck):
             await self._hub.catalog.note(entry_of(instance))
 
     async def _ring(self, entry: Entry, full: bool) -> None:
@@ -129,7 +147,7 @@ class Recovery:
             ControlMessage(
                 instance_id=entry.instance_id,
                 execution_id=entry.execution_id,
-                redelivered=full,
+                redelivered=full or bool(entry.stuck),
                 after=REDISPATCH_ALL if full else None,
             )
         )

@@ -14,7 +14,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +24,7 @@ from typing import Any
 from ..converter import Converter
 from ..engine.outside import outside
 from ..engine.steps import Step
-from ..errors import OrchestratorCodeError, SerializationError
+from ..errors import OrchestratorCodeError, PayloadTooLargeError, SerializationError
 from ..hub.instances import Instance
 from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails
@@ -212,17 +212,17 @@ async def run_step(
     """Run a step once; whatever it raises becomes part of the outcome. ``executor`` None: on the loop's thread."""
     outcome = partial(TaskOutcome, generation, step.task_id, attempt, step=step.name)
     try:
-        return outcome(converter.to_json(await _call(step, executor)))
-    except SerializationError as error:
-        wrong = SerializationError(f"the result of step '{step.name}' ({step.line}): {error}")
-        wrong.__cause__ = error
-        return outcome(failure=FailureDetails.from_exception(wrong, retriable=False))
+        return outcome(
+            converter.to_json(await _call(step, executor), f"the result of step '{step.name}' ({step.line})")
+        )
+    except (SerializationError, PayloadTooLargeError) as error:  # it would be the same at every try
+        return outcome(failure=FailureDetails.from_exception(error, retriable=False))
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise  # this process is being stopped
         return outcome(failure=FailureDetails.from_exception(error))  # something inside the step was cancelled
-    except Exception as error:  # noqa: BLE001  whatever a step raises is its result
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a step raises is its result
         logger.warning("step '%s' failed (attempt %d): %s: %s", step.name, attempt, type(error).__name__, error)
         misused = isinstance(error, OrchestratorCodeError)
         return outcome(failure=FailureDetails.from_exception(error, retriable=not misused))
@@ -238,7 +238,7 @@ async def _call(step: Step, executor: Executor | None) -> Any:
         return await value if inspect.isawaitable(value) else value
 
 
-async def ended_together(running: set[asyncio.Task[TaskOutcome]]) -> set[asyncio.Task[TaskOutcome]]:
+async def ended_together(running: Collection[asyncio.Task[TaskOutcome]]) -> set[asyncio.Task[TaskOutcome]]:
     """The first to end, and those that end shortly after it."""
     done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     if rest:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,6 +30,8 @@ from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
 from .delivery import Delivery
 from .outbox import Decision
+
+logger = logging.getLogger("durable_core.runtime")
 
 _RESULTS = (
     TaskCompleted,
@@ -183,9 +186,9 @@ class Judge:
         instance: Instance,
         live: LiveOrchestration,
         now: datetime,
-        unit_random: float,
+        unit_random: Callable[[], float],
     ) -> Results:
-        """``outcomes``: each with whether its message was redelivered."""
+        """``outcomes``: each with whether its message was redelivered. ``unit_random``: for the jitter of each."""
         results = Results(retries=dict(instance.retries))
         ended: set[int] = set()
         for outcome, redelivered in outcomes:
@@ -201,9 +204,11 @@ class Judge:
                 if redelivered:  # recorded before; whether its successor was sent nobody knows
                     results.send.add(task_id)
                 continue
-            elif (policy := self._policy(open_task)) and policy.allows(outcome.failure, outcome.attempt):
+            elif (policy := self._policy(open_task)) and may_retry(
+                policy, outcome.failure, outcome.attempt, _name_of(open_task)
+            ):
                 first = _first_try(live, task_id, now) if state is None else state.first_try
-                following = now + policy.delay_after(outcome.attempt, unit_random)
+                following = now + policy.delay_after(outcome.attempt, unit_random())
                 limit = policy.total_timeout
                 if limit is None or following - first <= limit:
                     results.retries[task_id] = RetryState(outcome.attempt + 1, first, following)
@@ -230,6 +235,12 @@ class Judge:
             return None
 
 
+def _name_of(open_task: PendingTask | Step) -> str:
+    if isinstance(open_task, Step):
+        return open_task.name
+    return "" if isinstance(open_task.event, TimerCreated) else open_task.event.name
+
+
 def _answered(live: LiveOrchestration, outcome: TaskOutcome) -> PendingTask | Step | None:
     """The open task that an outcome is of. Timers have none."""
     if outcome.step:
@@ -247,6 +258,15 @@ def _end(open_task: PendingTask | Step, task_id: int, outcome: TaskOutcome, fail
         child = SubOrchestrationCompleted(task_id, outcome.result)
         return child if failure is None else SubOrchestrationFailed(task_id, failure)
     return TaskCompleted(task_id, outcome.result) if failure is None else TaskFailed(task_id, failure)
+
+
+def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: str) -> bool:
+    """What the policy says; a ``retry_if`` of the user's that raises says no."""
+    try:
+        return policy.allows(failure, attempt)
+    except Exception:  # the user's code; the failure that it was asked about is what counts
+        logger.exception("retry_if of '%s' raised on %s: not tried again", name, failure.type)
+        return False
 
 
 def _first_try(live: LiveOrchestration, task_id: int, now: datetime) -> datetime:

@@ -10,6 +10,7 @@ from ..engine.callbacks import CallbackUrls
 from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated
 from ..engine.replay import InstanceInfo, LiveOrchestration
 from ..hub.instances import Instance
+from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, RuntimeStatus
 from ..registry import Registry
@@ -44,12 +45,14 @@ class Warm:
     """A live orchestrator and the row it stands on.
 
     settled: all commits up to here are dispatched. listed: the status that the catalogue shows.
+    custom: the custom status as stored, as JSON.
     """
 
     instance: Instance
     live: LiveOrchestration
     settled: int
     listed: RuntimeStatus
+    custom: str
 
     @property
     def status(self) -> RuntimeStatus:
@@ -89,8 +92,8 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
     )
 
 
-async def revive(services: Services, instance: Instance) -> Warm:
-    """Replay the stored history into a new generator.
+async def revive(services: Services, instance: Instance, settled: int) -> Warm:
+    """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
     UnknownOrchestratorError, NonDeterminismError, NewerFormatError, HistoryMovedError.
     """
@@ -103,4 +106,7 @@ async def revive(services: Services, instance: Instance) -> Warm:
     except BaseException:
         live.close()
         raise
-    return Warm(instance, live, instance.dispatched, instance.status)
+    custom = dumps(live.custom_status)  # its last commit has stored it; a new generation still shows the last one's
+    if instance.is_unstarted and instance.custom is not None:
+        custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)
+    return Warm(instance, live, max(instance.dispatched, settled), instance.status, custom)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..hub.instances import HistoryMovedError, Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
+from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from .activities import ActivityRunner
@@ -16,6 +18,8 @@ from .dispatcher import Dispatcher
 from .parking import Parking
 from .steps import ended_together
 from .turn import recorded_in
+
+REPORT_CHARS = 1024 * 1024  # of results in one message
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -47,17 +51,18 @@ class Worker:
         strange = [call for call in calls if call.name not in known]
         if strange:
             await self._wait_for_a_host(message, strange, redelivered)
-        running = {
+        running = [
             asyncio.create_task(self._runner.run(message.instance_id, message.execution_id, call))
             for call in calls
             if call.name in known
-        }
+        ]
         try:
             while running:
                 done = await ended_together(running)
-                running -= done
-                outcomes = tuple(task.result() for task in done)
-                await self._report(message, outcomes, lease, redelivered, seen)
+                ended = [task.result() for task in running if task in done]
+                running = [task for task in running if task not in done]
+                for outcomes in _portions(ended):
+                    await self._report(message, outcomes, lease, redelivered, seen)
         finally:
             for task in running:
                 task.cancel()
@@ -99,17 +104,19 @@ class Worker:
 
     async def _not_done(self, message: WorkMessage) -> tuple[list[Call], frozenset[tuple[int, int]]]:
         """Rule R18: what of a redelivered message is still to do, and what it brought that is done."""
-        while True:
+        for tries in range(MOVED_TRIES):
             instance = (await self._hub.instances.load(message.instance_id)).instance
             if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:
                 return [], frozenset((call.generation, call.task_id) for call in message.calls)
             try:
                 recorded = recorded_in(await self._hub.instances.history(instance))
-                break
             except HistoryMovedError:
+                if tries + 1 == MOVED_TRIES:
+                    raise
                 continue
-        todo = [call for call in message.calls if _is_open(call, instance, recorded)]
-        return todo, frozenset((call.generation, call.task_id) for call in message.calls if call not in todo)
+            todo = [call for call in message.calls if _is_open(call, instance, recorded)]
+            return todo, frozenset((call.generation, call.task_id) for call in message.calls if call not in todo)
+        raise AssertionError("unreachable")
 
     async def _wait_for_a_host(self, message: WorkMessage, calls: list[Call], redelivered: bool) -> None:
         """Give calls back that this host has no activity for, and show what the instance waits for."""
@@ -123,6 +130,20 @@ class Worker:
         await self._parking.show(instance, reason)
         back = replace(message.only(calls), redelivered=redelivered, since=since)
         await self._hub.send(back, self._parking.delay(self._parking.age(since)))
+
+
+def _portions(outcomes: Sequence[TaskOutcome]) -> Iterator[tuple[TaskOutcome, ...]]:
+    """Outcomes as they are to travel: together while they are small, so that no message grows without bound."""
+    portion: list[TaskOutcome] = []
+    size = 0
+    for outcome in outcomes:
+        weight = len(dumps(outcome.result)) if len(outcomes) > 1 else 0
+        if portion and size + weight > REPORT_CHARS:
+            yield tuple(portion)
+            portion, size = [], 0
+        portion.append(outcome)
+        size += weight
+    yield tuple(portion)
 
 
 def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:

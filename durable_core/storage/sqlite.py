@@ -24,9 +24,10 @@ from .limits import (
 )
 from .listeners import SendListeners
 from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Table
-from .sqlite_commit import GroupCommit, Session
+from .sqlite_commit import GroupCommit
 from .sqlite_messages import Messages
 from .sqlite_rows import Patch, RawPart, Rows, fold
+from .sqlite_session import Session
 
 
 class SqliteStorage:

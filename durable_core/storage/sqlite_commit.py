@@ -1,16 +1,17 @@
 """Group commit: many operations, one SQLite transaction, one fsync.
 
-Owns the connection, the thread that uses it, the schema, and the store's clock and counter. Knows nothing of rows
-and messages: an operation is a function over a ``Session``.
+Owns the connection, the thread that uses it, and the schema. Knows nothing of rows and messages: an operation is a
+function over a ``Session``.
 
-How it works. A file has one writer thread per ``GroupCommit``. Operations wait in a queue; the thread takes all that
-wait (up to ``MAX_BATCH``), runs them in one transaction, commits once and answers all of them with one call into the
-event loop. While one fsync runs, the next batch gathers: the busier the store, the cheaper a write. An operation
-that is refused (a key is taken, an ETag differs) fails alone; what it had written is undone by its own savepoint.
+How it works. A file has one writer thread per ``GroupCommit``. What one turn of the event loop asks for is handed over
+together, in order, to a queue; the thread takes all that waits there (until it has ``MAX_BATCH``), runs it in one
+transaction, commits once and answers all with one call into the event loop. While one fsync runs, the next batch
+gathers: the busier the store, the cheaper a write. An operation that is refused (a key is taken, an ETag differs) fails
+alone; what it had written is undone by its own savepoint.
 
-Reads of a batch run first, in a snapshot without the write lock, and are answered at once. An operation may turn out
-to have nothing to write (a receive on an empty queue): it has a ``peek``, and if that settles it, nothing is locked
-and nothing is written.
+Reads are answered at once on the caller's thread (``sqlite_reads``). Those that are not run first in their batch, in
+a snapshot without the write lock. An operation may turn out to have nothing to write (a receive on an empty queue): it
+has a ``peek``, and if that settles it, nothing is locked and nothing is written.
 
 ``:memory:`` runs every operation at once on the caller's thread, without yielding to the event loop: deterministic.
 """
@@ -28,6 +29,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..errors import NewerFormatError, StorageError, StorageUnavailableError
+from .sqlite_reads import UNANSWERED, DirectReader, Unanswered
+from .sqlite_session import Session
 
 T = TypeVar("T")
 
@@ -57,60 +60,6 @@ CREATE TABLE message (
 );
 CREATE INDEX message_by_visibility ON message (queue, visible_at, id);
 """
-
-
-def micros(seconds: float) -> int:
-    """A time as the store keeps it: whole microseconds since 1970."""
-    return round(seconds * 1_000_000)
-
-
-class Session:
-    """One transaction on the store: its connection, its counter and its clock. Lives no longer than the transaction."""
-
-    __slots__ = ("_clock", "_containers", "_counter", "_read", "_seconds", "con", "now")
-
-    def __init__(self, con: sqlite3.Connection, seconds: float, containers: dict[tuple[str, str], int]) -> None:
-        self.con = con
-        self.now = micros(seconds)
-        self._seconds = seconds
-        self._containers = containers
-        self._counter, self._clock = 0, 0
-        self._read = False
-
-    def next_number(self) -> int:
-        """A number that the store has never given before and never gives again."""
-        self._load()
-        self._counter += 1
-        return self._counter
-
-    def next_stamp(self) -> int:
-        """The time of a write, in microseconds: the clock's, but always later than every stamp before it."""
-        self._load()
-        self._clock = max(self.now, self._clock + 1)
-        return self._clock
-
-    def after(self, seconds: float) -> int:
-        """The time that long from now. Adds as a caller's clock would, so that a clock turned to it is there."""
-        return micros(self._seconds + seconds)
-
-    def save(self) -> None:
-        """Write counter and clock if they moved. Once, before the commit."""
-        if self._read:
-            self.con.execute("UPDATE store SET counter = ?, clock = ?", (self._counter, self._clock))
-
-    def container(self, kind: str, name: str) -> int | None:
-        """The number of a table or queue, or None if it was never created."""
-        found = self._containers.get((kind, name))
-        if found is None:
-            row = self.con.execute("SELECT id FROM container WHERE kind = ? AND name = ?", (kind, name)).fetchone()
-            if row is not None:
-                found = self._containers[kind, name] = int(row[0])
-        return found
-
-    def _load(self) -> None:
-        if not self._read:
-            self._counter, self._clock = self.con.execute("SELECT counter, clock FROM store").fetchone()
-            self._read = True
 
 
 @dataclass(slots=True, eq=False)
@@ -149,16 +98,19 @@ class GroupCommit:
 
     def __init__(self, path: str, now: Callable[[], float], *, synchronous: str = "FULL") -> None:
         self._path, self._now, self._synchronous = path, now, synchronous
-        self._waiting: queue.SimpleQueue[_Pending[Any] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[list[_Pending[Any]] | None] = queue.SimpleQueue()
+        self._gathering: dict[asyncio.AbstractEventLoop, list[_Pending[Any]]] = {}
         self._con: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
+        self._reader: DirectReader | None = None
         self._containers: dict[tuple[str, str], int] = {}
         self._closed = False
         self.commits = 0
 
     async def read(self, run: Callable[[Session], T]) -> T:
         """Run an operation that writes nothing."""
-        return await self._submit(run, None, True, None)
+        answer = self._read_at_once(run)
+        return await self._submit(run, None, True, None) if isinstance(answer, Unanswered) else answer
 
     async def write(
         self,
@@ -172,6 +124,12 @@ class GroupCommit:
         ``peek``, if given, is tried first without the write lock; a result other than None is the answer.
         ``then`` is called on the loop once the operation is durable, even if its caller was cancelled.
         """
+        if peek is not None:
+            answer = self._read_at_once(peek)
+            if not isinstance(answer, Unanswered):
+                if answer is not None:
+                    return answer
+                peek = None
         return await self._submit(run, peek, False, then)
 
     async def close(self) -> None:
@@ -179,13 +137,24 @@ class GroupCommit:
         if self._closed:
             return
         self._closed = True
+        if self._reader is not None:
+            self._reader.close()
         if self._thread is not None:
+            for loop in list(self._gathering):
+                self._hand_over(loop)
             self._waiting.put(None)
             # The thread ends after the batches before it; their answers come through the loop, which must stay free.
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
         elif self._con is not None:
             self._con.close()
         self._con = None
+
+    def _read_at_once(self, run: Callable[[Session], T]) -> T | Unanswered:
+        if self._closed or self._path == MEMORY or self._con is None:  # no connection: perhaps no schema yet
+            return UNANSWERED
+        if self._reader is None:
+            self._reader = DirectReader(self._path, self._now)
+        return self._reader.read(run)
 
     async def _submit(
         self,
@@ -207,8 +176,22 @@ class GroupCommit:
             # A daemon: a process that forgets to close may still end, and loses nothing that was acknowledged.
             self._thread = threading.Thread(target=self._serve, name="durable-sqlite-writer", daemon=True)
             self._thread.start()
-        self._waiting.put(_Pending(run, peek, reads_only, then, future))
+        self._gather(_Pending(run, peek, reads_only, then, future), future.get_loop())
         return await future
+
+    def _gather(self, pending: _Pending[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over what one turn of the event loop brings together: one batch, one wake-up of the thread."""
+        gathering = self._gathering.get(loop)
+        if gathering is None:
+            self._gathering[loop] = [pending]
+            loop.call_soon(self._hand_over, loop)
+        else:
+            gathering.append(pending)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        gathered = self._gathering.pop(loop, None)
+        if gathered:
+            self._waiting.put(gathered)
 
     def _serve(self) -> None:
         """The writer thread: take what waits, run it, answer; until the None that ``close`` puts."""
@@ -217,7 +200,7 @@ class GroupCommit:
             batch: list[_Pending[Any]] = []
             item = self._waiting.get()
             while item is not None:
-                batch.append(item)
+                batch.extend(item)
                 if len(batch) >= MAX_BATCH:
                     break
                 try:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from ..errors import LeaseLostError, QueueNotFoundError
 from .ports import QueueMessage
-from .sqlite_commit import Session
 from .sqlite_rows import time_of
+from .sqlite_session import Session
 
 _Found = tuple[int, int, int, str]
 

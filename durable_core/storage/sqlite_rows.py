@@ -23,7 +23,7 @@ from .ports import MAX_ENTITY_BYTES, MAX_PROPERTIES, Operation, Props, Row, Valu
 from .ports import Delete as DeleteOperation
 from .ports import Insert as InsertOperation
 from .ports import Merge as MergeOperation
-from .sqlite_commit import Session
+from .sqlite_session import Session
 
 MAX_PARTS = 200
 _IDS_PER_ENTITY = 4096

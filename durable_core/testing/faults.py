@@ -6,6 +6,7 @@ asks the plan. Nothing above the ports knows of it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,16 +33,34 @@ class HostCrashError(BaseException):
 
 @dataclass(slots=True)
 class FaultPlan:
-    """``strikes``: operation number (from 0) → fault. ``done`` lists what was struck; ``operations`` what was asked."""
+    """``strikes``: operation number (from 0) → fault. ``struck`` lists what was struck; ``operations`` what was asked.
+
+    pause: seconds to wait before and after each operation, so that hosts interleave; drawn anew each time.
+    twice: whether this message is sent a second time.
+    """
 
     strikes: dict[int, Fault] = field(default_factory=dict[int, Fault])
     operations: list[str] = field(default_factory=list[str])
     struck: list[str] = field(default_factory=list[str])
     on_crash: Callable[[], None] = lambda: None
     on_hidden: Callable[[str, float], None] = lambda _queue, _seconds: None  # a message will be visible later
+    pause: Callable[[], float] = lambda: 0.0
+    twice: Callable[[], bool] = lambda: False
     dead: bool = False
 
     async def around(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
+        await self._wait()
+        result = await self._strike(what, operation)
+        await self._wait()
+        return result
+
+    async def _wait(self) -> None:
+        if (seconds := self.pause()) > 0:
+            await asyncio.sleep(seconds)
+        if self.dead:
+            raise HostCrashError
+
+    async def _strike(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
         if self.dead:
             raise HostCrashError
         number = len(self.operations)
@@ -130,7 +149,8 @@ class FaultyQueue:
     async def send(self, body: str, delay: float = 0.0) -> None:
         if delay:
             self._plan.on_hidden(self.name, delay)
-        await self._plan.around(f"send {self.name} {body}", lambda: self._inner.send(body, delay))
+        for _ in range(2 if self._plan.twice() else 1):
+            await self._plan.around(f"send {self.name} {body}", lambda: self._inner.send(body, delay))
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
         """An empty queue is no operation to strike. A struck receipt comes back when its lease has expired."""

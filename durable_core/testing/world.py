@@ -14,10 +14,11 @@ import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
+from ..codec import PayloadCodec
 from ..engine.callbacks import CallbackTicket
 from ..errors import CapabilityError, LeaseLostError, StorageUnavailableError
 from ..registry import Registry
@@ -43,29 +44,56 @@ Handler = Callable[[str, int], Awaitable[None]]
 Role = Literal["control", "work"]
 
 
-class SimulatedHost:
-    """One host process: an app and the listeners that feed it; ``role`` None: those of all queues."""
+@dataclass(frozen=True, slots=True)
+class SkewedClock:
+    """A host's clock that is ``seconds`` ahead of the world's."""
 
-    def __init__(self, world: World, plan: FaultPlan, seed: int, role: Role | None = None) -> None:
+    world: VirtualTimeLoop
+    seconds: float
+
+    def now(self) -> datetime:
+        return self.world.now() + timedelta(seconds=self.seconds)
+
+
+@dataclass(slots=True)
+class HostShape:
+    """What a host is like: its faults, the queues it listens to, and how far its clock is ahead, in seconds."""
+
+    plan: FaultPlan = field(default_factory=FaultPlan)
+    control: bool = True
+    work: bool = True
+    ahead: float = 0.0
+
+    @classmethod
+    def of(cls, role: Role | None) -> HostShape:
+        """A host without faults that listens to the queues of one role, or to all."""
+        return cls(control=role != "work", work=role != "control")
+
+
+class SimulatedHost:
+    """One host process: an app and the listeners that feed it"""
+
+    def __init__(self, world: World, shape: HostShape, seed: int) -> None:
         self._world = world
-        self.role: Role | None = role
-        self.plan = plan
+        self.shape = shape
+        self.plan = plan = shape.plan
         self.app = DurableApp(
             world.registry,
             world.settings,
             FaultyStorage(world.storage, plan),
-            clock=world.loop,
+            clock=SkewedClock(world.loop, shape.ahead),
             executor=None,
             source=random.Random(seed),
             callback_urls=PlainCallbackUrls(),
+            codec=world.codec,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         names, storage = self.app.hub.names, FaultyStorage(self._world.storage, self.plan)
-        for name in names.control if self.role != "work" else ():
+        for name in names.control if self.shape.control else ():
             self._spawn(self._listen(storage.queue(name), self.app.on_control_message))
-        for name in names.work if self.role != "control" else ():
+        for name in names.work if self.shape.work else ():
             self._spawn(self._listen(storage.queue(name), self.app.on_work_message))
         self._spawn(self._recover())
 
@@ -157,9 +185,15 @@ class World:
         hosts: int | Sequence[Role] = 1,
         seed: int = 0,
         settings: Settings | None = None,
+        codec: PayloadCodec | None = None,
         counting: bool = False,
+        shape: Callable[[int], HostShape] | None = None,
+        outside: FaultPlan | None = None,
     ) -> None:
+        """``shape`` makes the host of each number; those that replace a dead one go on counting. ``outside``: the
+        plan of the client outside of all hosts."""
         self.registry = registry
+        self.codec = codec
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
         self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
@@ -169,7 +203,15 @@ class World:
         self.failures: list[Exception] = []
         self.plans: list[FaultPlan] = []
         self.hosts: list[SimulatedHost] = []
-        self._roles: Sequence[Role | None] = [None] * hosts if isinstance(hosts, int) else hosts
+        roles: Sequence[Role | None] = [None] * hosts if isinstance(hosts, int) else hosts
+        self._count = len(roles)
+
+        def plain(number: int) -> HostShape:
+            return HostShape.of(roles[number] if number < len(roles) else None)
+
+        self._shape: Callable[[int], HostShape] = shape or plain
+        self._plan_outside = outside or FaultPlan()
+        self._burials: set[asyncio.Task[None]] = set()
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
         self._due: dict[str, list[float]] = {}
@@ -199,22 +241,25 @@ class World:
             self._outside = DurableApp(
                 self.registry,
                 self.settings,
-                self.storage,
+                FaultyStorage(self.storage, self._plan_outside),
                 clock=self.loop,
                 executor=None,
                 source=random.Random(self._seed),
                 callback_urls=PlainCallbackUrls(),
+                codec=self.codec,
             )
             await self._outside.hub.create()
             for name in self._outside.hub.names.queues:
                 event = self._sent[name] = asyncio.Event()
                 self._due[name] = []
                 self.storage.on_send(name, event.set)
-            for index, role in enumerate(self._roles):
-                self._begin_host(plans[index] if index < len(plans) else FaultPlan(), role)
+            for index in range(self._count):
+                self._begin_host(plans[index] if index < len(plans) else None)
             try:
                 return await scenario(self)
             finally:
+                while self._burials:
+                    await asyncio.gather(*self._burials)
                 for host in self.hosts:
                     await host.stop()
                 await self.storage.close()
@@ -236,8 +281,14 @@ class World:
         """A message of this queue will become visible then."""
         heapq.heappush(self._due[queue], self.loop.time() + seconds)
 
-    def _begin_host(self, plan: FaultPlan, role: Role | None) -> None:
-        host = SimulatedHost(self, plan, self._seed + 1 + len(self.plans), role)
+    def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> None:
+        shape = self._shape(len(self.plans))
+        if like is not None:
+            shape.control, shape.work = like.control, like.work
+        if plan is not None:
+            shape.plan = plan
+        plan = shape.plan
+        host = SimulatedHost(self, shape, self._seed + 1 + len(self.plans))
         self.plans.append(plan)
         self.hosts.append(host)
         plan.on_crash = lambda: self._replace(host)
@@ -250,6 +301,8 @@ class World:
 
         async def bury() -> None:
             await host.stop()
-            self._begin_host(FaultPlan(), host.role)
+            self._begin_host(None, host.shape)
 
-        self._keep = asyncio.get_running_loop().create_task(bury())
+        burial = asyncio.get_running_loop().create_task(bury())
+        self._burials.add(burial)
+        burial.add_done_callback(self._burials.discard)

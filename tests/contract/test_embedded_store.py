@@ -122,7 +122,7 @@ async def test_a_commit_is_flushed_to_the_disk_before_it_is_acknowledged(store: 
         journal = session.con.execute("PRAGMA journal_mode").fetchone()[0]
         return journal, session.con.execute("PRAGMA synchronous").fetchone()[0]
 
-    assert await store._store.read(pragmas) == ("wal", 2)  # pyright: ignore[reportPrivateUsage]
+    assert await store._store.write(pragmas) == ("wal", 2)  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_concurrent_writes_share_commits(store: SqliteStorage) -> None:
@@ -131,6 +131,24 @@ async def test_concurrent_writes_share_commits(store: SqliteStorage) -> None:
     await asyncio.gather(*(table.insert("p", f"k{n}", {"n": n}) for n in range(1000)))
     assert store.commits - before <= 1000 / 10
     assert len((await table.read_range("p")).rows) == 1000
+
+
+async def test_writes_of_one_turn_of_the_event_loop_share_one_commit_in_their_order(store: SqliteStorage) -> None:
+    table, queue = store.table("Rows"), store.queue("messages")
+    await queue.send("the writer is there")
+    before = store.commits
+    await asyncio.gather(table.insert("p", "k", {"n": 0}), *(table.merge("p", "k", {"n": n}) for n in range(1, 50)))
+    row = await table.get("p", "k")
+    assert row is not None and row.props["n"] == 49
+    assert store.commits == before + 1
+
+
+async def test_a_read_from_another_thread_is_answered_too(store: SqliteStorage) -> None:
+    table = store.table("Rows")
+    await table.insert("p", "k", {"n": 1})
+    assert (await table.get("p", "k")) is not None  # this thread is now the one that reads at once
+    row = await asyncio.to_thread(lambda: asyncio.run(table.get("p", "k")))
+    assert row is not None and row.props["n"] == 1
 
 
 async def test_a_refused_write_harms_none_of_its_batch(store: SqliteStorage) -> None:

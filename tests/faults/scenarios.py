@@ -114,20 +114,23 @@ def make_registry(effects: Effects) -> Registry:
     return Registry().add(double, flaky, chain, queued_chain, fan, race, counter, parent, retries, waits)
 
 
-async def _result(world: World, instance_id: str, patience: timedelta = timedelta(hours=8)) -> Any:
+async def result(
+    world: World, instance_id: str, patience: timedelta = timedelta(hours=8), look_every: float = 20
+) -> Any:
+    """The output of an instance once it has ended."""
     end = world.loop.time() + patience.total_seconds()
     while True:
         status = await world.client.get_status(instance_id)
         if status.is_terminal:
             return status.output
         assert world.loop.time() < end, f"{instance_id} is {status.runtime_status}, stuck: {status.stuck_reason}"
-        await asyncio.sleep(20)
+        await asyncio.sleep(look_every)
 
 
 def simple(name: str, orchestrator_name: str, data: Any, expected: Any) -> Scenario:
     async def drive(world: World) -> Any:
         await world.client.start_new(orchestrator_name, "one", data)
-        return await _result(world, "one")
+        return await result(world, "one")
 
     return Scenario(name, drive, expected)
 
@@ -135,21 +138,21 @@ def simple(name: str, orchestrator_name: str, data: Any, expected: Any) -> Scena
 async def _race_won(world: World) -> Any:
     await world.client.start_new("race", "one", 5)
     await world.client.raise_event("one", "approved", "yes")
-    return await _result(world, "one")
+    return await result(world, "one")
 
 
 async def _two_events(world: World) -> Any:
     await world.client.start_new("waits", "one")
     await world.client.raise_event("one", "Go", "a")
     await world.client.raise_event("one", "GO", "b")
-    return await _result(world, "one")
+    return await result(world, "one")
 
 
 async def _continues(world: World) -> Any:
     await world.client.start_new("counter", "one", {"left": 3, "sum": 0})
     for number in (1, 2, 3):
         await world.client.raise_event("one", "add", number)
-    return await _result(world, "one")
+    return await result(world, "one")
 
 
 SCENARIOS = [

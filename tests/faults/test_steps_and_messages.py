@@ -17,7 +17,7 @@ from durable_core.errors import CapabilityError, InstanceCompletedError, StepFai
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.world import World
 
-from .test_single_faults import check_at_rest
+from .oracle import check_history, come_to_rest
 
 
 @dataclass
@@ -200,7 +200,11 @@ def run(name: str, *plans: FaultPlan, hosts: int = 1, warm_cache: int | None = N
 
     async def scenario(world: World) -> Any:
         outcome = await drive(world, outside)
-        await check_at_rest(world)
+        await come_to_rest(world)
+        for status in await world.client.get_status_all():
+            shown = await world.client.get_status(status.instance_id, show_history=True)
+            assert shown.runtime_status is status.runtime_status
+            check_history(shown.history_events or [])
         return outcome
 
     outcome = world.run(scenario, *plans)

@@ -261,7 +261,7 @@ def test_an_exception_that_cannot_be_shown_still_fails_the_instance() -> None:
         raise Shy
         yield ctx.call_activity("a")
 
-    assert Driver(code).failure.message == "an exception that cannot be shown as text"
+    assert "str() raised RuntimeError" in Driver(code).failure.message
 
 
 def test_a_result_that_is_not_json_fails_the_instance_clearly() -> None:
@@ -271,7 +271,8 @@ def test_a_result_that_is_not_json_fails_the_instance_clearly() -> None:
 
     driver = Driver(code)
     driver.tell(TaskCompleted(1))
-    assert "the result of orchestrator 'code' is not JSON" in driver.failure.message
+    assert "the result of orchestrator 'code'" in driver.failure.message
+    assert "a value of type object cannot be written as JSON" in driver.failure.message
 
 
 def test_continue_as_new_counts_when_the_orchestrator_returns() -> None:

@@ -10,6 +10,7 @@ import contextvars
 import functools
 import logging
 import os
+import random
 import threading
 import uuid
 from collections.abc import Awaitable
@@ -74,7 +75,9 @@ class Invoker:
         InvocationFailedError if it fails. If the caller is cancelled, an async function is cancelled too; a thread
         cannot be stopped and runs on.
         """
-        invocation_id = str(uuid.uuid4())
+        invocation_id = str(
+            uuid.UUID(int=random.getrandbits(128), version=4)
+        )  # no secret: the system need not be asked
         running = asyncio.ensure_future(self._start(function, value, invocation_id))
         try:
             await asyncio.wait({running}, timeout=self._timeout)

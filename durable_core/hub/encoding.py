@@ -1,0 +1,70 @@
+"""How a text of the user's becomes bytes to store: compressed, then through the app's payload codec if it has one.
+
+Stored bytes say which: zlib never begins with a zero byte, encoded data always does. So data from before there was
+a codec stays readable, and data that needs one is known as such.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+
+from ..codec import PayloadCodec
+from ..errors import CodecError
+
+_ENCODED = b"\0"
+_HIDDEN = "~enc:"
+
+
+class Encoding:
+    def __init__(self, codec: PayloadCodec | None = None) -> None:
+        self._codec = codec
+
+    @property
+    def hides(self) -> bool:
+        """Whether there is a codec: then no text of the user's is stored as it is, however short."""
+        return self._codec is not None
+
+    def pack(self, text: str) -> bytes:
+        """CodecError if the codec fails."""
+        packed = zlib.compress(text.encode(), 1)
+        if self._codec is None:
+            return packed
+        try:
+            return _ENCODED + self._codec.encode(packed)
+        except Exception as error:
+            raise CodecError(f"the payload codec cannot encode: {type(error).__name__}: {error}") from error
+
+    def unpack(self, packed: bytes) -> str:
+        """CodecError if it was encoded and this app's codec cannot decode it."""
+        if packed.startswith(_ENCODED):
+            packed = self._decode(packed[1:])
+        return zlib.decompress(packed).decode()
+
+    def hide(self, text: str) -> str:
+        """A short text as a text that may be stored."""
+        return _HIDDEN + base64.b64encode(self.pack(text)).decode() if text and self.hides else text
+
+    def show(self, text: str) -> str:
+        """The inverse of ``hide``. CodecError as above."""
+        if not text.startswith(_HIDDEN):
+            return text
+        try:
+            packed = base64.b64decode(text[len(_HIDDEN) :], validate=True)
+        except binascii.Error:  # somebody's text just begins like that
+            return text
+        return self.unpack(packed)
+
+    def _decode(self, data: bytes) -> bytes:
+        if self._codec is None:
+            raise CodecError("stored data was encoded with a payload codec, and this app has none; give it codec=...")
+        try:
+            decoded = self._codec.decode(data)
+            zlib.decompressobj().decompress(decoded, 1)  # a wrong key of a cipher without a check gives noise
+        except Exception as error:
+            raise CodecError(
+                f"stored data cannot be decoded by this app's payload codec ({type(error).__name__}: {error}); "
+                "has its key changed? Put the old one back, beside the new one"
+            ) from error
+        return decoded

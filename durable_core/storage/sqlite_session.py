@@ -1,0 +1,59 @@
+"""One transaction on the embedded store: its connection, its counter, its clock, and the numbers of its containers."""
+
+from __future__ import annotations
+
+import sqlite3
+
+
+def micros(seconds: float) -> int:
+    """A time as the store keeps it: whole microseconds since 1970."""
+    return round(seconds * 1_000_000)
+
+
+class Session:
+    """One transaction on the store: its connection, its counter and its clock. Lives no longer than the transaction."""
+
+    __slots__ = ("_clock", "_containers", "_counter", "_read", "_seconds", "con", "now")
+
+    def __init__(self, con: sqlite3.Connection, seconds: float, containers: dict[tuple[str, str], int]) -> None:
+        self.con = con
+        self.now = micros(seconds)
+        self._seconds = seconds
+        self._containers = containers
+        self._counter, self._clock = 0, 0
+        self._read = False
+
+    def next_number(self) -> int:
+        """A number that the store has never given before and never gives again."""
+        self._load()
+        self._counter += 1
+        return self._counter
+
+    def next_stamp(self) -> int:
+        """The time of a write, in microseconds: the clock's, but always later than every stamp before it."""
+        self._load()
+        self._clock = max(self.now, self._clock + 1)
+        return self._clock
+
+    def after(self, seconds: float) -> int:
+        """The time that long from now. Adds as a caller's clock would, so that a clock turned to it is there."""
+        return micros(self._seconds + seconds)
+
+    def save(self) -> None:
+        """Write counter and clock if they moved. Once, before the commit."""
+        if self._read:
+            self.con.execute("UPDATE store SET counter = ?, clock = ?", (self._counter, self._clock))
+
+    def container(self, kind: str, name: str) -> int | None:
+        """The number of a table or queue, or None if it was never created."""
+        found = self._containers.get((kind, name))
+        if found is None:
+            row = self.con.execute("SELECT id FROM container WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+            if row is not None:
+                found = self._containers[kind, name] = int(row[0])
+        return found
+
+    def _load(self) -> None:
+        if not self._read:
+            self._counter, self._clock = self.con.execute("SELECT counter, clock FROM store").fetchone()
+            self._read = True
