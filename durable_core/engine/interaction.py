@@ -170,7 +170,7 @@ class Interaction:
             self._decisions.now + (LIFETIME if timeout is None else timeout),
         )
         task = self.wait_for_external_event(ticket.event_name, returns, timeout)
-        return Callback(task, ticket, info.callback_urls)
+        return Callback(task, ticket, info.callback_urls, lambda: self._decisions.is_replaying)
 
     def set_query_handler(self, name: str, fn: Callable[..., Any]) -> None:
         """Answer ``client.query(instance_id, name, args)`` with ``fn(args)``, or ``fn()`` if it takes nothing:

@@ -70,7 +70,7 @@ class Messaging:
         """
         check_instance_id(instance_id)
         data = self._converter.to_json(args, "the query's arguments")
-        return await ask(self._hub, self._registry, self._converter, instance_id, name, data)
+        return await ask(self._hub, self._registry, self._converter, self._callback_urls, instance_id, name, data)
 
     async def complete_callback(self, url: str, result: object = None) -> None:
         """What a POST of ``result`` to the URL of a callback (``ctx.callback``) does.

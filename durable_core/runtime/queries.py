@@ -7,6 +7,7 @@ The instance itself, wherever it lives, notices nothing.
 from __future__ import annotations
 
 from ..converter import Converter
+from ..engine.callbacks import CallbackUrls
 from ..engine.events import ExecutionStarted
 from ..engine.replay import LiveOrchestration
 from ..errors import InstanceNotFoundError
@@ -17,7 +18,15 @@ from ..registry import Registry
 from .warm import info_of
 
 
-async def ask(hub: TaskHub, registry: Registry, converter: Converter, instance_id: str, name: str, args: JSON) -> JSON:
+async def ask(
+    hub: TaskHub,
+    registry: Registry,
+    converter: Converter,
+    callback_urls: CallbackUrls | None,
+    instance_id: str,
+    name: str,
+    args: JSON,
+) -> JSON:
     """InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do not fit);
     UnknownOrchestratorError and NonDeterminismError where this app's code is not that of the instance."""
     while True:
@@ -30,7 +39,7 @@ async def ask(hub: TaskHub, registry: Registry, converter: Converter, instance_i
         except HistoryMovedError:
             continue
     definition = registry.orchestrator(instance.name, instance.version)
-    live = LiveOrchestration(definition, info_of(instance), converter)
+    live = LiveOrchestration(definition, info_of(instance, callback_urls), converter)
     try:
         live.replay(segments)
         if instance.is_unstarted:  # its beginning tells which queries there are; nothing of it is kept

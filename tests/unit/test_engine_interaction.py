@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -501,6 +502,12 @@ def test_the_url_of_a_callback_is_the_same_at_every_replay_and_of_that_callback_
     driver.tell(EventRaised("callback/pay/0.2", 2, "r2"))
     assert driver.result == [2, 1]
     assert generation_of("callback/a/b/7.2") == 7
+
+
+def test_a_history_with_callbacks_can_be_replayed_where_there_are_no_urls() -> None:
+    driver = Driver(calls_back, urls=Urls())
+    driver.info = replace(driver.info, callback_urls=None)
+    assert all(url.startswith("callback:") for url in driver.replayed().custom_status)
 
 
 def test_an_app_without_an_address_has_no_callback_urls() -> None:
