@@ -4,10 +4,13 @@ from .activity_context import ActivityContext
 from .codec import PayloadCodec
 from .engine.callbacks import Callback
 from .engine.context import Orchestration, OrchestrationContext
+from .engine.http import DurableHttpResponse
+from .engine.saga import Saga
 from .engine.tasks import Task, TimerTask
 from .errors import (
     ActivityFailedError,
     CodecError,
+    CompensationError,
     DurableError,
     NonDeterminismError,
     NonRetriableError,
@@ -21,6 +24,7 @@ from .errors import (
 )
 from .models import FailureDetails, OrchestrationStatus, RetryOptions, RetryPolicy, RuntimeStatus
 from .registry import Registry, activity, orchestrator
+from .runtime.client import DurableClient
 
 __version__ = "0.1.0"
 
@@ -29,7 +33,10 @@ __all__ = [
     "ActivityFailedError",
     "Callback",
     "CodecError",
+    "CompensationError",
+    "DurableClient",
     "DurableError",
+    "DurableHttpResponse",
     "FailureDetails",
     "NonDeterminismError",
     "NonRetriableError",
@@ -42,6 +49,7 @@ __all__ = [
     "RetryOptions",
     "RetryPolicy",
     "RuntimeStatus",
+    "Saga",
     "SerializationError",
     "StepFailedError",
     "SubOrchestrationFailedError",

@@ -28,6 +28,8 @@
     │   ├── LeaseLostError            the message belongs to another receiver by now
     │   ├── LimitExceededError        Azure would refuse this size, count or character
     │   └── QueueNotFoundError
+    ├── CompensationError             what a saga did could not all be undone; .failures says what and why
+    ├── HttpCallError                 a durable HTTP call got no answer, or, with a retry policy, only refusals
     └── TaskFailedError               raised into an orchestrator by a task that failed
         ├── ActivityFailedError
         ├── StepFailedError
@@ -299,3 +301,28 @@ class TaskTimeoutError(TaskFailedError):
 
 class TaskCancelledError(TaskFailedError):
     """A task was cancelled before it ended."""
+
+
+class CompensationError(DurableError):
+    """Some compensations of a saga failed; all the others were run.
+
+    ``failures``: the failed ones' names and errors, in the order in which they ran. Its cause is the error that made
+    the saga compensate.
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, Exception]]) -> None:
+        told = "; ".join(f"'{name}': {error}" for name, error in failures)
+        what = "compensation" if len(failures) == 1 else "compensations"
+        super().__init__(f"{len(failures)} {what} of a saga failed and must be done by hand: {told}")
+        self.failures = tuple(failures)
+
+
+class HttpCallError(DurableError):
+    """A durable HTTP call got no answer, or, when it is to be retried, only a refusal (429 or 5xx).
+
+    ``status_code`` is that of the refusal; None: there was no answer.
+    """
+
+    def __init__(self, message: str, status_code: int | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code

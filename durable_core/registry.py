@@ -24,6 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__durable_definition__"
 _NAME = re.compile(r"[^\W\d][\w.\-]{0,127}")
+RESERVED = "durable."
 
 NO_INPUT = inspect.Parameter.empty
 
@@ -61,6 +62,9 @@ def orchestrator(*, name: str | None = None, version: str = "") -> Callable[[F],
 def orchestrator(fn: Any = None, /, *, name: str | None = None, version: str = "") -> Any:
     """Mark a generator function as an orchestrator: ``def orch(ctx)`` or ``def orch(ctx, order: Order)``.
 
+    name: under which it is called and stored; None: the function's.
+    version: which of several of one name it is; an instance stays with the one that it was started with.
+
     RegistrationError, with the file and line, if it is no generator function or has other parameters.
     """
 
@@ -92,6 +96,7 @@ def activity(
 ) -> Any:
     """Mark a function, plain or async, as an activity: ``f()``, ``f(input)``, ``f(ctx: ActivityContext, input)``.
 
+    name: under which it is called and stored; None: the function's.
     retry: the policy when the call gives none.
     inline: False never runs it in the turn that scheduled it; True even where the app's default says no.
     short: it takes milliseconds, so that many travel in one message.
@@ -158,6 +163,18 @@ class Registry:
                     )
         return self
 
+    def with_built_in(self, *definitions: ActivityDefinition | OrchestratorDefinition) -> Registry:
+        """A registry that has the framework's own functions, too. What is added to this one later is not in it."""
+        registry = Registry()
+        registry._orchestrators = {name: dict(versions) for name, versions in self._orchestrators.items()}
+        registry._activities = dict(self._activities)
+        for definition in definitions:
+            if isinstance(definition, ActivityDefinition):
+                registry._activities[definition.name] = definition
+            else:
+                registry._orchestrators[definition.name] = {definition.version: definition}
+        return registry
+
     def orchestrator(self, name: str, version: str | None = None) -> OrchestratorDefinition:
         """UnknownOrchestratorError if it is not here. No version asked for: the newest."""
         versions = self._orchestrators.get(name)
@@ -178,7 +195,7 @@ class Registry:
 
     @property
     def orchestrator_names(self) -> list[str]:
-        return sorted(self._orchestrators)
+        return sorted(name for name in self._orchestrators if not name.startswith(RESERVED))
 
     @property
     def activity_names(self) -> list[str]:
@@ -235,6 +252,8 @@ def _checked_name(fn: Callable[..., Any], name: str | None, kind: str) -> str:
             f"'{chosen}' cannot name an {kind} ({_location(fn)}): it must begin with a letter and hold "
             "at most 128 letters, digits and . _ -"
         )
+    if chosen.startswith(RESERVED):
+        raise RegistrationError(f"'{chosen}' ({_location(fn)}): names that begin with '{RESERVED}' are the framework's")
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""Pattern: a chain of steps, a human event with a deadline, and compensation by plain ``try``/``except``.
+"""Pattern: a chain of steps, a human event with a deadline, and a saga, which undoes what was done when a step fails.
 
 Pay, reserve, confirm, ship, then wait up to two weeks for somebody to report the delivery. The process may die at any
 line: another one goes on from there, and nothing is charged, reserved or shipped twice.
@@ -43,7 +43,10 @@ def order(ctx: OrchestrationContext, order: Order) -> Orchestration[OrderResult]
             return OrderResult(status="payment_failed")
         raise
 
+    saga = ctx.saga()
     try:
+        saga.add_compensation(refund_payment, receipt)
+        saga.add_compensation(release_inventory, receipt.receipt_id)  # releases what there is of a reservation
         reservation = Reservation(receipt_id=receipt.receipt_id, items=order.items)
         yield from ctx.call_activity(reserve_inventory, reservation, retry=RESERVING)
         confirmation = Confirmation(order_id=order.order_id, customer_email=order.customer_email, items=order.items)
@@ -51,8 +54,7 @@ def order(ctx: OrchestrationContext, order: Order) -> Orchestration[OrderResult]
         parcel = Parcel(order_id=order.order_id, items=order.items)
         shipment = yield from ctx.call_activity(create_shipment, parcel, retry=SHIPPING)
     except ActivityFailedError as error:
-        yield from ctx.call_activity(refund_payment, receipt)
-        yield from ctx.call_activity(release_inventory, receipt.receipt_id)
+        yield from saga.compensate()
         if error.is_caused_by(OutOfStockError):
             return OrderResult(status="out_of_stock")
         raise

@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 
-from durable_core import Orchestration, OrchestrationContext, TaskTimeoutError, activity, orchestrator
+from durable_core import DurableClient, Orchestration, OrchestrationContext, TaskTimeoutError, activity, orchestrator
 from durable_core.errors import CapabilityError, InstanceCompletedError
-from durable_core.runtime.client import DurableClient
 
 MAILS: dict[str, str] = {}
 

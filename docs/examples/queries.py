@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from durable_core import Orchestration, OrchestrationContext, activity, orchestrator
+from durable_core import DurableClient, Orchestration, OrchestrationContext, activity, orchestrator
 from durable_core.errors import UnknownQueryError
-from durable_core.runtime.client import DurableClient
 
 
 @activity

@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
-from durable_core import Orchestration, OrchestrationContext, RetryPolicy, StepFailedError, orchestrator
-from durable_core.runtime.client import DurableClient
+from durable_core import DurableClient, Orchestration, OrchestrationContext, RetryPolicy, StepFailedError, orchestrator
 
 STOCK = {"tea": 3, "milk": 0}
 

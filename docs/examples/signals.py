@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from durable_core import Orchestration, OrchestrationContext, TaskTimeoutError, orchestrator
-from durable_core.runtime.client import DurableClient
+from durable_core import DurableClient, Orchestration, OrchestrationContext, TaskTimeoutError, orchestrator
 
 
 @orchestrator

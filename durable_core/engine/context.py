@@ -8,15 +8,16 @@ from __future__ import annotations
 import logging
 import random as _random  # noqa: TID251  only ever seeded from the instance's identity
 import uuid
-from collections.abc import Callable, Coroutine, Generator, Iterable, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias, TypeVar, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
 from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
 from ..registry import name_of
+from .composition import Composition, check_child_id
 from .conditions import Conditions
 from .decisions import Decisions, InstanceInfo
 from .events import (
@@ -29,20 +30,17 @@ from .events import (
 from .handlers import Queries
 from .interaction import Interaction
 from .mailbox import Mailbox
-from .source import caller, result_type
-from .tasks import AllTask, AnyTask, Task, TimerTask
+from .source import caller, returned
+from .tasks import Orchestration, Task, TimerTask
 from .values import read, write
 
 T = TypeVar("T")
 X = TypeVar("X")
 
-Orchestration: TypeAlias = Generator[Task[Any], Any, T]
-"""What an orchestrator returns, as Python sees it: ``def order(ctx, order: Order) -> Orchestration[Receipt]``."""
-
 _NAMESPACE = uuid.UUID("5d1c8a52-6d0f-5f5b-9d5e-0b7f6a3c1e90")  # of ids made by orchestrators; any fixed value will do
 
 
-class OrchestrationContext(Interaction):
+class OrchestrationContext(Composition, Interaction):
     """First parameter of an orchestrator.
 
     Tasks are called through it and waited for with ``yield from`` (or ``yield``). Orchestrator code runs again and
@@ -74,6 +72,7 @@ class OrchestrationContext(Interaction):
 
     @property
     def instance_id(self) -> str:
+        """Id of this instance."""
         return self._info.instance_id
 
     @property
@@ -98,6 +97,7 @@ class OrchestrationContext(Interaction):
 
     @property
     def custom_status(self) -> JSON:
+        """What ``set_custom_status`` set last; None: nothing."""
         return self._decisions.custom_status
 
     def set_custom_status(self, value: object) -> None:
@@ -229,7 +229,7 @@ class OrchestrationContext(Interaction):
         Raises SerializationError if the input is not JSON. The task fails with ActivityFailedError.
         """
         name = name_of(fn_or_name)
-        kind = _returned(fn_or_name, expected_type if returns is None else returns)
+        kind = returned(fn_or_name, expected_type if returns is None else returns)
         data = write(self._converter, input_, "the input of activity", name)
         options = None if inline is None else {"inline": inline}
         decisions = self._decisions
@@ -299,11 +299,15 @@ class OrchestrationContext(Interaction):
         """Start another orchestrator, whose result is this task's.
 
         instance_id: of the child; None: derived from this instance. version: None: the newest there is when it starts.
-        Raises SerializationError if the input is not JSON. The task fails with SubOrchestrationFailedError.
+        retry: each attempt is an instance of its own; from the second on its id ends in the number of the attempt.
+        Raises SerializationError if the input is not JSON, OrchestratorCodeError if the id is not allowed. The task
+        fails with SubOrchestrationFailedError, caused by InstanceAlreadyExistsError if the id is somebody else's.
         """
         name = name_of(fn_or_name)
-        kind = _returned(fn_or_name, returns)
+        kind = returned(fn_or_name, returns)
         data = write(self._converter, input_, "the input of orchestrator", name)
+        if instance_id is not None:
+            check_child_id(instance_id)
         decisions = self._decisions
         event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller())
         task: Task[Any] = Task(decisions, event, kind)
@@ -350,29 +354,12 @@ class OrchestrationContext(Interaction):
 
     # ------------------------------------------------------------ combinations and endings
 
-    def task_all(self, tasks: Iterable[Task[T]]) -> Task[list[T]]:
-        """All results, in the order given; of no tasks: []. Fails as soon as one fails; the others run on."""
-        return AllTask(self._decisions, tasks)
-
-    def task_any(self, tasks: Iterable[Task[T]]) -> Task[Task[T]]:
-        """The task that ends first, well or badly: ask it for its ``result``. The others run on."""
-        return AnyTask(self._decisions, tasks)
-
-    when_all = task_all
-    when_any = task_any
-
     def continue_as_new(self, input_: object = None, keep_events: bool = True) -> None:
         """When the orchestrator returns, begin it again with this input and an empty history.
 
         keep_events: external events that nobody has got go over to the new beginning.
         """
         self._decisions.continue_as_new(ContinueAsNew(write(self._converter, input_, "the new input"), keep_events))
-
-
-def _returned(fn_or_name: str | Callable[..., Any], returns: Any) -> Any:
-    if returns is not None:
-        return returns
-    return None if isinstance(fn_or_name, str) else result_type(fn_or_name)
 
 
 class _ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):

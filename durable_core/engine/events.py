@@ -140,6 +140,18 @@ class SubOrchestrationCreated:
 
 
 @dataclass(frozen=True, slots=True)
+class OrchestrationStarted:
+    """A detached orchestration: started, and not waited for. ``version`` as in ``SubOrchestrationCreated``."""
+
+    task_id: int
+    name: str
+    instance_id: str
+    version: str | None = None
+    input: JSON = None
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EventSent:
     task_id: int
     instance_id: str
@@ -188,6 +200,7 @@ Outgoing: TypeAlias = (
     | TimerCreated
     | TimerCanceled
     | SubOrchestrationCreated
+    | OrchestrationStarted
     | EventSent
     | PatchMarked
     | ContinueAsNew
@@ -225,6 +238,7 @@ _CODES: dict[str, type[Any]] = {
     "RC": TimerCreated,
     "RX": TimerCanceled,
     "SC": SubOrchestrationCreated,
+    "OS": OrchestrationStarted,
     "ES": EventSent,
     "PM": PatchMarked,
     "CN": ContinueAsNew,

@@ -17,6 +17,7 @@ from .events import (
     Event,
     EventSent,
     ExecutionCompleted,
+    OrchestrationStarted,
     Outgoing,
     PatchMarked,
     Segment,
@@ -38,12 +39,14 @@ _IDENTITY: dict[type, Callable[[Any], object]] = {
     SubOrchestrationCreated: attrgetter("task_id", "name"),
     TimerCreated: attrgetter("task_id"),
     TimerCanceled: attrgetter("task_id"),
+    OrchestrationStarted: attrgetter("task_id", "name"),
     EventSent: attrgetter("task_id", "name"),
     PatchMarked: attrgetter("patch_id"),
     ContinueAsNew: _always,
     ExecutionCompleted: attrgetter("status"),
 }
 
+_NAMED = TaskScheduled | SubOrchestrationCreated | OrchestrationStarted | EventSent
 _NEARBY = 3  # events shown before and after
 _HINT = (
     "conditions and loops must not look at a clock, random numbers, environment or global state: "
@@ -140,7 +143,7 @@ def _likely_cause(
         return f"a call was taken away, or a condition or loop goes another way than it did; {_HINT}"
     if _what(recorded) in map(_what, made_later) or _what(made) in map(_what, later):
         return "the same calls are made in another order"
-    if type(recorded) is type(made) and isinstance(recorded, TaskScheduled | SubOrchestrationCreated | EventSent):
+    if type(recorded) is type(made) and isinstance(recorded, _NAMED):
         return f"what is called here was renamed or replaced, or a condition goes another way than it did; {_HINT}"
     if isinstance(recorded, ExecutionCompleted | ContinueAsNew) or isinstance(made, ExecutionCompleted | ContinueAsNew):
         return f"the code ends earlier, later or otherwise than it did; {_HINT}"

@@ -10,6 +10,7 @@ import os
 import sys
 import typing
 from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from functools import lru_cache
 from types import FrameType, TracebackType
 from typing import Any
@@ -30,8 +31,14 @@ def _is_engine(filename: str) -> bool:
     return os.path.abspath(filename).startswith(_FOLDER)
 
 
+on_behalf_of: ContextVar[str] = ContextVar("on_behalf_of", default="")
+"""``file:line`` whose steps the engine takes by itself, later than the user's code asked for them."""
+
+
 def caller() -> str:
     """``file:line`` of the user's code that called into the engine."""
+    if line := on_behalf_of.get():
+        return line
     frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None and _is_engine(frame.f_code.co_filename):
         frame = frame.f_back
@@ -102,3 +109,10 @@ def parameter_types(fn: Callable[..., Any]) -> tuple[Any, ...] | None:
     except (NameError, TypeError):  # an annotation that means nothing at run time asks for no check
         hints = {}
     return (hints.get(parameters[0].name, Any),)
+
+
+def returned(fn_or_name: str | Callable[..., Any], returns: Any) -> Any:
+    """The type of a call's result: what was asked for, else what the function says; None: nothing is known."""
+    if returns is not None:
+        return returns
+    return None if isinstance(fn_or_name, str) else result_type(fn_or_name)

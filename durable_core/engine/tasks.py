@@ -45,7 +45,7 @@ class Task(Generic[T_co]):
         self._released = False
         self._value: Any = None
         self._error: BaseException | None = None
-        self._observers: list[_Combination[Any]] | None = None
+        self._observers: list[Combination[Any]] | None = None
         self.call = call
         self.returns = returns
 
@@ -79,6 +79,10 @@ class Task(Generic[T_co]):
     def __repr__(self) -> str:
         state = "pending" if not self._done else "failed" if self._error is not None else "completed"
         return f"<{type(self).__name__} {describe_call(self)} {state}>"
+
+
+Orchestration: TypeAlias = Generator[Task[Any], Any, T]
+"""What an orchestrator returns, as Python sees it: ``def order(ctx, order: Order) -> Orchestration[Receipt]``."""
 
 
 class TimerTask(Task[None]):
@@ -157,55 +161,69 @@ class ConditionTask(Task[bool]):
         return super().is_completed
 
 
-class _Combination(Task[T_co]):
-    """Waits for several tasks."""
+class Combination(Task[T_co]):
+    """Waits for several tasks. More of them are in ``combinations``."""
 
-    __slots__ = ("_children", "_has_events", "_waiting")
+    __slots__ = ("_children", "_has_events", "_verb", "_waiting")
 
     def __init__(self, owner: object, tasks: Iterable[Task[Any]], verb: str) -> None:
         super().__init__(owner)
-        self._children = list(tasks)
+        self._verb = verb
+        self._children: list[Task[Any]] = []
         self._has_events = False
-        for child in self._children:
-            if not isinstance(child, Task) or child._owner is not owner:  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise OrchestratorCodeError(
-                    f"{verb} takes tasks of this orchestrator's context, not {child!r}", caller()
-                )
-            child._seen = True
-            if isinstance(child, EventTask | ConditionTask) or (isinstance(child, _Combination) and child._has_events):
-                self._has_events = True
-                _reclaim(child)
-
         self._waiting = 0
-        for child in self._children:
-            if not child._done:
-                self._waiting += 1
-                if child._observers is None:
-                    child._observers = [self]
-                else:
-                    child._observers.append(self)
+        children = list(tasks)
+        for child in children:  # all of them, before one is told of this combination
+            self._check(child)
+        for child in children:
+            self._adopt(child)
+
+    def _check(self, child: object) -> None:
+        if not isinstance(child, Task) or cast("Task[Any]", child)._owner is not self._owner:
+            raise OrchestratorCodeError(
+                f"{self._verb} takes tasks of this orchestrator's context, not {child!r}", caller()
+            )
+
+    def _adopt(self, child: Task[Any]) -> None:
+        """Wait for one more task."""
+        self._children.append(child)
+        child._seen = True
+        if isinstance(child, EventTask | ConditionTask) or (isinstance(child, Combination) and child._has_events):
+            self._has_events = True
+            _reclaim(child)
+        if not child._done:
+            self._waiting += 1
+            if child._observers is None:
+                child._observers = [self]
+            else:
+                child._observers.append(self)
 
     def _decide(self, value: Any, error: BaseException | None = None) -> None:
         """End, and let go of the children that have not ended."""
+        self._let_go()
+        _end(self, value, error)
+
+    def _let_go(self) -> None:
         for child in self._children:
-            if not child._done:
-                assert child._observers is not None  # this one is among them
+            if not child._done and child._observers is not None and self in child._observers:
                 child._observers.remove(self)
                 child._observers = child._observers or None
                 child._released = True
-        _end(self, value, error)
 
     def child_ended(self, child: Task[Any]) -> None:
         raise NotImplementedError
 
 
-class AllTask(_Combination[list[T]]):
+class AllTask(Combination[T_co]):
     """Ends when all have ended, with their results in the order given; fails as soon as one fails."""
 
-    __slots__ = ()
+    __slots__ = ("_shape",)
 
-    def __init__(self, owner: object, tasks: Iterable[Task[T]]) -> None:
-        super().__init__(owner, tasks, "task_all")
+    def __init__(
+        self, owner: object, tasks: Iterable[Task[Any]], verb: str, shape: Callable[[list[Any]], T_co]
+    ) -> None:
+        super().__init__(owner, tasks, verb)
+        self._shape = shape
         failed = next((child for child in self._children if child._done and child._error is not None), None)
         if failed is not None:
             self._decide(None, failed._error)
@@ -222,10 +240,10 @@ class AllTask(_Combination[list[T]]):
             self._succeed()
 
     def _succeed(self) -> None:
-        _end(self, [child._value for child in self._children], None)
+        _end(self, self._shape([child._value for child in self._children]), None)
 
 
-class AnyTask(_Combination[Task[T]]):
+class AnyTask(Combination[Task[T]]):
     """Ends when the first one ends, well or badly, with that task as its result."""
 
     __slots__ = ()
@@ -243,7 +261,7 @@ class AnyTask(_Combination[Task[T]]):
             self._decide(child)
 
 
-class TimedTask(_Combination[T_co]):
+class TimedTask(Combination[T_co]):
     """Ends as another task does, or when its time is up: with ``late``, raised if it is an error, else as its value."""
 
     __slots__ = ("_inner", "_late", "_timer")
@@ -360,6 +378,6 @@ def _reclaim(task: Task[Any]) -> None:
     if isinstance(task, EventTask | ConditionTask):
         if not task._done and task.claim is not None:
             task.claim(task)  # pyright: ignore[reportArgumentType]  each takes its own kind
-    elif isinstance(task, _Combination) and task._has_events:
+    elif isinstance(task, Combination) and task._has_events:
         for child in task._children:
             _reclaim(child)

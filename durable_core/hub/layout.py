@@ -22,7 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..errors import InvalidInputError, InvalidInstanceIdError
+from ..errors import InvalidInputError
+from ..instance_ids import MAX_INSTANCE_ID as MAX_INSTANCE_ID
+from ..instance_ids import check_instance_id as check_instance_id
 
 FORMAT = 1
 """Version of the rows' and messages' form. A host that meets a higher one leaves the instance alone."""
@@ -31,14 +33,12 @@ INSTANCE_KEY = "z"
 LIVE_RANGE = "i"  # from here on: inbox and instance row
 CHUNK_END = "i"
 
-MAX_INSTANCE_ID = 256
 MAX_TEXT = 4_000  # characters of a reason
 MAX_TAGS = 16_000  # bytes of JSON of all tags together: a property of UTF-16 holds them
 
 _REPEATABLE = "iE"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FORBIDDEN = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -91,20 +91,6 @@ def shard_of(instance_id: str, partitions: int) -> int:
     if partitions == 1:
         return 0
     return int.from_bytes(hashlib.sha256(instance_id.encode()).digest()[:4], "big") % partitions
-
-
-def check_instance_id(instance_id: str) -> None:
-    """InvalidInstanceIdError if Azure Tables could not hold the id as a key."""
-    if not instance_id:
-        raise InvalidInstanceIdError("an instance id must not be empty; leave it out to get a random one")
-    if len(instance_id) > MAX_INSTANCE_ID:
-        raise InvalidInstanceIdError(
-            f"an instance id has at most {MAX_INSTANCE_ID} characters, this one has {len(instance_id)}"
-        )
-    if found := _FORBIDDEN.search(instance_id):
-        raise InvalidInstanceIdError(
-            f"an instance id must not hold {found.group()!r}: / \\ # ? and control characters cannot be table keys"
-        )
 
 
 def check_text(text: str, what: str) -> None:

@@ -10,6 +10,7 @@ from ..codec import PayloadCodec
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..errors import CodecError, DurableError, NewerFormatError
+from ..http_activity import HttpCaller
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
 from ..hub.payloads import PayloadGoneError
@@ -23,6 +24,7 @@ from .client import DurableClient
 from .clock import Clock, SystemClock
 from .delivery import Lease
 from .dispatcher import Dispatcher
+from .ends import Ends
 from .outbox import Outbox
 from .parking import Parking
 from .recovery import Recovery, RecoveryReport
@@ -50,9 +52,13 @@ class DurableApp:
         source: random.Random | None = None,
         patience: float = 60.0,
         callback_urls: CallbackUrls | None = None,
+        ends: Ends | None = None,
         codec: PayloadCodec | None = None,
     ) -> None:
         self.settings = settings
+        self._http = HttpCaller(settings.max_payload)
+        build = settings.app_build or registry.build_id()
+        registry = registry.with_built_in(self._http.definition)
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()
@@ -62,7 +68,6 @@ class DurableApp:
         runner = ActivityRunner(registry, converter, executor)
         outbox = Outbox(self.hub, registry, clock)
         self._parking = Parking(self.hub, clock)
-        build = settings.app_build or registry.build_id()
         services = Services(
             hub=self.hub,
             registry=registry,
@@ -77,7 +82,7 @@ class DurableApp:
             executor=executor,
             callback_urls=callback_urls,
         )
-        self.dispatcher = Dispatcher(services)
+        self.dispatcher = Dispatcher(services, ends)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
         self.client = DurableClient(
@@ -145,6 +150,7 @@ class DurableApp:
         """Let what is under way end. Deliveries must have stopped."""
         await self.dispatcher.drain()
         self.dispatcher.abandon()
+        await self._http.close()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 

@@ -49,7 +49,10 @@ IfExists = Literal["error", "return", "restart_if_done"]
 
 
 class DurableClient(Messaging):
-    """Of one task hub. Made by ``DurableApp``."""
+    """Of one task hub. Made by ``DurableApp``.
+
+    longest_poll: seconds between two looks at an instance whose end another process may bring.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class DurableClient(Messaging):
         self._recovery = recovery
         self._build = build
         self._listing = Listing(hub)
+        self.longest_poll = LONGEST_POLL
 
     async def start_new(
         self,
@@ -308,7 +312,7 @@ class DurableClient(Messaging):
         """
         loop = asyncio.get_running_loop()
         end, delay = loop.time() + timeout, FIRST_POLL
-        signal = self._dispatcher.watch(instance_id)
+        signal = self._dispatcher.ends.watch(instance_id)
         try:
             while True:
                 signal.clear()
@@ -320,9 +324,9 @@ class DurableClient(Messaging):
                     async with asyncio.timeout(min(delay, left)):
                         await signal.wait()
                 except TimeoutError:
-                    delay = min(delay * 2, LONGEST_POLL)
+                    delay = min(delay * 2, self.longest_poll)
         finally:
-            self._dispatcher.unwatch(instance_id, signal)
+            self._dispatcher.ends.unwatch(instance_id, signal)
 
     async def recover(self, *, full: bool = True) -> RecoveryReport:
         """Rebuild every message of the hub from its tables, as after a loss of all queues, and save poisoned ones.

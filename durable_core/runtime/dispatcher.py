@@ -12,6 +12,7 @@ from ..hub.instances import Instance
 from ..hub.messages import ControlMessage
 from .actor import Actor
 from .delivery import Delivery, Lease
+from .ends import Ends
 from .warm import Services
 
 SETTLED_KEPT = 10_000
@@ -22,13 +23,13 @@ logger = logging.getLogger("durable_core.runtime")
 class Dispatcher:
     """One per process and task hub. ``conflicts`` counts commits that met another host's."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, ends: Ends | None = None) -> None:
         self._services = services
         self._actors: dict[str, Actor] = {}
         self._weights: OrderedDict[Actor, int] = OrderedDict()  # least recently used first
         self._warm_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self.ends = Ends() if ends is None else ends
         self._settled: OrderedDict[tuple[str, str], int] = OrderedDict()  # (instance, execution), oldest first
         self.inline_running = 0
         self.conflicts = 0
@@ -80,21 +81,6 @@ class Dispatcher:
         for actor in list(self._actors.values()):
             actor.cool()
 
-    # ---------------------------------------------------------------- waiting for the end of an instance
-
-    def watch(self, instance_id: str) -> asyncio.Event:
-        """An event that is set when this process ends the instance; give it back to ``unwatch``."""
-        event = asyncio.Event()
-        self._waiters.setdefault(instance_id, set()).add(event)
-        return event
-
-    def unwatch(self, instance_id: str, event: asyncio.Event) -> None:
-        waiters = self._waiters.get(instance_id)
-        if waiters is not None:
-            waiters.discard(event)
-            if not waiters:
-                del self._waiters[instance_id]
-
     # ---------------------------------------------------------------- what actors ask for
 
     def warmed(self, actor: Actor, weight: int) -> None:
@@ -115,8 +101,7 @@ class Dispatcher:
         self._warm_bytes -= self._weights.pop(actor, 0)
 
     def ended(self, instance: Instance) -> None:
-        for event in self._waiters.get(instance.instance_id, ()):
-            event.set()
+        self.ends.ended(instance.instance_id)
 
     def idle(self, actor: Actor) -> None:
         self._forget(actor)

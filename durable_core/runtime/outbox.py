@@ -19,6 +19,7 @@ from ..engine.events import (
     ContinueAsNew,
     EventSent,
     ExecutionCompleted,
+    OrchestrationStarted,
     Outgoing,
     PatchMarked,
     SubOrchestrationCreated,
@@ -26,7 +27,7 @@ from ..engine.events import (
     TimerCanceled,
     TimerCreated,
 )
-from ..errors import RowExistsError, UnknownActivityError, UnknownOrchestratorError
+from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownActivityError, UnknownOrchestratorError
 from ..hub.catalog import Entry
 from ..hub.inbox import InboxKind
 from ..hub.instances import Instance, RetryState
@@ -35,7 +36,7 @@ from ..hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..hub.timers import LongTimer
-from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus
+from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, type_name
 from ..registry import Registry
 from .clock import Clock
 
@@ -114,6 +115,8 @@ class Outbox:
                     else:
                         attempt, decided = (1, decision.decided) if state is None else (state.attempt, state.next_try)
                         others.append(self._start_child(instance, dispatch, event, decided, attempt))
+                case OrchestrationStarted() as event:
+                    others.append(self._start_detached(instance, dispatch, event, decision.decided))
                 case EventSent() as event:
                     others.append(self._send_event(instance, dispatch.generation, event))
                 case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
@@ -218,10 +221,10 @@ class Outbox:
         again = dispatch.after is not None
         child = await self._hub.instances.get(child_id) if again else None
         if child is None:
-            child = await self._create_child(parent, link, child_id, event, decided)
+            child = await self._create(parent, link, child_id, event, decided)
         if child.parent != link:
             problem = FailureDetails(
-                "InstanceAlreadyExists",
+                type_name(InstanceAlreadyExistsError),
                 f"there is an instance '{child_id}' already, which is not this call's; give the child another id",
                 retriable=False,
             )
@@ -231,34 +234,60 @@ class Outbox:
             return
         await self._hub.send(ControlMessage(instance_id=child_id, execution_id=child.execution_id, redelivered=again))
 
-    async def _create_child(
-        self, parent: Instance, link: ParentLink, child_id: str, event: SubOrchestrationCreated, decided: datetime
+    async def _start_detached(
+        self, starter: Instance, dispatch: Dispatch, event: OrchestrationStarted, decided: datetime
+    ) -> None:
+        """As a child is started, but it is nobody's."""
+        link = ParentLink(starter.instance_id, starter.execution_id, dispatch.generation, event.task_id)
+        again = dispatch.after is not None
+        present = await self._hub.instances.get(event.instance_id) if again else None
+        if present is None:
+            present = await self._create(starter, link, event.instance_id, event, decided)
+        if present.execution_id != _digest(link):
+            logger.warning(
+                "orchestration '%s' is not started by '%s' (%s): there is an instance '%s' already",
+                event.name,
+                starter.instance_id,
+                event.line,
+                event.instance_id,
+            )
+            return
+        message = ControlMessage(instance_id=present.instance_id, execution_id=present.execution_id, redelivered=again)
+        await self._hub.send(message)
+
+    async def _create(
+        self,
+        starter: Instance,
+        link: ParentLink,
+        instance_id: str,
+        event: SubOrchestrationCreated | OrchestrationStarted,
+        decided: datetime,
     ) -> Instance:
-        """The child's row, or the one that is there already."""
+        """The new instance's row, or the one that is there already."""
         version = event.version
         if version is None:
             try:
                 version = self._registry.orchestrator(event.name).version
-            except UnknownOrchestratorError:  # a host that has it will take it; until then the child shows as stuck
+            except UnknownOrchestratorError:  # a host that has it will take it; until then it shows as stuck
                 version = ""
         execution_id = _digest(link)  # the same at every try: no second catalogue row
         fresh = Instance(
-            instance_id=child_id,
+            instance_id=instance_id,
             execution_id=execution_id,
             name=event.name,
             version=version,
             status=RuntimeStatus.PENDING,
             created=decided,
             updated=decided,
-            input=await self._hub.payloads.store(child_id, execution_id, event.input),
-            parent=link,
-            build=parent.build,
+            input=await self._hub.payloads.store(instance_id, execution_id, event.input),
+            parent=link if isinstance(event, SubOrchestrationCreated) else None,
+            build=starter.build,
         )
         await self._hub.catalog.open(entry_of(fresh))
         try:
             return await self._hub.instances.create(fresh)
         except RowExistsError:
-            present = await self._hub.instances.get(child_id)
+            present = await self._hub.instances.get(instance_id)
             if present is None or present.execution_id != execution_id:
                 await self._hub.catalog.forget_open(entry_of(fresh))
             return fresh if present is None else present

@@ -24,6 +24,7 @@ from ..errors import CapabilityError, LeaseLostError, StorageUnavailableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
+from ..runtime.ends import Ends
 from ..settings import Settings
 from ..storage.counting import CountingStorage
 from ..storage.ports import Queue, QueueMessage, Storage
@@ -35,6 +36,7 @@ T = TypeVar("T")
 
 LEASE = 30.0
 LONGEST_WAIT = 300.0  # virtual seconds between looks at an empty queue of which nothing is expected
+LONGEST_POLL = 300.0  # of the outside client; it need not look often, as it hears of an end unless the host dies
 BATCH = 16
 MAX_DEQUEUE = 5
 RECOVERY_INTERVAL = 300.0
@@ -85,6 +87,7 @@ class SimulatedHost:
             executor=None,
             source=random.Random(seed),
             callback_urls=PlainCallbackUrls(),
+            ends=world.ends,
             codec=world.codec,
         )
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,7 +107,7 @@ class SimulatedHost:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.app.dispatcher.abandon()
-        await self.app.dispatcher.drain()
+        await self.app.close()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -199,6 +202,7 @@ class World:
         self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
         if counting:
             self.storage = CountingStorage(self.storage)
+        self.ends = Ends()  # so that the outside client hears of what a host has ended
         self.errors: list[BaseException] = []
         self.failures: list[Exception] = []
         self.plans: list[FaultPlan] = []
@@ -246,8 +250,10 @@ class World:
                 executor=None,
                 source=random.Random(self._seed),
                 callback_urls=PlainCallbackUrls(),
+                ends=self.ends,
                 codec=self.codec,
             )
+            self._outside.client.longest_poll = LONGEST_POLL
             await self._outside.hub.create()
             for name in self._outside.hub.names.queues:
                 event = self._sent[name] = asyncio.Event()
@@ -262,9 +268,19 @@ class World:
                     await asyncio.gather(*self._burials)
                 for host in self.hosts:
                     await host.stop()
+                await self._outside.close()
                 await self.storage.close()
 
         return run_virtual(main(), self.loop)
+
+    async def replace_hosts(self, codec: PayloadCodec | None) -> None:
+        """Stop every host, and start as many that have this codec."""
+        self.codec = codec
+        stopped, self.hosts = self.hosts, []
+        for host in stopped:
+            await host.stop()
+        for host in stopped:
+            self._begin_host(None, host.shape)
 
     async def something_sent(self, queue: str) -> None:
         """Wait until the queue may have something to receive: a send, a delay that is over, a lease that expired."""
@@ -280,6 +296,7 @@ class World:
     def hidden(self, queue: str, seconds: float) -> None:
         """A message of this queue will become visible then."""
         heapq.heappush(self._due[queue], self.loop.time() + seconds)
+        self._sent[queue].set()  # who waits for a later one must look again
 
     def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> None:
         shape = self._shape(len(self.plans))

@@ -6,14 +6,16 @@ different things cannot end alike.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from hypothesis import strategies as st
 
 from durable_core import OrchestrationContext, Task, TimerTask
+from durable_core.engine.combinations import GatherPolicy
 from durable_core.errors import DurableError
 
 NAMES = ("red", "Green")
@@ -73,6 +75,41 @@ class Handle:
 
 
 @dataclass(frozen=True)
+class Pull:
+    """task_all of a lazy iterable, which itself looks at the clock and makes an id; raced against an event."""
+
+    calls: tuple[Call, ...]
+    limit: int
+    breaks: bool
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """as_completed; perhaps left early, and then the rest waited for later."""
+
+    calls: tuple[Call, ...]
+    take: int
+
+
+@dataclass(frozen=True)
+class Gather:
+    calls: tuple[Call, ...]
+    policy: GatherPolicy
+
+
+@dataclass(frozen=True)
+class Http:
+    """A durable HTTP call, which is several calls in a row that the code does not make itself."""
+
+    timeout: bool
+
+
+@dataclass(frozen=True)
+class Detach:
+    name: str
+
+
+@dataclass(frozen=True)
 class Note:
     """Look at what is the same at every replay: time, ids, random numbers, state of tasks."""
 
@@ -103,7 +140,25 @@ class Again:
     keep_events: bool
 
 
-Statement: TypeAlias = Await | Start | Join | All | Race | RaceOfAll | Note | Handle | If | Try | Raise | Again
+Statement: TypeAlias = (
+    Await
+    | Start
+    | Join
+    | All
+    | Race
+    | RaceOfAll
+    | Pull
+    | InOrder
+    | Gather
+    | Http
+    | Detach
+    | Note
+    | Handle
+    | If
+    | Try
+    | Raise
+    | Again
+)
 Program: TypeAlias = tuple[Statement, ...]
 
 calls = st.builds(
@@ -120,6 +175,11 @@ leaves: st.SearchStrategy[Statement] = st.one_of(
     st.builds(All, some_calls),
     st.builds(Race, at_least_one, st.booleans(), st.booleans()),
     st.builds(RaceOfAll, at_least_one),
+    st.builds(Pull, some_calls, st.integers(1, 3), st.booleans()),
+    st.builds(InOrder, some_calls, st.integers(0, 4)),
+    st.builds(Gather, some_calls, st.sampled_from(get_args(GatherPolicy))),
+    st.builds(Http, st.booleans()),
+    st.builds(Detach, st.sampled_from(NAMES)),
     st.just(Note()),
     st.builds(Handle, st.sampled_from(NAMES)),
     st.just(Raise()),
@@ -166,6 +226,13 @@ class Run:
         self.handled += 1
         self.trace.append(f"handled {data!r}")
 
+    def lazily(self, calls: tuple[Call, ...], breaks: bool) -> Generator[Task[Any]]:
+        for call in calls:
+            self.trace.append(f"pulled at {self.ctx.current_utc_datetime} {self.ctx.new_uuid()}")
+            yield self.task(call)
+        if breaks:
+            raise ArithmeticError("the iterable breaks")
+
     def execute(self, program: Program) -> Generator[Task[Any], Any, None]:
         for statement in program:
             yield from self.one(statement)
@@ -199,6 +266,23 @@ class Run:
                 if name not in self.handlers:
                     self.handlers.add(name)
                     self.ctx.on_event(name, self.handle)
+            case Pull(calls, limit, breaks):
+                pulled = self.ctx.task_all(self.lazily(calls, breaks), max_concurrency=limit)
+                self.started.append(pulled)
+                winner = yield from self.ctx.task_any([pulled, self.ctx.wait_for_external_event(NAMES[0])])
+                self.trace.append(repr((winner is pulled, (yield pulled))))
+            case InOrder(calls, take):
+                ends = self.ctx.as_completed([self.task(call) for call in calls])
+                for task in itertools.islice(ends, take):
+                    self.trace.append(repr((yield task)))
+                self.started.extend(ends)
+            case Gather(calls, policy):
+                self.trace.append(repr((yield self.ctx.gather(*map(self.task, calls), policy=policy))))
+            case Http(timeout):
+                limit = timedelta(minutes=1) if timeout else None
+                self.started.append(self.ctx.call_http("GET", f"http://a/{len(self.trace)}", timeout=limit))
+            case Detach(name):
+                self.trace.append(self.ctx.start_orchestration(name, len(self.trace)))
             case Note():
                 ctx = self.ctx
                 seen = [ctx.current_utc_datetime.isoformat(), ctx.new_uuid(), ctx.random.random()]

@@ -69,6 +69,8 @@ def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
     for task_id, pending in live.pending.items():
         good = choice.random() < 0.8
         match pending.event:
+            case TaskScheduled(name="durable.http") if good:
+                found.append(TaskCompleted(task_id, response(choice)))
             case TaskScheduled():
                 found.append(TaskCompleted(task_id, [task_id]) if good else TaskFailed(task_id, FAILURE))
             case SubOrchestrationCreated():
@@ -81,6 +83,11 @@ def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
         failure = None if choice.random() < 0.8 else FAILURE
         found.append(StepCompleted(task_id, step.name, task_id, failure, step.line))
     return found
+
+
+def response(choice: random.Random) -> dict[str, Any]:
+    status, wait = choice.choice((200, 202, 202)), choice.choice(("5", "", "soon"))
+    return {"status_code": status, "headers": {"location": "/later", "Retry-After": wait}, "content": "text"}
 
 
 class World:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CASES = Path(__file__).parent / "cases"
 ROOT = Path(__file__).parents[2]
 
@@ -35,11 +37,16 @@ def complaints(case: Path, folder: Path) -> dict[int, str]:
     }
 
 
-def test_the_types_that_an_orchestrator_sees_are_those_of_its_activities(tmp_path: Path) -> None:
-    assert complaints(CASES / "accepted.py", tmp_path) == {}
+def named(ending: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", sorted(CASES.glob(f"*{ending}.py")), ids=lambda case: case.stem)
 
 
-def test_a_wrong_input_and_a_wrong_use_of_a_result_are_refused_where_they_stand(tmp_path: Path) -> None:
-    case = CASES / "refused.py"
+@named("accepted")
+def test_the_types_that_an_orchestrator_sees_are_those_of_its_activities(case: Path, tmp_path: Path) -> None:
+    assert complaints(case, tmp_path) == {}
+
+
+@named("refused")
+def test_a_wrong_input_and_a_wrong_use_of_a_result_are_refused_where_they_stand(case: Path, tmp_path: Path) -> None:
     marked = {at for at, line in enumerate(case.read_text().splitlines(), 1) if line.endswith("# refused")}
     assert set(complaints(case, tmp_path)) == marked

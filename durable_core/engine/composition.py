@@ -1,0 +1,258 @@
+"""How an orchestrator puts tasks together: the part of the context that makes new calls and tasks out of others.
+
+Owns signatures and reference texts; what they do is in ``combinations``, ``saga`` and ``http``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, get_args, overload
+
+from ..converter import Converter
+from ..errors import InvalidInstanceIdError, OrchestratorCodeError, TaskFailedError
+from ..instance_ids import check_instance_id
+from ..models import RetryPolicy
+from ..registry import name_of
+from .combinations import Completions, GatherPolicy, GatherTask, NextTask, PulledTask
+from .decisions import Decisions, InstanceInfo
+from .events import OrchestrationStarted
+from .http import DurableHttpResponse, call_http
+from .saga import Saga, run_saga
+from .source import caller
+from .tasks import AllTask, AnyTask, Orchestration, Task
+from .values import write
+
+if TYPE_CHECKING:
+    from .context import OrchestrationContext
+
+T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+T5 = TypeVar("T5")
+X = TypeVar("X")
+
+Outcome: TypeAlias = T | TaskFailedError
+Failing: TypeAlias = Literal["fail_fast", "first_error_after_all"]
+Settled: TypeAlias = Literal["all_settled"]
+
+_NAMESPACE = uuid.UUID("a5bd7b5c-5a35-5f0c-8a3e-6f2f0a5e7d11")  # of detached instances' ids; any fixed value will do
+
+
+class Composition:
+    """Base of ``OrchestrationContext``, which has the fields."""
+
+    __slots__ = ()
+
+    _decisions: Decisions
+    _converter: Converter
+    _info: InstanceInfo
+
+    # ------------------------------------------------------------ several tasks
+
+    def task_all(self, tasks: Iterable[Task[T]], max_concurrency: int | None = None) -> Task[list[T]]:
+        """All results, in the order given; of no tasks: [].
+
+        Fails as soon as one fails. The others run on: nobody waits for them, and their results are dropped. Where
+        that matters, use ``gather`` with another policy.
+
+        max_concurrency: at most so many are under way at a time. ``tasks`` must be lazy then, such as a generator:
+            the next one is called when one ends, and none any more when one has failed. What the iterable raises is
+            raised where the task is waited for.
+        """
+        if max_concurrency is not None:
+            return PulledTask(self._decisions, tasks, max_concurrency)
+        return AllTask(self._decisions, tasks, "task_all", list)
+
+    def task_any(self, tasks: Iterable[Task[T]]) -> Task[Task[T]]:
+        """The task that ends first, well or badly: ask it for its ``result``. The others run on."""
+        return AnyTask(self._decisions, tasks)
+
+    when_all = task_all
+    when_any = task_any
+
+    def as_completed(self, tasks: Iterable[Task[T]]) -> Iterator[NextTask[T]]:
+        """The tasks in the order in which they end: ``for task in ctx.as_completed(tasks): x = yield from task``.
+
+        Each step of the loop gives a task that ends as the next of them does, with its result or failure; ``origin``
+        is the one that it was. The loop may be left early; the others run on.
+        """
+        return Completions(self._decisions, tasks).in_order()
+
+    @overload
+    def gather(self, *, policy: GatherPolicy = "fail_fast") -> Task[tuple[()]]: ...
+    @overload
+    def gather(self, t1: Task[T1], /, *, policy: Failing = "fail_fast") -> Task[tuple[T1]]: ...
+    @overload
+    def gather(self, t1: Task[T1], t2: Task[T2], /, *, policy: Failing = "fail_fast") -> Task[tuple[T1, T2]]: ...
+    @overload
+    def gather(
+        self, t1: Task[T1], t2: Task[T2], t3: Task[T3], /, *, policy: Failing = "fail_fast"
+    ) -> Task[tuple[T1, T2, T3]]: ...
+    @overload
+    def gather(
+        self, t1: Task[T1], t2: Task[T2], t3: Task[T3], t4: Task[T4], /, *, policy: Failing = "fail_fast"
+    ) -> Task[tuple[T1, T2, T3, T4]]: ...
+    @overload
+    def gather(
+        self, t1: Task[T1], t2: Task[T2], t3: Task[T3], t4: Task[T4], t5: Task[T5], /, *, policy: Failing = "fail_fast"
+    ) -> Task[tuple[T1, T2, T3, T4, T5]]: ...
+    @overload
+    def gather(self, *tasks: Task[T], policy: Failing = "fail_fast") -> Task[tuple[T, ...]]: ...
+    @overload
+    def gather(self, t1: Task[T1], /, *, policy: Settled) -> Task[tuple[Outcome[T1]]]: ...
+    @overload
+    def gather(self, t1: Task[T1], t2: Task[T2], /, *, policy: Settled) -> Task[tuple[Outcome[T1], Outcome[T2]]]: ...
+    @overload
+    def gather(
+        self, t1: Task[T1], t2: Task[T2], t3: Task[T3], /, *, policy: Settled
+    ) -> Task[tuple[Outcome[T1], Outcome[T2], Outcome[T3]]]: ...
+    @overload
+    def gather(
+        self, t1: Task[T1], t2: Task[T2], t3: Task[T3], t4: Task[T4], /, *, policy: Settled
+    ) -> Task[tuple[Outcome[T1], Outcome[T2], Outcome[T3], Outcome[T4]]]: ...
+    @overload
+    def gather(
+        self, t1: Task[T1], t2: Task[T2], t3: Task[T3], t4: Task[T4], t5: Task[T5], /, *, policy: Settled
+    ) -> Task[tuple[Outcome[T1], Outcome[T2], Outcome[T3], Outcome[T4], Outcome[T5]]]: ...
+    @overload
+    def gather(self, *tasks: Task[T], policy: Settled) -> Task[tuple[Outcome[T], ...]]: ...
+    @overload
+    def gather(self, *tasks: Task[T], return_exceptions: Literal[True]) -> Task[tuple[Outcome[T], ...]]: ...
+    def gather(
+        self, *tasks: Task[Any], return_exceptions: bool = False, policy: GatherPolicy = "fail_fast"
+    ) -> Task[Any]:
+        """The results of several tasks as a tuple: ``order, customer = yield from ctx.gather(a, b)``.
+
+        Each has the type of its task.
+
+        policy: ``fail_fast`` fails as soon as one fails, and the others run on, unheard; ``all_settled`` waits for all
+            and gives, in the place of a failed one's result, its TaskFailedError; ``first_error_after_all`` waits for
+            all, then fails with the failure that came first.
+        return_exceptions: True is asyncio's spelling of ``all_settled``.
+        """
+        if policy not in get_args(GatherPolicy):
+            raise OrchestratorCodeError(f"gather knows the policies {get_args(GatherPolicy)}, not {policy!r}", caller())
+        if policy == "fail_fast" and not return_exceptions:
+            return AllTask(self._decisions, tasks, "gather", tuple)
+        return GatherTask(self._decisions, tasks, collects=return_exceptions or policy == "all_settled")
+
+    # ------------------------------------------------------------ detached orchestrations
+
+    @overload
+    def start_orchestration(
+        self, fn_or_name: str, input_: object = None, instance_id: str | None = None, version: str | None = None
+    ) -> str: ...
+    @overload
+    def start_orchestration(
+        self,
+        fn_or_name: Callable[[OrchestrationContext], Orchestration[Any]],
+        input_: object = None,
+        instance_id: str | None = None,
+        version: str | None = None,
+    ) -> str: ...
+    @overload
+    def start_orchestration(
+        self,
+        fn_or_name: Callable[[OrchestrationContext, X], Orchestration[Any]],
+        input_: X,
+        instance_id: str | None = None,
+        version: str | None = None,
+    ) -> str: ...
+    def start_orchestration(
+        self,
+        fn_or_name: str | Callable[..., Any],
+        input_: object = None,
+        instance_id: str | None = None,
+        version: str | None = None,
+    ) -> str:
+        """Start another orchestrator and go on without it; returns its instance id at once.
+
+        It is nobody's child: it outlives this orchestration, even its termination, and its end is not heard of here.
+        If the id is in use when it is started, nothing is started and a warning is logged.
+
+        version: None: the newest there is when it starts.
+        Raises OrchestratorCodeError if the id is not allowed, SerializationError if the input is not JSON.
+        """
+        decisions = self._decisions
+        name = name_of(fn_or_name)
+        data = write(self._converter, input_, "the input of orchestrator", name)
+        line = caller()
+        task_id = decisions.next_id()
+        if instance_id is None:
+            info = self._info
+            seed = f"{info.instance_id}/{info.execution_id}/{info.generation}/{task_id}"
+            instance_id = uuid.uuid5(_NAMESPACE, seed).hex
+        check_child_id(instance_id)
+        decisions.record(OrchestrationStarted(task_id, name, instance_id, version, data, line))
+        return instance_id
+
+    # ------------------------------------------------------------ sagas
+
+    def saga(self) -> Saga:
+        """A list of compensations, to be run in reverse when something fails: see ``Saga``."""
+        return Saga(self._context)
+
+    def run_saga(self, body: Callable[[Saga], Generator[Task[Any], Any, T]]) -> Orchestration[T]:
+        """Run ``body(saga)``; whatever it raises, undo first what it has added compensations for.
+
+        ``result = yield from ctx.run_saga(body)``. Raises what ``body`` raised, or, when something could not be
+        undone, a CompensationError with that as its cause.
+        """
+        return run_saga(self._context, body)
+
+    # ------------------------------------------------------------ HTTP
+
+    def call_http(
+        self,
+        method: str,
+        uri: str,
+        content: object = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout: timedelta | None = None,
+        poll: bool = True,
+    ) -> Task[DurableHttpResponse]:
+        """Make an HTTP request; the response, whatever its status code, is the task's result.
+
+        The request is an activity: it may be made twice if a process dies meanwhile. Method, address, headers and
+        content are stored in history, secrets among them: a call with a secret belongs into an activity of your own,
+        which reads it from its settings.
+
+        content: a str is sent as it is; None: nothing; anything else as JSON.
+        retry: None: one try. With a policy, no connection, 429 and 5xx are failures, which are tried again.
+        timeout: of all together, retries and polls included; each single request has 100 s at most.
+        poll: whether an answer 202 with a ``Location`` is followed, as in Durable Functions: that address is asked
+            after ``Retry-After`` (default 30 s), by durable timers, until it answers otherwise. Headers go along only
+            to the origin that they were meant for.
+
+        Raises OrchestratorCodeError if the address is neither http nor https. The task fails with ActivityFailedError
+        (no answer; too large a response; a refusal, with ``retry``) or TaskTimeoutError.
+        """
+        return call_http(
+            self._context,
+            self._decisions,
+            method,
+            uri,
+            write(self._converter, content, "the content of an HTTP request"),
+            dict(headers or {}),
+            retry=retry,
+            timeout=timeout,
+            poll=poll,
+        )
+
+    @property
+    def _context(self) -> OrchestrationContext:
+        return cast("OrchestrationContext", self)
+
+
+def check_child_id(instance_id: str) -> None:
+    """OrchestratorCodeError, with the line, for an instance id that cannot be."""
+    try:
+        check_instance_id(instance_id)
+    except InvalidInstanceIdError as error:
+        raise OrchestratorCodeError(str(error), caller()) from error

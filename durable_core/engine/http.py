@@ -1,0 +1,178 @@
+"""Durable HTTP calls, the engine's side: the request as an activity's input, and polling by durable timers.
+
+The requests themselves are made by the built-in activity ``durable.http`` (``durable_core.http_activity``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from ..errors import InvalidInputError, OrchestratorCodeError, PayloadTooLargeError, TaskTimeoutError
+from ..models import JSON, FailureDetails, RetryPolicy, type_name
+from .combinations import FlowTask
+from .source import caller
+from .tasks import Orchestration, Task, TimerTask
+
+if TYPE_CHECKING:
+    from .context import OrchestrationContext
+
+HTTP_ACTIVITY = "durable.http"
+DEFAULT_POLL = timedelta(seconds=30)  # Durable Functions' default
+SHORTEST_POLL = timedelta(seconds=1)  # a server that says 0 must not fill the history
+
+
+@dataclass(frozen=True, slots=True)
+class DurableHttpResponse:
+    """The answer to a durable HTTP call; Durable Functions' name and fields."""
+
+    status_code: int
+    headers: dict[str, str]
+    content: str
+
+    def header(self, name: str) -> str | None:
+        """A header's value, whatever the case of its name; None if there is none."""
+        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
+
+    def json(self) -> JSON:
+        """The content, read as JSON. ValueError if it is none."""
+        return json.loads(self.content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """Input of the activity. refusals_fail: 429 and 5xx are failures, to be tried again, and no answers."""
+
+    method: str
+    uri: str
+    headers: dict[str, str]
+    content: str | None = None
+    refusals_fail: bool = False
+
+
+def call_http(
+    ctx: OrchestrationContext,
+    owner: object,
+    method: str,
+    uri: str,
+    content: JSON,
+    headers: dict[str, str],
+    *,
+    retry: RetryPolicy | None,
+    timeout: timedelta | None,
+    poll: bool,
+) -> Task[DurableHttpResponse]:
+    """See ``OrchestrationContext.call_http``."""
+    line = caller()
+    if not is_http(uri):
+        raise OrchestratorCodeError(f"call_http takes an http or https address with a host, not {uri!r}", line)
+    if timeout is not None and timeout <= timedelta(0):
+        raise OrchestratorCodeError(f"the timeout of call_http must be more than nothing, not {timeout}", line)
+    if content is not None and not isinstance(content, str):
+        content = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        if not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = "application/json"
+    if retry is not None:
+        retry = replace(retry, non_retriable=[*retry.non_retriable, InvalidInputError, PayloadTooLargeError])
+    request = HttpRequest(
+        method=method.upper(), uri=uri, headers=headers, content=content, refusals_fail=retry is not None
+    )
+    return FlowTask(owner, _call(ctx, request, retry, timeout, poll))
+
+
+def is_http(uri: str) -> bool:
+    """Whether it is an address that may be called."""
+    try:
+        parts = urlsplit(uri)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def origin(uri: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port: headers meant for one origin are not for another."""
+    parts = urlsplit(uri)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def next_request(request: HttpRequest, location: str, *, method: str, with_content: bool) -> HttpRequest:
+    """The request that follows a Location. InvalidInputError if it leads away from HTTP."""
+    uri = urljoin(request.uri, location)
+    if not is_http(uri):
+        raise InvalidInputError(f"'{request.uri}' points to {location!r}, which is neither http nor https")
+    headers = request.headers if origin(uri) == origin(request.uri) else {}
+    if not with_content:
+        headers = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
+    return replace(request, method=method, uri=uri, headers=headers, content=request.content if with_content else None)
+
+
+def _call(
+    ctx: OrchestrationContext, request: HttpRequest, retry: RetryPolicy | None, timeout: timedelta | None, poll: bool
+) -> Orchestration[DurableHttpResponse]:
+    if timeout is None:
+        return (yield from _ask(ctx, request, retry, None, poll))
+    deadline = ctx.create_timer(timeout)
+    try:
+        response = yield from _ask(ctx, request, retry, deadline, poll)
+    except Exception:
+        deadline.cancel()
+        raise
+    deadline.cancel()
+    return response
+
+
+def _ask(
+    ctx: OrchestrationContext, request: HttpRequest, retry: RetryPolicy | None, deadline: TimerTask | None, poll: bool
+) -> Orchestration[DurableHttpResponse]:
+    """Ask until there is an answer other than "later"."""
+    while True:
+        call = ctx.call_activity(HTTP_ACTIVITY, request, retry=retry, returns=DurableHttpResponse)
+        if not (yield from _in_time(ctx, call, deadline)):
+            raise _timeout(request)
+        response = call.result
+        location = response.header("Location")
+        if not poll or response.status_code != 202 or location is None:
+            return response
+        request = next_request(request, location, method="GET", with_content=False)
+        pause = ctx.create_timer(retry_after(response, ctx.current_utc_datetime))
+        if not (yield from _in_time(ctx, pause, deadline)):
+            pause.cancel()
+            raise _timeout(request)
+
+
+def _in_time(ctx: OrchestrationContext, task: Task[Any], deadline: TimerTask | None) -> Orchestration[bool]:
+    """Wait for a task: whether it ended before the deadline."""
+    if deadline is None:
+        yield from task
+        return True
+    return (yield from ctx.task_any([task, deadline])) is task
+
+
+def _timeout(request: HttpRequest) -> TaskTimeoutError:
+    message = f"the HTTP call {request.method} {request.uri} did not end in the time given to it"
+    return TaskTimeoutError(message, FailureDetails(type_name(TaskTimeoutError), message), name=HTTP_ACTIVITY)
+
+
+def retry_after(response: DurableHttpResponse, now: datetime) -> timedelta:
+    """How long a server asks to be left alone: seconds or a date; the default if it says nothing readable."""
+    asked = (response.header("Retry-After") or "").strip()
+    if asked.isdecimal() and len(asked) < 10:
+        return max(timedelta(seconds=int(asked)), SHORTEST_POLL)
+    try:
+        date = parsedate_to_datetime(asked)
+    except ValueError:
+        return DEFAULT_POLL
+    return max(date.replace(tzinfo=date.tzinfo or UTC) - now, SHORTEST_POLL)
+
+
+def headers_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name; one that comes several times as one, joined by commas."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

@@ -1,0 +1,24 @@
+"""Which instance ids there can be: an id is a table key, so Azure Tables decides. Knows only errors."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import InvalidInstanceIdError
+
+MAX_INSTANCE_ID = 256
+FORBIDDEN_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def check_instance_id(instance_id: str) -> None:
+    """InvalidInstanceIdError if Azure Tables could not hold the id as a key."""
+    if not instance_id:
+        raise InvalidInstanceIdError("an instance id must not be empty; leave it out to get a random one")
+    if len(instance_id) > MAX_INSTANCE_ID:
+        raise InvalidInstanceIdError(
+            f"an instance id has at most {MAX_INSTANCE_ID} characters, this one has {len(instance_id)}"
+        )
+    if found := FORBIDDEN_IN_KEYS.search(instance_id):
+        raise InvalidInstanceIdError(
+            f"an instance id must not hold {found.group()!r}: / \\ # ? and control characters cannot be table keys"
+        )

@@ -1,0 +1,48 @@
+"""Every file in ``docs/examples`` runs, and keeps what it promises, warm and cold."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from durable_core import Registry
+from durable_core.settings import Settings
+from durable_core.testing.world import World
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.py"))
+
+
+@pytest.fixture(params=EXAMPLES, ids=lambda path: path.stem)
+def example(request: pytest.FixtureRequest) -> Generator[ModuleType]:
+    """The file as a module of its own, forgotten after the test."""
+    path: Path = request.param
+    name = f"docs_examples_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[name]
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_an_example_of_the_docs_does_what_it_says(example: ModuleType, cache: str) -> None:
+    """The file's orchestrators and activities are registered; its ``example(client)`` drives them and asserts.
+
+    A file may define ``SETTINGS`` where the app needs other ones than the defaults.
+    """
+    settings: Settings = getattr(example, "SETTINGS", Settings())
+    if cache == "cold":
+        settings = replace(settings, warm_cache=0)
+    world = World(Registry.scan(example), settings=settings)
+    world.run(lambda world: example.example(world.client))
+    assert not world.errors, world.errors
+    assert not world.failures, world.failures
