@@ -56,7 +56,8 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     if isinstance(live.completion, ContinueAsNew):
         kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
         carry = Carry(kept, await _left_over(services, warm, turn, commit), _remembered(live, turn, kept))
-        warm.instance = await instances.next_generation(instance, commit, live.completion, carry)
+        commits = [segment.commit_id for segment in live.history]
+        warm.instance = await instances.next_generation(instance, commit, live.completion, carry, commits)
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:
