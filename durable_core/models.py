@@ -67,7 +67,7 @@ class FailureDetails:
         Texts are cut, the chain too: a failure takes some 100 KB at most. ``retriable`` False, or a
         ``NonRetriableError``: final.
         """
-        kind = type(error)
+        kind, text = type(error), _text_of(error)
         inner: FailureDetails | None = None
         if isinstance(error, TaskFailedError):
             inner = error.failure
@@ -76,8 +76,8 @@ class FailureDetails:
             inner = None if following is None else cls.from_exception(following, depth=depth + 1)
         return cls(
             type=type_name(kind),
-            message=_text_of(error),
-            stack_trace=_stack_of(error),
+            message=text,
+            stack_trace=_stack_of(error, text),
             cause=inner,
             retriable=retriable and not isinstance(error, NonRetriableError),
             bases=tuple(type_name(b) for b in kind.__mro__[1:] if b not in (object, BaseException, Exception)),
@@ -140,13 +140,13 @@ def _text_of(error: BaseException) -> str:
     return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no text
 
 
-def _stack_of(error: BaseException) -> str:
-    try:
-        lines = traceback.format_exception(type(error), error, error.__traceback__, chain=False)
-        text = "".join(lines)[-MAX_STACK:]
-    except Exception:  # noqa: BLE001 - as above; a group formats its members, which may be anything
-        text = "".join(traceback.format_tb(error.__traceback__))[-MAX_STACK:]
-    return text.encode("utf-8", "backslashreplace").decode()
+def _stack_of(error: BaseException, text: str) -> str:
+    """As Python prints it, of this exception alone: ``traceback`` would walk its causes and a group's members, too."""
+    notes: Sequence[object] = getattr(error, "__notes__", ())
+    lines = ["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)]
+    lines.append(f"{type_name(type(error))}: {text}\n" if text else f"{type_name(type(error))}\n")
+    lines.extend(f"{note}\n" for note in notes if isinstance(note, str))
+    return "".join(lines)[-MAX_STACK:].encode("utf-8", "backslashreplace").decode()
 
 
 def type_name(kind: type) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
+from ..engine.context import Orchestration, OrchestrationContext
 from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
     CodecError,
@@ -47,7 +48,19 @@ LONGEST_POLL = 2.0
 FirstEvent: TypeAlias = Callable[[str], Awaitable[Insert]]
 """Makes the inbox row of an event for an execution."""
 
+X = TypeVar("X")
+
 IfExists = Literal["error", "return", "restart_if_done"]
+
+
+class StartOptions(TypedDict, total=False):
+    """The options of ``start_new``, which are the same however the orchestrator is given."""
+
+    version: str | None
+    tags: Mapping[str, str] | None
+    start_at: datetime | None
+    timeout: timedelta | None
+    if_exists: IfExists
 
 
 class DurableClient(Messaging, ScheduleClient):
@@ -76,6 +89,39 @@ class DurableClient(Messaging, ScheduleClient):
         self._listing = Listing(hub)
         self.longest_poll = LONGEST_POLL
 
+    @overload
+    async def start_new(
+        self,
+        orchestrator: str,
+        instance_id: str | None = None,
+        client_input: object = None,
+        **options: Unpack[StartOptions],
+    ) -> str: ...
+    @overload
+    async def start_new(
+        self,
+        orchestrator: Callable[[OrchestrationContext], Orchestration[Any]],
+        instance_id: str | None = None,
+        client_input: object = None,
+        **options: Unpack[StartOptions],
+    ) -> str: ...
+    @overload
+    async def start_new(
+        self,
+        orchestrator: Callable[[OrchestrationContext, X], Orchestration[Any]],
+        instance_id: str | None = None,
+        *,
+        client_input: X,
+        **options: Unpack[StartOptions],
+    ) -> str: ...
+    @overload
+    async def start_new(
+        self,
+        orchestrator: Callable[[OrchestrationContext, X], Orchestration[Any]],
+        instance_id: str | None,
+        client_input: X,
+        **options: Unpack[StartOptions],
+    ) -> str: ...
     async def start_new(
         self,
         orchestrator: Callable[..., Any] | str,
@@ -350,10 +396,12 @@ class DurableClient(Messaging, ScheduleClient):
         try:
             while True:
                 signal.clear()
-                status = await self.get_status(instance_id)
+                instance = await self._hub.instances.get(instance_id)  # its values are loaded once, at the end
                 left = end - loop.time()
-                if not status or status.is_terminal or left <= 0:
-                    return status
+                if instance is None:
+                    return OrchestrationStatus(instance_id=instance_id)
+                if instance.is_terminal or left <= 0:
+                    return await self._status(instance, show_input=True)
                 try:
                     async with asyncio.timeout(min(delay, left)):
                         await signal.wait()

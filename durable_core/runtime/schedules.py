@@ -65,7 +65,7 @@ class _Client(Protocol):
 
     async def start_new(
         self,
-        orchestrator: Callable[..., Any] | str,
+        orchestrator: str,
         instance_id: str | None = None,
         client_input: object = None,
         *,
@@ -120,7 +120,7 @@ class ScheduleClient:
         instance_id = SCHEDULE_PREFIX + schedule_id
         check_instance_id(instance_id + RUN_SUFFIX)
         definition = self._registry.orchestrator(name_of(orchestrator))
-        data = self._converter.to_json(client_input)
+        data = self._converter.to_json(client_input, "the input")
         if definition.input_type is not NO_INPUT:
             self._converter.from_json(data, definition.input_type)
         if overlap not in get_args(Overlap):

@@ -9,14 +9,24 @@ from typing import Any, assert_type
 from durable_core import (
     ActivityContext,
     Callback,
+    FailureDetails,
+    NonRetriableError,
     Orchestration,
     OrchestrationContext,
+    OrchestrationStatus,
+    PayloadCodec,
+    Registry,
+    RetryOptions,
     RetryPolicy,
+    RuntimeStatus,
     Task,
+    TaskFailedError,
     TimerTask,
     activity,
     orchestrator,
 )
+from durable_core.hosting.functions import Durable
+from durable_core.runtime.client import DurableClient
 
 
 @dataclass
@@ -173,3 +183,55 @@ def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[list[float]
     assert_type(untyped, Any)
     assert_type(ctx.new_uuid(), str)
     return prices
+
+
+async def drives(client: DurableClient, order: Order) -> None:
+    assert_type(await client.start_new(parent, client_input=order), str)
+    assert_type(await client.start_new(parent, "an-id", order, version="1", tags={"a": "b"}), str)
+    assert_type(await client.start_new(parent, client_input=RushOrder(1, 2), if_exists="return"), str)
+    assert_type(await client.start_new(lonely), str)
+    assert_type(await client.start_new(lonely, "an-id"), str)
+    assert_type(await client.start_new("parent", client_input={"id": 1}), str)
+    status = await client.wait_for_completion("an-id", timeout=5)
+    assert_type(status, OrchestrationStatus)
+    assert_type(status.runtime_status, RuntimeStatus | None)
+    assert_type(status.failure, FailureDetails | None)
+    assert_type(await client.get_status("an-id", show_history=True, show_input=False), OrchestrationStatus)
+    assert_type(await client.get_status_all(), list[OrchestrationStatus])
+    assert_type(await client.get_status_by(runtime_status=[RuntimeStatus.FAILED]), list[OrchestrationStatus])
+    assert_type(await client.purge_instance_history("an-id"), int)
+    await client.raise_event("an-id", "approved", True)
+    await client.terminate("an-id", "too late")
+    await client.suspend("an-id")
+    await client.resume("an-id")
+
+
+class CardRefused(NonRetriableError):
+    pass
+
+
+@orchestrator
+def handles(ctx: OrchestrationContext, order: Order) -> Orchestration[bool]:
+    policy = RetryPolicy(
+        non_retriable=[ValueError, "app.CardRefused"], retry_if=lambda failure: "busy" in failure.message
+    )
+    try:
+        yield from ctx.call_activity(charge, order, retry=policy)
+        yield from ctx.call_sub_orchestrator(child, order, retry=RetryOptions(500, 3))
+        yield ctx.call_activity_with_retry("charge", RetryOptions(500, 3), order)
+    except TaskFailedError as error:
+        assert_type(error.failure, FailureDetails)
+        return error.is_caused_by(CardRefused) or error.is_caused_by("CardRefused")
+    return True
+
+
+class Reversed:
+    def encode(self, data: bytes) -> bytes:
+        return data[::-1]
+
+    def decode(self, data: bytes) -> bytes:
+        return data[::-1]
+
+
+codec: PayloadCodec = Reversed()
+durable = Durable(Registry().add(parent), codec=Reversed())

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from durable_core import ActivityContext, Orchestration, OrchestrationContext, activity, orchestrator
+from durable_core import (
+    ActivityContext,
+    Orchestration,
+    OrchestrationContext,
+    Registry,
+    RetryPolicy,
+    TaskFailedError,
+    activity,
+    orchestrator,
+)
+from durable_core.hosting.functions import Durable
+from durable_core.runtime.client import DurableClient
 
 
 @dataclass
@@ -66,3 +77,49 @@ def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[str]:
     print(late, paid)
     print(text, number, name, done, numbers)
     return 5  # refused
+
+
+@orchestrator
+def forgetful(ctx: OrchestrationContext, order: Order) -> Orchestration[str]:
+    total = ctx.call_activity(price, order)
+    total * 2  # refused
+    boxes = ctx.call_activity(pack, order)
+    boxes.append("one more")  # refused
+    if ctx.wait_for_external_event("done", bool) is True:  # refused
+        return "never"
+    try:
+        yield ctx.call_activity(price, order, retry=3)  # refused
+        yield ctx.call_activity(price, order, retry=RetryPolicy(max_attempts="3"))  # refused
+        yield ctx.call_activity(price, order, retry=RetryPolicy(retry_if=lambda failure: failure.message))  # refused
+        yield ctx.call_sub_orchestrator(child)  # refused
+        yield ctx.call_activity_with_retry(price, 3, order)  # refused
+    except TaskFailedError as error:
+        print(error.is_caused_by(5))  # refused
+        print(error.failure.typ)  # refused
+    ctx.send_event(5, "done")  # refused
+    return ""
+
+
+async def drives(client: DurableClient, order: Order) -> None:
+    await client.start_new(child, client_input="an order")  # refused
+    await client.start_new(child, "an-id", 7)  # refused
+    await client.start_new(child)  # refused
+    await client.start_new(price, client_input=order)  # refused
+    await client.start_new(child, client_input=order, if_exists="perhaps")  # refused
+    number: int = await client.start_new(child, client_input=order)  # refused
+    await client.wait_for_completion("an-id")  # refused
+    print(number)
+    client.raise_event("an-id", "done")  # refused
+    await client.raise_event("an-id", 5)  # refused
+    await client.get_status_by(runtime_status=["Failed"])  # refused
+
+
+class Broken:
+    def encode(self, data: bytes) -> str:
+        return data.hex()
+
+    def decode(self, data: bytes) -> bytes:
+        return data
+
+
+durable = Durable(Registry(), codec=Broken())  # refused
