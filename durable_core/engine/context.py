@@ -27,6 +27,7 @@ from .events import (
     TaskScheduled,
     TimerCreated,
 )
+from .limits import run_options
 from .mailbox import Mailbox
 from .options import CallOptions, scheduled_options
 from .source import caller, returned
@@ -233,6 +234,7 @@ class OrchestrationContext(Composition):
         version: str | None = None,
         retry: RetryPolicy | None = None,
         *,
+        timeout: timedelta | None = None,
         returns: type[T],
     ) -> Task[T]: ...
     @overload
@@ -244,6 +246,7 @@ class OrchestrationContext(Composition):
         version: str | None = None,
         retry: RetryPolicy | None = None,
         *,
+        timeout: timedelta | None = None,
         returns: Any = None,
     ) -> Task[Any]: ...
     @overload
@@ -254,6 +257,8 @@ class OrchestrationContext(Composition):
         instance_id: str | None = None,
         version: str | None = None,
         retry: RetryPolicy | None = None,
+        *,
+        timeout: timedelta | None = None,
     ) -> Task[T]: ...
     @overload
     def call_sub_orchestrator(
@@ -263,6 +268,8 @@ class OrchestrationContext(Composition):
         instance_id: str | None = None,
         version: str | None = None,
         retry: RetryPolicy | None = None,
+        *,
+        timeout: timedelta | None = None,
     ) -> Task[T]: ...
     def call_sub_orchestrator(
         self,
@@ -272,22 +279,25 @@ class OrchestrationContext(Composition):
         version: str | None = None,
         retry: RetryPolicy | None = None,
         *,
+        timeout: timedelta | None = None,
         returns: Any = None,
     ) -> Task[Any]:
         """Start another orchestrator, whose result is this task's.
 
         instance_id: of the child; None: derived from this instance. version: None: the newest there is when it starts.
         retry: each attempt is an instance of its own; from the second on its id ends in the number of the attempt.
+        timeout: for an attempt's whole run, from its start; then it is ended, and the task fails with TaskTimeoutError.
         Raises SerializationError if the input is not JSON, OrchestratorCodeError if the id is not allowed. The task
         fails with SubOrchestrationFailedError, caused by InstanceAlreadyExistsError if the id is somebody else's.
         """
         name = name_of(fn_or_name)
         kind = returned(fn_or_name, returns)
         data = write(self._converter, input_, "the input of orchestrator", name)
+        options = run_options(timeout)
         if instance_id is not None:
             check_child_id(instance_id)
         decisions = self._decisions
-        event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller())
+        event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller(), options)
         task: Task[Any] = Task(decisions, event, kind)
         decisions.call(task, event, retry)
         return task

@@ -34,15 +34,18 @@ from .committing import prepare, write
 from .delivery import Delivery, longest, release, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
+from .lifetime import CLOCK_TASK, look_to_arm
 from .outbox import Decision, Dispatch, entry_of
 from .turn import (
     brings_unknown,
+    decisions_of,
     floor_of_ended,
     floor_of_lost_commit,
     needs_a_look,
     redispatch_floor,
     undone,
     undone_of_ended,
+    with_calls,
 )
 from .warm import Services, Warm, revive
 
@@ -249,10 +252,11 @@ class Actor:
             attempt.wrote = (before.seq, commit.commit_id)
             await write(services, warm, turn, commit)
             attempt.wrote = None
+            services.runner.turned(before, turn)
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
         inline = None if gathered.mail.more else self._inline.candidate(turn, live, batch)
-        await self._dispatch(warm, before, turn, gathered, floor, inline)
+        await self._dispatch(warm, before, turn, gathered, batch, floor, inline)
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
         if live.completion is not None:
@@ -300,6 +304,7 @@ class Actor:
         before: Instance,
         turn: Turn,
         gathered: Gathered,
+        batch: Sequence[Delivery],
         floor: int | None,
         inline: object,
     ) -> None:
@@ -314,7 +319,7 @@ class Actor:
                 decisions.append(Decision(pending.event, gathered.now))
         if decisions:
             dispatch = Dispatch(
-                decisions=decisions,
+                decisions=with_calls(decisions, live.history),
                 retries=gathered.results.retries,
                 generation=before.generation,
                 after=None if floor is None else instance.seq - 1,
@@ -324,6 +329,8 @@ class Actor:
             await outbox.arm(instance, before.generation, task_id, due)
         for due, task_id in gathered.nudges.early_deadlines.items():
             await outbox.arm(instance, before.generation, task_id, due, is_deadline=True)
+        if (look := look_to_arm(before, instance, batch, again=floor is not None)) is not None:
+            await outbox.arm(instance, 0, CLOCK_TASK, look)
         if warm.settled >= before.seq - 1 or (floor is not None and floor <= warm.settled):
             warm.settled = instance.seq - 1
         under_way = [*self._inline.open_since(()), *([] if inline is None else [before.seq])]
@@ -339,9 +346,10 @@ class Actor:
         if floor >= instance.first - 1:
             return
         outbox, after = self._services.outbox, instance.seq - 1
-        for generation, decided, event in (await self._services.hub.instances.carry(instance)).decisions:
-            left = [Decision(event, decided)]
-            await outbox.dispatch(instance, Dispatch(decisions=left, retries={}, generation=generation, after=after))
+        carried = (await self._services.hub.instances.carry(instance)).decisions
+        for generation, decision in decisions_of(carried):
+            dispatch = Dispatch(decisions=[decision], retries={}, generation=generation, after=after)
+            await outbox.dispatch(instance, dispatch)
 
     async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery]) -> None:
         """The orchestrator has ended, or goes on as a new generation."""
@@ -386,7 +394,9 @@ class Actor:
             await self._dispatch_carried(instance, floor)
             left = undone_of_ended(await hub.instances.history(instance), floor)
             if left:
-                again = Dispatch(decisions=left, retries={}, generation=instance.generation, after=instance.seq - 1)
+                again = Dispatch(
+                    decisions=left, retries=instance.retries, generation=instance.generation, after=instance.seq - 1
+                )
                 await outbox.dispatch(instance, again)
             await outbox.end_stored(instance)
             self._home.ended(instance)

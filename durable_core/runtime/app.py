@@ -28,6 +28,7 @@ from .ends import Ends
 from .outbox import Outbox
 from .parking import Parking
 from .recovery import Recovery, RecoveryReport
+from .schedule_loop import SCHEDULE
 from .turn import Judge
 from .warm import Services
 from .worker import Worker
@@ -58,7 +59,7 @@ class DurableApp:
         self.settings = settings
         self._http = HttpCaller(settings.max_payload)
         build = settings.app_build or registry.build_id()
-        registry = registry.with_built_in(self._http.definition)
+        registry = registry.with_built_in(self._http.definition, SCHEDULE)
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()

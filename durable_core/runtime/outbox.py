@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
@@ -22,6 +23,7 @@ from ..engine.events import (
     OrchestrationStarted,
     Outgoing,
     PatchMarked,
+    RequestSent,
     SubOrchestrationCreated,
     TaskScheduled,
     TimerCanceled,
@@ -29,7 +31,7 @@ from ..engine.events import (
 )
 from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownOrchestratorError
 from ..hub.catalog import Entry
-from ..hub.inbox import InboxKind
+from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instances import Instance, RetryState
 from ..hub.layout import MAX_INSTANCE_ID
 from ..hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage
@@ -39,6 +41,7 @@ from ..hub.timers import LongTimer
 from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, type_name
 from ..registry import Registry
 from .clock import Clock
+from .lifetime import with_times
 from .limits import call_of, deadline_of, definition_here, queue_of
 
 LONG_TIMER = timedelta(minutes=10)
@@ -51,10 +54,14 @@ logger = logging.getLogger("durable_core.runtime")
 
 
 class Decision(NamedTuple):
-    """An outgoing event and the time of the commit that holds it."""
+    """An outgoing event and the time of the commit that holds it.
+
+    call: of a request to a sub-orchestration, the decision by which that was called.
+    """
 
     event: Outgoing
     decided: datetime
+    call: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +91,7 @@ def entry_of(instance: Instance) -> Entry:
         updated=instance.updated,
         stuck=instance.stuck,
         tags=dict(instance.tags),
+        start_at=instance.start_at,
     )
 
 
@@ -126,6 +134,8 @@ class Outbox:
                     others.append(self._start_detached(instance, dispatch, event, decision.decided))
                 case EventSent() as event:
                     others.append(self._send_event(instance, dispatch.generation, event))
+                case RequestSent():
+                    pass  # below
                 case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
                     pass
                 case _ as never:
@@ -144,6 +154,11 @@ class Outbox:
             for message, delay in self._pack(instance, dispatch, mine):
                 others.append(self._hub.send(replace(message, queue=queue), delay.total_seconds()))
         await run_some_at_once(others)
+        await run_some_at_once(  # last: a child of this very commit is made before it is told to end
+            self._pass_on(instance, dispatch, decision.event, decision.call)
+            for decision in dispatch.decisions
+            if isinstance(decision.event, RequestSent)
+        )
 
     async def arm(
         self,
@@ -197,12 +212,15 @@ class Outbox:
     async def notify_parent(
         self, instance: Instance, parent: ParentLink, result: JSON, failure: FailureDetails | None
     ) -> None:
-        if instance.status is RuntimeStatus.TERMINATED:
+        if instance.status in (RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED):
+            how = "terminated" if instance.status is RuntimeStatus.TERMINATED else "cancelled"
+            because = f": {result}" if result else ""
             failure = FailureDetails(
-                "SubOrchestrationTerminated",
-                f"sub-orchestration '{instance.instance_id}' was terminated",
+                f"SubOrchestration{instance.status.value}",
+                f"sub-orchestration '{instance.instance_id}' was {how}{because}",
                 retriable=False,
             )
+            result = None
         outcome = TaskOutcome(parent.generation, parent.task_id, parent.attempt, result, failure, child=True)
         await self._hub.send(
             ControlMessage(instance_id=parent.instance_id, execution_id=parent.execution_id, outcomes=(outcome,))
@@ -305,6 +323,8 @@ class Outbox:
             parent=link if isinstance(event, SubOrchestrationCreated) else None,
             build=starter.build,
         )
+        if isinstance(event, SubOrchestrationCreated) and (seconds := event.option("timeout")) is not None:
+            fresh = with_times(fresh, None, timedelta(seconds=seconds))
         await self._hub.catalog.open(entry_of(fresh))
         try:
             return await self._hub.instances.create(fresh)
@@ -315,6 +335,27 @@ class Outbox:
             elif present.is_terminal:  # and closed, before our late open row came
                 await self._hub.catalog.close(entry_of(present))
             return fresh if present is None else present
+
+    async def _pass_on(self, parent: Instance, dispatch: Dispatch, request: RequestSent, call: Decision | None) -> None:
+        """Cancel or terminate an open child. One whose own start was not dispatched is made first: whoever is late
+        with that start then finds the request waiting for it, and no child outlives its parent's end unheard."""
+        if call is None or not isinstance(call.event, SubOrchestrationCreated):
+            logger.warning("the request to sub-orchestration %d of '%s' has no call", request.child, parent.instance_id)
+            return
+        state = dispatch.retries.get(request.child)
+        attempt, decided = (1, call.decided) if state is None else (state.attempt, state.next_try)
+        link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, request.child, attempt)
+        child_id = _child_id(parent, link, call.event.instance_id)
+        child = await self._hub.instances.get(child_id)
+        if child is None:
+            child = await self._create(parent, link, child_id, call.event, decided)
+        if child.parent != link or child.is_terminal:
+            return
+        kind = InboxKind(request.kind)
+        key = f"i{self._hub.ids.ulid(parent.created)[:10]}{_digest(link)}{kind.value[0].upper()}"
+        with suppress(RowExistsError):  # sent before
+            await self._hub.inbox.put(child_id, child.execution_id, key, kind, request.reason, RECURSIVE)
+        await self._hub.send(ControlMessage(instance_id=child_id, execution_id=child.execution_id))
 
     async def _send_event(self, instance: Instance, generation: int, event: EventSent) -> None:
         target = await self._hub.instances.get(event.instance_id)

@@ -129,7 +129,7 @@ class Recovery:
                 after = entries[-1].key
                 report.open_instances += len(entries)
                 for entry in entries:
-                    pending = entry.status is RuntimeStatus.PENDING and entry.created < old
+                    pending = entry.status is RuntimeStatus.PENDING and (entry.start_at or entry.created) < old
                     if full or pending or entry.stuck or entry.status is RuntimeStatus.SUSPENDED:
                         await self._look_at(entry, report)
                     if full or pending or entry.stuck:

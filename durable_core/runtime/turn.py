@@ -12,6 +12,7 @@ from ..engine.events import (
     EventSent,
     Incoming,
     OrchestrationStarted,
+    RequestSent,
     Segment,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
@@ -24,7 +25,7 @@ from ..engine.events import (
     from_epoch,
 )
 from ..engine.replay import LiveOrchestration, PendingTask
-from ..hub.instances import Instance, RetryState
+from ..hub.instances import Carried, Instance, RetryState
 from ..hub.messages import TaskOutcome
 from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
@@ -142,7 +143,7 @@ def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], floo
             task = pending.get(getattr(event, "task_id", -1))
             if task is not None and type(task.event) is type(event):
                 decisions.append(Decision(task.event, segment.timestamp))
-            elif isinstance(event, EventSent | OrchestrationStarted):
+            elif isinstance(event, EventSent | OrchestrationStarted | RequestSent):
                 decisions.append(Decision(event, segment.timestamp))
     return decisions
 
@@ -165,13 +166,44 @@ def floor_of_ended(instance: Instance, batch: Sequence[Delivery], *, unsure: boo
 def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:
     """Decisions of an ended instance, later than ``floor``, that it did not wait for: they are to be carried out."""
     recorded = recorded_in(segments)
-    return [
+    undone = [
         Decision(event, segment.timestamp)
         for segment in segments
         if segment.seq > floor
         for event in segment.events
-        if isinstance(event, EventSent | OrchestrationStarted)
+        if isinstance(event, EventSent | OrchestrationStarted | RequestSent)
         or (isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id not in recorded)
+    ]
+    return with_calls(undone, segments)
+
+
+def decisions_of(carried: Sequence[Carried]) -> list[tuple[int, Decision]]:
+    """What earlier generations left to do, each with its generation."""
+    calls = {
+        (generation, event.task_id): Decision(event, decided)
+        for generation, decided, event in carried
+        if isinstance(event, SubOrchestrationCreated)
+    }
+    return [
+        (generation, Decision(event, decided, calls.get((generation, getattr(event, "child", -1)))))
+        for generation, decided, event in carried
+    ]
+
+
+def with_calls(decisions: Sequence[Decision], segments: Iterable[Segment]) -> list[Decision]:
+    """The decisions, requests to sub-orchestrations together with the calls of these."""
+    wanted = {decision.event.child for decision in decisions if isinstance(decision.event, RequestSent)}
+    if not wanted:
+        return list(decisions)
+    calls = {
+        event.task_id: Decision(event, segment.timestamp)
+        for segment in segments
+        for event in segment.events
+        if isinstance(event, SubOrchestrationCreated) and event.task_id in wanted
+    }
+    return [
+        decision._replace(call=calls.get(decision.event.child)) if isinstance(decision.event, RequestSent) else decision
+        for decision in decisions
     ]
 
 

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from durable_core import FailureDetails, OrchestrationContext, Task
 from durable_core.converter import Converter
 from durable_core.engine.events import (
+    CancelRequested,
     ContinueAsNew,
     EventRaised,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
+    ExecutionTimedOut,
     Incoming,
     Segment,
     SubOrchestrationCompleted,
@@ -111,7 +113,11 @@ class World:
         if live.suspended or choice.random() < 0.1:
             coming.append(ExecutionResumed("", f"row{self.row()}"))
         if choice.random() < 0.02:
-            coming.append(ExecutionTerminated("", f"row{self.row()}"))
+            coming.append(ExecutionTerminated("", f"row{self.row()}", recursive=choice.random() < 0.5))
+        if choice.random() < 0.08:
+            coming.append(CancelRequested("stop", f"row{self.row()}", recursive=choice.random() < 0.5))
+        if choice.random() < 0.02:
+            coming.append(ExecutionTimedOut(START))
         choice.shuffle(coming)
         self.past += coming
         return coming
@@ -126,6 +132,7 @@ def state(live: LiveOrchestration) -> dict[str, Any]:
         "pending": list(live.pending.items()),
         "known": [live.knows(task_id) for task_id in range(-1, 50)],
         "unconsumed": live.unconsumed_events(),
+        "unheard": live.unheard_requests(),
         "due": live.due_timers(START + timedelta(days=1)),
         "status": live.custom_status,
         "started": live.started,
@@ -199,6 +206,7 @@ def next_generation(live: LiveOrchestration, end: ContinueAsNew, turn: Turn) -> 
     return [
         ExecutionStarted("random", "", end.input),
         *carried,
+        *live.unheard_requests(),
         *turn.unapplied,
     ]
 

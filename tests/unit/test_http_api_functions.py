@@ -117,6 +117,7 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_event": ("httpTrigger", "durabletask/instances/{instanceId}/raiseEvent/{eventName}"),
         "durable_manage": ("httpTrigger", "durabletask/instances/{instanceId}/{operation}"),
         "durable_recover": ("httpTrigger", "durabletask/recover"),
+        "durable_schedules": ("httpTrigger", "durabletask/schedules"),
         "durable_query": ("httpTrigger", "durabletask/instances/{instanceId}/query/{queryName}"),
         "durable_capability": ("httpTrigger", "durabletask/c/{token}/{eventName?}"),
     }

@@ -130,6 +130,9 @@ def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[list[float]
     assert_type((yield from ctx.call_sub_orchestrator(child, order)), Receipt)
     assert_type((yield from ctx.call_sub_orchestrator(child, order, "an-id", version="3")), Receipt)
     assert_type((yield from ctx.call_sub_orchestrator(lonely)), int)
+    assert_type((yield from ctx.call_sub_orchestrator(lonely, timeout=timedelta(hours=1))), int)
+    assert_type((yield from ctx.call_sub_orchestrator(child, order, timeout=timedelta(hours=1))), Receipt)
+    assert_type(ctx.call_sub_orchestrator("child", timeout=timedelta(hours=1), returns=Receipt), Task[Receipt])
     assert_type(ctx.call_sub_orchestrator("child", order, returns=Receipt), Task[Receipt])
     assert_type(ctx.call_sub_orchestrator("child"), Task[Any])
 

@@ -47,6 +47,7 @@ def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[str]:
     number: int = yield from ctx.call_activity(pack, order)  # refused
     yield ctx.call_sub_orchestrator(child, "an order")  # refused
     name: str = yield from ctx.call_sub_orchestrator(child, order)  # refused
+    yield ctx.call_sub_orchestrator(child, order, timeout=5)  # refused
     yield ctx.create_timer(5)  # refused
     yield 5  # refused
     done: bool = yield from ctx.wait_for_external_event("done", str)  # refused
