@@ -105,8 +105,8 @@ _INCOMING = frozenset(
         ExecutionTimedOut,
     }
 )
-_TIMEOUT = type_name(TaskTimeoutError)  # the failure of an activity, or of a whole run, that took too long
 _AT_ONCE = (ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut)  # while suspended, too
+_TIMEOUT = type_name(TaskTimeoutError)  # the failure of an activity, or of a whole run, that took too long
 _CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
 
 

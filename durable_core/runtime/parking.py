@@ -57,7 +57,7 @@ class Parking:
         await self._hub.give_back(put_off(body, since), self.delay(self.age(since)), work=work)
 
     async def save(self, instance: Instance, message: ControlMessage) -> None:
-        """Put a message's results into the inbox, where they wait for the instance to go on."""
+        """Put a message into the inbox, whole (rule R6), where it waits for the instance to go on."""
         data = await self._hub.payloads.store(instance.instance_id, instance.execution_id, encode(message))
         key = "i" + self._hub.ids.ulid(self._clock.now())
         await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, InboxKind.RESULTS, "", data)

@@ -104,11 +104,11 @@ class Recovery:
                 again = replace(content, redelivered=True, since=self._parking.stamp())
                 await self._hub.send(again, self._hub.ids.unit() * SECOND_CHANCE)
             elif not instance.is_terminal:
-                if isinstance(content, ControlMessage) and content.outcomes:
-                    await self._parking.save(instance, content)
+                if isinstance(content, ControlMessage):
+                    await self._parking.save(instance, replace(content, redelivered=True))
                 await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
-            if isinstance(content, ControlMessage):  # its timers, and what a turn with it may have left undispatched
-                await self._hub.send(replace(content, outcomes=(), redelivered=True))
+            elif isinstance(content, ControlMessage):  # what it owes at its end
+                await self._hub.send(replace(content, redelivered=True))
         report.poisoned += 1
         await queue.delete(message)
 
@@ -153,7 +153,7 @@ class Recovery:
             ControlMessage(
                 instance_id=entry.instance_id,
                 execution_id=entry.execution_id,
-                redelivered=full or bool(entry.stuck),
+                redelivered=full,
                 after=REDISPATCH_ALL if full else None,
             )
         )

@@ -90,10 +90,9 @@ def redispatch_floor(instance: Instance, segments: Sequence[Segment], batch: Seq
     A redelivered message with results asks for what was scheduled at or after the commit that recorded them, and for
     nothing if none did: its turn cannot have committed. Any other (a bare doorbell, a nudge, a failure that became a
     retry, a message of another generation or execution) may have led to a commit that does not name it: an inbox row
-    was read along with it. It asks for all after the last commit known as dispatched. So does an instance that was
-    parked, with whatever redeliveries were in hand then.
+    was read along with it. It asks for all after the last commit known as dispatched.
     """
-    floors: list[int] = [instance.dispatched] if instance.stuck else []
+    floors: list[int] = []
     recorded: dict[int, int] | None = None
     for delivery in batch:
         message, ours = delivery.message, delivery.message.execution_id == instance.execution_id
