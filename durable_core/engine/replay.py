@@ -110,7 +110,7 @@ _INCOMING = frozenset(
     }
 )
 _AT_ONCE = (ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut)  # while suspended, too
-_TIMEOUT = type_name(TaskTimeoutError)  # what the failure of an activity that overran its time is called
+_TIMEOUT = type_name(TaskTimeoutError)  # the failure of an activity, or of a whole run, that took too long
 _CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
 
 
@@ -446,11 +446,12 @@ def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> T
     call = cast("TaskScheduled | SubOrchestrationCreated | Step", task.call)  # a timer has no failure to report
     kind: type[TaskFailedError]
     match call:
+        case _ if failure.type == _TIMEOUT and failure.cause is None and not isinstance(call, Step):
+            kind = TaskTimeoutError  # itself; a timeout of something within it has a cause
         case TaskScheduled():
-            kind = TaskTimeoutError if failure.type == _TIMEOUT else ActivityFailedError
-        case SubOrchestrationCreated():  # its whole run took too long; a timeout of something within it has a cause
-            overran = failure.type == _TIMEOUT and failure.cause is None
-            kind = TaskTimeoutError if overran else SubOrchestrationFailedError
+            kind = ActivityFailedError
+        case SubOrchestrationCreated():
+            kind = SubOrchestrationFailedError
         case Step():
             kind = StepFailedError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"

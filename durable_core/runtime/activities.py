@@ -19,7 +19,9 @@ from typing import Any
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
+from ..engine.events import CancelRequested, ExecutionTimedOut, TaskCompleted, TaskFailed, TaskScheduled
 from ..engine.outside import outside
+from ..engine.replay import Turn
 from ..errors import InvalidInputError, PayloadTooLargeError, SerializationError
 from ..hub.instances import Instance
 from ..hub.messages import Call, TaskOutcome
@@ -76,6 +78,20 @@ class ActivityRunner:
         """An instance has ended, or begun a new generation: attempts at calls of before are told."""
         for attempt in self._attempts.get(instance.instance_id, ()):
             attempt.judge(instance)
+
+    def turned(self, instance: Instance, turn: Turn) -> None:
+        """A turn was committed: attempts are told whose call it has ended, or whose orchestrator is to stop."""
+        attempts = self._attempts.get(instance.instance_id)
+        if not attempts:
+            return
+        ended = {event.task_id for event in turn.recorded if isinstance(event, TaskCompleted | TaskFailed)}
+        new = {event.task_id for event in turn.outgoing if isinstance(event, TaskScheduled)}  # clean-up, perhaps
+        is_stopping = any(isinstance(event, CancelRequested | ExecutionTimedOut) for event in turn.recorded)
+        for attempt in attempts:
+            call = attempt.call
+            is_ours = attempt.execution_id == instance.execution_id and call.generation == instance.generation
+            if is_ours and (call.task_id in ended or (is_stopping and call.task_id not in new)):
+                attempt.is_cancelled = True
 
     async def run(
         self, instance_id: str, execution_id: str, call: Call, until: float | None = None, *, again: bool = False

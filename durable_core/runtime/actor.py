@@ -256,6 +256,7 @@ class Actor:
             attempt.wrote = (before.seq, commit.commit_id)
             await write(services, warm, turn, commit)
             attempt.wrote = None
+            services.runner.turned(before, turn)
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
         inline = None if gathered.mail.more else self._inline.candidate(turn, live, told)
