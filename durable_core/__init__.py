@@ -23,6 +23,7 @@ from .errors import (
 from .models import FailureDetails, OrchestrationStatus, RetryOptions, RetryPolicy, RuntimeStatus
 from .registry import Registry, activity, orchestrator
 from .runtime.client import DurableClient
+from .runtime.schedules import ScheduleStatus
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "RetryPolicy",
     "RuntimeStatus",
     "Saga",
+    "ScheduleStatus",
     "SerializationError",
     "SubOrchestrationFailedError",
     "Task",

@@ -231,7 +231,10 @@ class ParentLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrchestrationStatus:
-    """What is known of an instance. Falsy when there is no such instance."""
+    """What is known of an instance. Falsy when there is no such instance.
+
+    scheduled_start_time: of a delayed start; deadline: when the run is ended if it has not ended itself. Both UTC.
+    """
 
     instance_id: str
     name: str = ""
@@ -248,6 +251,8 @@ class OrchestrationStatus:
     execution_id: str = ""
     tags: dict[str, str] = field(default_factory=dict[str, str])
     history_events: list[dict[str, JSON]] | None = None
+    scheduled_start_time: datetime | None = None
+    deadline: datetime | None = None
 
     def __bool__(self) -> bool:
         return self.runtime_status is not None

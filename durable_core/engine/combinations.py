@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from ..errors import OrchestratorCodeError, TaskFailedError
+from ..errors import OrchestratorCodeError, TaskCancelledError, TaskFailedError
 from .source import caller, on_behalf_of
 from .tasks import Combination, Task, fail, outcome, settle
 
@@ -57,6 +57,12 @@ class PulledTask(Combination[list[T]]):
             self._give_up(child._error)
         else:
             self._pull()
+
+    def left(self, error: TaskCancelledError) -> None:
+        self._tasks = None
+        super().left(error)
+        if not self._done:
+            self._decide(None, error)
 
     def _pull(self) -> None:
         """Call more tasks, as long as there is room. What the iterable raises is raised where this is waited for."""
@@ -190,6 +196,12 @@ class FlowTask(Combination[T_co]):
         self._waiting -= 1
         if not self._is_running:
             self._run(child)
+
+    def left(self, error: TaskCancelledError) -> None:
+        self._steps.close()
+        self._let_go()
+        super().left(error)
+        fail(self, error)
 
     def _run(self, ended: Task[Any] | None) -> None:
         self._is_running = True

@@ -10,7 +10,7 @@ import random as _random  # noqa: TID251  only ever seeded from the instance's i
 import uuid
 from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar, Unpack, cast, overload
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
@@ -27,7 +27,9 @@ from .events import (
     TaskScheduled,
     TimerCreated,
 )
+from .limits import run_options
 from .mailbox import Mailbox
+from .options import CallOptions, scheduled_options
 from .source import caller, returned
 from .tasks import Orchestration, Task, TimerTask
 from .values import read, write
@@ -139,9 +141,8 @@ class OrchestrationContext(Composition):
         fn_or_name: str,
         input_: object = None,
         *,
-        retry: RetryPolicy | None = None,
         returns: type[T],
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
@@ -149,9 +150,8 @@ class OrchestrationContext(Composition):
         fn_or_name: str,
         input_: object = None,
         *,
-        retry: RetryPolicy | None = None,
         expected_type: type[T],
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
@@ -159,72 +159,62 @@ class OrchestrationContext(Composition):
         fn_or_name: str,
         input_: object = None,
         *,
-        retry: RetryPolicy | None = None,
         returns: Any = None,
         expected_type: Any = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[Any]: ...
     @overload
     def call_activity(
         self,
         fn_or_name: Callable[[], Coroutine[Any, Any, T]] | Callable[[ActivityContext], Coroutine[Any, Any, T]],
         input_: None = None,
-        *,
-        retry: RetryPolicy | None = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
         self,
         fn_or_name: Callable[[X], Coroutine[Any, Any, T]] | Callable[[ActivityContext, X], Coroutine[Any, Any, T]],
         input_: X,
-        *,
-        retry: RetryPolicy | None = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
         self,
         fn_or_name: Callable[[], T] | Callable[[ActivityContext], T],
         input_: None = None,
-        *,
-        retry: RetryPolicy | None = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
         self,
         fn_or_name: Callable[[X], T] | Callable[[ActivityContext, X], T],
         input_: X,
-        *,
-        retry: RetryPolicy | None = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     def call_activity(
         self,
         fn_or_name: str | Callable[..., Any],
         input_: object = None,
         *,
-        retry: RetryPolicy | None = None,
         returns: Any = None,
         expected_type: Any = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[Any]:
         """Call an activity: it is scheduled now, and waited for where the task is yielded.
 
-        retry: when it is tried again; None: as the activity's decorator says.
         returns: type of its result (``expected_type`` is the same); None: the function's annotation, else plain JSON.
-        inline: False never runs it in the turn that schedules it, True prefers to; None: as its decorator says.
-        Raises SerializationError if the input is not JSON. The task fails with ActivityFailedError.
+        options: ``retry``, ``timeout``, ``schedule_to_close``, ``inline``, see ``CallOptions``.
+        Raises SerializationError if the input is not JSON, OrchestratorCodeError for a time that is none.
+        The task fails with ActivityFailedError, or with TaskTimeoutError if the last attempt overran its time.
         """
         name = name_of(fn_or_name)
         kind = returned(fn_or_name, expected_type if returns is None else returns)
         data = write(self._converter, input_, "the input of activity", name)
-        options = None if inline is None else {"inline": inline}
+        kept = scheduled_options(fn_or_name, options)
         decisions = self._decisions
-        event = TaskScheduled(decisions.next_id(), name, data, caller(), options)
+        event = TaskScheduled(decisions.next_id(), name, data, caller(), kept)
         task: Task[Any] = Task(decisions, event, kind)
-        decisions.call(task, event, retry)
+        decisions.call(task, event, options.get("retry"))
         return task
 
     def call_activity_with_retry(
@@ -244,6 +234,7 @@ class OrchestrationContext(Composition):
         version: str | None = None,
         retry: RetryPolicy | None = None,
         *,
+        timeout: timedelta | None = None,
         returns: type[T],
     ) -> Task[T]: ...
     @overload
@@ -255,6 +246,7 @@ class OrchestrationContext(Composition):
         version: str | None = None,
         retry: RetryPolicy | None = None,
         *,
+        timeout: timedelta | None = None,
         returns: Any = None,
     ) -> Task[Any]: ...
     @overload
@@ -265,6 +257,8 @@ class OrchestrationContext(Composition):
         instance_id: str | None = None,
         version: str | None = None,
         retry: RetryPolicy | None = None,
+        *,
+        timeout: timedelta | None = None,
     ) -> Task[T]: ...
     @overload
     def call_sub_orchestrator(
@@ -274,6 +268,8 @@ class OrchestrationContext(Composition):
         instance_id: str | None = None,
         version: str | None = None,
         retry: RetryPolicy | None = None,
+        *,
+        timeout: timedelta | None = None,
     ) -> Task[T]: ...
     def call_sub_orchestrator(
         self,
@@ -283,22 +279,25 @@ class OrchestrationContext(Composition):
         version: str | None = None,
         retry: RetryPolicy | None = None,
         *,
+        timeout: timedelta | None = None,
         returns: Any = None,
     ) -> Task[Any]:
         """Start another orchestrator, whose result is this task's.
 
         instance_id: of the child; None: derived from this instance. version: None: the newest there is when it starts.
         retry: each attempt is an instance of its own; from the second on its id ends in the number of the attempt.
+        timeout: for an attempt's whole run, from its start; then it is ended, and the task fails with TaskTimeoutError.
         Raises SerializationError if the input is not JSON, OrchestratorCodeError if the id is not allowed. The task
         fails with SubOrchestrationFailedError, caused by InstanceAlreadyExistsError if the id is somebody else's.
         """
         name = name_of(fn_or_name)
         kind = returned(fn_or_name, returns)
         data = write(self._converter, input_, "the input of orchestrator", name)
+        options = run_options(timeout)
         if instance_id is not None:
             check_child_id(instance_id)
         decisions = self._decisions
-        event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller())
+        event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller(), options)
         task: Task[Any] = Task(decisions, event, kind)
         decisions.call(task, event, retry)
         return task

@@ -94,8 +94,27 @@ class ExecutionResumed:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionTerminated:
+    """``recursive``: its open sub-orchestrations are terminated too."""
+
     reason: str = ""
     event_id: str = ""
+    recursive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Cooperative: a TaskCancelledError is raised where the code waits. ``recursive`` as in a termination."""
+
+    reason: str = ""
+    event_id: str = ""
+    recursive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionTimedOut:
+    """The whole run took longer than its start allowed. ``deadline`` is UTC."""
+
+    deadline: datetime
 
 
 # ---------------------------------------------------------------- outgoing
@@ -128,7 +147,10 @@ class TimerCanceled:
 
 @dataclass(frozen=True, slots=True)
 class SubOrchestrationCreated:
-    """``version`` None: the newest at the time the child is made. ``instance_id`` '' : derived from the parent."""
+    """``version`` None: the newest at the time the child is made. ``instance_id`` '' : derived from the parent.
+
+    options: ``timeout``, seconds for the child's whole run.
+    """
 
     task_id: int
     name: str
@@ -137,6 +159,11 @@ class SubOrchestrationCreated:
     input: JSON = None
     line: str = ""
     options: JSON = None
+
+    def option(self, name: str) -> JSON:
+        """An option by name; None if it was not given."""
+        options: dict[str, JSON] = self.options or {}
+        return options.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +185,18 @@ class EventSent:
     name: str
     data: JSON = None
     line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSent:
+    """A cancellation or the end of this orchestration goes on to an open sub-orchestration.
+
+    child: the task id of its call. kind: 'cancel' or 'terminate'.
+    """
+
+    child: int
+    kind: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +233,8 @@ Incoming: TypeAlias = (
     | ExecutionSuspended
     | ExecutionResumed
     | ExecutionTerminated
+    | CancelRequested
+    | ExecutionTimedOut
 )
 Outgoing: TypeAlias = (
     TaskScheduled
@@ -202,6 +243,7 @@ Outgoing: TypeAlias = (
     | SubOrchestrationCreated
     | OrchestrationStarted
     | EventSent
+    | RequestSent
     | PatchMarked
     | ContinueAsNew
     | ExecutionCompleted
@@ -234,12 +276,15 @@ _CODES: dict[str, type[Any]] = {
     "XP": ExecutionSuspended,
     "XR": ExecutionResumed,
     "XT": ExecutionTerminated,
+    "XQ": CancelRequested,
+    "XO": ExecutionTimedOut,
     "TS": TaskScheduled,
     "RC": TimerCreated,
     "RX": TimerCanceled,
     "SC": SubOrchestrationCreated,
     "OS": OrchestrationStarted,
     "ES": EventSent,
+    "QS": RequestSent,
     "PM": PatchMarked,
     "CN": ContinueAsNew,
     "XC": ExecutionCompleted,
@@ -280,6 +325,8 @@ def from_array(array: list[JSON]) -> Event:
                 return _CODES[code](array[1], FailureDetails.from_json(array[2]), *array[3:])
             case "RC":
                 return TimerCreated(array[1], from_epoch(array[2]), *array[3:])
+            case "XO":
+                return ExecutionTimedOut(from_epoch(array[1]), *array[2:])
             case "IC" | "XC":
                 event = _CODES[code](*array[1:])
                 if event.failure is None:
@@ -306,7 +353,7 @@ def describe(event: Event) -> str:
     parts = [
         f"{name}={value!r}"
         for name in _NAMES[kind]
-        if name in ("task_id", "name", "instance_id", "fire_at", "patch_id", "status", "event_id")
+        if name in ("task_id", "name", "instance_id", "fire_at", "patch_id", "status", "event_id", "child", "kind")
         and (value := getattr(event, name)) not in ("", None)
     ]
     return f"{kind.__name__}({', '.join(parts)})"

@@ -25,6 +25,9 @@ suspended, what is admitted is recorded and held, and applied on resume, in orde
 Two sets of open tasks are therefore kept apart: ``pending`` are calls whose result history does not hold (what the
 dispatcher must see to), ``Decisions.open`` those whose result the code was not given.
 
+A cancellation, an overrun and a termination go on to the open sub-orchestrations: ``RequestSent`` records it, so that
+it is dispatched as surely as any other decision.
+
 Calls are numbered from 1 within a generation, at the call. ``pending`` holds history's events, not those that a
 replay made: what is sent again must be what was sent.
 """
@@ -43,20 +46,24 @@ from ..errors import (
     DurableError,
     SubOrchestrationFailedError,
     TaskFailedError,
+    TaskTimeoutError,
 )
-from ..models import JSON, FailureDetails
+from ..models import JSON, FailureDetails, type_name
 from ..registry import OrchestratorDefinition
 from . import mismatch
 from .decisions import Completion, Decisions, InstanceInfo, PendingTask
 from .events import (
+    CancelRequested,
     Event,
     EventRaised,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
+    ExecutionTimedOut,
     Incoming,
     Outgoing,
+    RequestSent,
     Segment,
     StepCompleted,
     SubOrchestrationCompleted,
@@ -78,7 +85,7 @@ __all__ = ["Completion", "FromInbox", "InstanceInfo", "LiveOrchestration", "Pend
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FromInbox: TypeAlias = EventRaised | ExecutionSuspended | ExecutionResumed | ExecutionTerminated
+FromInbox: TypeAlias = EventRaised | ExecutionSuspended | ExecutionResumed | ExecutionTerminated | CancelRequested
 """What comes through the inbox: everything but the start and the results of calls."""
 
 _INCOMING = frozenset(
@@ -94,8 +101,12 @@ _INCOMING = frozenset(
         ExecutionSuspended,
         ExecutionResumed,
         ExecutionTerminated,
+        CancelRequested,
+        ExecutionTimedOut,
     }
 )
+_AT_ONCE = (ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut)  # while suspended, too
+_TIMEOUT = type_name(TaskTimeoutError)  # what the failure of an activity that overran its time is called
 _CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
 
 
@@ -168,6 +179,10 @@ class LiveOrchestration:
         """External events in history that the code was not given, in the order in which they came."""
         return [*self._mailbox.kept(), *(event for event in self._held if isinstance(event, EventRaised))]
 
+    def unheard_requests(self) -> list[CancelRequested]:
+        """Cancellations in history that were held while suspended, and never reached this generation's code."""
+        return [event for event in self._held if isinstance(event, CancelRequested)]
+
     def due_timers(self, now: datetime) -> list[TimerFired]:
         """Pending timers due at ``now``, earliest first."""
         decisions = self._decisions
@@ -233,7 +248,7 @@ class LiveOrchestration:
                 call = cast("TaskScheduled | TimerCreated | SubOrchestrationCreated", event)
                 open_call = pending.get(call.task_id)
                 if open_call is not None:
-                    pending[call.task_id] = PendingTask(call, open_call.retry)
+                    pending[call.task_id] = PendingTask(call, open_call.retry, open_call.since)
 
     def _step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         decisions = self._decisions
@@ -258,7 +273,7 @@ class LiveOrchestration:
         """Apply an event, or hold it while suspended. False if it is none of ours: history must not hold it."""
         if not self._admit(event):
             return False
-        if self.suspended and not isinstance(event, ExecutionSuspended | ExecutionResumed | ExecutionTerminated):
+        if self.suspended and not isinstance(event, _AT_ONCE):
             self._held.append(event)
         else:
             self._apply(event)
@@ -276,8 +291,10 @@ class LiveOrchestration:
             case ExecutionStarted():
                 is_first, self.started = not self.started, True
                 return is_first
-            case EventRaised() | ExecutionSuspended() | ExecutionResumed() | ExecutionTerminated():
+            case EventRaised() | ExecutionSuspended() | ExecutionResumed() | ExecutionTerminated() | CancelRequested():
                 return self._is_new_row(event.event_id)
+            case ExecutionTimedOut():
+                return True
             case StepCompleted():  # no code of this version can have asked for one
                 return False
             case _:
@@ -316,8 +333,18 @@ class LiveOrchestration:
             case ExecutionResumed():  # of one that is not suspended: there is nothing held
                 self._resume()
             case ExecutionTerminated():
+                if event.recursive:
+                    self._tell_children("terminate", event.reason)
                 self._decisions.completion = event
                 self._runner.close()
+            case CancelRequested():
+                if not self._runner.is_cancelled:
+                    if event.recursive:
+                        self._tell_children("cancel", event.reason)
+                    self._runner.cancel(event.reason)
+            case ExecutionTimedOut():
+                self._tell_children("terminate", "its parent ran out of time")
+                self._runner.time_out(event.deadline)
             case StepCompleted():  # pragma: no cover  (not admitted)
                 raise AssertionError(event)
             case _:
@@ -339,6 +366,12 @@ class LiveOrchestration:
                 settle(task, value)
         self._runner.run_on(task)
 
+    def _tell_children(self, kind: str, reason: str) -> None:
+        """Pass a request on to the sub-orchestrations that are open."""
+        for task_id, pending in self._decisions.pending.items():
+            if type(pending.event) is SubOrchestrationCreated:
+                self._decisions.record(RequestSent(task_id, kind, reason))
+
     def _resume(self) -> None:
         self.suspended = False
         held, self._held = self._held, []
@@ -351,6 +384,12 @@ class LiveOrchestration:
 
 def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
     call = cast("TaskScheduled | SubOrchestrationCreated", task.call)  # a timer has no failure to report
-    kind = SubOrchestrationFailedError if isinstance(call, SubOrchestrationCreated) else ActivityFailedError
+    kind: type[TaskFailedError] = ActivityFailedError
+    if isinstance(call, SubOrchestrationCreated):
+        kind = SubOrchestrationFailedError
+        if failure.type == _TIMEOUT and failure.cause is None:
+            kind = TaskTimeoutError  # its whole run took too long; a timeout of something within it has a cause
+    elif failure.type == _TIMEOUT:
+        kind = TaskTimeoutError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
     return kind(message, failure, task_id=call.task_id, name=call.name)

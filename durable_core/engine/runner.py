@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
+from datetime import datetime
 from typing import Any, cast
 
 from ..converter import Converter
-from ..errors import OrchestratorCodeError, PayloadTooLargeError, SerializationError
-from ..models import JSON, FailureDetails, RuntimeStatus
+from ..errors import (
+    DurableError,
+    OrchestratorCodeError,
+    PayloadTooLargeError,
+    SerializationError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskTimeoutError,
+)
+from ..models import JSON, FailureDetails, RuntimeStatus, type_name
 from ..registry import NO_INPUT, OrchestratorDefinition
 from .context import OrchestrationContext
 from .decisions import Decisions, InstanceInfo
 from .events import ContinueAsNew, ExecutionCompleted
 from .mailbox import Mailbox
 from .source import suspended_at, without_engine
-from .tasks import Task, describe_call, has_ended, look, outcome, was_looked_at
+from .tasks import Task, describe_call, has_ended, leave, look, outcome, was_looked_at
+
+_BASES_OF_TIMEOUT = (type_name(TaskFailedError), type_name(DurableError))
 
 _log = logging.getLogger("durable_core.engine")
 
@@ -28,6 +39,7 @@ class Runner:
     """The generator of one generation. Every method that runs user's code is called in the instance's context."""
 
     __slots__ = (
+        "_cancel_reason",
         "_converter",
         "_decisions",
         "_definition",
@@ -50,6 +62,7 @@ class Runner:
         self._decisions, self._mailbox = decisions, mailbox
         self._generator: Generator[Any, Any, Any] | None = None
         self._waiting: Task[Any] | None = None
+        self._cancel_reason: str | None = None
         self._overlooked: list[Task[Any]] = []  # ended before the code looked at them
 
     @property
@@ -79,12 +92,36 @@ class Runner:
         if self._waiting is not None and has_ended(self._waiting):
             self._run()
 
-    def _run(self) -> None:
-        """Run the code until it waits for a task that has not ended, or ends."""
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the code was told to clean up and end."""
+        return self._cancel_reason is not None
+
+    def cancel(self, reason: str) -> None:
+        """Raise a TaskCancelledError where the code waits. One that has not started ends at once."""
+        self._cancel_reason = reason
+        if self._generator is None:
+            self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, reason))
+            return
+        message = f"the orchestration was cancelled: {reason}" if reason else "the orchestration was cancelled"
+        error = TaskCancelledError(message, FailureDetails(type_name(TaskCancelledError), message, retriable=False))
+        if self._waiting is not None:
+            task, self._waiting = self._waiting, None
+            leave(task, error)
+        self._run(error)
+
+    def time_out(self, deadline: datetime) -> None:
+        """End the code, wherever it is: the time for the whole run is over."""
+        message = f"the run of orchestrator '{self._info.name}' did not end by {deadline.isoformat()}"
+        failure = FailureDetails(type_name(TaskTimeoutError), message, bases=_BASES_OF_TIMEOUT)
+        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure))
+        self.close()
+
+    def _run(self, error: BaseException | None = None) -> None:
+        """Run the code until it waits for a task that has not ended, or ends. ``error`` is raised in it first."""
         generator = cast("Generator[Any, Any, Any]", self._generator)
         task, self._waiting = self._waiting, None
         value: Any = None
-        error: BaseException | None = None
         try:
             while True:
                 if task is not None:
@@ -102,8 +139,13 @@ class Runner:
             self._finish(stop.value)
         except KeyboardInterrupt:  # the process is told to stop; that is no failure of the instance
             raise
-        except BaseException as error:  # noqa: BLE001  whatever the user's code raises is the instance's failure
-            self._fail(error)
+        except TaskCancelledError as escaped:
+            if self._cancel_reason is None:
+                self._fail(escaped)
+            else:
+                self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, self._cancel_reason))
+        except BaseException as raised:  # noqa: BLE001  whatever the user's code raises is the instance's failure
+            self._fail(raised)
 
     def _finish(self, value: object) -> None:
         """The code returned."""

@@ -187,6 +187,11 @@ class Combination(Task[T_co]):
     def child_ended(self, child: Task[Any]) -> None:
         raise NotImplementedError
 
+    def left(self, error: TaskCancelledError) -> None:
+        """The wait for it was cancelled: see ``leave``."""
+        for child in list(self._children):
+            leave(child, error)
+
 
 class AllTask(Combination[T_co]):
     """Ends when all have ended, with their results in the order given; fails as soon as one fails."""
@@ -260,6 +265,20 @@ def look(task: object, owner: object) -> Task[Any] | None:
         found._released = False
         _reclaim(found)
     return found
+
+
+def leave(task: Task[Any], error: TaskCancelledError) -> None:
+    """The wait for this task was cancelled: so are its timers, no event goes to a wait in it, it calls nothing more.
+
+    Activities and sub-orchestrations run on, and may be waited for again. What has ended by this fails with ``error``.
+    """
+    if task._done:
+        return
+    task._released = True
+    if isinstance(task, TimerTask):
+        task.cancel()
+    elif isinstance(task, Combination):
+        task.left(error)
 
 
 def has_ended(task: Task[Any]) -> bool:

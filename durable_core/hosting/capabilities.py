@@ -36,6 +36,7 @@ class Verb(StrEnum):
     STATUS = "status"
     EVENT = "event"
     TERMINATE = "terminate"
+    CANCEL = "cancel"
     SUSPEND = "suspend"
     RESUME = "resume"
     PURGE = "purge"

@@ -31,12 +31,14 @@ from .http_shapes import (
     RETRY_AFTER_SECONDS,
     create_check_status_response,
     create_http_management_payload,
+    schedule_json,
     status_json,
 )
 from .http_types import HttpRequest, HttpResponse, error_response, json_response
 
 if TYPE_CHECKING:
     from ..runtime.recovery import RecoveryReport
+    from ..runtime.schedules import ScheduleStatus
 
 MAX_WAIT_SECONDS = 200.0
 """How long a request may wait for a result: Azure's load balancer cuts an answer that takes 230 s."""
@@ -85,6 +87,8 @@ class ManagementClient(Protocol):
     ) -> InstancePage: ...
     async def raise_event(self, instance_id: str, event_name: str, event_data: JSON = None, /) -> None: ...
     async def terminate(self, instance_id: str, reason: str = "", /) -> None: ...
+    async def cancel(self, instance_id: str, reason: str = "", /) -> None: ...
+    async def list_schedules(self) -> list[ScheduleStatus]: ...
     async def suspend(self, instance_id: str, reason: str = "", /) -> None: ...
     async def resume(self, instance_id: str, reason: str = "", /) -> None: ...
     async def purge_instance_history(self, instance_id: str, /) -> int: ...
@@ -117,10 +121,13 @@ class Endpoint(Enum):
     MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
     QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
     RECOVER = Route("recover", ("POST",))
+    SCHEDULES = Route("schedules", ("GET",))
     CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)
 
 
-_OPERATIONS = {verb.value: verb for verb in (Verb.TERMINATE, Verb.SUSPEND, Verb.RESUME, Verb.REWIND, Verb.RESTART)}
+_OPERATIONS = {
+    verb.value: verb for verb in (Verb.TERMINATE, Verb.CANCEL, Verb.SUSPEND, Verb.RESUME, Verb.REWIND, Verb.RESTART)
+}
 _METHODS = {Verb.STATUS: "GET", Verb.PURGE: "DELETE"}  # the others: POST, so that no link preview can trigger them
 
 
@@ -168,6 +175,8 @@ class HttpApi:
                 return not_implemented("query")
             case Endpoint.RECOVER:
                 return json_response(200, asdict(await self._client.recover(full=True)))
+            case Endpoint.SCHEDULES:
+                return json_response(200, [schedule_json(found) for found in await self._client.list_schedules()])
             case Endpoint.CAPABILITY:
                 return await self._with_capability(request)
             case _:
@@ -295,6 +304,8 @@ class HttpApi:
         match verb:
             case Verb.TERMINATE:
                 await self._client.terminate(instance_id, reason)
+            case Verb.CANCEL:
+                await self._client.cancel(instance_id, reason)
             case Verb.SUSPEND:
                 await self._client.suspend(instance_id, reason)
             case Verb.RESUME:

@@ -6,11 +6,14 @@ Knows capabilities, and neither routes nor the client.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from .capabilities import CapabilitySigner, Verb
 from .http_types import HttpResponse, json_response
+
+if TYPE_CHECKING:
+    from ..runtime.schedules import ScheduleStatus
 
 RETRY_AFTER_SECONDS = 2
 """What a caller that polls is asked to wait: one poll is one read of one row."""
@@ -33,6 +36,7 @@ def create_http_management_payload(signer: CapabilitySigner, instance_id: str, b
         "statusQueryGetUri": url(Verb.STATUS),
         "sendEventPostUri": url(Verb.EVENT, "/{eventName}"),
         "terminatePostUri": url(Verb.TERMINATE, "?reason={text}"),
+        "cancelPostUri": url(Verb.CANCEL, "?reason={text}"),
         "rewindPostUri": url(Verb.REWIND, "?reason={text}"),
         "purgeHistoryDeleteUri": url(Verb.PURGE),
         "restartPostUri": url(Verb.RESTART),
@@ -68,11 +72,33 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
         shown["version"] = status.version
     if status.tags:
         shown["tags"] = dict(status.tags)
+    if status.scheduled_start_time is not None:
+        shown["scheduledStartTime"] = _utc_seconds(status.scheduled_start_time)
+    if status.deadline is not None:
+        shown["deadline"] = _utc_seconds(status.deadline)
     if status.stuck_reason:
         shown["stuckReason"] = status.stuck_reason
     if status.failure is not None:
         shown["failure"] = _failure_json(status.failure)
     return shown
+
+
+def schedule_json(schedule: ScheduleStatus) -> dict[str, JSON]:
+    """A schedule as listed."""
+    return {
+        "scheduleId": schedule.schedule_id,
+        "orchestrator": schedule.orchestrator,
+        "cron": schedule.cron,
+        "intervalSeconds": None if schedule.interval is None else schedule.interval.total_seconds(),
+        "timeZone": schedule.time_zone,
+        "overlap": schedule.overlap,
+        "isPaused": schedule.is_paused,
+        "nextDueTime": _utc_seconds(schedule.next_due),
+        "runningInstanceId": schedule.running,
+        "lastInstanceId": schedule.last_instance_id,
+        "lastDueTime": _utc_seconds(schedule.last_due),
+        "createdTime": _utc_seconds(schedule.created_time),
+    }
 
 
 def _output(status: OrchestrationStatus) -> JSON:

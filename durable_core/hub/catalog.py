@@ -24,7 +24,7 @@ CLOSED = "c"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One instance as the catalogue knows it."""
+    """One instance as the catalogue knows it. ``start_at``: of a delayed start."""
 
     instance_id: str
     execution_id: str
@@ -35,6 +35,7 @@ class Entry:
     updated: datetime
     stuck: str = ""
     tags: dict[str, str] = field(default_factory=dict[str, str])
+    start_at: datetime | None = None
     key: str = ""
 
     def props(self) -> dict[str, Value]:
@@ -50,12 +51,14 @@ class Entry:
         }
         if self.tags:
             props["tags"] = dumps(self.tags)
+        if self.start_at is not None:
+            props["start"] = iso(self.start_at)
         return props
 
     @classmethod
     def from_row(cls, row: Row) -> Entry:
         props: Props = row.props
-        tags = props.get("tags")
+        tags, start = props.get("tags"), props.get("start")
         return cls(
             instance_id=str(props["instance"]),
             execution_id=str(props["exec"]),
@@ -66,6 +69,7 @@ class Entry:
             updated=from_iso(str(props["updated"])),
             stuck=str(props.get("stuck", "")),
             tags={} if tags is None else json.loads(str(tags)),
+            start_at=None if start is None else from_iso(str(start)),
             key=row.key,
         )
 

@@ -17,12 +17,16 @@ from ..errors import RowNotFoundError
 from ..storage.ports import Row, Table, Value
 from .encoding import Encoding
 
+RECURSIVE = '{"recursive":true}'
+"""Data of a request to end: it goes on to sub-orchestrations. A stored value."""
+
 INBOX_PROPS = ("kind", "name", "data", "for")
 
 
 class InboxKind(StrEnum):
     EVENT = "event"
     TERMINATE = "terminate"
+    CANCEL = "cancel"
     SUSPEND = "suspend"
     RESUME = "resume"
     RESULTS = "results"  # data: the body of a control message that could not be delivered
@@ -30,7 +34,8 @@ class InboxKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """``name``: the event's name, or the reason of a request. ``data`` is a stored value."""
+    """``name``: the event's name, or the reason of a request. ``data`` is a stored value: an event's data, and of a
+    request to end whether it goes on to sub-orchestrations."""
 
     key: str
     kind: InboxKind

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ..engine.events import (
+    CancelRequested,
     ContinueAsNew,
     Event,
     EventRaised,
@@ -74,6 +75,7 @@ class Instance:
     seq: number of the next commit; it goes on counting through continue-as-new.
     first: the first commit of this generation; base: the first that is in the row, not in a chunk.
     dispatched: every commit up to this one is known to be fully dispatched.
+    start_at: not to begin before then; deadline: when the whole run must have ended.
     last_commit: id of the newest commit; carry: what the last generation left to do (see ``Carry``).
     ended: ids of the last commits before this generation, whose history is gone.
     """
@@ -92,6 +94,8 @@ class Instance:
     custom: Value | None = None
     parent: ParentLink | None = None
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    start_at: datetime | None = None
+    deadline: datetime | None = None
     seq: int = 0
     first: int = 0
     base: int = 0
@@ -144,6 +148,9 @@ class Instance:
         ):
             if value is not None:
                 props[name] = value
+        for name, moment in (("start", self.start_at), ("deadline", self.deadline)):
+            if moment is not None:
+                props[name] = iso(moment)
         if self.parent is not None:
             link = self.parent
             props["parent"] = dumps([link.instance_id, link.execution_id, link.generation, link.task_id, link.attempt])
@@ -176,6 +183,8 @@ STATUS_PROPS = (
     "parent",
     "tags",
     "stuck",
+    "start",
+    "deadline",
 )
 
 
@@ -190,7 +199,7 @@ class Carried(NamedTuple):
 class Carry(NamedTuple):
     """What a generation hands to the next: events nobody consumed, and decisions that may not be dispatched."""
 
-    events: tuple[EventRaised, ...]
+    events: tuple[EventRaised | CancelRequested, ...]
     decisions: tuple[Carried, ...]
 
 
@@ -472,6 +481,8 @@ def _read_instance(row: Row) -> Instance:
         custom=data.get("custom"),
         parent=None if parent is None else ParentLink(*json.loads(parent)),
         tags={} if tags is None else json.loads(tags),
+        start_at=None if (start := data.get("start")) is None else from_iso(start),
+        deadline=None if (deadline := data.get("deadline")) is None else from_iso(deadline),
         seq=data["seq"],
         first=data["first"],
         base=data["base"],

@@ -34,15 +34,18 @@ from .committing import prepare, write
 from .delivery import Delivery, longest, release, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
+from .lifetime import CLOCK_TASK, look_to_arm
 from .outbox import Decision, Dispatch, entry_of
 from .turn import (
     brings_unknown,
+    decisions_of,
     floor_of_ended,
     floor_of_lost_commit,
     needs_a_look,
     redispatch_floor,
     undone,
     undone_of_ended,
+    with_calls,
 )
 from .warm import Services, Warm, revive
 
@@ -253,7 +256,7 @@ class Actor:
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
         inline = None if gathered.mail.more else self._inline.candidate(turn, live, told)
-        await self._dispatch(warm, before, turn, gathered, floor, inline)
+        await self._dispatch(warm, before, turn, gathered, batch, floor, inline)
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
         if live.completion is not None:
@@ -301,6 +304,7 @@ class Actor:
         before: Instance,
         turn: Turn,
         gathered: Gathered,
+        batch: Sequence[Delivery],
         floor: int | None,
         inline: object,
     ) -> None:
@@ -315,7 +319,7 @@ class Actor:
                 decisions.append(Decision(pending.event, gathered.now))
         if decisions:
             dispatch = Dispatch(
-                decisions=decisions,
+                decisions=with_calls(decisions, live.history),
                 retries=gathered.results.retries,
                 generation=before.generation,
                 after=None if floor is None else instance.seq - 1,
@@ -323,6 +327,10 @@ class Actor:
             await outbox.dispatch(instance, dispatch)
         for task_id, due in gathered.nudges.early.items():
             await outbox.arm(instance, before.generation, task_id, due)
+        if (look := look_to_arm(before, instance, batch, again=floor is not None)) is not None:
+            await outbox.arm(instance, 0, CLOCK_TASK, look)
+        for due, task_id in gathered.nudges.early_deadlines.items():
+            await outbox.arm(instance, before.generation, task_id, due, is_deadline=True)
         if warm.settled >= before.seq - 1 or (floor is not None and floor <= warm.settled):
             warm.settled = instance.seq - 1
         under_way = [*self._inline.open_since(()), *([] if inline is None else [before.seq])]
@@ -338,13 +346,15 @@ class Actor:
         if floor >= instance.first - 1:
             return
         outbox, after = self._services.outbox, instance.seq - 1
-        for generation, decided, event in (await self._services.hub.instances.carry(instance)).decisions:
-            left = [Decision(event, decided)]
-            await outbox.dispatch(instance, Dispatch(decisions=left, retries={}, generation=generation, after=after))
+        carried = (await self._services.hub.instances.carry(instance)).decisions
+        for generation, decision in decisions_of(carried):
+            dispatch = Dispatch(decisions=[decision], retries={}, generation=generation, after=after)
+            await outbox.dispatch(instance, dispatch)
 
     async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery]) -> None:
         """The orchestrator has ended, or goes on as a new generation."""
         self.cool()
+        self._services.runner.instance_moved(warm.instance)
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
@@ -372,6 +382,7 @@ class Actor:
     async def _after_the_end(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
         """A message to an instance that has ended: rule R7, what is owed at the end is done again if it may not be."""
         hub, outbox = self._services.hub, self._services.outbox
+        self._services.runner.instance_moved(instance)
         if inbox:
             await hub.inbox.discard(self.instance_id, inbox)
         if attempt.wrote is not None:
@@ -383,7 +394,9 @@ class Actor:
             await self._dispatch_carried(instance, floor)
             left = undone_of_ended(await hub.instances.history(instance), floor)
             if left:
-                again = Dispatch(decisions=left, retries={}, generation=instance.generation, after=instance.seq - 1)
+                again = Dispatch(
+                    decisions=left, retries=instance.retries, generation=instance.generation, after=instance.seq - 1
+                )
                 await outbox.dispatch(instance, again)
             await outbox.end_stored(instance)
             self._home.ended(instance)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from ..converter import Converter
@@ -24,7 +24,7 @@ from ..errors import (
     RowExistsError,
     RowNotFoundError,
 )
-from ..hub.inbox import InboxKind
+from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.layout import check_instance_id, check_tags, check_text, iso
 from ..hub.messages import ControlMessage
@@ -35,9 +35,11 @@ from ..registry import NO_INPUT, Registry, name_of
 from ..storage.ports import Value
 from .clock import Clock
 from .dispatcher import Dispatcher
+from .lifetime import CLOCK_TASK, with_times
 from .listing import InstancePage, Listing, Query
 from .outbox import Outbox, entry_of
 from .recovery import Recovery, RecoveryReport
+from .schedules import ScheduleClient
 
 MAX_EVENT_NAME = 256
 FIRST_POLL = 0.1
@@ -46,7 +48,7 @@ LONGEST_POLL = 2.0
 IfExists = Literal["error", "return", "restart_if_done"]
 
 
-class DurableClient:
+class DurableClient(ScheduleClient):
     """Of one task hub. Made by ``DurableApp``.
 
     longest_poll: seconds between two looks at an instance whose end another process may bring.
@@ -82,9 +84,16 @@ class DurableClient:
         *,
         version: str | None = None,
         tags: Mapping[str, str] | None = None,
+        start_at: datetime | None = None,
+        timeout: timedelta | None = None,  # noqa: ASYNC109  of the run, not of this call
         if_exists: IfExists = "error",
     ) -> str:
         """Start an instance and return its id; it is durable when this returns.
+
+        start_at: an aware time before which it does not begin; until then it is Pending, keeps the events raised on
+        it, and can be cancelled or terminated. One in the past: now.
+        timeout: for the whole run, from its beginning and through continue-as-new; after that it ends as Failed with
+        a TaskTimeoutError, and its sub-orchestrations are terminated.
 
         if_exists: ``error`` raises InstanceAlreadyExistsError; ``return`` leaves the present one as it is;
         ``restart_if_done`` puts a new execution in the place of an ended one and leaves a live one as it is.
@@ -117,6 +126,7 @@ class DurableClient:
             tags=dict(tags or {}),
             build=self._build,
         )
+        fresh = with_times(fresh, start_at, timeout)
         await self._hub.catalog.open(entry_of(fresh))
         try:
             await self._hub.instances.create(fresh)
@@ -125,12 +135,19 @@ class DurableClient:
             if present is None:  # purged this instant: the id is free again
                 await self._hub.catalog.forget_open(entry_of(fresh))
                 return await self.start_new(
-                    orchestrator, instance_id, client_input, version=version, tags=tags, if_exists=if_exists
+                    orchestrator,
+                    instance_id,
+                    client_input,
+                    version=version,
+                    tags=tags,
+                    start_at=start_at,
+                    timeout=timeout,
+                    if_exists=if_exists,
                 )
             if present.execution_id != execution_id:
                 await self._take_over(present, fresh, if_exists)
                 return instance_id
-        await self._ring(fresh)
+        await self._begin(fresh)
         return instance_id
 
     async def get_status(
@@ -235,9 +252,27 @@ class DurableClient:
         data = await self._hub.payloads.store_text(instance_id, instance.execution_id, text)
         await self._put(instance, InboxKind.EVENT, event_name, data)
 
-    async def terminate(self, instance_id: str, reason: str = "") -> None:
-        """End an instance at once, whatever it waits for. InstanceNotFoundError, InstanceCompletedError."""
-        await self._put(await self._running(instance_id), InboxKind.TERMINATE, reason)
+    async def cancel(self, instance_id: str, reason: str = "", *, recursive: bool = True) -> None:
+        """Ask an instance to clean up and end: a TaskCancelledError is raised where its code waits.
+
+        The code may catch it, and wait for further tasks in ``except`` and ``finally``, such as compensations. If the
+        error leaves it, the instance ends as Canceled with the reason as its output; if the code returns after all,
+        as Completed. The timers it waited for are cancelled; activities run on, unheard. A second request changes
+        nothing; a suspended instance hears of it when it is resumed.
+
+        recursive: its open sub-orchestrations get the same request; detached ones do not.
+        Raises InstanceNotFoundError, InstanceCompletedError.
+        """
+        await self._put(await self._running(instance_id), InboxKind.CANCEL, reason, RECURSIVE if recursive else "null")
+
+    async def terminate(self, instance_id: str, reason: str = "", *, recursive: bool = True) -> None:
+        """End an instance at once, whatever it waits for; its code does not run again (see ``cancel``).
+
+        recursive: its open sub-orchestrations are terminated too; detached ones are not.
+        Raises InstanceNotFoundError, InstanceCompletedError.
+        """
+        data = RECURSIVE if recursive else "null"
+        await self._put(await self._running(instance_id), InboxKind.TERMINATE, reason, data)
 
     async def suspend(self, instance_id: str, reason: str = "") -> None:
         """Hold an instance: what is sent to it is kept until ``resume``."""
@@ -322,12 +357,12 @@ class DurableClient:
                 if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
                     await hub.catalog.forget_open(entry_of(fresh))
                     raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
-            await self._ring(fresh)
+            await self._begin(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
             return
         await hub.catalog.forget_open(entry_of(fresh))
         if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the doorbell
-            await self._ring(present)
+            await self._begin(present)
         if if_exists == "error":
             raise InstanceAlreadyExistsError(present.instance_id, present.status.value)
 
@@ -346,6 +381,13 @@ class DurableClient:
         with suppress(RowExistsError):  # a retry after a lost answer: the key is random and ours
             await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, kind, name, data)
         await self._ring(instance)
+
+    async def _begin(self, instance: Instance) -> None:
+        """Ring for its start, now or when its time comes."""
+        if instance.start_at is not None and instance.start_at > self._clock.now():
+            await self._outbox.arm(instance, 0, CLOCK_TASK, instance.start_at)
+        else:
+            await self._ring(instance)
 
     async def _ring(self, instance: Instance) -> None:
         await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))
@@ -379,6 +421,8 @@ class DurableClient:
             parent_instance_id=None if instance.parent is None else instance.parent.instance_id,
             execution_id=instance.execution_id,
             tags=dict(instance.tags),
+            scheduled_start_time=instance.start_at,
+            deadline=instance.deadline,
         )
 
 

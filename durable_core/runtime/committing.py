@@ -19,7 +19,7 @@ from ..hub.instances import Carried, Carry, Commit, Instance
 from ..hub.payloads import dumps
 from .gathering import Gathered
 from .outbox import Decision, without_payload
-from .turn import scheduled_in, undone
+from .turn import scheduled_in, undone, with_calls
 from .warm import Services, Warm
 
 MAX_CARRIED = 256  # hosts that take turns never know all as dispatched: an eternal orchestrator must not pile it up
@@ -51,7 +51,7 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
         kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
         left = await _left_over(services, warm, turn, commit)
         commits = [segment.commit_id for segment in live.history]
-        carry = Carry(kept, left)
+        carry = Carry((*kept, *live.unheard_requests()), left)
         warm.instance = await instances.next_generation(instance, commit, live.completion, carry, commits)
     else:
         warm.instance = await instances.commit(instance, commit)
@@ -68,9 +68,11 @@ async def _left_over(services: Services, warm: Warm, turn: Turn, commit: Commit)
         left.extend((await services.hub.instances.carry(instance)).decisions)
     waiting = [*undone(live.history, live.pending, commit.dispatched)]
     waiting.extend(Decision(event, commit.timestamp) for event in turn.outgoing)
+    calls = with_calls(waiting, [*live.history, Segment(instance.seq, "", commit.timestamp, turn.outgoing)])
+    waiting[:0] = (decision.call for decision in calls if decision.call is not None)
     left.extend(
         Carried(instance.generation, decided, event)
-        for event, decided in waiting
+        for event, decided, _ in waiting
         if not isinstance(event, ContinueAsNew | TimerCreated | TimerCanceled | PatchMarked)
     )
     return tuple(left[-MAX_CARRIED:])

@@ -8,18 +8,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..engine.events import (
+    CancelRequested,
     EventRaised,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
+    ExecutionTimedOut,
     Incoming,
 )
 from ..engine.replay import Turn
 from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instances import Instance
 from ..hub.messages import ControlMessage, TaskOutcome
+from ..models import JSON
 from .delivery import Delivery, longest
+from .lifetime import ending_before_start, is_early, is_overdue
 from .turn import Nudged, Results, nudged
 from .warm import Services, Warm
 
@@ -73,7 +77,16 @@ async def gather(
     outcomes: list[tuple[TaskOutcome, bool]] = []
     gathered = Gathered(now, mail, Results(), Nudged())
     incoming = gathered.incoming
-    if instance.is_unstarted:
+    early = is_early(instance, now)
+    ending = ending_before_start(instance, mail.rows, early=early)
+    if ending is not None:
+        mail.rows = [ending]
+    elif instance.deadline is not None and is_overdue(instance, now):
+        incoming.append(ExecutionTimedOut(instance.deadline))
+    elif early:
+        mail.rows, mail.more = [], False  # they wait in the inbox
+        return gathered
+    elif instance.is_unstarted:
         data = await hub.payloads.load(instance.instance_id, instance.input)
         incoming.append(ExecutionStarted(instance.name, instance.version, data))
         incoming.extend((await hub.instances.carry(instance)).events)
@@ -88,7 +101,9 @@ async def gather(
             case InboxKind.EVENT:
                 incoming.append(EventRaised(row.name, json.loads(text), row.key))
             case InboxKind.TERMINATE:
-                incoming.append(ExecutionTerminated(row.name, row.key))
+                incoming.append(ExecutionTerminated(row.name, row.key, await _is_recursive(services, row, instance)))
+            case InboxKind.CANCEL:
+                incoming.append(CancelRequested(row.name, row.key, await _is_recursive(services, row, instance)))
             case InboxKind.SUSPEND:
                 incoming.append(ExecutionSuspended(row.name, row.key))
             case InboxKind.RESUME:
@@ -103,7 +118,14 @@ async def gather(
         if delivery.message.execution_id == instance.execution_id:
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
     gathered.nudges = nudged(live, instance, [*batch, *gathered.saved], now)
-    gathered.results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit)
+    gathered.results = services.judge.judge(
+        outcomes, instance, live, now, hub.ids.unit, is_deadline=gathered.nudges.is_deadline
+    )
     incoming.extend(gathered.results.events)
     incoming.extend(live.due_timers(now))
     return gathered
+
+
+async def _is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:
+    asked: dict[str, JSON] | None = await services.hub.payloads.load(instance.instance_id, row.data)
+    return asked is not None and bool(asked.get("recursive"))

@@ -14,6 +14,7 @@ from ..hub.catalog import CLOSED, OPEN, Entry, newest_first
 from ..hub.layout import inverted_ms
 from ..hub.taskhub import TaskHub
 from ..models import OrchestrationStatus, RuntimeStatus
+from ..registry import RESERVED
 
 CHUNK = 200  # catalogue rows fetched at a time from each stream
 
@@ -28,6 +29,8 @@ class InstancePage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
+    """What is looked for. The framework's own instances, such as schedules, are shown to who asks by their prefix."""
+
     created_from: datetime | None = None
     created_to: datetime | None = None
     statuses: frozenset[RuntimeStatus] | None = None
@@ -40,6 +43,7 @@ class Query:
             and (self.created_to is None or entry.created <= self.created_to)
             and (self.statuses is None or entry.status in self.statuses)
             and entry.instance_id.startswith(self.prefix)
+            and (self.prefix.startswith(RESERVED) or not entry.name.startswith(RESERVED))
             and all(entry.tags.get(name) == value for name, value in self.tags.items())
         )
 
@@ -103,6 +107,7 @@ def _status(entry: Entry) -> OrchestrationStatus:
         stuck_reason=entry.stuck or None,
         execution_id=entry.execution_id,
         tags=dict(entry.tags),
+        scheduled_start_time=entry.start_at,
     )
 
 

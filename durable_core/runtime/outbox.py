@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
@@ -22,14 +23,15 @@ from ..engine.events import (
     OrchestrationStarted,
     Outgoing,
     PatchMarked,
+    RequestSent,
     SubOrchestrationCreated,
     TaskScheduled,
     TimerCanceled,
     TimerCreated,
 )
-from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownActivityError, UnknownOrchestratorError
+from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownOrchestratorError
 from ..hub.catalog import Entry
-from ..hub.inbox import InboxKind
+from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instances import Instance, RetryState
 from ..hub.layout import MAX_INSTANCE_ID
 from ..hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage
@@ -39,6 +41,8 @@ from ..hub.timers import LongTimer
 from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, type_name
 from ..registry import Registry
 from .clock import Clock
+from .lifetime import with_times
+from .limits import call_of, deadline_of, definition_here, queue_of
 
 LONG_TIMER = timedelta(minutes=10)
 SINGLES = 256  # up to so many calls travel one per message; more are packed into about as many messages
@@ -50,10 +54,14 @@ logger = logging.getLogger("durable_core.runtime")
 
 
 class Decision(NamedTuple):
-    """An outgoing event and the time of the commit that holds it."""
+    """An outgoing event and the time of the commit that holds it.
+
+    call: of a request to a sub-orchestration, the decision by which that was called.
+    """
 
     event: Outgoing
     decided: datetime
+    call: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +91,7 @@ def entry_of(instance: Instance) -> Entry:
         updated=instance.updated,
         stuck=instance.stuck,
         tags=dict(instance.tags),
+        start_at=instance.start_at,
     )
 
 
@@ -94,7 +103,8 @@ class Outbox:
 
     async def dispatch(self, instance: Instance, dispatch: Dispatch) -> None:
         """Carry out decisions; any StorageError leaves the rest to a redelivery."""
-        calls: list[tuple[Call, timedelta]] = []
+        calls: list[tuple[str, Call, timedelta]] = []
+        deadlines: dict[datetime, int] = {}
         others: list[Coroutine[Any, Any, None]] = []
         now = self._clock.now()
         for decision in dispatch.decisions:
@@ -103,8 +113,13 @@ class Outbox:
                     state = dispatch.retries.get(event.task_id)
                     attempt = 1 if state is None else state.attempt
                     delay = timedelta(0) if state is None else max(state.next_try - now, timedelta(0))
-                    call = Call(dispatch.generation, event.task_id, attempt, event.name, event.input)
-                    calls.append((call, delay))
+                    since = decision.decided if state is None else state.first_try
+                    call = call_of(self._registry, event, dispatch.generation, attempt, since)
+                    calls.append((queue_of(self._registry, event), call, delay))
+                    deadline = deadline_of(self._registry, event, since)
+                    # An inline step arms nothing while it runs; what follows it does. One doorbell does for many.
+                    if deadline is not None and (attempt <= 2 or dispatch.after is not None):
+                        deadlines.setdefault(deadline, event.task_id)
                 case TimerCreated(task_id=task_id, fire_at=fire_at):
                     others.append(self.arm(instance, dispatch.generation, task_id, fire_at, dispatch.after))
                 case SubOrchestrationCreated() as event:
@@ -119,31 +134,55 @@ class Outbox:
                     others.append(self._start_detached(instance, dispatch, event, decision.decided))
                 case EventSent() as event:
                     others.append(self._send_event(instance, dispatch.generation, event))
+                case RequestSent():
+                    pass  # below
                 case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
                     pass
                 case _ as never:
                     assert_never(never)
         others.extend(
             self.arm(instance, dispatch.generation, call.task_id, now + delay, dispatch.after)
-            for call, delay in calls
+            for _, call, delay in calls
             if delay > LONG_TIMER
         )
-        for message, delay in self._pack(instance, dispatch, [c for c in calls if c[1] <= LONG_TIMER]):
-            others.append(self._hub.send(message, delay.total_seconds()))
+        others.extend(
+            self.arm(instance, dispatch.generation, task_id, deadline, dispatch.after, is_deadline=True)
+            for deadline, task_id in deadlines.items()
+        )
+        for queue in sorted({queue for queue, _, _ in calls}):
+            mine = [(call, delay) for name, call, delay in calls if name == queue and delay <= LONG_TIMER]
+            for message, delay in self._pack(instance, dispatch, mine):
+                others.append(self._hub.send(replace(message, queue=queue), delay.total_seconds()))
         await run_some_at_once(others)
+        await run_some_at_once(  # last: a child of this very commit is made before it is told to end
+            self._pass_on(instance, dispatch, decision.event, decision.call)
+            for decision in dispatch.decisions
+            if isinstance(decision.event, RequestSent)
+        )
 
     async def arm(
-        self, instance: Instance, generation: int, task_id: int, due: datetime, after: int | None = None
+        self,
+        instance: Instance,
+        generation: int,
+        task_id: int,
+        due: datetime,
+        after: int | None = None,
+        *,
+        is_deadline: bool = False,
     ) -> None:
-        """See to it that the instance is looked at for this task when it is due."""
+        """See to it that the instance is looked at for this task when it is due.
+
+        is_deadline: all that must have ended by then is looked at, not this task alone.
+        """
         wait = due - self._clock.now()
         if wait > LONG_TIMER:
-            await self._hub.timers.put(LongTimer(instance.instance_id, instance.execution_id, generation, task_id, due))
+            life = (instance.instance_id, instance.execution_id, generation)
+            await self._hub.timers.put(LongTimer(*life, task_id, due, is_deadline))
             return
         nudge = ControlMessage(
             instance_id=instance.instance_id,
             execution_id=instance.execution_id,
-            nudges=(Nudge(generation, task_id),),
+            nudges=(Nudge(generation, task_id, due.timestamp() if is_deadline else None),),
             after=after,
         )
         await self._hub.send(nudge, wait.total_seconds())
@@ -173,12 +212,15 @@ class Outbox:
     async def notify_parent(
         self, instance: Instance, parent: ParentLink, result: JSON, failure: FailureDetails | None
     ) -> None:
-        if instance.status is RuntimeStatus.TERMINATED:
+        if instance.status in (RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED):
+            how = "terminated" if instance.status is RuntimeStatus.TERMINATED else "cancelled"
+            because = f": {result}" if result else ""
             failure = FailureDetails(
-                "SubOrchestrationTerminated",
-                f"sub-orchestration '{instance.instance_id}' was terminated",
+                f"SubOrchestration{instance.status.value}",
+                f"sub-orchestration '{instance.instance_id}' was {how}{because}",
                 retriable=False,
             )
+            result = None
         outcome = TaskOutcome(parent.generation, parent.task_id, parent.attempt, result, failure, child=True)
         await self._hub.send(
             ControlMessage(instance_id=parent.instance_id, execution_id=parent.execution_id, outcomes=(outcome,))
@@ -199,10 +241,8 @@ class Outbox:
                 yield self._work(instance, dispatch, [call]), delay
 
     def _is_short(self, call: Call) -> bool:
-        try:
-            return self._registry.activity(call.name).short
-        except UnknownActivityError:  # a host that has it will take it
-            return False
+        definition = definition_here(self._registry, call.name)
+        return definition is not None and definition.short
 
     def _work(self, instance: Instance, dispatch: Dispatch, calls: Sequence[Call]) -> WorkMessage:
         return WorkMessage(
@@ -283,6 +323,8 @@ class Outbox:
             parent=link if isinstance(event, SubOrchestrationCreated) else None,
             build=starter.build,
         )
+        if isinstance(event, SubOrchestrationCreated) and (seconds := event.option("timeout")) is not None:
+            fresh = with_times(fresh, None, timedelta(seconds=seconds))
         await self._hub.catalog.open(entry_of(fresh))
         try:
             return await self._hub.instances.create(fresh)
@@ -293,6 +335,27 @@ class Outbox:
             elif present.is_terminal:  # and closed, before our late open row came
                 await self._hub.catalog.close(entry_of(present))
             return fresh if present is None else present
+
+    async def _pass_on(self, parent: Instance, dispatch: Dispatch, request: RequestSent, call: Decision | None) -> None:
+        """Cancel or terminate an open child. One whose own start was not dispatched is made first: whoever is late
+        with that start then finds the request waiting for it, and no child outlives its parent's end unheard."""
+        if call is None or not isinstance(call.event, SubOrchestrationCreated):
+            logger.warning("the request to sub-orchestration %d of '%s' has no call", request.child, parent.instance_id)
+            return
+        state = dispatch.retries.get(request.child)
+        attempt, decided = (1, call.decided) if state is None else (state.attempt, state.next_try)
+        link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, request.child, attempt)
+        child_id = _child_id(parent, link, call.event.instance_id)
+        child = await self._hub.instances.get(child_id)
+        if child is None:
+            child = await self._create(parent, link, child_id, call.event, decided)
+        if child.parent != link or child.is_terminal:
+            return
+        kind = InboxKind(request.kind)
+        key = f"i{self._hub.ids.ulid(parent.created)[:10]}{_digest(link)}{kind.value[0].upper()}"
+        with suppress(RowExistsError):  # sent before
+            await self._hub.inbox.put(child_id, child.execution_id, key, kind, request.reason, RECURSIVE)
+        await self._hub.send(ControlMessage(instance_id=child_id, execution_id=child.execution_id))
 
     async def _send_event(self, instance: Instance, generation: int, event: EventSent) -> None:
         target = await self._hub.instances.get(event.instance_id)

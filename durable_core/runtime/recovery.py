@@ -66,7 +66,9 @@ class Recovery:
                 nudge = ControlMessage(
                     instance_id=timer.instance_id,
                     execution_id=timer.execution_id,
-                    nudges=(Nudge(timer.generation, timer.task_id),),
+                    nudges=(
+                        Nudge(timer.generation, timer.task_id, timer.due.timestamp() if timer.is_deadline else None),
+                    ),
                 )
                 await self._hub.send(nudge, wait)
                 await self._hub.timers.delete(timer)
@@ -115,7 +117,7 @@ class Recovery:
         instance = await self._hub.instances.get(error.instance_id)
         if instance is not None and instance.execution_id == error.execution_id and not instance.is_terminal:
             await self._parking.show(instance, str(error))
-            work = queue.name.removesuffix("-poison") in self._hub.names.work
+            work = self._hub.names.work_queue_of(queue.name.removesuffix("-poison"))
             await self._parking.put_off(message.body, work=work)
         await queue.delete(message)
 
@@ -127,7 +129,7 @@ class Recovery:
                 after = entries[-1].key
                 report.open_instances += len(entries)
                 for entry in entries:
-                    pending = entry.status is RuntimeStatus.PENDING and entry.created < old
+                    pending = entry.status is RuntimeStatus.PENDING and (entry.start_at or entry.created) < old
                     if full or pending or entry.stuck or entry.status is RuntimeStatus.SUSPENDED:
                         await self._look_at(entry, report)
                     if full or pending or entry.stuck:

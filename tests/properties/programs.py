@@ -122,6 +122,14 @@ class Try:
 
 
 @dataclass(frozen=True)
+class TryFinally:
+    """A clean-up that waits, as after a cancellation. Dropped, it cannot: then nothing comes of it."""
+
+    body: Program
+    handler: Program
+
+
+@dataclass(frozen=True)
 class Raise:
     pass
 
@@ -148,6 +156,7 @@ Statement: TypeAlias = (
     | Note
     | If
     | Try
+    | TryFinally
     | Raise
     | Again
 )
@@ -179,7 +188,11 @@ leaves: st.SearchStrategy[Statement] = st.one_of(
 programs: st.SearchStrategy[Program] = st.recursive(
     st.lists(leaves, min_size=1, max_size=5).map(tuple),
     lambda inner: st.lists(
-        st.one_of(leaves, st.builds(If, inner, inner), st.builds(Try, inner, inner)), min_size=1, max_size=5
+        st.one_of(
+            leaves, st.builds(If, inner, inner), st.builds(Try, inner, inner), st.builds(TryFinally, inner, inner)
+        ),
+        min_size=1,
+        max_size=5,
     ).map(tuple),
     max_leaves=6,
 )
@@ -269,6 +282,11 @@ class Run:
                     yield from self.execute(body)
                 except (DurableError, ArithmeticError) as error:
                     self.trace.append(repr(error))
+                    yield from self.execute(handler)
+            case TryFinally(body, handler):
+                try:
+                    yield from self.execute(body)
+                finally:
                     yield from self.execute(handler)
             case Raise():
                 raise ArithmeticError(len(self.trace))

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from durable_core import FailureDetails, OrchestrationContext, Task
 from durable_core.converter import Converter
 from durable_core.engine.events import (
+    CancelRequested,
     ContinueAsNew,
     EventRaised,
     ExecutionResumed,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
+    ExecutionTimedOut,
     Incoming,
     Segment,
     SubOrchestrationCompleted,
@@ -35,11 +37,12 @@ from durable_core.engine.events import (
 )
 from durable_core.engine.replay import InstanceInfo, LiveOrchestration, Turn
 from durable_core.registry import OrchestratorDefinition
+from durable_core.runtime.limits import timed_out
 
 from .programs import NAMES, Program, Run, programs
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
-FAILURE = FailureDetails("ValueError", "no")
+FAILURES = (FailureDetails("ValueError", "no"), timed_out("too slow"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -71,10 +74,10 @@ def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
             case TaskScheduled(name="durable.http") if good:
                 found.append(TaskCompleted(task_id, response(choice)))
             case TaskScheduled():
-                found.append(TaskCompleted(task_id, [task_id]) if good else TaskFailed(task_id, FAILURE))
+                found.append(TaskCompleted(task_id, [task_id]) if good else TaskFailed(task_id, FAILURES[task_id % 2]))
             case SubOrchestrationCreated():
                 found.append(
-                    SubOrchestrationCompleted(task_id, "done") if good else SubOrchestrationFailed(task_id, FAILURE)
+                    SubOrchestrationCompleted(task_id, "done") if good else SubOrchestrationFailed(task_id, FAILURES[0])
                 )
             case _:
                 found.append(TimerFired(task_id))
@@ -110,7 +113,11 @@ class World:
         if live.suspended or choice.random() < 0.1:
             coming.append(ExecutionResumed("", f"row{self.row()}"))
         if choice.random() < 0.02:
-            coming.append(ExecutionTerminated("", f"row{self.row()}"))
+            coming.append(ExecutionTerminated("", f"row{self.row()}", recursive=choice.random() < 0.5))
+        if choice.random() < 0.08:
+            coming.append(CancelRequested("stop", f"row{self.row()}", recursive=choice.random() < 0.5))
+        if choice.random() < 0.02:
+            coming.append(ExecutionTimedOut(START))
         choice.shuffle(coming)
         self.past += coming
         return coming
@@ -125,6 +132,7 @@ def state(live: LiveOrchestration) -> dict[str, Any]:
         "pending": list(live.pending.items()),
         "known": [live.knows(task_id) for task_id in range(-1, 50)],
         "unconsumed": live.unconsumed_events(),
+        "unheard": live.unheard_requests(),
         "due": live.due_timers(START + timedelta(days=1)),
         "status": live.custom_status,
         "started": live.started,
@@ -198,6 +206,7 @@ def next_generation(live: LiveOrchestration, end: ContinueAsNew, turn: Turn) -> 
     return [
         ExecutionStarted("random", "", end.input),
         *carried,
+        *live.unheard_requests(),
         *turn.unapplied,
     ]
 

@@ -23,6 +23,7 @@ from durable_core.hosting.http_types import HttpRequest, HttpResponse
 from durable_core.hub.layout import check_instance_id
 from durable_core.models import JSON, OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.recovery import RecoveryReport
+from durable_core.runtime.schedules import ScheduleStatus
 
 BASE = "https://orders.example/api/durabletask"
 CREATED = datetime(2025, 1, 31, 12, 0, 0, 987654, tzinfo=UTC)
@@ -43,6 +44,7 @@ class MemoryClient:
     calls: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     finish: Callable[[OrchestrationStatus], OrchestrationStatus] = lambda status: status
     next_page: str | None = None
+    schedules: list[ScheduleStatus] = field(default_factory=list[ScheduleStatus])
     broken: Exception | None = None
 
     def add(self, instance_id: str, status: RuntimeStatus = RuntimeStatus.RUNNING, **more: Any) -> None:
@@ -116,6 +118,13 @@ class MemoryClient:
     async def terminate(self, instance_id: str, reason: str = "", /) -> None:
         self._live(instance_id)
         self.calls.append(("terminate", instance_id, reason))
+
+    async def cancel(self, instance_id: str, reason: str = "", /) -> None:
+        self._live(instance_id)
+        self.calls.append(("cancel", instance_id, reason))
+
+    async def list_schedules(self) -> list[ScheduleStatus]:
+        return self.schedules
 
     async def suspend(self, instance_id: str, reason: str = "", /) -> None:
         self._live(instance_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -11,7 +11,8 @@ import pytest
 from durable_core.hosting.http_api import Endpoint
 from durable_core.hosting.http_types import HttpRequest
 from durable_core.models import FailureDetails, RuntimeStatus
-from tests.support.http_world import BASE, LIMIT, World, error
+from durable_core.runtime.schedules import ScheduleStatus
+from tests.support.http_world import BASE, CREATED, LIMIT, World, error
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ async def test_a_start_answers_202_with_the_payload_and_where_to_look(world: Wor
         "statusQueryGetUri",
         "sendEventPostUri",
         "terminatePostUri",
+        "cancelPostUri",
         "rewindPostUri",
         "purgeHistoryDeleteUri",
         "restartPostUri",
@@ -391,3 +393,37 @@ async def test_recover_says_what_it_did(world: World) -> None:
     response = await world.call("POST", "recover")
     assert response.status == 200
     assert response.json()["rung"] == response.json()["open_instances"] == 1
+
+
+# ---------------------------------------------------------------- schedules
+
+
+async def test_schedules_are_listed(world: World) -> None:
+    world.client.schedules.append(
+        ScheduleStatus(
+            schedule_id="nightly",
+            orchestrator="report",
+            cron="0 2 * * *",
+            interval=None,
+            time_zone="Europe/Berlin",
+            overlap="skip",
+            is_paused=False,
+            pause_reason="",
+            next_due=CREATED,
+            running=None,
+            waiting=(),
+            last_instance_id=None,
+            last_due=None,
+            last_failed=None,
+            created_time=CREATED,
+        )
+    )
+    [shown] = (await world.call("GET", "schedules")).json()
+    assert (shown["scheduleId"], shown["cron"], shown["timeZone"]) == ("nightly", "0 2 * * *", "Europe/Berlin")
+    assert shown["nextDueTime"] == "2025-01-31T12:00:00Z"
+
+
+async def test_a_delayed_start_and_a_deadline_are_shown(world: World) -> None:
+    world.client.add("o-1", RuntimeStatus.PENDING, scheduled_start_time=CREATED, deadline=CREATED + timedelta(hours=1))
+    shown = (await world.call("GET", "instances/o-1")).json()
+    assert (shown["scheduledStartTime"], shown["deadline"]) == ("2025-01-31T12:00:00Z", "2025-01-31T13:00:00Z")

@@ -28,11 +28,13 @@ async def test_every_uri_of_the_payload_does_what_its_name_says(world: World) ->
     assert (await world.call("POST", event_uri, 7)).status == 202
     assert (await world.call("POST", payload["suspendPostUri"].replace("{text}", "lunch"))).status == 202
     assert (await world.call("POST", payload["resumePostUri"])).status == 202
+    assert (await world.call("POST", payload["cancelPostUri"].replace("{text}", "no"))).status == 202
     assert (await world.call("POST", payload["terminatePostUri"].replace("{text}", "enough"))).status == 202
     assert world.client.calls == [
         ("event", "o-1", "go", 7),
         ("suspend", "o-1", "lunch"),
         ("resume", "o-1", ""),
+        ("cancel", "o-1", "no"),
         ("terminate", "o-1", "enough"),
     ]
     for later in ("rewindPostUri", "restartPostUri"):

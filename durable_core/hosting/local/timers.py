@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from cronsim import CronSim, CronSimError
+
 from ...errors import ConfigurationError
 from .config import parse_time_span
 from .invoker import InvocationFailedError
@@ -63,8 +65,6 @@ class Cron:
 
 
 def _next(expression: str, moment: datetime) -> datetime:
-    from cronsim import CronSim
-
     return next(CronSim(expression, moment))
 
 
@@ -76,12 +76,6 @@ def parse_schedule(text: str) -> Schedule:
     fields = text.split()
     if len(fields) not in (5, 6) or _FIELD.sub("", "".join(fields)):
         raise ConfigurationError(f"schedule '{text}' is neither a six-field NCRONTAB expression nor a TimeSpan")
-    try:
-        from cronsim import CronSimError
-    except ImportError as error:
-        raise ConfigurationError(
-            "timer triggers of the local host need the package cronsim: pip install 'durable_core[local]'"
-        ) from error
     schedule = Cron(text)
     try:
         schedule.next_after(datetime(2024, 1, 1, tzinfo=UTC))

@@ -1,0 +1,85 @@
+"""When an instance may begin and when it must have ended: delayed starts and the time allowed to a whole run.
+
+Both are properties of the instance row, so they hold over hosts, crashes and continue-as-new. What wakes the instance
+for them is only a nudge, as for any timer: one that comes early is armed again, one that is lost is made up for by
+recovery. Knows the row and the inbox, and nothing of the orchestrator's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from ..errors import InvalidInputError
+from ..hub.inbox import InboxKind, InboxRow
+from ..hub.instances import Instance
+from .delivery import Delivery
+
+CLOCK_TASK = 0
+"""Task id of the nudge that is about the instance itself: calls are numbered from 1."""
+
+_ENDINGS = (InboxKind.TERMINATE, InboxKind.CANCEL)
+
+
+def with_times(fresh: Instance, start_at: datetime | None, timeout: timedelta | None) -> Instance:
+    """A new instance that begins at ``start_at`` and may run for ``timeout`` from then on. InvalidInputError."""
+    if start_at is not None:
+        if start_at.utcoffset() is None:
+            raise InvalidInputError(
+                f"start_at needs a time with a time zone, such as datetime(..., tzinfo=UTC), not {start_at!r}"
+            )
+        start_at = start_at.astimezone(UTC)
+        if start_at <= fresh.created:
+            start_at = None
+    deadline = None
+    if timeout is not None:
+        if timeout <= timedelta(0):
+            raise InvalidInputError(f"a run needs time: the timeout must be positive, not {timeout}")
+        deadline = (start_at or fresh.created) + timeout
+    return replace(fresh, start_at=start_at, deadline=deadline)
+
+
+def is_early(instance: Instance, now: datetime) -> bool:
+    """Whether the time for its delayed start has not come."""
+    return _is_new(instance) and instance.start_at is not None and instance.start_at > now
+
+
+def is_overdue(instance: Instance, now: datetime) -> bool:
+    """Whether the time allowed to the whole run is over."""
+    return instance.deadline is not None and instance.deadline <= now
+
+
+def next_look(instance: Instance) -> datetime | None:
+    """When the instance must be looked at for its own sake, whatever its tasks do."""
+    if _is_new(instance) and instance.start_at is not None:
+        return instance.start_at
+    return instance.deadline
+
+
+def look_to_arm(before: Instance, after: Instance, batch: Iterable[Delivery], *, again: bool) -> datetime | None:
+    """When the next look at the instance itself is due, if this turn must see to it.
+
+    It must when it is the first, when a nudge came before its time by this host's clock, and when what was dispatched
+    before may not have been (``again``).
+    """
+    if after.is_terminal:
+        return None
+    begins = _is_new(before) and not after.is_unstarted
+    early = any(nudge.task_id == CLOCK_TASK for delivery in batch for nudge in delivery.message.nudges)
+    return next_look(after) if begins or early or again else None
+
+
+def ending_before_start(instance: Instance, rows: Sequence[InboxRow], *, early: bool) -> InboxRow | None:
+    """The request that ends an instance whose code has not begun, and therefore never will.
+
+    A cancellation is the code's to answer once its time has come; before that there is nothing to clean up.
+    """
+    if not _is_new(instance):
+        return None
+    kinds = _ENDINGS if early else (InboxKind.TERMINATE,)
+    return next((row for row in rows if row.kind in kinds), None)
+
+
+def _is_new(instance: Instance) -> bool:
+    return instance.is_unstarted and instance.generation == 0
