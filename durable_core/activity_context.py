@@ -55,7 +55,7 @@ class ActivityContext:
     def is_cancelled(self) -> bool:
         """Whether nobody waits for the result any more: the attempt has timed out, or its instance has ended.
 
-        A long activity should look now and then, and return. An end that happens in this process shows at once, one
-        that happens elsewhere when a heartbeat is stored.
+        A long activity should look now and then, and return. An end that happens in this process shows at once, as
+        does a cancellation of the orchestration; an end that happens elsewhere shows when a heartbeat is stored.
         """
         return self.listener is not None and self.listener.is_cancelled

@@ -19,6 +19,9 @@ from typing import Any
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
+from ..engine.events import CancelRequested, ExecutionTimedOut, TaskCompleted, TaskFailed, TaskScheduled
+from ..engine.outside import outside
+from ..engine.replay import Turn
 from ..errors import InvalidInputError, PayloadTooLargeError, SerializationError
 from ..hub.instances import Instance
 from ..hub.messages import Call, TaskOutcome
@@ -75,6 +78,20 @@ class ActivityRunner:
         """An instance has ended, or begun a new generation: attempts at calls of before are told."""
         for attempt in self._attempts.get(instance.instance_id, ()):
             attempt.judge(instance)
+
+    def turned(self, instance: Instance, turn: Turn) -> None:
+        """A turn was committed: attempts are told whose call it has ended, or whose orchestrator is to stop."""
+        attempts = self._attempts.get(instance.instance_id)
+        if not attempts:
+            return
+        ended = {event.task_id for event in turn.recorded if isinstance(event, TaskCompleted | TaskFailed)}
+        new = {event.task_id for event in turn.outgoing if isinstance(event, TaskScheduled)}  # clean-up, perhaps
+        is_stopping = any(isinstance(event, CancelRequested | ExecutionTimedOut) for event in turn.recorded)
+        for attempt in attempts:
+            call = attempt.call
+            is_ours = attempt.execution_id == instance.execution_id and call.generation == instance.generation
+            if is_ours and (call.task_id in ended or (is_stopping and call.task_id not in new)):
+                attempt.is_cancelled = True
 
     async def run(
         self, instance_id: str, execution_id: str, call: Call, until: float | None = None, *, again: bool = False
@@ -235,18 +252,18 @@ class ActivityRunner:
         loop = asyncio.get_running_loop()
         work: asyncio.Future[Any]
         if definition.is_async:
-            work = loop.create_task(_call_async(definition.fn, arguments))
+            work = loop.create_task(_call_async(definition, arguments))
             work.add_done_callback(lambda _: leave())
         elif self._executor is None:
             work = loop.create_future()
             try:
-                work.set_result(_call(definition.fn, arguments))
+                work.set_result(_call(definition, arguments))
             except Exception as error:  # noqa: BLE001 - as above
                 work.set_exception(error)
             finally:
                 leave()
         else:
-            thread = self._executor.submit(contextvars.copy_context().run, _call, definition.fn, arguments)
+            thread = self._executor.submit(contextvars.copy_context().run, _call, definition, arguments)
 
             def ended(_: object) -> None:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits for a place
@@ -284,16 +301,18 @@ class _Raised:
     error: BaseException
 
 
-def _call(fn: Callable[..., Any], arguments: list[Any]) -> Any:
+def _call(definition: ActivityDefinition, arguments: list[Any]) -> Any:
     try:
-        return fn(*arguments)
+        with outside(f"activity '{definition.name}'"):
+            return definition.fn(*arguments)
     except (StopIteration, SystemExit) as error:
         return _Raised(error)
 
 
-async def _call_async(fn: Callable[..., Any], arguments: list[Any]) -> Any:
+async def _call_async(definition: ActivityDefinition, arguments: list[Any]) -> Any:
     try:
-        return await fn(*arguments)
+        with outside(f"activity '{definition.name}'"):
+            return await definition.fn(*arguments)
     except SystemExit as error:
         return _Raised(error)
 

@@ -12,6 +12,7 @@ from ..errors import RowNotFoundError
 from ..hub.inbox import InboxKind
 from ..hub.instances import Instance
 from ..hub.messages import ControlMessage, encode, put_off, waiting_since
+from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from .clock import Clock
 from .outbox import entry_of
@@ -58,6 +59,10 @@ class Parking:
 
     async def save(self, instance: Instance, message: ControlMessage) -> None:
         """Put a message into the inbox, whole (rule R6), where it waits for the instance to go on."""
-        data = await self._hub.payloads.store(instance.instance_id, instance.execution_id, encode(message))
+        body = encode(message)
+        if message.outcomes:
+            data = await self._hub.payloads.store(instance.instance_id, instance.execution_id, body)
+        else:  # nothing of the user's is in it: it must not need the codec of a host that may have the wrong key
+            data = dumps(body)
         key = "i" + self._hub.ids.ulid(self._clock.now())
         await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, InboxKind.RESULTS, "", data)

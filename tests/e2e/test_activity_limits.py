@@ -17,6 +17,7 @@ from durable_core import (
     Registry,
     RetryPolicy,
     RuntimeStatus,
+    TaskCancelledError,
     TaskTimeoutError,
     activity,
     orchestrator,
@@ -419,3 +420,36 @@ def test_heartbeats_are_stored_now_and_then_and_the_ordinary_activity_stores_not
         ["get", "replace", "insert", "replace", "replace", "replace", "delete"],
         ["get", "replace", "insert", "replace", "replace", "replace", "replace", "delete"],
     ), rows
+
+
+def test_a_cancelled_orchestration_tells_its_activities_and_not_those_that_clean_up() -> None:
+    told: list[str] = []
+
+    @activity(inline=False)
+    async def work(ctx: ActivityContext, name: str) -> None:
+        for _ in range(10):
+            await asyncio.sleep(1)
+            if ctx.is_cancelled:
+                told.append(name)
+                return
+
+    @orchestrator
+    def main(ctx: OrchestrationContext) -> Orchestration[str]:
+        try:
+            yield from ctx.call_activity(work, "work")
+        except TaskCancelledError:
+            yield from ctx.call_activity(work, "clean-up")
+        return "cleaned up"
+
+    world = World(Registry().add(work, main))
+
+    async def scenario(world: World) -> None:
+        await world.client.start_new("main", "one")
+        await asyncio.sleep(3)
+        await world.client.cancel("one", "enough")
+        await asyncio.sleep(60)
+        assert (await world.client.get_status("one")).is_terminal
+
+    world.run(scenario)
+    assert told == ["work"]
+    assert not world.errors
