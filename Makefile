@@ -3,13 +3,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PORT ?= 7071
 STORE ?=
+TIMES ?= 10
 VENV := .venv
 INPUTS := $(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 RUN_READY := $(VENV)/.run-$(INPUTS)
 DEV_READY := $(VENV)/.dev-$(INPUTS)
 BIN := $(VENV)/bin
 
-.PHONY: run run-azurite host test lint format bench clean
+.PHONY: run run-azurite host test soak lint format bench clean
 
 run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
 	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
@@ -22,6 +23,9 @@ host: $(RUN_READY)  ## only the host
 
 test: $(DEV_READY)  ## all tests, Azurite included
 	$(BIN)/python -m pytest
+
+soak: $(DEV_READY)  ## many more seeds of the simulated faults: make soak TIMES=20
+	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults/test_soak.py -s
 
 lint: $(DEV_READY)  ## ruff, pyright strict, import contracts
 	$(BIN)/ruff check

@@ -1,7 +1,8 @@
 """Writes what the documentation takes from the code: ``python -m tools.reference``.
 
 ``docs/reference.md`` is made of the docstrings' first paragraphs. In ``docs/guide/`` the code below a line
-``<!-- examples/NAME.py -->`` is that example, up to where it is driven. A test holds both to be current.
+``<!-- examples/NAME.py -->`` is that example, up to where it is driven, or, where the line says ``NAME.py, whole``, all
+of it. A test holds both to be current.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ FIRST = ["OrchestrationContext", "Task", "TimerTask", "ActivityContext", "Durabl
 DECORATORS = ["orchestrator", "activity"]
 
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.+(?:\n[ ]+.+)*)", re.MULTILINE)
-_CODE = re.compile(r"(<!-- (examples/\w+\.py) -->\n+```python\n)(.*?)(```\n)", re.DOTALL)
+_CODE = re.compile(r"(<!-- (examples/\w+\.py)(, whole)? -->\n+```python\n).*?(```\n)", re.DOTALL)
 _HEAD = """# Reference
 
 Every public name, in a line each; the docstrings, which editors show, say more. Everything here is imported from
@@ -128,7 +129,7 @@ def with_examples(page: str) -> str:
 
     def current(found: re.Match[str]) -> str:
         source = (DOCS / found.group(2)).read_text("utf-8")
-        code = re.split(r"^(?:async )?def example\b", source, maxsplit=1, flags=re.MULTILINE)[0]
+        code = source if found.group(3) else re.split(r"^async def example\b", source, flags=re.MULTILINE)[0]
         code = re.sub(r'^""".*?"""\n+', "", code, flags=re.DOTALL)
         return found.group(1) + code.rstrip() + "\n" + found.group(4)
 

@@ -110,15 +110,15 @@ class Catalog:
                 self._shard_of(entry),
                 [Delete(_key(OPEN, entry)), Insert(_key(CLOSED, entry), entry.props())],
             )
-        except RowExistsError:  # closed before; a slow starter has put its open row there since
-            await self._delete(entry, OPEN)
+        except RowExistsError:  # closed before; a late starter has opened it again
+            await self.forget_open(entry)
             return False
         except (RowNotFoundError, PreconditionFailedError):
             return False  # rule R14: what is not open is never re-created
         return True
 
     async def forget_open(self, entry: Entry) -> None:
-        """Take back the open row of a start that was refused."""
+        """Take back the open row of a start that was refused or came late."""
         await self._delete(entry, OPEN)
 
     async def forget_closed(self, entry: Entry) -> None:

@@ -51,6 +51,7 @@ SEGMENT_BYTES = 256 * 1024  # a larger segment goes to payload rows
 RETRY_BUCKETS = 16  # a row has 252 properties: retry states share these
 
 
+ENDED_KEPT = 8  # commits of ended generations that can still be told apart
 MOVED_TRIES = 20  # loads after which a history with a gap is taken for damaged
 
 
@@ -76,6 +77,7 @@ class Instance:
     dispatched: every commit up to this one is known to be fully dispatched.
     start_at: not to begin before then; deadline: when the whole run must have ended.
     last_commit: id of the newest commit; carry: what the last generation left to do (see ``Carry``).
+    ended: ids of the last commits before this generation, whose history is gone.
     """
 
     instance_id: str
@@ -100,6 +102,7 @@ class Instance:
     dispatched: int = -1
     last_commit: str = ""
     carry: Value | None = None
+    ended: tuple[str, ...] = ()
     stuck: str = ""
     build: str = ""
     format: int = FORMAT
@@ -153,6 +156,8 @@ class Instance:
             props["parent"] = dumps([link.instance_id, link.execution_id, link.generation, link.task_id, link.attempt])
         if self.tags:
             props["tags"] = dumps(dict(self.tags))
+        if self.ended:
+            props["ended"] = " ".join(self.ended)
         for bucket in {task % RETRY_BUCKETS for task in self.retries}:
             props[f"r{bucket}"] = _bucket(self.retries, bucket)
         return props
@@ -333,9 +338,12 @@ class Instances:
         return replace(instance, **after, etag=etag)
 
     async def next_generation(
-        self, instance: Instance, commit: Commit, ending: ContinueAsNew, carry: Carry
+        self, instance: Instance, commit: Commit, ending: ContinueAsNew, carry: Carry, commits: Sequence[str]
     ) -> Instance:
-        """Continue as new: the row begins again with a new generation, its old log gone."""
+        """Continue as new: the row begins again with a new generation, its old log gone.
+
+        ``commits``: ids of this generation's commits before this one.
+        """
         seq = instance.seq + 1
         carried = None
         if carry.events or carry.decisions:
@@ -355,6 +363,7 @@ class Instances:
             dispatched=commit.dispatched,
             last_commit=commit.commit_id,
             carry=carried,
+            ended=(*instance.ended, *commits, commit.commit_id)[-ENDED_KEPT:],
             build=commit.build,
             stuck="",
             retries={},
@@ -480,6 +489,7 @@ def _read_instance(row: Row) -> Instance:
         dispatched=data["dispatched"],
         last_commit=data.get("last", ""),
         carry=data.get("carry"),
+        ended=tuple(data.get("ended", "").split()),
         stuck=data.get("stuck", ""),
         build=data.get("build", ""),
         format=form,

@@ -39,6 +39,7 @@ from .outbox import Decision, Dispatch, entry_of
 from .turn import (
     brings_unknown,
     decisions_of,
+    floor_of_ended,
     floor_of_lost_commit,
     needs_a_look,
     redispatch_floor,
@@ -379,13 +380,14 @@ class Actor:
         hub, outbox = self._services.hub, self._services.outbox
         if inbox:
             await hub.inbox.discard(self.instance_id, inbox)
-        asked = any(
-            d.redelivered or (d.message.after is not None and d.message.execution_id == instance.execution_id)
-            for d in attempt.batch
-        )
-        if asked or attempt.wrote or attempt.owed is not None:
-            await self._dispatch_carried(instance, instance.dispatched)
-            left = undone_of_ended(await hub.instances.history(instance), instance.dispatched)
+        if attempt.wrote is not None:
+            history = await hub.instances.history(instance)
+            lost = floor_of_lost_commit(attempt.wrote, instance, history)
+            attempt.owed = lost if attempt.owed is None else attempt.owed
+        floor = floor_of_ended(instance, attempt.batch, unsure=attempt.owed is not None)
+        if floor is not None:
+            await self._dispatch_carried(instance, floor)
+            left = undone_of_ended(await hub.instances.history(instance), floor)
             if left:
                 again = Dispatch(
                     decisions=left, retries=instance.retries, generation=instance.generation, after=instance.seq - 1

@@ -50,8 +50,9 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     if isinstance(live.completion, ContinueAsNew):
         kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
         left = await _left_over(services, warm, turn, commit)
+        commits = [segment.commit_id for segment in live.history]
         carry = Carry((*kept, *live.unheard_requests()), left)
-        warm.instance = await instances.next_generation(instance, commit, live.completion, carry)
+        warm.instance = await instances.next_generation(instance, commit, live.completion, carry, commits)
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:

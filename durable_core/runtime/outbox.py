@@ -310,6 +310,8 @@ class Outbox:
             present = await self._hub.instances.get(instance_id)
             if present is None or present.execution_id != execution_id:
                 await self._hub.catalog.forget_open(entry_of(fresh))
+            elif present.is_terminal:  # and closed, before our late open row came
+                await self._hub.catalog.close(entry_of(present))
             return fresh if present is None else present
 
     async def _pass_on(self, parent: Instance, dispatch: Dispatch, request: RequestSent, call: Decision | None) -> None:
@@ -355,9 +357,13 @@ async def run_some_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
         await todo[0]
         return
     errors: list[BaseException] = []
-    for at in range(0, len(todo), PARALLEL_SENDS):
-        done = await asyncio.gather(*todo[at : at + PARALLEL_SENDS], return_exceptions=True)
-        errors.extend(error for error in done if error is not None)
+    try:
+        for at in range(0, len(todo), PARALLEL_SENDS):
+            done = await asyncio.gather(*todo[at : at + PARALLEL_SENDS], return_exceptions=True)
+            errors.extend(error for error in done if error is not None)
+    finally:
+        for each in todo:
+            each.close()  # those not begun, when this is cancelled
     if errors:
         raise errors[0]
 

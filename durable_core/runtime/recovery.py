@@ -24,6 +24,7 @@ from .parking import Parking
 ARM_AHEAD = timedelta(minutes=10)
 PENDING_PATIENCE = timedelta(minutes=2)
 ORPHAN_PATIENCE = timedelta(minutes=15)  # longer than a starter may take, its clock differing from this one's
+SECOND_CHANCE = 120.0  # seconds over which poisoned work is spread for another round, away from what it died with
 PAGE = 500
 KEEP_GARBAGE = 24 * 3600.0  # seconds for which an unreadable poison message is left where it is
 
@@ -97,7 +98,10 @@ class Recovery:
             return
         instance = await self._hub.instances.get(content.instance_id)
         if instance is not None and instance.execution_id == content.execution_id:
-            if not instance.is_terminal:
+            if isinstance(content, WorkMessage) and content.since is None:  # perhaps it only shared a host with another
+                again = replace(content, redelivered=True, since=self._parking.stamp())
+                await self._hub.send(again, self._hub.ids.unit() * SECOND_CHANCE)
+            elif not instance.is_terminal:
                 if isinstance(content, ControlMessage) and content.outcomes:
                     await self._parking.save(instance, content)
                 await self._parking.show(instance, instance.stuck or _poison_reason(content, message))

@@ -123,9 +123,12 @@ def floor_of_lost_commit(wrote: tuple[int, str], instance: Instance, segments: S
     seq, commit_id = wrote
     if instance.last_commit == commit_id or any(segment.commit_id == commit_id for segment in segments):
         return seq - 1
-    if seq < instance.first:  # a generation has ended meanwhile; by us, or after us
-        return seq - 1
-    return None
+    if seq >= instance.first:
+        return None
+    back = instance.first - seq  # a generation has ended meanwhile: by us, after us, or by another
+    if back <= len(instance.ended) and instance.ended[-back] != commit_id:
+        return None
+    return seq - 1
 
 
 def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], floor: int) -> list[Decision]:
@@ -141,6 +144,21 @@ def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], floo
             elif isinstance(event, EventSent | OrchestrationStarted | RequestSent):
                 decisions.append(Decision(event, segment.timestamp))
     return decisions
+
+
+def floor_of_ended(instance: Instance, batch: Sequence[Delivery], *, unsure: bool) -> int | None:
+    """The same for an instance that has ended. ``unsure``: a commit of ours may not be dispatched.
+
+    A message that says up to where a redispatch went asks for nothing that was part of it: the result of an activity
+    that nobody waits for any more is never recorded, and would be asked for again by each of its results.
+    """
+    floors = [instance.dispatched] if unsure or any(delivery.redelivered for delivery in batch) else []
+    for delivery in batch:
+        message = delivery.message
+        if message.after is not None and message.execution_id == instance.execution_id:
+            floors.append(message.after)
+    floor = min(floors, default=None)
+    return None if floor is None or floor >= instance.seq - 1 else floor
 
 
 def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:

@@ -130,6 +130,8 @@ class SimulatedHost:
 
     async def _handle(self, queue: Queue, message: QueueMessage, handler: Handler, busy: asyncio.Semaphore) -> None:
         try:
+            if message.dequeue_count > MAX_DEQUEUE:  # its receivers died one after the other
+                raise RuntimeError(f"set aside after {MAX_DEQUEUE} deliveries that did not end: {message.body}")
             await handler(message.body, message.dequeue_count)
         except Exception as error:  # noqa: BLE001 - the host's rule: whatever it was, the message comes back
             self._world.failures.append(error)
@@ -272,8 +274,9 @@ class World:
 
     def hidden(self, queue: str, seconds: float) -> None:
         """A message of this queue will become visible then."""
-        heapq.heappush(self._due[queue], self.loop.time() + seconds)
-        self._sent[queue].set()  # who waits for a later one must look again
+        if queue in self._due:  # nobody listens to the queues of poisoned messages
+            heapq.heappush(self._due[queue], self.loop.time() + seconds)
+            self._sent[queue].set()  # who waits for a later one must look again
 
     def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> None:
         shape = self._shape(len(self.plans))

@@ -21,7 +21,8 @@ HUGE = 700 * 1024
 
 def noise(size: int, salt: int = 0) -> str:
     """Text that does not compress to nothing, the same every time."""
-    number, letters = 88172645463325252 + salt, []
+    number = 88172645463325252 + salt
+    letters: list[str] = []
     for _ in range(size // 8):
         number ^= (number << 13) & 0xFFFFFFFFFFFFFFFF
         number ^= number >> 7
@@ -131,6 +132,7 @@ async def _purged(world: World) -> Any:
 
 async def _purged_parent(world: World) -> Any:
     """The children of the first life have other ids than those of the second."""
+    outcome: Any = None
     for _ in range(2):
         await world.client.start_new("parent", "one", 2)
         outcome = await result(world, "one", look_every=0.5)

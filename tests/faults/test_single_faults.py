@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.world import World
 
@@ -13,9 +14,9 @@ from .oracle import check, come_to_rest
 from .scenarios import SCENARIOS, Effects, Scenario, make_registry
 
 
-def run(scenario: Scenario, *plans: FaultPlan, hosts: int = 1, seed: int = 0) -> tuple[Any, World, Effects]:
+def run(scenario: Scenario, *plans: FaultPlan, settings: Settings | None = None) -> tuple[Any, World, Effects]:
     effects = Effects()
-    world = World(make_registry(effects), seed=seed, hosts=hosts)
+    world = World(make_registry(effects), settings=settings)
 
     async def drive(world: World) -> Any:
         outcome = await scenario.drive(world)
@@ -47,6 +48,20 @@ def test_a_fault_at_any_storage_operation_changes_no_outcome(scenario: Scenario,
         plan = FaultPlan({number: fault})
         try:
             outcome, world, _ = run(scenario, plan)
+        except BaseException as error:
+            raise AssertionError(f"{fault} at operation {number}: {plan.struck}: {error}") from error
+        assert outcome == scenario.expected, plan.struck
+
+
+@pytest.mark.parametrize("fault", [Fault.CRASH_AFTER, Fault.LOSE_ANSWER])
+@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if "timer" not in s.name], ids=lambda s: s.name)
+def test_so_too_when_every_message_replays_the_stored_history(scenario: Scenario, fault: Fault) -> None:
+    cold = Settings(warm_cache=0)
+    _, world, _ = run(scenario, settings=cold)
+    for number in range(len(world.plans[0].operations)):
+        plan = FaultPlan({number: fault})
+        try:
+            outcome, world, _ = run(scenario, plan, settings=cold)
         except BaseException as error:
             raise AssertionError(f"{fault} at operation {number}: {plan.struck}: {error}") from error
         assert outcome == scenario.expected, plan.struck

@@ -1,0 +1,80 @@
+"""Messages: what was sent is what is read, and whatever else lies in a queue is refused in one way."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from durable_core.errors import NewerFormatError, SerializationError
+from durable_core.hub.layout import FORMAT
+from durable_core.hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage, decode, encode
+from durable_core.models import FailureDetails
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+NUMBERS = st.integers(0, 10**6)
+FAILURES = st.none() | st.builds(FailureDetails, st.text(max_size=9), st.text(max_size=9), retriable=st.booleans())
+OUTCOMES = st.builds(TaskOutcome, NUMBERS, NUMBERS, NUMBERS, JSONS, FAILURES, st.booleans())
+COMMON: dict[str, st.SearchStrategy[Any]] = {
+    "instance_id": st.text(max_size=12),
+    "execution_id": st.text(max_size=12),
+    "redelivered": st.booleans(),
+    "after": st.none() | st.integers(-1, 10**6),
+    "since": st.none() | st.floats(0, 1e10),
+}
+CONTROL = st.builds(
+    ControlMessage,
+    outcomes=st.lists(OUTCOMES, max_size=3).map(tuple),
+    nudges=st.lists(st.builds(Nudge, NUMBERS, NUMBERS), max_size=3).map(tuple),
+    **COMMON,
+)
+WORK = st.builds(
+    WorkMessage,
+    calls=st.lists(st.builds(Call, NUMBERS, NUMBERS, NUMBERS, st.text(max_size=9), JSONS), min_size=1, max_size=3).map(
+        tuple
+    ),
+    **COMMON,
+)
+
+
+@given(CONTROL | WORK)
+def test_what_was_sent_is_what_is_read(message: ControlMessage | WorkMessage) -> None:
+    assert decode(encode(message)) == message
+
+
+@given(st.text() | st.binary().map(lambda data: data.decode("latin-1")) | JSONS.map(json.dumps))
+def test_garbage_is_refused_as_garbage(body: str) -> None:
+    with pytest.raises(SerializationError):
+        decode(body)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"v": st.just(FORMAT) | JSONS, "i": st.text() | JSONS, "x": st.text() | JSONS},
+        optional=dict.fromkeys(("e", "n", "c", "r", "a", "s", "ref"), JSONS),
+    )
+)
+def test_a_damaged_message_is_refused_in_no_other_way(inner: dict[str, Any]) -> None:
+    with suppress(SerializationError, NewerFormatError):
+        message = decode(json.dumps({"durable": inner}))
+        if isinstance(message, ControlMessage | WorkMessage):
+            assert decode(encode(message)) == message
+
+
+def test_a_message_of_a_later_version_is_told_from_garbage() -> None:
+    with pytest.raises(NewerFormatError):
+        decode(json.dumps({"durable": {"v": FORMAT + 1}}))
+
+
+def test_a_message_nested_without_end_is_refused() -> None:
+    with pytest.raises(SerializationError):
+        decode('{"durable":' + "[" * 200_000)
