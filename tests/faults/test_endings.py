@@ -20,6 +20,7 @@ from durable_core import (
 )
 from durable_core.errors import InvalidInputError, TaskTimeoutError
 from durable_core.models import OrchestrationStatus
+from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.world import World
 
@@ -238,9 +239,11 @@ SCENARIOS = [
 ]
 
 
-def run(scenario: Scenario, *plans: FaultPlan) -> tuple[Any, World, Counter[str]]:
+def run(
+    scenario: Scenario, *plans: FaultPlan, hosts: int = 1, settings: Settings | None = None
+) -> tuple[Any, World, Counter[str]]:
     seen: Counter[str] = Counter()
-    world = World(make_registry(seen))
+    world = World(make_registry(seen), hosts=hosts, settings=settings)
 
     async def drive(world: World) -> Any:
         outcome = await scenario.drive(world)
@@ -265,9 +268,11 @@ async def at_rest(world: World) -> None:
     raise AssertionError(f"not at rest: {left} messages, {running} run on")
 
 
+@pytest.mark.parametrize("hosts", [1, 3])
+@pytest.mark.parametrize("cache", ["warm", "cold"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
-def test_without_faults(scenario: Scenario) -> None:
-    outcome, world, seen = run(scenario)
+def test_an_end_is_the_same_warm_and_cold_and_over_hosts(scenario: Scenario, cache: str, hosts: int) -> None:
+    outcome, world, seen = run(scenario, hosts=hosts, settings=Settings(warm_cache=0) if cache == "cold" else None)
     assert outcome == scenario.expected
     assert not world.failures
     assert set(seen.values()) <= {1}
