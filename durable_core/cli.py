@@ -58,7 +58,11 @@ def recover(store: str | None, quick: bool) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=7071, show_default=True, help="0 picks a free one.")
 @click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
 @click.option("--azure-like", is_flag=True, help="A send wakes no listener, as in Azure: queues are only polled.")
-@click.option("--only", type=click.Choice(["control", "work"]), help="Serve only these queues (HTTP, timers: control).")
+@click.option(
+    "--only",
+    metavar="ROLE",
+    help="Serve only these queues: control (with HTTP and timers), work, or work:NAME for one of an activity's own.",
+)
 @click.option("--require-keys", "key", metavar="KEY", help="Ask this key of functions that are not anonymous.")
 @click.option("--grace", type=float, default=10.0, show_default=True, help="Seconds for what runs when stopped.")
 @click.option("-v", "--verbose", is_flag=True, help="Log at debug level.")
@@ -92,7 +96,7 @@ def host(
     except OSError as error:
         raise click.ClickException(f"--app: {error}") from error
     options = HostOptions(
-        app=folder, host=address, port=port, only="control" if only == "control" else "work" if only else None,
+        app=folder, host=address, port=port, only=only,
         azure_like=azure_like, key=key, grace=grace,
     )  # fmt: skip
 

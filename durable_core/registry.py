@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import math
 import pkgutil
 import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from types import ModuleType
 from typing import Any, TypeVar, overload
 
@@ -24,6 +26,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__durable_definition__"
 _NAME = re.compile(r"[^\W\d][\w.\-]{0,127}")
+_QUEUE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+MAX_QUEUE_NAME = 20  # it is part of a storage queue's name, beside the hub's
 RESERVED = "durable."
 
 NO_INPUT = inspect.Parameter.empty
@@ -53,6 +57,12 @@ class ActivityDefinition:
     retry: RetryPolicy | None = None
     inline: bool | None = None
     short: bool = False
+    timeout: timedelta | None = None
+    schedule_to_close: timedelta | None = None
+    heartbeat_timeout: timedelta | None = None
+    queue: str = ""
+    max_concurrency: int | None = None
+    rate: float | None = None
 
 
 @overload
@@ -84,6 +94,12 @@ def activity(
     retry: RetryPolicy | None = None,
     inline: bool | None = None,
     short: bool = False,
+    timeout: timedelta | None = None,
+    schedule_to_close: timedelta | None = None,
+    heartbeat_timeout: timedelta | None = None,
+    queue: str = "",
+    max_concurrency: int | None = None,
+    rate: float | None = None,
 ) -> Callable[[F], F]: ...
 def activity(
     fn: Any = None,
@@ -93,6 +109,12 @@ def activity(
     retry: RetryPolicy | None = None,
     inline: bool | None = None,
     short: bool = False,
+    timeout: timedelta | None = None,
+    schedule_to_close: timedelta | None = None,
+    heartbeat_timeout: timedelta | None = None,
+    queue: str = "",
+    max_concurrency: int | None = None,
+    rate: float | None = None,
 ) -> Any:
     """Mark a function, plain or async, as an activity: ``f()``, ``f(input)``, ``f(ctx: ActivityContext, input)``.
 
@@ -100,10 +122,34 @@ def activity(
     retry: the policy when the call gives none.
     inline: False never runs it in the turn that scheduled it; True even where the app's default says no.
     short: it takes milliseconds, so that many travel in one message.
+    timeout: for one attempt, from its start to its end. One that overruns it has failed with a TaskTimeoutError and
+        may be tried again. An async function is cancelled; a plain one cannot be stopped: it goes on in its thread
+        until it returns (``ctx.is_cancelled`` tells it), and its late result is ignored.
+    schedule_to_close: for everything from the call to the final result: waiting in queues, all attempts and the time
+        between them. Nothing is tried again after it; it holds even when no host ever takes the work.
+    heartbeat_timeout: the longest that an attempt may go without ``ctx.heartbeat()``. Asks for an ActivityContext.
+    queue: name of a work queue of its own, served by a function of its own (``durable_work_{queue}``), so that it can
+        run on other machines than the rest: at most 20 lower-case letters, digits and single hyphens.
+    max_concurrency: how many run at once in one host process. The others wait there without a thread, and go back to
+        the queue when that takes long.
+    rate: how many begin per second in one host process, evenly spaced.
+    Raises RegistrationError, with the file and line, for a function or an option that does not fit.
     """
 
     def mark(function: F) -> F:
-        definition = replace(_define_activity(function, name), retry=retry, inline=inline, short=short)
+        definition = replace(
+            _define_activity(function, name),
+            retry=retry,
+            inline=inline,
+            short=short,
+            timeout=timeout,
+            schedule_to_close=schedule_to_close,
+            heartbeat_timeout=heartbeat_timeout,
+            queue=queue,
+            max_concurrency=max_concurrency,
+            rate=rate,
+        )
+        _check_options(definition)
         setattr(function, _MARK, definition)
         return function
 
@@ -200,6 +246,11 @@ class Registry:
     @property
     def activity_names(self) -> list[str]:
         return sorted(self._activities)
+
+    @property
+    def queues(self) -> list[str]:
+        """Names of the work queues that activities have for themselves."""
+        return sorted({definition.queue for definition in self._activities.values() if definition.queue})
 
     def build_id(self) -> str:
         """A hash of the source files that the registered functions live in: it tells deployments apart."""
@@ -319,3 +370,40 @@ def _define_activity(fn: Callable[..., Any], name: str | None) -> ActivityDefini
         is_async=inspect.iscoroutinefunction(fn),
         location=where,
     )
+
+
+def _check_options(definition: ActivityDefinition) -> None:
+    """RegistrationError for an option that no activity can have."""
+    where = f"activity '{definition.name}' ({definition.location})"
+    for name in ("timeout", "schedule_to_close", "heartbeat_timeout"):
+        if (problem := problem_of_time(getattr(definition, name))) is not None:
+            raise RegistrationError(f"{where}: {name}={getattr(definition, name)!r} {problem}")
+    if definition.heartbeat_timeout is not None and not definition.takes_context:
+        raise RegistrationError(
+            f"{where}: with a heartbeat_timeout it must call heartbeat() of its first parameter, annotated "
+            "ActivityContext; it has none"
+        )
+    most, rate, queue = definition.max_concurrency, definition.rate, definition.queue
+    if most is not None and (type(most) is not int or most < 1):
+        raise RegistrationError(f"{where}: max_concurrency={most!r} must be a whole number, at least 1")
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise RegistrationError(f"{where}: rate={rate!r} must be a number of calls per second, above 0")
+    if queue and (
+        not isinstance(queue, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+        or len(queue) > MAX_QUEUE_NAME
+        or not _QUEUE.fullmatch(queue)
+        or queue.split("-")[-1] == "poison"
+    ):
+        raise RegistrationError(
+            f"{where}: queue={queue!r} cannot name a queue: it must begin with a letter and hold at most "
+            f"{MAX_QUEUE_NAME} lower-case letters, digits and single hyphens, and not end in 'poison'"
+        )
+
+
+def problem_of_time(value: object) -> str | None:
+    """What is wrong with a time given for a timeout; None if nothing is."""
+    if value is None:
+        return None
+    if not isinstance(value, timedelta):
+        return "must be a datetime.timedelta: timedelta(seconds=30), say"
+    return None if value > timedelta(0) else "must be longer than nothing"

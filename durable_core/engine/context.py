@@ -10,7 +10,7 @@ import random as _random  # noqa: TID251  only ever seeded from the instance's i
 import uuid
 from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar, Unpack, cast, overload
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
@@ -29,6 +29,7 @@ from .events import (
 )
 from .limits import run_options
 from .mailbox import Mailbox
+from .options import CallOptions, scheduled_options
 from .source import caller, returned
 from .tasks import Orchestration, Task, TimerTask
 from .values import read, write
@@ -140,9 +141,8 @@ class OrchestrationContext(Composition):
         fn_or_name: str,
         input_: object = None,
         *,
-        retry: RetryPolicy | None = None,
         returns: type[T],
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
@@ -150,9 +150,8 @@ class OrchestrationContext(Composition):
         fn_or_name: str,
         input_: object = None,
         *,
-        retry: RetryPolicy | None = None,
         expected_type: type[T],
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
@@ -160,72 +159,62 @@ class OrchestrationContext(Composition):
         fn_or_name: str,
         input_: object = None,
         *,
-        retry: RetryPolicy | None = None,
         returns: Any = None,
         expected_type: Any = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[Any]: ...
     @overload
     def call_activity(
         self,
         fn_or_name: Callable[[], Coroutine[Any, Any, T]] | Callable[[ActivityContext], Coroutine[Any, Any, T]],
         input_: None = None,
-        *,
-        retry: RetryPolicy | None = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
         self,
         fn_or_name: Callable[[X], Coroutine[Any, Any, T]] | Callable[[ActivityContext, X], Coroutine[Any, Any, T]],
         input_: X,
-        *,
-        retry: RetryPolicy | None = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
         self,
         fn_or_name: Callable[[], T] | Callable[[ActivityContext], T],
         input_: None = None,
-        *,
-        retry: RetryPolicy | None = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     @overload
     def call_activity(
         self,
         fn_or_name: Callable[[X], T] | Callable[[ActivityContext, X], T],
         input_: X,
-        *,
-        retry: RetryPolicy | None = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[T]: ...
     def call_activity(
         self,
         fn_or_name: str | Callable[..., Any],
         input_: object = None,
         *,
-        retry: RetryPolicy | None = None,
         returns: Any = None,
         expected_type: Any = None,
-        inline: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Task[Any]:
         """Call an activity: it is scheduled now, and waited for where the task is yielded.
 
-        retry: when it is tried again; None: as the activity's decorator says.
         returns: type of its result (``expected_type`` is the same); None: the function's annotation, else plain JSON.
-        inline: False never runs it in the turn that schedules it, True prefers to; None: as its decorator says.
-        Raises SerializationError if the input is not JSON. The task fails with ActivityFailedError.
+        options: ``retry``, ``timeout``, ``schedule_to_close``, ``inline``, see ``CallOptions``.
+        Raises SerializationError if the input is not JSON, OrchestratorCodeError for a time that is none.
+        The task fails with ActivityFailedError, or with TaskTimeoutError if the last attempt overran its time.
         """
         name = name_of(fn_or_name)
         kind = returned(fn_or_name, expected_type if returns is None else returns)
         data = write(self._converter, input_, "the input of activity", name)
-        options = None if inline is None else {"inline": inline}
+        kept = scheduled_options(fn_or_name, options)
         decisions = self._decisions
-        event = TaskScheduled(decisions.next_id(), name, data, caller(), options)
+        event = TaskScheduled(decisions.next_id(), name, data, caller(), kept)
         task: Task[Any] = Task(decisions, event, kind)
-        decisions.call(task, event, retry)
+        decisions.call(task, event, options.get("retry"))
         return task
 
     def call_activity_with_retry(

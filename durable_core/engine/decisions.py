@@ -44,10 +44,12 @@ class PendingTask:
     """An open activity, timer or sub-orchestration.
 
     ``retry`` is the live policy given at the call, which may hold callables; None: none was given at the call.
+    ``since``: when it was called, the orchestrator's clock.
     """
 
     event: TaskScheduled | TimerCreated | SubOrchestrationCreated
     retry: RetryPolicy | None
+    since: datetime
 
 
 class Decisions:
@@ -105,7 +107,7 @@ class Decisions:
             return
         self.made.append(event)
         self.open[event.task_id] = task
-        self.pending[event.task_id] = PendingTask(event, retry)
+        self.pending[event.task_id] = PendingTask(event, retry, self.now)
         if type(event) is TimerCreated:
             self.timers.add(event.task_id)
 

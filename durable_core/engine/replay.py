@@ -106,6 +106,7 @@ _INCOMING = frozenset(
     }
 )
 _AT_ONCE = (ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut)  # while suspended, too
+_TIMEOUT = type_name(TaskTimeoutError)  # what the failure of an activity that overran its time is called
 _CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
 
 
@@ -247,7 +248,7 @@ class LiveOrchestration:
                 call = cast("TaskScheduled | TimerCreated | SubOrchestrationCreated", event)
                 open_call = pending.get(call.task_id)
                 if open_call is not None:
-                    pending[call.task_id] = PendingTask(call, open_call.retry)
+                    pending[call.task_id] = PendingTask(call, open_call.retry, open_call.since)
 
     def _step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         decisions = self._decisions
@@ -383,8 +384,12 @@ class LiveOrchestration:
 
 def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
     call = cast("TaskScheduled | SubOrchestrationCreated", task.call)  # a timer has no failure to report
-    kind = SubOrchestrationFailedError if isinstance(call, SubOrchestrationCreated) else ActivityFailedError
-    if kind is SubOrchestrationFailedError and failure.type == type_name(TaskTimeoutError) and failure.cause is None:
-        kind = TaskTimeoutError  # its whole run took too long; a timeout of something within it has a cause
+    kind: type[TaskFailedError] = ActivityFailedError
+    if isinstance(call, SubOrchestrationCreated):
+        kind = SubOrchestrationFailedError
+        if failure.type == _TIMEOUT and failure.cause is None:
+            kind = TaskTimeoutError  # its whole run took too long; a timeout of something within it has a cause
+    elif failure.type == _TIMEOUT:
+        kind = TaskTimeoutError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
     return kind(message, failure, task_id=call.task_id, name=call.name)

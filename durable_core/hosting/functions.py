@@ -119,11 +119,13 @@ class Durable:
     def blueprint(self) -> func.Blueprint:
         """The functions to give to ``FunctionApp.register_functions``, once."""
         blueprint = func.Blueprint()
-        queues = DurableApp.queue_names(self.settings)
+        queues = DurableApp.queue_names(self.settings, self.registry)
         for index, queue in enumerate(queues.control):
             self._add_queue(blueprint, _numbered("durable_control", index), queue, _to_control)
-        for index, queue in enumerate(queues.work):
-            self._add_queue(blueprint, _numbered("durable_work", index), queue, _to_work)
+        for own, names in queues.all_work.items():
+            function = f"durable_work_{own}" if own else "durable_work"
+            for index, queue in enumerate(names):
+                self._add_queue(blueprint, _numbered(function, index), queue, _to_work(own))
         self._add_recovery(blueprint)
         for endpoint in Endpoint:
             self._add_route(blueprint, endpoint)
@@ -216,8 +218,11 @@ async def _to_control(app: App, body: str, dequeue_count: int) -> None:
     await app.on_control_message(body, dequeue_count)
 
 
-async def _to_work(app: App, body: str, dequeue_count: int) -> None:
-    await app.on_work_message(body, dequeue_count)
+def _to_work(queue: str) -> _Deliver:
+    async def deliver(app: App, body: str, dequeue_count: int) -> None:
+        await app.on_work_message(body, dequeue_count, queue)
+
+    return deliver
 
 
 async def _not_cancelled(work: Awaitable[T]) -> T:

@@ -3,6 +3,7 @@
 One partition of the instances table belongs to one instance. Its row keys begin with a letter that sorts them:
 
     a{execution}-{sha256}-{part}                 payload row: what is too large for its place
+    b{execution}-{generation}-{task}             heartbeat row: the progress of a running activity
     h{execution}-{generation}-{first seq}        chunk row: older commits of a generation
     i{ulid}                                      inbox row: an external event or a management request
     z                                            instance row: state and the newest commits
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..errors import InvalidInputError
+from ..errors import ConfigurationError, InvalidInputError
 from ..instance_ids import MAX_INSTANCE_ID as MAX_INSTANCE_ID
 from ..instance_ids import check_instance_id as check_instance_id
 
@@ -31,6 +32,7 @@ INSTANCE_KEY = "z"
 LIVE_RANGE = "i"  # from here on: inbox and instance row
 CHUNK_END = "i"
 
+MAX_QUEUE_NAME = 63
 MAX_TEXT = 4_000  # characters of a reason
 MAX_TAGS = 16_000  # bytes of JSON of all tags together: a property of UTF-16 holds them
 
@@ -41,10 +43,19 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class HubNames:
-    """What a task hub is called in the storage account."""
+    """What a task hub is called in the storage account. ``own_queues``: those that activities ask for."""
 
     hub: str
     partitions: int
+    own_queues: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for queue in self.own_queues:
+            if len(name := f"{self.work_of(queue)[0]}-poison") > MAX_QUEUE_NAME:
+                raise ConfigurationError(
+                    f"queue '{queue}' makes the storage queue '{name}', longer than the {MAX_QUEUE_NAME} characters "
+                    "that Azure allows: shorten its name, or the hub's (DURABLE_HUB)"
+                )
 
     @property
     def instances(self) -> str:
@@ -64,15 +75,30 @@ class HubNames:
 
     @property
     def work(self) -> list[str]:
-        return [f"{self.hub.lower()}-work{self._suffix(i)}" for i in range(self.partitions)]
+        """The queues of activities that have no queue of their own."""
+        return self.work_of("")
+
+    def work_of(self, queue: str) -> list[str]:
+        """The queues of activities with ``queue=`` so."""
+        middle = f"-{queue}" if queue else ""
+        return [f"{self.hub.lower()}-work{middle}{self._suffix(i)}" for i in range(self.partitions)]
+
+    @property
+    def all_work(self) -> dict[str, list[str]]:
+        """Every work queue, by the ``queue=`` of its activities, '' first."""
+        return {queue: self.work_of(queue) for queue in ("", *self.own_queues)}
 
     @property
     def tables(self) -> list[str]:
         return [self.instances, self.catalog, self.timers]
 
+    def work_queue_of(self, name: str) -> str | None:
+        """The ``queue=`` that a storage queue of this name serves; None if it is no work queue."""
+        return next((queue for queue, names in self.all_work.items() if name in names), None)
+
     @property
     def queues(self) -> list[str]:
-        return [*self.control, *self.work]
+        return [*self.control, *(name for names in self.all_work.values() for name in names)]
 
     @property
     def poison_queues(self) -> list[str]:
@@ -118,6 +144,10 @@ def chunk_prefix(execution_id: str, generation: int) -> str:
 
 def payload_key(execution_id: str, digest: str, part: int) -> str:
     return f"a{execution_id}-{digest}-{part:04}"
+
+
+def heartbeat_key(execution_id: str, generation: int, task_id: int) -> str:
+    return f"b{execution_id}-{generation:08}-{task_id:010}"
 
 
 def after_prefix(prefix: str) -> str:

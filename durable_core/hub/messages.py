@@ -46,10 +46,17 @@ class TaskOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """A doorbell for one task: its timer, or its next attempt, is due."""
+    """A doorbell for one task: its timer, or its next attempt, is due.
+
+    deadline: seconds since 1970 at which what was scheduled with this task must have ended, None for other doorbells.
+    """
 
     generation: int
     task_id: int
+    deadline: float | None = None
+
+    def to_json(self) -> JSON:
+        return [self.generation, self.task_id, *([] if self.deadline is None else [self.deadline])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +83,27 @@ class ControlMessage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One attempt at an activity call. ``attempt`` counts from 1."""
+    """One attempt at an activity call. ``options``, where given: ``timeout`` of the attempt in seconds, ``deadline``
+    of the call in seconds since 1970, ``queue`` for a host that lacks the activity."""
 
     generation: int
     task_id: int
     attempt: int
     name: str
     input: JSON = None
+    options: JSON = None
+
+    def to_json(self) -> JSON:
+        fixed = [self.generation, self.task_id, self.attempt, self.name, self.input]
+        return fixed if self.options is None else [*fixed, self.options]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkMessage:
-    """Activity calls of one instance. ``redelivered`` and ``after`` as in a control message."""
+    """Activity calls of one instance. ``redelivered`` and ``after`` as in a control message.
+
+    queue: which work queue it goes to, or came from; not part of the body.
+    """
 
     instance_id: str
     execution_id: str
@@ -95,6 +111,7 @@ class WorkMessage:
     redelivered: bool = False
     after: int | None = None
     since: float | None = None
+    queue: str = ""
 
     def only(self, calls: Sequence[Call]) -> WorkMessage:
         return replace(self, calls=tuple(calls))
@@ -115,9 +132,9 @@ def encode(message: ControlMessage | WorkMessage, encoding: Encoding | None = No
             if message.outcomes:
                 content["e"] = [outcome.to_json() for outcome in message.outcomes]
             if message.nudges:
-                body["n"] = [[nudge.generation, nudge.task_id] for nudge in message.nudges]
+                body["n"] = [nudge.to_json() for nudge in message.nudges]
         case WorkMessage():
-            content["c"] = [[c.generation, c.task_id, c.attempt, c.name, c.input] for c in message.calls]
+            content["c"] = [call.to_json() for call in message.calls]
     if content and encoding is not None and encoding.hides:
         body["z"] = base64.b64encode(encoding.pack(dumps(content))).decode()
     else:
@@ -167,7 +184,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
             return WorkMessage(
                 instance_id=instance_id,
                 execution_id=execution_id,
-                calls=tuple(Call(*call[:5]) for call in inner["c"]),
+                calls=tuple(Call(*call[:6]) for call in inner["c"]),
                 redelivered=redelivered,
                 after=inner.get("a"),
                 since=inner.get("s"),
@@ -176,7 +193,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
             instance_id=instance_id,
             execution_id=execution_id,
             outcomes=tuple(TaskOutcome.from_json(outcome) for outcome in inner.get("e", ())),
-            nudges=tuple(Nudge(*nudge[:2]) for nudge in inner.get("n", ())),
+            nudges=tuple(Nudge(*nudge[:3]) for nudge in inner.get("n", ())),
             redelivered=redelivered,
             after=inner.get("a"),
             since=inner.get("s"),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..codec import PayloadCodec
-from ..errors import CodecError
+from ..errors import CodecError, QueueNotFoundError
 from ..settings import Settings
 from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage
 from .catalog import Catalog
 from .encoding import Encoding
+from .heartbeats import Heartbeats
 from .inbox import Inbox
 from .instances import Instances
 from .layout import HubNames, Ids, shard_of
@@ -20,7 +22,10 @@ from .timers import LongTimers
 
 
 class TaskHub:
-    """The protocol's parts over one storage. Holds no state of instances."""
+    """The protocol's parts over one storage. Holds no state of instances.
+
+    own_queues: of activities that have a work queue of their own. ConfigurationError if a name is too long.
+    """
 
     def __init__(
         self,
@@ -28,8 +33,10 @@ class TaskHub:
         settings: Settings,
         source: random.Random | None = None,
         codec: PayloadCodec | None = None,
+        *,
+        own_queues: Sequence[str] = (),
     ) -> None:
-        self.names = HubNames(settings.hub, settings.partitions)
+        self.names = HubNames(settings.hub, settings.partitions, tuple(own_queues))
         self.ids = Ids(source)
         self._storage = storage
         instances = storage.table(self.names.instances)
@@ -37,10 +44,11 @@ class TaskHub:
         self.payloads = Payloads(instances, settings.max_payload, self._encoding)
         self.instances = Instances(instances, self.payloads)
         self.inbox = Inbox(instances, self._encoding)
+        self.heartbeats = Heartbeats(instances, self.payloads)
         self.catalog = Catalog(storage.table(self.names.catalog), settings.partitions)
         self.timers = LongTimers(storage.table(self.names.timers), settings.partitions)
         self._control = [storage.queue(name) for name in self.names.control]
-        self._work = [storage.queue(name) for name in self.names.work]
+        self._work = {queue: [storage.queue(name) for name in names] for queue, names in self.names.all_work.items()}
         self._poison = [storage.queue(name) for name in self.names.poison_queues]
 
     async def create(self) -> None:
@@ -48,23 +56,38 @@ class TaskHub:
         await self._storage.create(self.names.tables, [*self.names.queues, *self.names.poison_queues])
 
     async def send(self, message: ControlMessage | WorkMessage, delay: float = 0.0) -> None:
-        """Put a message on its instance's queue; ``delay`` in seconds, cut at what a queue can do."""
+        """Put a message on its instance's queue; ``delay`` in seconds, cut at what a queue can do.
+
+        Work for a queue that no host has made yet goes to the common one: who takes it there sends it on.
+        """
         body = encode(message, self._encoding)
         if len(body) > MAX_MESSAGE_BYTES:
             packed = self._encoding.pack(encode(message))
             reference = await self.payloads.put(message.instance_id, message.execution_id, packed)
             body = reference_body(message.instance_id, reference)
-        queues = self._control if isinstance(message, ControlMessage) else self._work
-        queue = queues[shard_of(message.instance_id, len(queues))]
-        await queue.send(body, min(max(delay, 0.0), MAX_DELAY_SECONDS - 60.0))
+        delay = min(max(delay, 0.0), MAX_DELAY_SECONDS - 60.0)
+        shard = shard_of(message.instance_id, self.names.partitions)
+        if isinstance(message, ControlMessage):
+            await self._control[shard].send(body, delay)
+            return
+        try:
+            await self._work_of(message.queue)[shard].send(body, delay)
+        except QueueNotFoundError:
+            if not message.queue:
+                raise
+            await self._work[""][shard].send(body, delay)
 
-    async def return_control(self, body: str, delay: float) -> None:
-        """Put a body back that this version cannot read, as it is, visible after ``delay`` seconds."""
-        await self._control[0].send(body, delay)
+    def _work_of(self, queue: str) -> list[Queue]:
+        """Those of a queue that this host has no activity for are found all the same."""
+        return self._work.get(queue) or [self._storage.queue(name) for name in self.names.work_of(queue)]
 
-    async def return_work(self, body: str, delay: float) -> None:
-        """The same for work."""
-        await self._work[0].send(body, delay)
+    async def give_back(self, body: str, delay: float, *, work: str | None) -> None:
+        """Put a body back that this version cannot read, as it is, visible after ``delay`` seconds.
+
+        work: the work queue that it is from; None for a control queue.
+        """
+        queues = self._control if work is None else self._work_of(work)
+        await queues[0].send(body, delay)
 
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
         """SerializationError, NewerFormatError, CodecError; PayloadGoneError if a large body's rows are gone

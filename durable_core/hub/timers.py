@@ -15,13 +15,14 @@ from .layout import epoch_ms, from_iso, iso, shard_of
 
 @dataclass(frozen=True, slots=True)
 class LongTimer:
-    """A task of an instance that must be looked at when ``due``."""
+    """A task of an instance that must be looked at when ``due``: its timer, its next attempt, or its deadline."""
 
     instance_id: str
     execution_id: str
     generation: int
     task_id: int
     due: datetime
+    is_deadline: bool = False
 
 
 class LongTimers:
@@ -41,6 +42,7 @@ class LongTimers:
                     "gen": timer.generation,
                     "task": timer.task_id,
                     "due": iso(timer.due),
+                    **({"deadline": True} if timer.is_deadline else {}),
                 },
             )
         except RowExistsError:
@@ -58,6 +60,7 @@ class LongTimers:
                     int(str(row.props["gen"])),
                     int(str(row.props["task"])),
                     from_iso(str(row.props["due"])),
+                    bool(row.props.get("deadline")),
                 )
                 for row in found.rows
             )
@@ -78,7 +81,5 @@ def _minute(moment: datetime) -> str:
 
 
 def _key(timer: LongTimer) -> str:
-    return (
-        f"{epoch_ms(timer.due) // 60_000:010}-{timer.execution_id}-{timer.generation}-{timer.task_id}-"
-        f"{timer.instance_id}"
-    )
+    task = f"{timer.task_id}d" if timer.is_deadline else f"{timer.task_id}"  # its next attempt may be due then, too
+    return f"{epoch_ms(timer.due) // 60_000:010}-{timer.execution_id}-{timer.generation}-{task}-{timer.instance_id}"

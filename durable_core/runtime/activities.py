@@ -1,4 +1,9 @@
-"""Runs activities: plain functions in a thread pool, async ones on the loop; JSON in, JSON or a failure out."""
+"""Runs activities: plain functions in a thread pool, async ones on the loop; JSON in, JSON or a failure out.
+
+A call waits for its place (its activity's ``max_concurrency`` and ``rate``, a thread) without holding a thread. An
+attempt that overruns a limit is given up: an async function is cancelled; a plain one goes on in its thread, which
+counts as taken until it returns, and nobody hears of its result.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,23 @@ import contextvars
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
 from ..errors import InvalidInputError, PayloadTooLargeError, SerializationError
+from ..hub.instances import Instance
 from ..hub.messages import Call, TaskOutcome
-from ..models import FailureDetails
+from ..hub.taskhub import TaskHub
+from ..models import JSON, FailureDetails
 from ..registry import NO_INPUT, ActivityDefinition, Registry
+from .attempts import Attempt
+from .clock import Clock
+from .gates import Gate
+from .limits import options_of, timed_out
 
 SLOW_SECONDS = 5.0  # an activity that has lately taken longer is not run inline
 
@@ -23,75 +36,268 @@ logger = logging.getLogger("durable_core.activity")
 
 
 class ActivityRunner:
-    """``executor`` None: plain functions run on the loop's thread (simulations do that)."""
+    """``executor`` None: plain functions run on the loop's thread (simulations do that); ``threads``: how many it has.
 
-    def __init__(self, registry: Registry, converter: Converter, executor: Executor | None) -> None:
+    served: the work queues that this process is known to serve.
+    """
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        registry: Registry,
+        converter: Converter,
+        clock: Clock,
+        executor: Executor | None,
+        threads: int | None = None,
+    ) -> None:
+        self._hub = hub
         self._registry = registry
         self._converter = converter
+        self._clock = clock
         self._executor = executor
+        self._threads = Gate(threads)
+        self._gates: dict[str, Gate] = {}
         self._slow: set[str] = set()
+        self._attempts: dict[str, set[Attempt]] = {}  # of each instance, those that can be told
+        self.served: set[str] = {""}
 
-    def is_slow(self, name: str) -> bool:
-        """Whether the last run of this activity took over five seconds."""
-        return name in self._slow
+    def runs_now(self, definition: ActivityDefinition) -> bool:
+        """Whether a call would run in this process at once, and not for long as far as one can tell."""
+        gate = self._gates.get(definition.name)
+        return (
+            definition.name not in self._slow
+            and definition.queue in self.served
+            and (gate is None or gate.is_open)
+            and (definition.is_async or self._threads.is_open)
+        )
 
-    async def run(self, instance_id: str, execution_id: str, call: Call) -> TaskOutcome:
-        """Run one call; every failure of the activity becomes part of the outcome. UnknownActivityError."""
+    def instance_moved(self, instance: Instance) -> None:
+        """An instance has ended, or begun a new generation: attempts at calls of before are told."""
+        for attempt in self._attempts.get(instance.instance_id, ()):
+            attempt.judge(instance)
+
+    async def run(
+        self, instance_id: str, execution_id: str, call: Call, until: float | None = None, *, again: bool = False
+    ) -> tuple[TaskOutcome, Attempt] | None:
+        """Run one attempt; every failure of the activity becomes part of the outcome. UnknownActivityError.
+
+        until: the loop's time up to which it may wait for a place; None if it found none, and nothing has been run.
+        again: the attempt may have been begun before, by a host that died.
+        """
         definition = self._registry.activity(call.name)
-        started = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        deadline = None
+        if (at := options_of(call).get("deadline")) is not None:
+            deadline = loop.time() + at - self._clock.now().timestamp()
+            until = deadline if until is None else min(until, deadline)
+        leave = await self._enter(definition, until)
+        if leave is None and (deadline is None or loop.time() < deadline):
+            return None
+        attempt = self._attempt(definition, instance_id, execution_id, call, deadline)
+        if leave is None:
+            attempt.is_cancelled = True
+            failure = timed_out(f"activity '{call.name}' did not begin before its schedule_to_close", retriable=False)
+            return self._outcome(call, failure), attempt
+        try:
+            details = await self._details(definition, attempt, again)
+        except BaseException:  # nothing has been run; the message comes again
+            leave()
+            raise
+        outcome = await self._outcome_of(definition, attempt, leave, details)
+        await attempt.end(keep=outcome.failure is not None)
+        return outcome, attempt
+
+    # ------------------------------------------------------------------ a place to run
+
+    async def _enter(self, definition: ActivityDefinition, until: float | None) -> Callable[[], None] | None:
+        """Wait for a place; returns what gives it back, or None if there was none in time."""
+        gates: list[Gate] = []
+        if definition.max_concurrency is not None or definition.rate is not None:
+            gate = self._gates.get(definition.name)
+            if gate is None:
+                gate = self._gates[definition.name] = Gate(definition.max_concurrency, definition.rate)
+            gates.append(gate)
+        if not definition.is_async:
+            gates.append(self._threads)
+        entered: list[Gate] = []
+
+        def leave() -> None:
+            while entered:
+                entered.pop().leave()
+
+        try:
+            for gate in gates:
+                if not await gate.enter(until):
+                    leave()
+                    return None
+                entered.append(gate)
+        except BaseException:
+            leave()
+            raise
+        return leave
+
+    # ------------------------------------------------------------------ one attempt
+
+    def _attempt(
+        self, definition: ActivityDefinition, instance_id: str, execution_id: str, call: Call, deadline: float | None
+    ) -> Attempt:
+        timeout, silence = definition.timeout, definition.heartbeat_timeout
+        return Attempt(
+            instance_id,
+            execution_id,
+            call,
+            converter=self._converter,
+            heartbeats=self._hub.heartbeats,
+            instances=self._hub.instances,
+            timeout=options_of(call).get("timeout", None if timeout is None else timeout.total_seconds()),
+            deadline=deadline,
+            heartbeat_timeout=None if silence is None else silence.total_seconds(),
+        )
+
+    async def _details(self, definition: ActivityDefinition, attempt: Attempt, again: bool) -> JSON:
+        """What the attempt before this one said last, where there may have been one that this one can ask for."""
+        asks = definition.takes_context
+        if asks and (definition.heartbeat_timeout is not None or attempt.call.attempt > 1 or again):
+            return await attempt.last_details()
+        return None
+
+    async def _outcome_of(
+        self, definition: ActivityDefinition, attempt: Attempt, leave: Callable[[], None], details: JSON
+    ) -> TaskOutcome:
+        call, loop = attempt.call, asyncio.get_running_loop()
         about = f"activity '{call.name}' ({definition.location})"
+        started = loop.time()
+        peers = self._attempts.setdefault(attempt.instance_id, set()) if definition.takes_context else set[Attempt]()
+        peers.add(attempt)
+        work: asyncio.Future[Any] | None = None
         try:
             try:
-                arguments = self._arguments(definition, instance_id, execution_id, call)
+                arguments = self._arguments(definition, attempt, details)
             except (InvalidInputError, SerializationError) as error:
                 wrong = type(error)(f"the input of {about}: {error}")
                 wrong.__cause__ = error
                 return self._failed(call, wrong, retriable=False)
-            value = await self._invoke(definition, arguments)
+            work = self._begin(definition, arguments, leave)
+            if attempt.is_limited and (late := await attempt.watch(work)) is not None:
+                self._give_up(definition, attempt, work)
+                return self._outcome(call, late)
+            value = await work
+            if isinstance(value, _Raised):
+                return self._failed(call, value.error)
             try:
                 result = self._converter.to_json(value, f"the result of {about}")
             except (SerializationError, PayloadTooLargeError) as error:  # it would be the same at every try
                 return self._failed(call, error, retriable=False)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
-            if task is not None and task.cancelling():  # by the process, which ends
-                raise
-            return self._failed(call, error)  # leaked by the activity: a client library's timeout, say
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an activity raises is its result
+            if task is None or not task.cancelling():  # leaked by the activity: a client library's timeout, say
+                return self._failed(call, error)
+            attempt.abandon()  # the process ends
+            if work is not None:
+                work.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever an activity raises is its result
             return self._failed(call, error)
         finally:
-            took = asyncio.get_running_loop().time() - started
+            if work is None:
+                leave()
+            took = loop.time() - started
             (self._slow.add if took > SLOW_SECONDS else self._slow.discard)(call.name)
+            peers.discard(attempt)
+            if not self._attempts.get(attempt.instance_id, True):
+                del self._attempts[attempt.instance_id]
         return TaskOutcome(call.generation, call.task_id, call.attempt, result)
 
-    def _arguments(self, definition: ActivityDefinition, instance_id: str, execution_id: str, call: Call) -> list[Any]:
+    def _arguments(self, definition: ActivityDefinition, attempt: Attempt, details: JSON) -> list[Any]:
         arguments: list[Any] = []
+        call = attempt.call
         if definition.takes_context:
             arguments.append(
                 ActivityContext(
-                    instance_id=instance_id,
-                    execution_id=execution_id,
+                    instance_id=attempt.instance_id,
+                    execution_id=attempt.execution_id,
                     task_id=call.task_id,
                     attempt=call.attempt,
-                    idempotency_key=f"{execution_id}-{call.generation}-{call.task_id}",
+                    idempotency_key=f"{attempt.execution_id}-{call.generation}-{call.task_id}",
+                    last_heartbeat=details,
                     logger=logger,
+                    listener=attempt,
                 )
             )
         if definition.input_type is not NO_INPUT:
             arguments.append(self._converter.from_json(call.input, definition.input_type))
         return arguments
 
-    async def _invoke(self, definition: ActivityDefinition, arguments: list[Any]) -> Any:
+    def _begin(
+        self, definition: ActivityDefinition, arguments: list[Any], leave: Callable[[], None]
+    ) -> asyncio.Future[Any]:
+        """Start the function. ``leave`` is called when it has really ended, however late."""
+        loop = asyncio.get_running_loop()
+        work: asyncio.Future[Any]
         if definition.is_async:
-            return await definition.fn(*arguments)
-        if self._executor is None:
-            return definition.fn(*arguments)
-        work: Callable[[], Any] = partial(contextvars.copy_context().run, definition.fn, *arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            work = loop.create_task(_call_async(definition.fn, arguments))
+            work.add_done_callback(lambda _: leave())
+        elif self._executor is None:
+            work = loop.create_future()
+            try:
+                work.set_result(_call(definition.fn, arguments))
+            except Exception as error:  # noqa: BLE001 - as above
+                work.set_exception(error)
+            finally:
+                leave()
+        else:
+            thread = self._executor.submit(contextvars.copy_context().run, _call, definition.fn, arguments)
+
+            def ended(_: object) -> None:
+                with suppress(RuntimeError):  # the loop is closed: nobody waits for a place
+                    loop.call_soon_threadsafe(leave)
+
+            thread.add_done_callback(ended)
+            work = asyncio.wrap_future(thread)
+        return work
+
+    def _give_up(self, definition: ActivityDefinition, attempt: Attempt, work: asyncio.Future[Any]) -> None:
+        """The attempt has timed out; what is left of it must not be heard of."""
+        work.add_done_callback(partial(_late, attempt.call.name))
+        if definition.is_async:
+            work.cancel()
+        else:
+            logger.warning(
+                "activity '%s' overran its time; its thread cannot be stopped and stays taken until it returns",
+                definition.name,
+            )
 
     def _failed(self, call: Call, error: BaseException, *, retriable: bool = True) -> TaskOutcome:
-        failure = FailureDetails.from_exception(error, retriable=retriable)
+        return self._outcome(call, FailureDetails.from_exception(error, retriable=retriable))
+
+    def _outcome(self, call: Call, failure: FailureDetails) -> TaskOutcome:
         logger.warning(
             "activity '%s' failed (attempt %d): %s: %s", call.name, call.attempt, failure.type, failure.message
         )
         return TaskOutcome(call.generation, call.task_id, call.attempt, failure=failure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """An exception that no future may hold, or that would end the event loop."""
+
+    error: BaseException
+
+
+def _call(fn: Callable[..., Any], arguments: list[Any]) -> Any:
+    try:
+        return fn(*arguments)
+    except (StopIteration, SystemExit) as error:
+        return _Raised(error)
+
+
+async def _call_async(fn: Callable[..., Any], arguments: list[Any]) -> Any:
+    try:
+        return await fn(*arguments)
+    except SystemExit as error:
+        return _Raised(error)
+
+
+def _late(name: str, work: asyncio.Future[Any]) -> None:
+    if not work.cancelled():
+        logger.info("activity '%s' ended after it had timed out; its result is ignored: %r", name, work.exception())

@@ -220,7 +220,7 @@ class Actor:
             self._warm = await revive(services, instance, self._home.settled(instance))
         except UnknownOrchestratorError as error:
             reason = f"waiting for a host that has it: {error}"
-            if instance.stuck == reason and all(d.is_door for d in attempt.batch):
+            if instance.stuck == reason and all(d.is_door and not d.redelivered for d in attempt.batch):
                 release(attempt.batch)  # shown already: recovery rings again
                 return False
             await services.parking.show(instance, reason)
@@ -240,8 +240,9 @@ class Actor:
         """Run the orchestrator with all that is new, commit, dispatch, release."""
         services, batch = self._services, attempt.batch
         before, live = warm.instance, warm.live
-        floor = self._floor(attempt, warm)
         gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
+        told = [*batch, *gathered.saved]
+        floor = self._floor(attempt, warm, told)
         turn = self._step(warm, gathered)
         if turn.events or gathered.results.changed:
             late = asyncio.get_running_loop().time() > longest(d.lease for d in batch).deadline
@@ -254,7 +255,7 @@ class Actor:
             attempt.wrote = None
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
-        inline = None if gathered.mail.more else self._inline.candidate(turn, live, batch)
+        inline = None if gathered.mail.more else self._inline.candidate(turn, live, told)
         await self._dispatch(warm, before, turn, gathered, batch, floor, inline)
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
@@ -270,9 +271,9 @@ class Actor:
             release(batch)
         self._home.warmed(self, warm.instance.log_bytes + ROW_WEIGHT)
 
-    def _floor(self, attempt: _Attempt, warm: Warm) -> int | None:
+    def _floor(self, attempt: _Attempt, warm: Warm, told: Sequence[Delivery]) -> int | None:
         """From which commit on dispatch must be repeated, for redeliveries and for a commit of ours found written."""
-        floor = redispatch_floor(warm.instance, warm.live.history, attempt.batch)
+        floor = redispatch_floor(warm.instance, warm.live.history, told)
         if attempt.wrote is not None:
             lost = floor_of_lost_commit(attempt.wrote, warm.instance, warm.live.history)
             attempt.wrote, attempt.outage = None, False
@@ -328,6 +329,8 @@ class Actor:
             await outbox.arm(instance, before.generation, task_id, due)
         if (look := look_to_arm(before, instance, batch, again=floor is not None)) is not None:
             await outbox.arm(instance, 0, CLOCK_TASK, look)
+        for due, task_id in gathered.nudges.early_deadlines.items():
+            await outbox.arm(instance, before.generation, task_id, due, is_deadline=True)
         if warm.settled >= before.seq - 1 or (floor is not None and floor <= warm.settled):
             warm.settled = instance.seq - 1
         under_way = [*self._inline.open_since(()), *([] if inline is None else [before.seq])]
@@ -351,6 +354,7 @@ class Actor:
     async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery]) -> None:
         """The orchestrator has ended, or goes on as a new generation."""
         self.cool()
+        self._services.runner.instance_moved(warm.instance)
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
@@ -378,6 +382,7 @@ class Actor:
     async def _after_the_end(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
         """A message to an instance that has ended: rule R7, what is owed at the end is done again if it may not be."""
         hub, outbox = self._services.hub, self._services.outbox
+        self._services.runner.instance_moved(instance)
         if inbox:
             await hub.inbox.discard(self.instance_id, inbox)
         if attempt.wrote is not None:
@@ -437,7 +442,8 @@ class Actor:
         """Leave the instance alone, shown as stuck; what is in hand goes to its inbox, so that nothing is lost."""
         parking = self._services.parking
         for delivery in attempt.batch:
-            if delivery.message.outcomes:
-                await parking.save(instance, delivery.message)
+            message = replace(delivery.message, redelivered=delivery.redelivered or attempt.owed is not None)
+            if message.execution_id == instance.execution_id and (not message.is_bare or message.redelivered):
+                await parking.save(instance, message)
         await parking.show(instance, reason)
         release(attempt.batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 
 from ..codec import PayloadCodec
 from ..converter import Converter
@@ -49,6 +50,7 @@ class DurableApp:
         *,
         clock: Clock | None = None,
         executor: Executor | None = None,
+        threads: int | None = None,
         source: random.Random | None = None,
         patience: float = 60.0,
         ends: Ends | None = None,
@@ -63,8 +65,8 @@ class DurableApp:
         clock = clock or SystemClock()
         converter = Converter(settings.max_payload)
         patient = RetryingStorage(storage, Patience(patience, source))
-        self.hub = TaskHub(patient, settings, source, codec)
-        runner = ActivityRunner(registry, converter, executor)
+        self.hub = TaskHub(patient, settings, source, codec, own_queues=registry.queues)
+        self._runner = runner = ActivityRunner(self.hub, registry, converter, clock, executor, threads)
         outbox = Outbox(self.hub, registry, clock)
         self._parking = Parking(self.hub, clock)
         services = Services(
@@ -91,19 +93,19 @@ class DurableApp:
         cls, registry: Registry, settings: Settings, storage: Storage, *, codec: PayloadCodec | None = None
     ) -> DurableApp:
         """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it."""
-        app = cls(registry, settings, storage, executor=_threads(settings), codec=codec)
+        app = cls(registry, settings, storage, executor=_threads(settings), threads=settings.max_threads, codec=codec)
         await app.hub.create()
         return app
 
     @staticmethod
-    def queue_names(settings: Settings) -> HubNames:
-        """The hub's names; ``.control`` and ``.work`` are its queues."""
-        return HubNames(settings.hub, settings.partitions)
+    def queue_names(settings: Settings, registry: Registry | None = None) -> HubNames:
+        """The hub's names; ``.control`` and ``.all_work`` are its queues, with those that activities ask for."""
+        return HubNames(settings.hub, settings.partitions, () if registry is None else tuple(registry.queues))
 
     async def on_control_message(self, body: str, dequeue_count: int) -> None:
         """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self._read(body, work=False)
+        message = await self._read(body, work=None)
         if message is None:
             return
         if isinstance(message, WorkMessage):
@@ -115,17 +117,18 @@ class DurableApp:
             await self._show_failure(message, dequeue_count, error)
             raise
 
-    async def on_work_message(self, body: str, dequeue_count: int) -> None:
-        """Handle a message of a work queue, as above."""
+    async def on_work_message(self, body: str, dequeue_count: int, queue: str = "") -> None:
+        """Handle a message of a work queue, as above. ``queue``: that of activities which have one for themselves."""
         lease = Lease.begin(self.settings.message_lease)
-        message = await self._read(body, work=True)
+        self._runner.served.add(queue)
+        message = await self._read(body, work=queue)
         if message is None:
             return
         if isinstance(message, ControlMessage):
             await self.hub.send(message)
             return
         try:
-            await self._worker.work(message, lease, redelivered=dequeue_count > 1)
+            await self._worker.work(replace(message, queue=queue), lease, redelivered=dequeue_count > 1)
         except Exception as error:
             await self._show_failure(message, dequeue_count, error)
             raise
@@ -142,14 +145,16 @@ class DurableApp:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _read(self, body: str, *, work: bool) -> ControlMessage | WorkMessage | None:
-        """The message, or None if it waits in its queue for a host of a newer version, or with another codec."""
+    async def _read(self, body: str, *, work: str | None) -> ControlMessage | WorkMessage | None:
+        """The message, or None if it waits in its queue for a host of a newer version, or with another codec.
+
+        work: the work queue that it is from; None for a control queue.
+        """
         try:
             return await self.hub.read_message(body)
         except NewerFormatError as error:
             logger.warning("a message goes back to its queue: %s", error)
-            give_back = self.hub.return_work if work else self.hub.return_control
-            await give_back(body, NEWER_HOST_DELAY)
+            await self.hub.give_back(body, NEWER_HOST_DELAY, work=work)
         except PayloadGoneError as error:
             logger.info("a message is dropped, the execution it was for is gone: %s", error)
         except CodecError as error:

@@ -22,7 +22,7 @@ from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instances import Instance
 from ..hub.messages import ControlMessage, TaskOutcome
 from ..models import JSON
-from .delivery import Delivery
+from .delivery import Delivery, longest
 from .lifetime import ending_before_start, is_early, is_overdue
 from .turn import Nudged, Results, nudged
 from .warm import Services, Warm
@@ -52,13 +52,14 @@ class Mail:
 
 @dataclass(slots=True)
 class Gathered:
-    """All that is new, and when it is told."""
+    """All that is new, and when it is told. ``saved``: messages that lay in the inbox, as if delivered now."""
 
     now: datetime
     mail: Mail
     results: Results
     nudges: Nudged
     incoming: list[Incoming] = field(default_factory=list[Incoming])
+    saved: list[Delivery] = field(default_factory=list[Delivery])
 
     def consumed(self, turn: Turn) -> list[str]:
         """Keys of the rows that the turn has dealt with: what came after the end is left for the next generation."""
@@ -74,7 +75,7 @@ async def gather(
     now = max(services.clock.now(), instance.updated)
     mail = Mail.sort(inbox, instance)
     outcomes: list[tuple[TaskOutcome, bool]] = []
-    gathered = Gathered(now, mail, Results(), nudged(live, instance, batch, now))
+    gathered = Gathered(now, mail, Results(), Nudged())
     incoming = gathered.incoming
     early = is_early(instance, now)
     ending = ending_before_start(instance, mail.rows, early=early)
@@ -111,10 +112,15 @@ async def gather(
                 message = await hub.read_message(json.loads(text))
                 if isinstance(message, ControlMessage):
                     outcomes.extend((outcome, True) for outcome in message.outcomes)
+                    lease = longest(delivery.lease for delivery in batch)
+                    gathered.saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
     for delivery in batch:
         if delivery.message.execution_id == instance.execution_id:
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
-    gathered.results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit)
+    gathered.nudges = nudged(live, instance, [*batch, *gathered.saved], now)
+    gathered.results = services.judge.judge(
+        outcomes, instance, live, now, hub.ids.unit, is_deadline=gathered.nudges.is_deadline
+    )
     incoming.extend(gathered.results.events)
     incoming.extend(live.due_timers(now))
     return gathered

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 from ..engine.events import TaskScheduled
 from ..engine.replay import LiveOrchestration, Turn
-from ..errors import UnknownActivityError
 from ..hub.instances import Instance
 from ..hub.messages import Call, ControlMessage
 from ..models import JSON
+from .attempts import Attempt
 from .delivery import Delivery, Lease, longest, take_callers
+from .limits import call_of, definition_here
+from .outbox import Decision, Dispatch
 from .warm import Services
 
 MAX_INLINE = 8  # running inline in one process; more go to the work queue, where other hosts can help
@@ -61,15 +63,14 @@ class InlineSteps:
         if len(scheduled) != 1 or len(live.pending) != 1 or live.completion is not None or live.suspended:
             return None
         event, services = scheduled[0], self._services
-        try:
-            definition = services.registry.activity(event.name)
-        except UnknownActivityError:
+        definition = definition_here(services.registry, event.name)
+        if definition is None:
             return None
         options: dict[str, JSON] = event.options or {}
         asked = options.get("inline", definition.inline)
         if not (services.settings.inline_default if asked is None else asked):
             return None
-        if services.runner.is_slow(event.name) or self._process.inline_running >= MAX_INLINE:
+        if not services.runner.runs_now(definition) or self._process.inline_running >= MAX_INLINE:
             return None
         if any(delivery.redelivered for delivery in batch):
             return None
@@ -85,17 +86,35 @@ class InlineSteps:
         message = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
         lease: Lease = longest(delivery.lease for delivery in batch)
         delivery = Delivery(message=message, lease=lease, callers=take_callers(batch), inline_key=key)
-        call = Call(instance.generation, event.task_id, 1, event.name, event.input)
-        self._process.spawn(self._run(call, delivery))
+        call = call_of(self._services.registry, event, instance.generation, 1, instance.updated)
+        self._process.spawn(self._run(instance, event, call, delivery))
 
-    async def _run(self, call: Call, delivery: Delivery) -> None:
-        message = delivery.message
+    async def _run(self, instance: Instance, event: TaskScheduled, call: Call, delivery: Delivery) -> None:
+        message, services = delivery.message, self._services
         try:
-            outcome = await self._services.runner.run(message.instance_id, message.execution_id, call)
+            ran = await services.runner.run(message.instance_id, message.execution_id, call, delivery.lease.budget)
+            if ran is None:  # its place was taken meanwhile
+                decision = Decision(event, instance.updated)
+                dispatch = Dispatch(decisions=[decision], retries={}, generation=instance.generation)
+                await services.outbox.dispatch(instance, dispatch)
+                self.forget(delivery.inline_key)
+                delivery.release()
+                return
         except BaseException as error:  # the process ends; not forgotten, so that no commit counts it as dispatched
             delivery.fail(error)
             raise
         finally:
             self._process.inline_running -= 1
+        outcome, attempt = ran
         delivery.message = replace(message, outcomes=(outcome,))
+        if attempt.has_row and outcome.failure is None:
+            recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            delivery.callers.append(recorded)
+            self._process.spawn(_drop_when(recorded, attempt))
         self._deliver(delivery)
+
+
+async def _drop_when(recorded: asyncio.Future[None], attempt: Attempt) -> None:
+    await asyncio.wait({recorded})
+    if recorded.exception() is None:
+        await attempt.drop()

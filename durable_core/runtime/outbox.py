@@ -29,7 +29,7 @@ from ..engine.events import (
     TimerCanceled,
     TimerCreated,
 )
-from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownActivityError, UnknownOrchestratorError
+from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownOrchestratorError
 from ..hub.catalog import Entry
 from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instances import Instance, RetryState
@@ -42,6 +42,7 @@ from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, type_name
 from ..registry import Registry
 from .clock import Clock
 from .lifetime import with_times
+from .limits import call_of, deadline_of, definition_here, queue_of
 
 LONG_TIMER = timedelta(minutes=10)
 SINGLES = 256  # up to so many calls travel one per message; more are packed into about as many messages
@@ -102,7 +103,8 @@ class Outbox:
 
     async def dispatch(self, instance: Instance, dispatch: Dispatch) -> None:
         """Carry out decisions; any StorageError leaves the rest to a redelivery."""
-        calls: list[tuple[Call, timedelta]] = []
+        calls: list[tuple[str, Call, timedelta]] = []
+        deadlines: dict[datetime, int] = {}
         others: list[Coroutine[Any, Any, None]] = []
         now = self._clock.now()
         for decision in dispatch.decisions:
@@ -111,8 +113,13 @@ class Outbox:
                     state = dispatch.retries.get(event.task_id)
                     attempt = 1 if state is None else state.attempt
                     delay = timedelta(0) if state is None else max(state.next_try - now, timedelta(0))
-                    call = Call(dispatch.generation, event.task_id, attempt, event.name, event.input)
-                    calls.append((call, delay))
+                    since = decision.decided if state is None else state.first_try
+                    call = call_of(self._registry, event, dispatch.generation, attempt, since)
+                    calls.append((queue_of(self._registry, event), call, delay))
+                    deadline = deadline_of(self._registry, event, since)
+                    # An inline step arms nothing while it runs; what follows it does. One doorbell does for many.
+                    if deadline is not None and (attempt <= 2 or dispatch.after is not None):
+                        deadlines.setdefault(deadline, event.task_id)
                 case TimerCreated(task_id=task_id, fire_at=fire_at):
                     others.append(self.arm(instance, dispatch.generation, task_id, fire_at, dispatch.after))
                 case SubOrchestrationCreated() as event:
@@ -135,11 +142,17 @@ class Outbox:
                     assert_never(never)
         others.extend(
             self.arm(instance, dispatch.generation, call.task_id, now + delay, dispatch.after)
-            for call, delay in calls
+            for _, call, delay in calls
             if delay > LONG_TIMER
         )
-        for message, delay in self._pack(instance, dispatch, [c for c in calls if c[1] <= LONG_TIMER]):
-            others.append(self._hub.send(message, delay.total_seconds()))
+        others.extend(
+            self.arm(instance, dispatch.generation, task_id, deadline, dispatch.after, is_deadline=True)
+            for deadline, task_id in deadlines.items()
+        )
+        for queue in sorted({queue for queue, _, _ in calls}):
+            mine = [(call, delay) for name, call, delay in calls if name == queue and delay <= LONG_TIMER]
+            for message, delay in self._pack(instance, dispatch, mine):
+                others.append(self._hub.send(replace(message, queue=queue), delay.total_seconds()))
         await run_some_at_once(others)
         await run_some_at_once(  # last: a child of this very commit is made before it is told to end
             self._pass_on(instance, dispatch, decision.event, decision.call)
@@ -148,17 +161,28 @@ class Outbox:
         )
 
     async def arm(
-        self, instance: Instance, generation: int, task_id: int, due: datetime, after: int | None = None
+        self,
+        instance: Instance,
+        generation: int,
+        task_id: int,
+        due: datetime,
+        after: int | None = None,
+        *,
+        is_deadline: bool = False,
     ) -> None:
-        """See to it that the instance is looked at for this task when it is due."""
+        """See to it that the instance is looked at for this task when it is due.
+
+        is_deadline: all that must have ended by then is looked at, not this task alone.
+        """
         wait = due - self._clock.now()
         if wait > LONG_TIMER:
-            await self._hub.timers.put(LongTimer(instance.instance_id, instance.execution_id, generation, task_id, due))
+            life = (instance.instance_id, instance.execution_id, generation)
+            await self._hub.timers.put(LongTimer(*life, task_id, due, is_deadline))
             return
         nudge = ControlMessage(
             instance_id=instance.instance_id,
             execution_id=instance.execution_id,
-            nudges=(Nudge(generation, task_id),),
+            nudges=(Nudge(generation, task_id, due.timestamp() if is_deadline else None),),
             after=after,
         )
         await self._hub.send(nudge, wait.total_seconds())
@@ -217,10 +241,8 @@ class Outbox:
                 yield self._work(instance, dispatch, [call]), delay
 
     def _is_short(self, call: Call) -> bool:
-        try:
-            return self._registry.activity(call.name).short
-        except UnknownActivityError:  # a host that has it will take it
-            return False
+        definition = definition_here(self._registry, call.name)
+        return definition is not None and definition.short
 
     def _work(self, instance: Instance, dispatch: Dispatch, calls: Sequence[Call]) -> WorkMessage:
         return WorkMessage(

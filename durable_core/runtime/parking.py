@@ -51,14 +51,13 @@ class Parking:
             return  # purged
         await self._hub.catalog.note(entry_of(replace(instance, stuck=reason, updated=self._clock.now())))
 
-    async def put_off(self, body: str, *, work: bool) -> None:
+    async def put_off(self, body: str, *, work: str | None) -> None:
         """Send a message that cannot be decoded here once more, later: it is kept until somebody can."""
         since = waiting_since(body) or self.stamp()
-        give_back = self._hub.return_work if work else self._hub.return_control
-        await give_back(put_off(body, since), self.delay(self.age(since)))
+        await self._hub.give_back(put_off(body, since), self.delay(self.age(since)), work=work)
 
     async def save(self, instance: Instance, message: ControlMessage) -> None:
-        """Put a message's results into the inbox, where they wait for the instance to go on."""
+        """Put a message into the inbox, whole (rule R6), where it waits for the instance to go on."""
         data = await self._hub.payloads.store(instance.instance_id, instance.execution_id, encode(message))
         key = "i" + self._hub.ids.ulid(self._clock.now())
         await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, InboxKind.RESULTS, "", data)

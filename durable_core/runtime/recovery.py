@@ -66,7 +66,9 @@ class Recovery:
                 nudge = ControlMessage(
                     instance_id=timer.instance_id,
                     execution_id=timer.execution_id,
-                    nudges=(Nudge(timer.generation, timer.task_id),),
+                    nudges=(
+                        Nudge(timer.generation, timer.task_id, timer.due.timestamp() if timer.is_deadline else None),
+                    ),
                 )
                 await self._hub.send(nudge, wait)
                 await self._hub.timers.delete(timer)
@@ -102,11 +104,11 @@ class Recovery:
                 again = replace(content, redelivered=True, since=self._parking.stamp())
                 await self._hub.send(again, self._hub.ids.unit() * SECOND_CHANCE)
             elif not instance.is_terminal:
-                if isinstance(content, ControlMessage) and content.outcomes:
-                    await self._parking.save(instance, content)
+                if isinstance(content, ControlMessage):
+                    await self._parking.save(instance, replace(content, redelivered=True))
                 await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
-            if isinstance(content, ControlMessage):  # its timers, and what a turn with it may have left undispatched
-                await self._hub.send(replace(content, outcomes=(), redelivered=True))
+            elif isinstance(content, ControlMessage):  # what it owes at its end
+                await self._hub.send(replace(content, redelivered=True))
         report.poisoned += 1
         await queue.delete(message)
 
@@ -115,7 +117,7 @@ class Recovery:
         instance = await self._hub.instances.get(error.instance_id)
         if instance is not None and instance.execution_id == error.execution_id and not instance.is_terminal:
             await self._parking.show(instance, str(error))
-            work = queue.name.removesuffix("-poison") in self._hub.names.work
+            work = self._hub.names.work_queue_of(queue.name.removesuffix("-poison"))
             await self._parking.put_off(message.body, work=work)
         await queue.delete(message)
 
@@ -151,7 +153,7 @@ class Recovery:
             ControlMessage(
                 instance_id=entry.instance_id,
                 execution_id=entry.execution_id,
-                redelivered=full or bool(entry.stuck),
+                redelivered=full,
                 after=REDISPATCH_ALL if full else None,
             )
         )

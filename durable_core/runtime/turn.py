@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 from ..engine.events import (
     EventSent,
@@ -21,14 +22,15 @@ from ..engine.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    from_epoch,
 )
 from ..engine.replay import LiveOrchestration, PendingTask
-from ..errors import UnknownActivityError
 from ..hub.instances import Carried, Instance, RetryState
 from ..hub.messages import TaskOutcome
 from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
 from .delivery import Delivery
+from .limits import deadline_of_pending, definition_here, timed_out_at_all
 from .outbox import Decision
 
 logger = logging.getLogger("durable_core.runtime")
@@ -88,10 +90,9 @@ def redispatch_floor(instance: Instance, segments: Sequence[Segment], batch: Seq
     A redelivered message with results asks for what was scheduled at or after the commit that recorded them, and for
     nothing if none did: its turn cannot have committed. Any other (a bare doorbell, a nudge, a failure that became a
     retry, a message of another generation or execution) may have led to a commit that does not name it: an inbox row
-    was read along with it. It asks for all after the last commit known as dispatched. So does an instance that was
-    parked, with whatever redeliveries were in hand then.
+    was read along with it. It asks for all after the last commit known as dispatched.
     """
-    floors: list[int] = [instance.dispatched] if instance.stuck else []
+    floors: list[int] = []
     recorded: dict[int, int] | None = None
     for delivery in batch:
         message, ours = delivery.message, delivery.message.execution_id == instance.execution_id
@@ -214,6 +215,12 @@ class Results:
     send: set[int] = field(default_factory=set[int])
     changed: bool = False
 
+    def end(self, task_id: int) -> None:
+        """The task is not tried again."""
+        self.send.discard(task_id)
+        if self.retries.pop(task_id, None) is not None:
+            self.changed = True
+
 
 class Judge:
     """Decides, for each outcome, between a result, another attempt, and nothing."""
@@ -228,8 +235,13 @@ class Judge:
         live: LiveOrchestration,
         now: datetime,
         unit_random: Callable[[], float],
+        *,
+        is_deadline: bool = False,
     ) -> Results:
-        """``outcomes``: each with whether its message was redelivered. ``unit_random``: for the jitter of each."""
+        """``outcomes``: each with whether its message was redelivered. ``unit_random``: for the jitter of each.
+
+        is_deadline: look for overdue calls, too.
+        """
         results = Results(retries=dict(instance.retries))
         ended: set[int] = set()
         for outcome, redelivered in outcomes:
@@ -252,10 +264,10 @@ class Judge:
             elif (policy := self._policy(pending.event, pending.retry)) and may_retry(
                 policy, outcome.failure, outcome.attempt, pending.event.name
             ):
-                first = _first_try(live, task_id, now) if state is None else state.first_try
+                first = pending.since if state is None else state.first_try
                 following = now + policy.delay_after(outcome.attempt, unit_random())
-                limit = policy.total_timeout
-                if limit is None or following - first <= limit:
+                limit, deadline = policy.total_timeout, deadline_of_pending(self._registry, pending)
+                if (limit is None or following - first <= limit) and (deadline is None or following < deadline):
                     results.retries[task_id] = RetryState(outcome.attempt + 1, first, following)
                     results.send.add(task_id)
                     results.changed = True
@@ -264,18 +276,24 @@ class Judge:
             else:
                 results.events.append((SubOrchestrationFailed if child else TaskFailed)(task_id, outcome.failure))
             ended.add(task_id)
-            results.send.discard(task_id)
-            if results.retries.pop(task_id, None) is not None:
-                results.changed = True
+            results.end(task_id)
+        if is_deadline:
+            self._fail_overdue(results, live, now, ended)
         return results
+
+    def _fail_overdue(self, results: Results, live: LiveOrchestration, now: datetime, ended: Collection[int]) -> None:
+        for task_id, pending in live.pending.items():
+            deadline = deadline_of_pending(self._registry, pending)
+            if deadline is not None and deadline <= now and task_id not in ended:
+                event = cast("TaskScheduled", pending.event)
+                results.events.append(TaskFailed(task_id, timed_out_at_all(event, pending.since, deadline)))
+                results.end(task_id)
 
     def _policy(self, event: TaskScheduled | SubOrchestrationCreated, given: RetryPolicy | None) -> RetryPolicy | None:
         if given is not None or isinstance(event, SubOrchestrationCreated):
             return given
-        try:
-            return self._registry.activity(event.name).retry
-        except UnknownActivityError:  # it runs on another host only
-            return None
+        definition = definition_here(self._registry, event.name)
+        return None if definition is None else definition.retry
 
 
 def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: str) -> bool:
@@ -287,21 +305,17 @@ def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: 
         return False
 
 
-def _first_try(live: LiveOrchestration, task_id: int, now: datetime) -> datetime:
-    """When the task was scheduled: the time of its commit."""
-    for segment in live.history:
-        for event in segment.events:
-            if isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id == task_id:
-                return segment.timestamp
-    return now
-
-
 @dataclass(slots=True)
 class Nudged:
-    """What nudges ask for beyond timers that are due: attempts to send, and tasks to look at again later."""
+    """What nudges ask for beyond timers that are due: attempts to send, and tasks to look at again later.
+
+    is_deadline: calls may be overdue.
+    """
 
     due_retries: set[int] = field(default_factory=set[int])
     early: dict[int, datetime] = field(default_factory=dict[int, datetime])
+    is_deadline: bool = False
+    early_deadlines: dict[datetime, int] = field(default_factory=dict[datetime, int])
 
 
 def nudged(live: LiveOrchestration, instance: Instance, batch: Sequence[Delivery], now: datetime) -> Nudged:
@@ -314,8 +328,16 @@ def nudged(live: LiveOrchestration, instance: Instance, batch: Sequence[Delivery
             if generation == instance.generation and task_id in live.pending and task_id in instance.retries
         }
         for nudge in delivery.message.nudges:
+            if nudge.generation != instance.generation:
+                continue
+            if nudge.deadline is not None:  # of the task that it names, and of others that were called with it
+                if (due := from_epoch(nudge.deadline)) > now:
+                    found.early_deadlines[due] = nudge.task_id
+                else:
+                    found.is_deadline = True
+                continue
             pending = live.pending.get(nudge.task_id)
-            if pending is None or nudge.generation != instance.generation:
+            if pending is None:
                 continue
             if isinstance(pending.event, TimerCreated):
                 due = pending.event.fire_at

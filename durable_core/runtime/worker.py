@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
@@ -13,13 +14,18 @@ from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from .activities import ActivityRunner
+from .attempts import Attempt
 from .delivery import Lease
 from .dispatcher import Dispatcher
+from .limits import definition_here, options_of
 from .parking import Parking
 from .turn import recorded_in
 
 REPORT_CHARS = 1024 * 1024  # of results in one message
 REPORT_EVERY = 0.05  # seconds: results of one message that end within it travel together
+AGAIN_AFTER = 5.0  # seconds until calls that found no place here are offered again, perhaps to another host
+
+T = TypeVar("T")
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -47,25 +53,53 @@ class Worker:
             if not calls:
                 await self._deliver(message, (), lease, redelivered=True, seen=seen)
                 return
-        known = set(self._registry.activity_names)
-        strange = [call for call in calls if call.name not in known]
-        if strange:
-            await self._wait_for_a_host(message, strange, redelivered)
-        running = [
-            asyncio.create_task(self._runner.run(message.instance_id, message.execution_id, call))
-            for call in calls
-            if call.name in known
-        ]
+        running: dict[asyncio.Task[tuple[TaskOutcome, Attempt] | None], Call] = {
+            asyncio.create_task(self._run(message, call, lease, redelivered)): call
+            for call in await self._sort(message, calls, redelivered)
+        }
+        homeless: list[Call] = []
         try:
             while running:
                 done = await _some(running)
-                ended = [task.result() for task in running if task in done]
-                running = [task for task in running if task not in done]
-                for outcomes in _portions(ended):
+                results = [(call, task.result()) for task, call in running.items() if task in done]
+                running = {task: call for task, call in running.items() if task not in done}
+                homeless.extend(call for call, result in results if result is None)
+                ended = [result for _, result in results if result is not None]
+                for outcomes in _portions([outcome for outcome, _ in ended]):
                     await self._report(message, outcomes, lease, redelivered, seen)
+                for outcome, attempt in ended:
+                    if outcome.failure is None:
+                        await attempt.drop()
+            if homeless:
+                await self._hub.send(replace(message.only(homeless), redelivered=redelivered), AGAIN_AFTER)
         finally:
             for task in running:
                 task.cancel()
+
+    async def _run(
+        self, message: WorkMessage, call: Call, lease: Lease, redelivered: bool
+    ) -> tuple[TaskOutcome, Attempt] | None:
+        again = redelivered or message.after is not None
+        return await self._runner.run(message.instance_id, message.execution_id, call, lease.budget, again=again)
+
+    async def _sort(self, message: WorkMessage, calls: list[Call], redelivered: bool) -> list[Call]:
+        """The calls that are to run here; others are sent to their own queue, or to a host that knows them."""
+        here: list[Call] = []
+        strange: list[Call] = []
+        elsewhere: dict[str, list[Call]] = {}
+        for call in calls:
+            definition = definition_here(self._registry, call.name)
+            if definition is None:
+                strange.append(call)
+            elif definition.queue not in ("", message.queue):
+                elsewhere.setdefault(definition.queue, []).append(call)
+            else:
+                here.append(call)
+        for queue, group in elsewhere.items():
+            await self._hub.send(replace(message.only(group), redelivered=redelivered, queue=queue))
+        if strange:
+            await self._wait_for_a_host(message, strange, redelivered)
+        return here
 
     async def _report(
         self,
@@ -128,11 +162,14 @@ class Worker:
         if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:
             return
         await self._parking.show(instance, reason)
-        back = replace(message.only(calls), redelivered=redelivered, since=since)
-        await self._hub.send(back, self._parking.delay(self._parking.age(since)))
+        queues = {str(options_of(call).get("queue", message.queue)) for call in calls}
+        for queue in sorted(queues):  # one that has come to be meanwhile, or the one it came from
+            group = [call for call in calls if options_of(call).get("queue", message.queue) == queue]
+            back = replace(message.only(group), redelivered=redelivered, since=since, queue=queue)
+            await self._hub.send(back, self._parking.delay(self._parking.age(since)))
 
 
-async def _some(running: Collection[asyncio.Task[TaskOutcome]]) -> set[asyncio.Task[TaskOutcome]]:
+async def _some(running: Collection[asyncio.Task[T]]) -> set[asyncio.Task[T]]:
     """The first to end, and those that end shortly after it."""
     done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     if rest:
@@ -152,7 +189,8 @@ def _portions(outcomes: Sequence[TaskOutcome]) -> Iterator[tuple[TaskOutcome, ..
             portion, size = [], 0
         portion.append(outcome)
         size += weight
-    yield tuple(portion)
+    if portion:
+        yield tuple(portion)
 
 
 def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:

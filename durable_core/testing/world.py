@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from ..codec import PayloadCodec
@@ -62,6 +63,7 @@ class HostShape:
     control: bool = True
     work: bool = True
     ahead: float = 0.0
+    registry: Registry | None = None  # None: the world's
 
     @classmethod
     def of(cls, role: Role | None) -> HostShape:
@@ -77,7 +79,7 @@ class SimulatedHost:
         self.shape = shape
         self.plan = plan = shape.plan
         self.app = DurableApp(
-            world.registry,
+            shape.registry or world.registry,
             world.settings,
             FaultyStorage(world.storage, plan),
             clock=SkewedClock(world.loop, shape.ahead),
@@ -92,8 +94,9 @@ class SimulatedHost:
         names, storage = self.app.hub.names, FaultyStorage(self._world.storage, self.plan)
         for name in names.control if self.shape.control else ():
             self._spawn(self._listen(storage.queue(name), self.app.on_control_message))
-        for name in names.work if self.shape.work else ():
-            self._spawn(self._listen(storage.queue(name), self.app.on_work_message))
+        for own, work in names.all_work.items() if self.shape.work else ():
+            for name in work:
+                self._spawn(self._listen(storage.queue(name), partial(self.app.on_work_message, queue=own)))
         self._spawn(self._recover())
 
     async def stop(self) -> None:
@@ -278,10 +281,14 @@ class World:
             heapq.heappush(self._due[queue], self.loop.time() + seconds)
             self._sent[queue].set()  # who waits for a later one must look again
 
-    def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> None:
+    def add_host(self, registry: Registry | None = None) -> SimulatedHost:
+        """Start one more host, perhaps one that has other orchestrators and activities than the rest."""
+        return self._begin_host(FaultPlan(), HostShape(registry=registry))
+
+    def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> SimulatedHost:
         shape = self._shape(len(self.plans))
         if like is not None:
-            shape.control, shape.work = like.control, like.work
+            shape.control, shape.work, shape.registry = like.control, like.work, like.registry
         if plan is not None:
             shape.plan = plan
         plan = shape.plan
@@ -291,6 +298,7 @@ class World:
         plan.on_crash = lambda: self._replace(host)
         plan.on_hidden = self.hidden
         host.start()
+        return host
 
     def _replace(self, host: SimulatedHost) -> None:
         """The host is dead from this moment on; a new one starts in its place."""

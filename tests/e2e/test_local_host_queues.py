@@ -175,3 +175,24 @@ def test_the_same_rules_hold_on_azure_queues(tmp_path: Path) -> None:
         with TinyHost(tmp_path, env=env | {"TINY_WORK_SECONDS": "0"}, name="next") as host:
             host.send("tiny-control", "after")
             host.wait_for(lambda: [each["body"] for each in host.events("control")] == ["long", "after"])
+
+
+def test_a_host_may_serve_one_work_queue_alone(tmp_path: Path) -> None:
+    with (
+        TinyHost(tmp_path, args=["--only", "control"]) as control,
+        TinyHost(tmp_path, name="gpu", args=["--only", "work:gpu"]) as gpu,
+    ):
+        control.send("tiny-work", "for nobody")
+        control.send("tiny-work-gpu", "for the gpu")
+        (done,) = control.wait_for_event("gpu")
+        assert done["pid"] == gpu.process.pid
+    with TinyHost(tmp_path, name="work", args=["--only", "work"]) as work:  # all work queues
+        work.wait_for_event("work")
+        assert "tiny-work-gpu" in work.log
+    assert not [each for each in work.events("work") if each["pid"] == gpu.process.pid]
+
+
+def test_a_host_that_would_serve_nothing_says_which_queues_there_are(tmp_path: Path) -> None:
+    host = TinyHost(tmp_path, args=["--only", "work:tpu"])
+    assert host.wait_exit() != 0
+    assert "no function of the app serves 'work:tpu'; its queues are: tiny-control" in host.log

@@ -12,8 +12,10 @@ import pytest
 from durable_core import ActivityContext, Orchestration, OrchestrationContext, Registry, activity
 from durable_core import orchestrator as orchestrator_
 from durable_core.errors import InstanceNotFoundError, InvalidInstanceIdError
+from durable_core.hub.messages import ControlMessage
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.outbox import entry_of
+from durable_core.runtime.parking import Parking
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan, HostCrashError
 from durable_core.testing.world import HostShape, World
@@ -164,6 +166,28 @@ def test_a_poisonous_activity_is_shown_spares_the_others_and_goes_on_once_it_is_
 
     World(Registry().add(explode, well, doomed, healthy)).run(drive)
     assert len(bomb.blasts) == 1, "every attempt has the same idempotency key"
+
+
+def test_a_redelivered_message_that_was_set_aside_is_dealt_with_when_the_instance_goes_on() -> None:
+    """Its host died between commit and dispatch; the code did not fit for a while; then anybody rings."""
+
+    async def drive(world: World) -> Any:
+        hub = world.outside.hub
+        await world.client.start_new("queued_chain", "one", 2)
+        await asyncio.sleep(1)
+        for name in hub.names.queues:
+            await world.storage.queue(name).clear()
+        instance = await hub.instances.get("one")
+        assert instance is not None
+        assert instance.seq == 1
+        life = ControlMessage(instance_id="one", execution_id=instance.execution_id)
+        await Parking(hub, world.loop).save(instance, replace(life, redelivered=True))
+        await hub.send(life)
+        return await result(world, "one")
+
+    plan = FaultPlan({3: Fault.CRASH_BEFORE})
+    assert World(full_registry(Effects())).run(drive, plan) == 4
+    assert "work" in plan.struck[0]
 
 
 def test_a_starter_whose_clock_is_behind_is_not_taken_for_a_dead_one() -> None:

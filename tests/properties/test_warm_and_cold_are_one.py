@@ -37,11 +37,12 @@ from durable_core.engine.events import (
 )
 from durable_core.engine.replay import InstanceInfo, LiveOrchestration, Turn
 from durable_core.registry import OrchestratorDefinition
+from durable_core.runtime.limits import timed_out
 
 from .programs import NAMES, Program, Run, programs
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
-FAILURE = FailureDetails("ValueError", "no")
+FAILURES = (FailureDetails("ValueError", "no"), timed_out("too slow"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -73,10 +74,10 @@ def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
             case TaskScheduled(name="durable.http") if good:
                 found.append(TaskCompleted(task_id, response(choice)))
             case TaskScheduled():
-                found.append(TaskCompleted(task_id, [task_id]) if good else TaskFailed(task_id, FAILURE))
+                found.append(TaskCompleted(task_id, [task_id]) if good else TaskFailed(task_id, FAILURES[task_id % 2]))
             case SubOrchestrationCreated():
                 found.append(
-                    SubOrchestrationCompleted(task_id, "done") if good else SubOrchestrationFailed(task_id, FAILURE)
+                    SubOrchestrationCompleted(task_id, "done") if good else SubOrchestrationFailed(task_id, FAILURES[0])
                 )
             case _:
                 found.append(TimerFired(task_id))

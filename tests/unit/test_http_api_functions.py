@@ -16,7 +16,7 @@ from typing import Any, cast
 import azure.functions as func
 import pytest
 
-from durable_core import Registry
+from durable_core import Registry, activity
 from durable_core.errors import ConfigurationError, StorageUnavailableError
 from durable_core.hosting.functions import Durable, InvocationCancelledError, durable_blueprint
 from durable_core.hosting.opening import App
@@ -41,8 +41,8 @@ class MemoryApp:
     async def on_control_message(self, body: str, dequeue_count: int, /) -> None:
         self._deliver("control", body, dequeue_count)
 
-    async def on_work_message(self, body: str, dequeue_count: int, /) -> None:
-        self._deliver("work", body, dequeue_count)
+    async def on_work_message(self, body: str, dequeue_count: int, queue: str = "", /) -> None:
+        self._deliver("work", body, dequeue_count, *([queue] if queue else []))
 
     async def recover(self) -> None:
         self._deliver("recover")
@@ -134,6 +134,19 @@ def test_every_partition_has_its_queue_functions() -> None:
         "durable_work_1",
         "durable_work_2",
     ]
+
+
+async def test_an_activitys_own_queue_has_a_function_which_says_where_the_work_came_from(app: MemoryApp) -> None:
+    @activity(queue="gpu")
+    def train() -> None: ...
+
+    settings = Settings(store=":memory:", signing_keys=KEYS)
+    durable = Durable(Registry().add(train), settings=settings, factory=app.factory)
+    found = {name: json.loads(f.get_raw_bindings()[0]) for name, f in indexed(durable.blueprint()).items()}
+    assert found["durable_work_gpu"]["queueName"] == "durable-work-gpu"
+    assert found["durable_work"]["queueName"] == "durable-work"
+    await user_functions(durable)["durable_work_gpu"](message("body"))
+    assert app.delivered == [("work", "body", 1, "gpu")]
 
 
 def test_names_are_those_that_the_worker_accepts() -> None:

@@ -72,10 +72,6 @@ def test_a_redelivered_message_of_another_life_asks_for_what_was_committed_along
     assert redispatch_floor(instance(), HISTORY, [delivery(execution_id="earlier")]) == 1
 
 
-def test_a_parked_instance_owes_what_the_messages_released_then_would_have_asked_for() -> None:
-    assert redispatch_floor(instance(stuck="mismatch"), HISTORY, [delivery(redelivered=False)]) == 1
-
-
 def test_a_commit_whose_answer_was_lost_is_found_by_its_id() -> None:
     assert floor_of_lost_commit((1, "c1"), instance(), HISTORY) == 0
     assert floor_of_lost_commit((1, "other"), instance(), HISTORY) is None

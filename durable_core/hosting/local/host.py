@@ -11,15 +11,16 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ...errors import QueueNotFoundError
+from ...errors import ConfigurationError, QueueNotFoundError
 from ...settings import Settings
 from ...storage.ports import QueueMessage, Storage
 from ..shared import acquire_storage, release_storage
@@ -38,22 +39,21 @@ log = logging.getLogger(__name__)
 MESSAGE_LEASE = "30"
 """Seconds; Azure's host uses 600. Short, because a laptop's host is killed often."""
 
-Role = Literal["control", "work"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostOptions:
     """What the command line says.
 
     app: folder of function_app.py. port: 0 picks a free one. only: serve the queues whose name contains ``-control``
-    (with HTTP and timers) or those with ``-work``; None serves all. azure_like: a send wakes no listener. key: asked of
-    functions that are not anonymous; None asks nothing. grace: seconds for what is in flight when the host stops.
+    (with HTTP and timers), or those with ``-work``, or with ``work:gpu`` the work queue "gpu" alone; None serves all.
+    azure_like: a send wakes no listener. key: asked of functions that are not anonymous; None asks nothing.
+    grace: seconds for what is in flight when the host stops.
     """
 
     app: Path
     host: str = "127.0.0.1"
     port: int = 7071
-    only: Role | None = None
+    only: str | None = None
     azure_like: bool = False
     key: str | None = None
     grace: float = 10.0
@@ -79,6 +79,9 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
     config, settings = read_host_config(folder), Settings.from_environment()
     functions = load_functions(folder)
     served = [function for function in functions if _is_served(function, options.only)]
+    if not served:
+        queues = ", ".join(sorted(f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)))
+        raise ConfigurationError(f"no function of the app serves '{options.only}'; its queues are: {queues}")
     invoker = Invoker(folder, config.function_timeout)
     http = _http_server(served, invoker, config, options)
     timers = _timer_listeners(served, invoker)
@@ -141,13 +144,16 @@ async def _drain(tasks: set[asyncio.Task[None]], grace: float) -> None:
         await asyncio.wait(late)
 
 
-def _is_served(function: IndexedFunction, only: Role | None) -> bool:
-    match function.trigger, only:
-        case _, None:
+def _is_served(function: IndexedFunction, only: str | None) -> bool:
+    role, _, own = (only or "").partition(":")
+    match function.trigger, role:
+        case _, "":
             return True
-        case QueueTrigger(queue=queue), role:
+        case QueueTrigger(queue=queue), "work" if own:  # a hub of several partitions numbers its queues
+            return re.search(rf"-work-{re.escape(own)}(-\d\d)?$", queue) is not None
+        case QueueTrigger(queue=queue), "control" | "work":
             return f"-{role}" in queue
-        case _, role:
+        case _:
             return role == "control"
 
 

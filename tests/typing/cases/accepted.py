@@ -63,6 +63,20 @@ def greet(name: str | None) -> str:
     return f"hello {name}"
 
 
+@activity(
+    timeout=timedelta(minutes=5),
+    schedule_to_close=timedelta(hours=1),
+    heartbeat_timeout=timedelta(seconds=30),
+    queue="gpu",
+    max_concurrency=2,
+    rate=0.5,
+)
+def crunch(ctx: ActivityContext, order: Order) -> float:
+    ctx.heartbeat({"order": order.id})
+    assert_type(ctx.is_cancelled, bool)
+    return float(ctx.last_heartbeat or 0)
+
+
 @activity
 def whoami(ctx: ActivityContext) -> str:
     return ctx.instance_id
@@ -98,6 +112,11 @@ def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[list[float]
     assert_type((yield from ctx.call_activity(charge, order)), Receipt)
     assert_type((yield from ctx.call_activity(pack, order, inline=False)), list[str])
     assert_type((yield from ctx.call_activity(ship, order, retry=RetryPolicy())), int)
+    hour = timedelta(hours=1)
+    assert_type((yield from ctx.call_activity(ship, order, timeout=hour, schedule_to_close=hour, inline=None)), int)
+    assert_type(ctx.call_activity("charge", order, returns=Receipt, timeout=hour), Task[Receipt])
+    assert_type(ctx.call_activity("charge", order, timeout=None), Task[Any])
+    assert_type((yield from ctx.call_activity(crunch, order)), float)
     assert_type((yield from ctx.call_activity(greet, "you")), str)
     assert_type((yield from ctx.call_activity(greet, None)), str)
     assert_type((yield from ctx.call_activity(whoami)), str)

@@ -22,6 +22,14 @@ async def pack(ctx: ActivityContext, order: Order) -> list[str]:
     return [ctx.instance_id, str(order.id)]
 
 
+@activity(timeout=30)  # refused
+def slow() -> None: ...
+
+
+@activity(rate="fast")  # refused
+def quick() -> None: ...
+
+
 @orchestrator
 def child(ctx: OrchestrationContext, order: Order) -> Orchestration[int]:
     yield ctx.call_activity(price, order)
@@ -33,6 +41,8 @@ def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[str]:
     yield ctx.call_activity(price, "an order")  # refused
     yield ctx.call_activity(pack, 7)  # refused
     yield ctx.call_activity(price, order, inlin=True)  # refused
+    yield ctx.call_activity(price, order, timeout=5)  # refused
+    yield ctx.call_activity(price, order, schedule_to_close="1h")  # refused
     text: str = yield from ctx.call_activity(price, order)  # refused
     number: int = yield from ctx.call_activity(pack, order)  # refused
     yield ctx.call_sub_orchestrator(child, "an order")  # refused

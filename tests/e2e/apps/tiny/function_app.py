@@ -37,7 +37,7 @@ async def make_queues() -> None:
     from durable_core.settings import Settings
 
     storage = acquire_storage(Settings.from_environment())
-    await storage.create((), ("tiny-control", "tiny-work", "tiny-failing"))
+    await storage.create((), ("tiny-control", "tiny-work", "tiny-work-gpu", "tiny-failing"))
     await release_storage(storage)
 
 
@@ -125,6 +125,11 @@ def work(msg: func.QueueMessage) -> None:
     record("work-begin", body=msg.get_body().decode(), count=msg.dequeue_count)
     time.sleep(float(os.environ.get("TINY_WORK_SECONDS", "0")))
     record("work", body=msg.get_body().decode(), count=msg.dequeue_count)
+
+
+@app.queue_trigger(arg_name="msg", queue_name="tiny-work-gpu", connection="AzureWebJobsStorage")
+async def gpu(msg: func.QueueMessage) -> None:
+    record("gpu", body=msg.get_body().decode())
 
 
 @app.queue_trigger(arg_name="msg", queue_name="tiny-failing", connection="AzureWebJobsStorage")

@@ -1,0 +1,41 @@
+"""Heartbeat rows: what a running activity has last said of its progress, for the attempt that follows a crash.
+
+One row per call, written by whoever runs it and read by whoever runs it next; nothing decides by it. It goes when the
+call has succeeded, and at the latest with the execution.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..errors import RowExistsError, RowNotFoundError
+from ..models import JSON
+from ..storage.ports import Table
+from .layout import heartbeat_key
+from .payloads import Payloads
+
+
+class Heartbeats:
+    def __init__(self, table: Table, payloads: Payloads) -> None:
+        self._table = table
+        self._payloads = payloads
+
+    async def read(self, instance_id: str, execution_id: str, generation: int, task_id: int) -> JSON:
+        """The last details; None if there are none."""
+        row = await self._table.get(instance_id, heartbeat_key(execution_id, generation, task_id))
+        return None if row is None else await self._payloads.load(instance_id, row.props["details"])
+
+    async def write(self, instance_id: str, execution_id: str, generation: int, task_id: int, details: JSON) -> None:
+        """Keep these details; the last writer wins."""
+        key = heartbeat_key(execution_id, generation, task_id)
+        props = {"details": await self._payloads.store(instance_id, execution_id, details)}
+        try:
+            await self._table.replace(instance_id, key, props)
+        except RowNotFoundError:
+            with suppress(RowExistsError):  # a second attempt of the same call was faster: its details are as good
+                await self._table.insert(instance_id, key, props)
+
+    async def drop(self, instance_id: str, execution_id: str, generation: int, task_id: int) -> None:
+        """The call has succeeded: nobody will ask."""
+        with suppress(RowNotFoundError):
+            await self._table.delete(instance_id, heartbeat_key(execution_id, generation, task_id))
