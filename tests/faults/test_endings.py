@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +18,9 @@ from durable_core import (
     activity,
     orchestrator,
 )
+from durable_core.errors import InvalidInputError, TaskTimeoutError
 from durable_core.models import OrchestrationStatus
+from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.world import World
 
@@ -237,9 +239,11 @@ SCENARIOS = [
 ]
 
 
-def run(scenario: Scenario, *plans: FaultPlan) -> tuple[Any, World, Counter[str]]:
+def run(
+    scenario: Scenario, *plans: FaultPlan, hosts: int = 1, settings: Settings | None = None
+) -> tuple[Any, World, Counter[str]]:
     seen: Counter[str] = Counter()
-    world = World(make_registry(seen))
+    world = World(make_registry(seen), hosts=hosts, settings=settings)
 
     async def drive(world: World) -> Any:
         outcome = await scenario.drive(world)
@@ -264,9 +268,11 @@ async def at_rest(world: World) -> None:
     raise AssertionError(f"not at rest: {left} messages, {running} run on")
 
 
+@pytest.mark.parametrize("hosts", [1, 3])
+@pytest.mark.parametrize("cache", ["warm", "cold"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
-def test_without_faults(scenario: Scenario) -> None:
-    outcome, world, seen = run(scenario)
+def test_an_end_is_the_same_warm_and_cold_and_over_hosts(scenario: Scenario, cache: str, hosts: int) -> None:
+    outcome, world, seen = run(scenario, hosts=hosts, settings=Settings(warm_cache=0) if cache == "cold" else None)
     assert outcome == scenario.expected
     assert not world.failures
     assert set(seen.values()) <= {1}
@@ -285,3 +291,115 @@ def test_a_fault_at_any_storage_operation_changes_no_outcome(scenario: Scenario,
         except BaseException as error:
             raise AssertionError(f"{fault} at operation {number}: {plan.struck}: {error}") from error
         assert outcome == scenario.expected, plan.struck
+
+
+def simulate(drive: Any) -> Counter[str]:
+    seen: Counter[str] = Counter()
+    world = World(make_registry(seen))
+    world.run(drive)
+    assert not world.errors, world.errors
+    return seen
+
+
+async def purge_queues(world: World) -> None:
+    for name in world.outside.hub.names.queues:
+        await world.storage.queue(name).clear()
+
+
+@pytest.mark.parametrize("minutes", [5, 90])
+def test_a_delayed_start_is_not_lost_with_the_queues_nor_begun_early_by_recovery(minutes: int) -> None:
+    async def drive(world: World) -> None:
+        start = world.loop.now() + timedelta(minutes=minutes)
+        await world.client.start_new("collector", "one", ["x", "y"], start_at=start)
+        await purge_queues(world)
+        await world.client.raise_event("one", "word", "kept")
+        await world.outside.recover(full=minutes == 90)
+        await purge_queues(world)
+        await world.client.raise_event("one", "next")
+        assert await ended(world, "one") == {"one": "Completed"}
+        status = await world.client.get_status("one", show_history=True)
+        assert status.output == ["x", "y", "kept"]
+        assert status.history_events is not None
+        assert str(status.history_events[0]["Timestamp"]) >= start.isoformat()[:19]
+
+    simulate(drive)
+
+
+def test_a_deadline_is_rebuilt_by_a_full_recovery() -> None:
+    async def drive(world: World) -> None:
+        await world.client.start_new("leaf", "one", "one", timeout=timedelta(minutes=5))
+        await begun(world, "one")
+        await purge_queues(world)
+        await world.outside.recover(full=True)
+        status = await world.client.wait_for_completion("one", 1200)
+        assert status.runtime_status == "Failed"
+
+    simulate(drive)
+
+
+def test_an_instance_that_is_suspended_runs_out_of_time_all_the_same() -> None:
+    async def drive(world: World) -> None:
+        await world.client.start_new("leaf", "one", "one", timeout=timedelta(minutes=30))
+        await world.client.suspend("one")
+        status = await world.client.wait_for_completion("one", 3600)
+        assert status.runtime_status == "Failed"
+        assert status.failure is not None
+        assert status.failure.is_caused_by(TaskTimeoutError)
+
+    assert simulate(drive) == Counter()  # its code is not asked, so there is no clean-up
+
+
+def test_a_restarted_id_may_be_delayed_too() -> None:
+    async def drive(world: World) -> None:
+        client, start = world.client, world.loop.now() + timedelta(minutes=45)
+        await client.start_new("leaf", "one", "first")
+        await client.terminate("one")
+        await ended(world, "one")
+        await client.start_new("leaf", "one", "second", start_at=start, if_exists="restart_if_done")
+        await asyncio.sleep(40 * 60)
+        assert (await client.get_status("one")).runtime_status == "Pending"
+        await asyncio.sleep(10 * 60)
+        assert (await client.get_status("one")).runtime_status == "Running"
+
+    simulate(drive)
+
+
+def test_only_this_instance_is_ended_when_asked_so() -> None:
+    async def drive(world: World) -> None:
+        await world.client.start_new("root", "root")
+        await begun(world, *FAMILY)
+        await world.client.terminate("a", recursive=False)
+        await ended(world, "a")
+        await asyncio.sleep(1200)
+        assert (await world.client.get_status("leaf of a")).runtime_status == "Running"
+
+    simulate(drive)
+
+
+def test_a_delayed_instance_that_is_terminated_never_runs_a_line() -> None:
+    async def drive(world: World) -> None:
+        start = world.loop.now() + timedelta(hours=2)
+        await world.client.start_new("root", "one", start_at=start)
+        await world.client.terminate("one", "no")
+        assert await ended(world, "one") == {"one": "Terminated"}
+        await asyncio.sleep(3 * 3600)
+        assert [status.instance_id for status in await world.client.get_status_all()] == ["one"]
+
+    simulate(drive)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": timedelta(0)},
+        {"timeout": timedelta(seconds=-5)},
+        {"start_at": datetime(2031, 1, 1)},
+    ],
+)
+def test_times_that_cannot_be_are_refused_at_the_door(options: dict[str, Any]) -> None:
+    async def drive(world: World) -> None:
+        with pytest.raises(InvalidInputError):
+            await world.client.start_new("root", "one", **options)
+        assert not await world.client.get_status("one")
+
+    simulate(drive)
