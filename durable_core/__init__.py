@@ -2,6 +2,7 @@
 
 from .activity_context import ActivityContext
 from .codec import PayloadCodec
+from .engine.callbacks import Callback
 from .engine.context import Orchestration, OrchestrationContext
 from .engine.http import DurableHttpResponse
 from .engine.saga import Saga
@@ -15,6 +16,7 @@ from .errors import (
     NonRetriableError,
     PayloadTooLargeError,
     SerializationError,
+    StepFailedError,
     SubOrchestrationFailedError,
     TaskCancelledError,
     TaskFailedError,
@@ -30,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ActivityContext",
     "ActivityFailedError",
+    "Callback",
     "CodecError",
     "CompensationError",
     "DurableClient",
@@ -50,6 +53,7 @@ __all__ = [
     "Saga",
     "ScheduleStatus",
     "SerializationError",
+    "StepFailedError",
     "SubOrchestrationFailedError",
     "Task",
     "TaskCancelledError",

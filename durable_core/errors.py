@@ -10,6 +10,8 @@
     ├── InstanceNotFoundError
     ├── InstanceAlreadyExistsError
     ├── InstanceCompletedError        the instance has ended and takes no more requests
+    ├── UnknownQueryError             the orchestrator answers no query of that name; .known lists those it does
+    ├── QueryFailedError              the orchestrator's query handler raised
     ├── SerializationError            a value cannot be written as, or read from, JSON
     ├── PayloadTooLargeError
     ├── CodecError                    stored data does not decode: another key, or no codec given
@@ -30,6 +32,7 @@
     ├── HttpCallError                 a durable HTTP call got no answer, or, with a retry policy, only refusals
     └── TaskFailedError               raised into an orchestrator by a task that failed
         ├── ActivityFailedError
+        ├── StepFailedError
         ├── SubOrchestrationFailedError
         ├── TaskTimeoutError
         └── TaskCancelledError
@@ -116,6 +119,25 @@ class InstanceCompletedError(InstanceError):
     def __init__(self, instance_id: str, status: str) -> None:
         super().__init__(instance_id, f"instance '{instance_id}' has ended ({status}) and takes no more requests")
         self.status = status
+
+
+class UnknownQueryError(InstanceError):
+    """The orchestrator has registered no handler for this query (yet)."""
+
+    def __init__(self, instance_id: str, query: str, known: Sequence[str]) -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(instance_id, f"instance '{instance_id}' answers no query '{query}'; it answers: {listed}")
+        self.query, self.known = query, tuple(sorted(known))
+
+
+class QueryFailedError(InstanceError):
+    """A query handler raised; its error is the ``__cause__``. The instance itself is not touched."""
+
+    def __init__(self, instance_id: str, query: str, error: Exception) -> None:
+        super().__init__(
+            instance_id, f"query '{query}' of instance '{instance_id}' failed: {type(error).__name__}: {error}"
+        )
+        self.query = query
 
 
 class SerializationError(DurableError):
@@ -263,6 +285,10 @@ class TaskFailedError(DurableError):
 
 class ActivityFailedError(TaskFailedError):
     """An activity failed, and its retries are used up."""
+
+
+class StepFailedError(TaskFailedError):
+    """An inline step (``ctx.run``) failed, and its retries are used up."""
 
 
 class SubOrchestrationFailedError(TaskFailedError):

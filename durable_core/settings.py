@@ -21,6 +21,7 @@ _ENVIRONMENT = {
     "message_lease": "DURABLE_MESSAGE_LEASE",
     "max_payload": "DURABLE_MAX_PAYLOAD",
     "signing_keys": "DURABLE_SIGNING_KEYS",
+    "base_url": "DURABLE_BASE_URL",
     "app_build": "DURABLE_APP_BUILD",
     "max_threads": "DURABLE_MAX_THREADS",
 }
@@ -39,6 +40,8 @@ class Settings:
     message_lease: seconds for which the host hides a message it has received, before any renewal.
     max_payload: bytes of JSON allowed for one input or event that a client sends.
     signing_keys: secrets of the capability URLs, newest first.
+    base_url: the address by which the world reaches the app, such as https://orders.example.com, for callback URLs;
+        empty: the host's own.
     app_build: what tells one deployment of the app from another; empty: a hash of the app's code.
     max_threads: threads for activities that are plain functions.
     """
@@ -52,6 +55,7 @@ class Settings:
     message_lease: float = 600.0
     max_payload: int = 10 * 1024 * 1024
     signing_keys: tuple[str, ...] = ()
+    base_url: str = ""
     app_build: str = ""
     max_threads: int = 32
 
@@ -64,6 +68,10 @@ class Settings:
             raise ConfigurationError(f"partitions must be 1 to 64, not {self.partitions} (DURABLE_PARTITIONS)")
         if self.warm_cache < 0:
             raise ConfigurationError("warm_cache is a number of bytes and must not be negative (DURABLE_WARM_CACHE)")
+        if self.base_url and not re.fullmatch(r"https?://[^\s?#]+", self.base_url):
+            raise ConfigurationError(
+                f"base_url '{self.base_url}' must be an address such as https://orders.example.com (DURABLE_BASE_URL)"
+            )
         if self.max_threads < 1:
             raise ConfigurationError(f"max_threads must be at least 1, not {self.max_threads} (DURABLE_MAX_THREADS)")
         if self.max_payload < 1:

@@ -18,15 +18,17 @@ from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
 from ..registry import name_of
 from .composition import Composition, check_child_id
+from .conditions import Conditions
 from .decisions import Decisions, InstanceInfo
 from .events import (
     ContinueAsNew,
     Event,
-    EventSent,
     SubOrchestrationCreated,
     TaskScheduled,
     TimerCreated,
 )
+from .handlers import Queries
+from .interaction import Interaction
 from .limits import run_options
 from .mailbox import Mailbox
 from .options import CallOptions, scheduled_options
@@ -40,7 +42,7 @@ X = TypeVar("X")
 _NAMESPACE = uuid.UUID("5d1c8a52-6d0f-5f5b-9d5e-0b7f6a3c1e90")  # of ids made by orchestrators; any fixed value will do
 
 
-class OrchestrationContext(Composition):
+class OrchestrationContext(Composition, Interaction):
     """First parameter of an orchestrator.
 
     Tasks are called through it and waited for with ``yield from`` (or ``yield``). Orchestrator code runs again and
@@ -48,12 +50,21 @@ class OrchestrationContext(Composition):
     activities.
     """
 
-    __slots__ = ("_converter", "_decisions", "_ids", "_info", "_input", "_input_type", "_logger", "_mailbox", "_random")
+    __slots__ = ("_ids", "_input", "_input_type", "_logger", "_random")
 
     def __init__(
-        self, info: InstanceInfo, decisions: Decisions, mailbox: Mailbox, converter: Converter, data: JSON, kind: Any
+        self,
+        info: InstanceInfo,
+        decisions: Decisions,
+        mailbox: Mailbox,
+        converter: Converter,
+        data: JSON,
+        kind: Any,
+        *,
+        conditions: Conditions,
+        queries: Queries,
     ) -> None:
-        self._info, self._decisions, self._mailbox, self._converter = info, decisions, mailbox, converter
+        super().__init__(info, decisions, mailbox, converter, conditions, queries)
         self._input, self._input_type = data, kind
         self._ids = 0
         self._random: _random.Random | None = None
@@ -313,7 +324,7 @@ class OrchestrationContext(Composition):
         """``call_sub_orchestrator(name, input_, retry=retry_options)``, as Durable Functions spells it."""
         return self.call_sub_orchestrator(cast("str", name), input_, instance_id, version, retry_options)
 
-    # ------------------------------------------------------------ timers and events
+    # ------------------------------------------------------------ timers
 
     def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
         """A durable timer, of any length: fires at an aware ``datetime``, or a ``timedelta`` from now.
@@ -339,25 +350,6 @@ class OrchestrationContext(Composition):
         task = TimerTask(decisions, event, decisions.cancel_timer)
         decisions.call(task, event, None)
         return task
-
-    @overload
-    def wait_for_external_event(self, name: str, returns: type[T]) -> Task[T]: ...
-    @overload
-    def wait_for_external_event(self, name: str, returns: Any = None) -> Task[Any]: ...
-    def wait_for_external_event(self, name: str, returns: Any = None) -> Task[Any]:
-        """The next external event of this name, whatever its case; one that came before is kept for this call.
-
-        Waiters of one name are served in the order of their calls. One that lost a ``task_any`` steps out of the
-        line until it is waited for again. Data that is no ``returns`` fails the task with a TaskFailedError.
-        """
-        decisions = self._decisions
-        return self._mailbox.wait(decisions, name, returns, caller(), is_running=decisions.is_running)
-
-    def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
-        """Raise an external event on another instance. Nothing to wait for; one that has ended never sees it."""
-        value = write(self._converter, data, "the data of event", event_name)
-        decisions = self._decisions
-        decisions.record(EventSent(decisions.next_id(), instance_id, event_name, value, caller()))
 
     # ------------------------------------------------------------ combinations and endings
 

@@ -5,11 +5,12 @@ The context writes it while the generator runs; ``LiveOrchestration`` reads it b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from ..models import JSON, ParentLink, RetryPolicy
+from .callbacks import CallbackUrls
 from .events import (
     ContinueAsNew,
     ExecutionCompleted,
@@ -21,6 +22,8 @@ from .events import (
     TimerCanceled,
     TimerCreated,
 )
+from .outside import refuse_outside
+from .steps import Step
 from .tasks import Task
 
 Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
@@ -29,7 +32,7 @@ Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceInfo:
-    """Which generation of which execution of which instance."""
+    """Which generation of which execution of which instance. ``callback_urls``: how this app spells their URLs."""
 
     instance_id: str
     execution_id: str
@@ -37,6 +40,7 @@ class InstanceInfo:
     name: str
     version: str
     parent: ParentLink | None = None
+    callback_urls: CallbackUrls | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Decisions:
     open: the task object of every call whose result the code has not been given.
     pending: of these, the calls whose result is not in history either: while suspended a result can be in history
         and not yet given. In order of task id.
+    steps: the inline steps called and not ended; kept apart from ``pending``, as history holds nothing of them yet.
     timers: the pending calls that are timers; they are looked through at every turn, a wide fan-out must not be.
     is_running: a step or a replay is under way. Otherwise the generator is being dropped, by ``close`` or by Python's
         garbage collector; its ``finally:`` blocks may call, and nothing comes of it.
@@ -76,6 +81,7 @@ class Decisions:
         "now",
         "open",
         "pending",
+        "steps",
         "timers",
     )
 
@@ -83,6 +89,7 @@ class Decisions:
         self.made: list[Outgoing] = []
         self.open: dict[int, Task[Any]] = {}
         self.pending: dict[int, PendingTask] = {}
+        self.steps: dict[int, Step] = {}
         self.timers: set[int] = set()
         self.history: list[Segment] = []
         self.last_id = 0
@@ -95,6 +102,7 @@ class Decisions:
 
     def next_id(self) -> int:
         """The number of the next call. Calls while it is dropped are not numbered."""
+        refuse_outside()
         if self.is_running:
             self.last_id += 1
         return self.last_id
@@ -110,6 +118,12 @@ class Decisions:
         self.pending[event.task_id] = PendingTask(event, retry, self.now)
         if type(event) is TimerCreated:
             self.timers.add(event.task_id)
+
+    def run(self, task: Task[Any], step: Step) -> None:
+        """The code called an inline step."""
+        if self.is_running:
+            self.open[step.task_id] = task
+            self.steps[step.task_id] = step
 
     def record(self, event: Outgoing) -> None:
         """The code decided something that has no result."""
@@ -131,9 +145,11 @@ class Decisions:
         self.timers.discard(task_id)
 
     def set_custom_status(self, value: JSON) -> None:
+        refuse_outside()
         if self.is_running:
             self.custom_status = value
 
     def continue_as_new(self, event: ContinueAsNew) -> None:
+        refuse_outside()
         if self.is_running:
             self.continuation = event

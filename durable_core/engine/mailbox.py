@@ -2,18 +2,22 @@
 
 An event goes to the waiter that has waited longest and is still wanted; it is kept while there is none. A waiter that
 lost its race (``task_any`` with a timer, say) therefore takes no event away from the next one, and still gets its own
-when the code comes back to it. Knows tasks and the converter, and nothing of history.
+when the code comes back to it. Where the code has a handler for the name, that sees the event first; a waiter in line
+gets it as well, but it is not kept. Knows tasks and the converter, and nothing of history.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from ..converter import Converter
 from ..errors import DurableError, TaskFailedError
 from ..models import FailureDetails
 from .events import EventRaised
+from .handlers import Handler, handle_event
+from .outside import refuse_outside
 from .tasks import EventTask, fail, has_ended, is_wanted, settle
 from .values import read
 
@@ -21,9 +25,10 @@ from .values import read
 class _Line:
     """Events and waiters of one name. While an event is kept here, no waiter in the line is wanted."""
 
-    __slots__ = ("kept", "waiters")
+    __slots__ = ("handler", "kept", "waiters")
 
     def __init__(self) -> None:
+        self.handler: Handler | None = None
         self.kept: deque[tuple[int, EventRaised]] = deque()
         self.waiters: deque[EventTask[Any]] = deque()
 
@@ -44,6 +49,7 @@ class Mailbox:
 
         is_running: False while the caller's generator is being dropped: its task stands in no line.
         """
+        refuse_outside()
         self._waiters += 1
         claim = self._claim if is_running else None
         task: EventTask[Any] = EventTask(owner, name, returns, order=self._waiters, line=line, claim=claim)
@@ -51,15 +57,26 @@ class Mailbox:
             claim(task)
         return task
 
-    def put(self, event: EventRaised) -> EventTask[Any] | None:
-        """Deliver an event, or keep it; the task that got it."""
+    def on(self, name: str, fn: Callable[..., Any], *, is_replaying: bool) -> None:
+        """Let ``fn`` see every event of this name, those that are kept first. OrchestratorCodeError."""
+        line = self._line(str(name))
+        line.handler = Handler.checked("event", name, fn, line.handler)
+        while line.kept:
+            handle_event(line.handler, line.kept.popleft()[1].data, self._converter, is_replaying=is_replaying)
+
+    def put(self, event: EventRaised, *, is_replaying: bool = False) -> EventTask[Any] | None:
+        """Deliver an event, or keep it; the task that got it. Raises what a handler of the code's raises."""
         line = self._line(event.name)
+        if line.handler is not None:
+            handle_event(line.handler, event.data, self._converter, is_replaying=is_replaying)
         while line.waiters:
             task = line.waiters.popleft()
             task.is_queued = False
             if not has_ended(task) and is_wanted(task):
                 self._deliver(task, event)
                 return task
+        if line.handler is not None:
+            return None
         self._arrived += 1
         line.kept.append((self._arrived, event))
         return None

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from ..errors import NonDeterminismError
-from .decisions import InstanceInfo
+from .decisions import Decisions, InstanceInfo
 from .events import (
     ContinueAsNew,
     Event,
@@ -22,6 +22,7 @@ from .events import (
     PatchMarked,
     RequestSent,
     Segment,
+    StepCompleted,
     SubOrchestrationCreated,
     TaskScheduled,
     TimerCanceled,
@@ -101,6 +102,36 @@ def ended_early(
         expected=f"it goes on with {describe(event)}",
         actual=describe(completion),
         cause=f"the code returns, or fails, earlier than it did; {_HINT}",
+        context=_around(history, segment, event),
+    )
+
+
+def unasked_step(
+    info: InstanceInfo,
+    history: Sequence[Segment],
+    segment: Segment,
+    event: StepCompleted,
+    decisions: Decisions,
+    waits_at: str,
+) -> NonDeterminismError:
+    """The error for the result of an inline step that the code did not call, or calls by another name."""
+    made = decisions.steps.get(event.task_id)
+    call = decisions.pending.get(event.task_id)
+    if made is not None:
+        actual, line = f"Step(task_id={made.task_id}, name={made.name!r})", made.line
+        cause = f"the step was renamed or replaced, or a condition goes another way than it did; {_HINT}"
+    else:
+        actual, line = ("", waits_at) if call is None else (describe(call.event), call.event.line)
+        cause = f"a call was added or taken away, or a condition or loop goes another way than it did; {_HINT}"
+    return NonDeterminismError(
+        instance_id=info.instance_id,
+        orchestrator=info.name,
+        task_id=event.task_id,
+        expected=describe(event),
+        actual=actual,
+        expected_at=event.line,
+        actual_at=line,
+        cause=cause,
         context=_around(history, segment, event),
     )
 

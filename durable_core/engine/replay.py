@@ -23,7 +23,9 @@ twice; a request that changes nothing (a second suspend) is recorded all the sam
 suspended, what is admitted is recorded and held, and applied on resume, in order.
 
 Two sets of open tasks are therefore kept apart: ``pending`` are calls whose result history does not hold (what the
-dispatcher must see to), ``Decisions.open`` those whose result the code was not given.
+dispatcher must see to), ``Decisions.open`` those whose result the code was not given. An inline step (``ctx.run``) is
+in history by its end alone: it is numbered like a call, stands in ``steps`` instead of ``pending`` until then, and its
+StepCompleted must find a step of its number and name, or code and history disagree.
 
 A cancellation, an overrun and a termination go on to the open sub-orchestrations: ``RequestSent`` records it, so that
 it is dispatched as surely as any other decision.
@@ -44,6 +46,7 @@ from ..converter import Converter
 from ..errors import (
     ActivityFailedError,
     DurableError,
+    StepFailedError,
     SubOrchestrationFailedError,
     TaskFailedError,
     TaskTimeoutError,
@@ -77,6 +80,7 @@ from .events import (
 )
 from .mailbox import Mailbox
 from .runner import Runner
+from .steps import Step
 from .tasks import Task, describe_call, fail, settle
 from .values import read
 
@@ -146,7 +150,7 @@ class LiveOrchestration:
         self._context = contextvars.Context()  # empty, not copied: what a cold and a warm generator see is the same
         self._runner = Runner(definition, info, converter, self._decisions, self._mailbox)
         self._held: list[Incoming] = []
-        self._inbox_seen: set[str] = set()
+        self._inbox_seen: dict[str, None] = {}  # in order
 
     # ------------------------------------------------------------ what the dispatcher asks
 
@@ -169,9 +173,27 @@ class LiveOrchestration:
         """Open activities, timers and sub-orchestrations, in order of task id. A view: it changes with each step."""
         return self._decisions.pending
 
+    @property
+    def steps(self) -> Mapping[int, Step]:
+        """Inline steps that were called and have not ended, in order of task id. A view, as ``pending``."""
+        return self._decisions.steps
+
+    def has_seen(self, event_id: str) -> bool:
+        """Whether the inbox row of this key has come before, in this generation or as ``remember`` was told."""
+        return event_id in self._inbox_seen
+
+    def remember(self, event_ids: Iterable[str]) -> None:
+        """Rows that earlier generations consumed: they are not news if they come again. To be told first."""
+        self._inbox_seen.update(dict.fromkeys(event_ids))
+
+    @property
+    def rows_seen(self) -> tuple[str, ...]:
+        """Keys of all inbox rows that have come, in order."""
+        return tuple(self._inbox_seen)
+
     def knows(self, task_id: int) -> Literal["pending", "done", "unknown"]:
         """Where a call stands. 'unknown': never made here, perhaps by another host since."""
-        if task_id in self._decisions.pending:
+        if task_id in self._decisions.pending or task_id in self._decisions.steps:
             return "pending"
         return "done" if 1 <= task_id <= self._decisions.last_id else "unknown"
 
@@ -204,6 +226,24 @@ class LiveOrchestration:
         """The last turn was committed as this segment."""
         self._decisions.history.append(segment)
 
+    def preview(self, now: datetime, incoming: Iterable[Incoming]) -> None:
+        """Apply what is in no history yet, silently: for a query, after which this one is dropped."""
+
+        def apply() -> None:
+            self._decisions.now, self._decisions.is_replaying = now, True
+            for event in incoming:
+                if self.completion is None:
+                    self._accept(event)
+
+        self._run(apply)
+
+    def query(self, name: str, args: JSON) -> JSON:
+        """Ask a query handler of the code's. UnknownQueryError, InvalidInputError, QueryFailedError.
+
+        A handler sees the code's own variables, and may change them: ask only what is dropped afterwards.
+        """
+        return self._context.run(self._runner.queries.answer, name, args)
+
     def close(self) -> None:
         """Drop the generator. Its ``finally:`` blocks run; what they call is not recorded."""
         self._context.run(self._runner.close)
@@ -229,6 +269,10 @@ class LiveOrchestration:
                     expected.append(cast("Outgoing", event))
                 elif self.completion is not None:
                     raise mismatch.ended_early(self.info, self.history, segment, event, self.completion)
+                elif isinstance(event, StepCompleted) and not self._asked_for(event):
+                    raise mismatch.unasked_step(
+                        self.info, self.history, segment, event, decisions, self._runner.waits_at
+                    )
                 else:
                     self._accept(cast("Incoming", event))
             self._confirm(segment, expected)
@@ -295,10 +339,17 @@ class LiveOrchestration:
                 return self._is_new_row(event.event_id)
             case ExecutionTimedOut():
                 return True
-            case StepCompleted():  # no code of this version can have asked for one
-                return False
+            case StepCompleted():
+                if not self._asked_for(event):
+                    return False
+                del self._decisions.steps[event.task_id]
+                return True
             case _:
                 assert_never(event)
+
+    def _asked_for(self, event: StepCompleted) -> bool:
+        step = self._decisions.steps.get(event.task_id)
+        return step is not None and step.name == event.name
 
     def _answers(self, task_id: int, call: type[TaskScheduled | TimerCreated | SubOrchestrationCreated]) -> bool:
         found = self._decisions.pending.get(task_id)
@@ -312,7 +363,7 @@ class LiveOrchestration:
             return True
         if event_id in self._inbox_seen:
             return False
-        self._inbox_seen.add(event_id)
+        self._inbox_seen[event_id] = None
         return True
 
     def _apply(self, event: Incoming) -> None:
@@ -324,8 +375,10 @@ class LiveOrchestration:
                 self._end_task(event.task_id, None, event.failure)
             case TimerFired():
                 self._end_task(event.task_id, None, None)
+            case StepCompleted():
+                self._end_task(event.task_id, event.result, event.failure)
             case EventRaised():
-                self._runner.run_on(self._mailbox.put(event))
+                self._put(event)
             case ExecutionStarted():
                 self._runner.start(event.input)
             case ExecutionSuspended():
@@ -345,10 +398,17 @@ class LiveOrchestration:
             case ExecutionTimedOut():
                 self._tell_children("terminate", "its parent ran out of time")
                 self._runner.time_out(event.deadline)
-            case StepCompleted():  # pragma: no cover  (not admitted)
-                raise AssertionError(event)
             case _:
                 assert_never(event)
+        self._runner.check_conditions()
+
+    def _put(self, event: EventRaised) -> None:
+        try:
+            task = self._mailbox.put(event, is_replaying=self._decisions.is_replaying)
+        except Exception as error:  # noqa: BLE001  what a handler raises is the orchestrator's failure
+            self._runner.fail(error)
+        else:
+            self._runner.run_on(task)
 
     def _end_task(self, task_id: int, result: JSON, failure: FailureDetails | None) -> None:
         task = self._decisions.open.pop(task_id, None)
@@ -383,12 +443,15 @@ class LiveOrchestration:
 
 
 def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
-    call = cast("TaskScheduled | SubOrchestrationCreated", task.call)  # a timer has no failure to report
-    if failure.type == _TIMEOUT and failure.cause is None:
-        kind: type[TaskFailedError] = TaskTimeoutError  # itself; a timeout of something within it has a cause
-    elif isinstance(call, SubOrchestrationCreated):
-        kind = SubOrchestrationFailedError
-    else:
-        kind = ActivityFailedError
+    call = cast("TaskScheduled | SubOrchestrationCreated | Step", task.call)  # a timer has no failure to report
+    overran = failure.type == _TIMEOUT and failure.cause is None  # a timeout of something within it has a cause
+    kind: type[TaskFailedError]
+    match call:
+        case TaskScheduled():
+            kind = TaskTimeoutError if overran else ActivityFailedError
+        case SubOrchestrationCreated():  # its whole run took too long
+            kind = TaskTimeoutError if overran else SubOrchestrationFailedError
+        case Step():
+            kind = StepFailedError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
     return kind(message, failure, task_id=call.task_id, name=call.name)

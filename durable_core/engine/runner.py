@@ -23,9 +23,11 @@ from ..errors import (
 )
 from ..models import JSON, FailureDetails, RuntimeStatus, type_name
 from ..registry import NO_INPUT, OrchestratorDefinition
+from .conditions import Conditions
 from .context import OrchestrationContext
 from .decisions import Decisions, InstanceInfo
 from .events import ContinueAsNew, ExecutionCompleted
+from .handlers import Queries
 from .mailbox import Mailbox
 from .source import suspended_at, without_engine
 from .tasks import Task, describe_call, has_ended, leave, look, outcome, was_looked_at
@@ -48,6 +50,8 @@ class Runner:
         "_mailbox",
         "_overlooked",
         "_waiting",
+        "conditions",
+        "queries",
     )
 
     def __init__(
@@ -64,6 +68,8 @@ class Runner:
         self._waiting: Task[Any] | None = None
         self._cancel_reason: str | None = None
         self._overlooked: list[Task[Any]] = []  # ended before the code looked at them
+        self.conditions = Conditions()
+        self.queries = Queries(info.instance_id, converter)
 
     @property
     def waits_at(self) -> str:
@@ -74,7 +80,16 @@ class Runner:
         """Make the generator and run it, with the instance's input."""
         definition = self._definition
         kind = None if definition.input_type is NO_INPUT else definition.input_type
-        context = OrchestrationContext(self._info, self._decisions, self._mailbox, self._converter, data, kind)
+        context = OrchestrationContext(
+            self._info,
+            self._decisions,
+            self._mailbox,
+            self._converter,
+            data,
+            kind,
+            conditions=self.conditions,
+            queries=self.queries,
+        )
         try:
             arguments = () if definition.input_type is NO_INPUT else (context.get_input(),)
             self._generator = definition.fn(context, *arguments)
@@ -91,6 +106,16 @@ class Runner:
             self._overlooked.append(ended)
         if self._waiting is not None and has_ended(self._waiting):
             self._run()
+
+    def check_conditions(self) -> None:
+        """An event was applied: run the code for every condition that has come true."""
+        if self._decisions.completion is None:
+            self.conditions.check(self.run_on)
+
+    def fail(self, error: BaseException) -> None:
+        """A handler of the code's has raised: the code ends here."""
+        self._fail(error)
+        self.close()
 
     @property
     def is_cancelled(self) -> bool:

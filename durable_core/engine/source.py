@@ -86,6 +86,31 @@ def result_type(fn: Callable[..., Any]) -> Any:
     return returned
 
 
+def parameter_types(fn: Callable[..., Any]) -> tuple[Any, ...] | None:
+    """The annotated types of a handler's parameters, ``Any`` where there is none; None if they are more than one.
+
+    A parameter with a default counts only where it is the first.
+    """
+    try:
+        parameters = [
+            parameter
+            for parameter in inspect.signature(fn).parameters.values()
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
+        ]
+    except (TypeError, ValueError):  # some built-in functions tell nothing: append, for one
+        return (Any,)
+    required = [parameter for parameter in parameters if parameter.default is parameter.empty]
+    if len([parameter for parameter in required if parameter.kind is not parameter.VAR_POSITIONAL]) > 1:
+        return None
+    if not parameters:
+        return ()
+    try:
+        hints = typing.get_type_hints(fn, include_extras=True)
+    except (NameError, TypeError):  # an annotation that means nothing at run time asks for no check
+        hints = {}
+    return (hints.get(parameters[0].name, Any),)
+
+
 def returned(fn_or_name: str | Callable[..., Any], returns: Any) -> Any:
     """The type of a call's result: what was asked for, else what the function says; None: nothing is known."""
     if returns is not None:

@@ -20,12 +20,13 @@ from ..errors import OrchestratorCodeError, TaskCancelledError
 from ..models import FailureDetails, type_name
 from .events import SubOrchestrationCreated, TaskScheduled, TimerCreated
 from .source import caller
+from .steps import Step
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-Call: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated
-"""The history event by which a task was called."""
+Call: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated | Step
+"""The history event by which a task was called; of a step, which has none, the call itself."""
 
 
 class Task(Generic[T_co]):
@@ -135,6 +136,31 @@ class EventTask(Task[T_co]):
         return super().is_completed
 
 
+class ConditionTask(Task[bool]):
+    """Waits until a predicate over the code's own variables holds. ``claim`` has it looked at again."""
+
+    __slots__ = ("claim", "line", "order", "predicate")
+
+    def __init__(
+        self,
+        owner: object,
+        predicate: Callable[[], object],
+        claim: Callable[[ConditionTask], None] | None,
+        order: int,
+        line: str,
+    ) -> None:
+        super().__init__(owner)
+        self.predicate = predicate
+        self.claim = claim
+        self.order = order
+        self.line = line
+
+    @property
+    def is_completed(self) -> bool:
+        _reclaim(self)
+        return super().is_completed
+
+
 class Combination(Task[T_co]):
     """Waits for several tasks. More of them are in ``combinations``."""
 
@@ -162,7 +188,7 @@ class Combination(Task[T_co]):
         """Wait for one more task."""
         self._children.append(child)
         child._seen = True
-        if isinstance(child, EventTask) or (isinstance(child, Combination) and child._has_events):
+        if isinstance(child, EventTask | ConditionTask) or (isinstance(child, Combination) and child._has_events):
             self._has_events = True
             _reclaim(child)
         if not child._done:
@@ -240,6 +266,28 @@ class AnyTask(Combination[Task[T]]):
             self._decide(child)
 
 
+class TimedTask(Combination[T_co]):
+    """Ends as another task does, or when its time is up: with ``late``, raised if it is an error, else as its value."""
+
+    __slots__ = ("_inner", "_late", "_timer")
+
+    def __init__(self, owner: object, inner: Task[T_co], timer: TimerTask, late: object) -> None:
+        self._inner, self._timer, self._late = inner, timer, late
+        super().__init__(owner, (inner, timer), "a task with a time limit")
+
+    def child_ended(self, child: Task[Any]) -> None:
+        if self._done:
+            return
+        late = self._late
+        if child is not self._timer:
+            self._decide(child._value, child._error)
+            self._timer.cancel()
+        elif isinstance(late, BaseException):
+            self._decide(None, late)
+        else:
+            self._decide(late)
+
+
 # ---------------------------------------------------------------- the engine's side
 
 
@@ -315,8 +363,22 @@ def describe_call(task: Task[Any]) -> str:
             return f"sub-orchestration '{name}' (task {task_id})"
         case TimerCreated(task_id=task_id):
             return f"timer (task {task_id})"
+        case Step(task_id=task_id, name=name):
+            return f"step '{name}' (task {task_id})"
+        case None:
+            return _describe_other(task)
+
+
+def _describe_other(task: Task[Any]) -> str:
+    match task:
+        case EventTask():
+            return f"external event '{task.event_name}'"
+        case ConditionTask():
+            return "condition"
+        case TimedTask():
+            return f"{describe_call(task._inner)} with a time limit"
         case _:
-            return f"external event '{task.event_name}'" if isinstance(task, EventTask) else "of several tasks"
+            return "of several tasks"
 
 
 def _end(task: Task[Any], value: Any, error: BaseException | None) -> None:
@@ -331,10 +393,10 @@ def _end(task: Task[Any], value: Any, error: BaseException | None) -> None:
 
 
 def _reclaim(task: Task[Any]) -> None:
-    """Put the event waiters in this task back into line: somebody waits for them again."""
-    if isinstance(task, EventTask):
+    """Put the event waiters and conditions in this task back into line: somebody waits for them again."""
+    if isinstance(task, EventTask | ConditionTask):
         if not task._done and task.claim is not None:
-            task.claim(task)
+            task.claim(task)  # pyright: ignore[reportArgumentType]  each takes its own kind
     elif isinstance(task, Combination) and task._has_events:
         for child in task._children:
             _reclaim(child)

@@ -17,7 +17,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -42,6 +42,7 @@ class Verb(StrEnum):
     PURGE = "purge"
     REWIND = "rewind"
     RESTART = "restart"
+    CALLBACK = "callback"
 
 
 _VERBS = {verb.value: verb for verb in Verb}
@@ -52,6 +53,7 @@ class Capability:
     """The right to do ``verb`` on one instance until ``expires_at`` (seconds since 1970, UTC).
 
     ``execution_id`` '': whichever execution the instance has at the time. ``event_name`` '': any event (Verb.EVENT).
+    ``nonce`` tells tokens apart that are alike in all else.
     """
 
     instance_id: str
@@ -59,6 +61,7 @@ class Capability:
     expires_at: int
     execution_id: str = ""
     event_name: str = ""
+    nonce: str = field(default="", compare=False)
 
 
 class CapabilitySigner:
@@ -83,8 +86,21 @@ class CapabilitySigner:
         lifetime: timedelta = DEFAULT_LIFETIME,
     ) -> str:
         """A token that is a single URL path segment (letters, digits, ``-`` and ``_``)."""
-        expires_at = int(self._clock() + lifetime.total_seconds())
-        fields = [_FORMAT, instance_id, execution_id, verb.value, event_name, expires_at, secrets.token_urlsafe(9)]
+        return self.issue_exact(
+            Capability(
+                instance_id=instance_id,
+                verb=verb,
+                expires_at=int(self._clock() + lifetime.total_seconds()),
+                execution_id=execution_id,
+                event_name=event_name,
+                nonce=secrets.token_urlsafe(9),
+            )
+        )
+
+    def issue_exact(self, right: Capability) -> str:
+        """The token of exactly this capability: the same each time, as long as the signing key is."""
+        fields = [_FORMAT, right.instance_id, right.execution_id, right.verb.value]
+        fields += [right.event_name, right.expires_at, right.nonce]
         body = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
         return _encode(_mac(self._keys[0], body) + body)
 
@@ -96,7 +112,7 @@ class CapabilitySigner:
         genuine = [hmac.compare_digest(_mac(key, body), mac) for key in self._keys]
         if not any(genuine):
             raise _forged()
-        version, instance_id, execution_id, verb, event_name, expires_at, *_nonce = json.loads(body)
+        version, instance_id, execution_id, verb, event_name, expires_at, nonce, *_ = json.loads(body)
         if version != _FORMAT or verb not in _VERBS:
             raise CapabilityError("this URL was issued by another version of the app; ask for a new one")
         if self._clock() >= expires_at:
@@ -107,6 +123,7 @@ class CapabilitySigner:
             expires_at=expires_at,
             execution_id=execution_id,
             event_name=event_name,
+            nonce=nonce,
         )
 
 

@@ -23,6 +23,7 @@ from ..errors import ConfigurationError, DurableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
+from .callbacks import SignedCallbackUrls, app_address
 from .capabilities import CapabilitySigner
 from .http_api import DEFAULT_BASE, Endpoint, HttpApi
 from .http_errors import failure_response
@@ -74,7 +75,8 @@ class Durable:
         self._base = base.strip("/")
         if not self._base or self._base.split("/")[0].lower() in ("admin", "runtime"):
             raise ConfigurationError(f"the Functions host keeps '{base}' to itself; choose another base for the API")
-        self._opener = AppOpener(registry, self.settings, factory or partial(open_app, codec=codec))
+        urls = SignedCallbackUrls(lambda: self._signer, self._own_base_url)
+        self._opener = AppOpener(registry, self.settings, factory or partial(open_app, codec=codec, callback_urls=urls))
 
     # ------------------------------------------------------------ for your own functions
 
@@ -202,6 +204,9 @@ class Durable:
     @cached_property
     def _signer(self) -> CapabilitySigner:
         return CapabilitySigner(signing_keys(self.settings))
+
+    def _own_base_url(self) -> str:
+        return f"{app_address(self.settings.base_url)}{_route_prefix()}/{self._base}"
 
     def _base_url(self, request: func.HttpRequest) -> str:
         return f"{_from_azure(request).origin}{_route_prefix()}/{self._base}"

@@ -7,6 +7,7 @@ Functions extension; ``docs/http-api.md`` is the reference for users.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Collection, Sequence
@@ -16,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol, assert_never
 from urllib.parse import urlencode, urlsplit
 
+from ..engine.callbacks import CallbackTicket
 from ..errors import (
     CapabilityError,
     InstanceAlreadyExistsError,
@@ -25,6 +27,7 @@ from ..errors import (
 )
 from ..hub.layout import check_instance_id
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
+from .callbacks import ticket_of
 from .capabilities import Capability, CapabilitySigner, Verb
 from .http_errors import failure_response, method_not_allowed, not_implemented
 from .http_shapes import (
@@ -86,6 +89,8 @@ class ManagementClient(Protocol):
         show_input: bool = True,
     ) -> InstancePage: ...
     async def raise_event(self, instance_id: str, event_name: str, event_data: JSON = None, /) -> None: ...
+    async def redeem_callback(self, ticket: CallbackTicket, result: JSON = None, /) -> None: ...
+    async def query(self, instance_id: str, name: str, args: JSON = None, /) -> JSON: ...
     async def terminate(self, instance_id: str, reason: str = "", /) -> None: ...
     async def cancel(self, instance_id: str, reason: str = "", /) -> None: ...
     async def list_schedules(self) -> list[ScheduleStatus]: ...
@@ -172,7 +177,7 @@ class HttpApi:
             case Endpoint.MANAGE:
                 return await self._manage(request, instance_id)
             case Endpoint.QUERY:
-                return not_implemented("query")
+                return await self._query(request, instance_id)
             case Endpoint.RECOVER:
                 return json_response(200, asdict(await self._client.recover(full=True)))
             case Endpoint.SCHEDULES:
@@ -283,11 +288,22 @@ class HttpApi:
     async def _raise_event(self, request: HttpRequest, instance_id: str, event_name: str) -> HttpResponse:
         if event_name in ("", "{eventName}"):
             raise InvalidInputError("the event's name is missing: it belongs at the end of the URL's path")
+        await self._client.raise_event(instance_id, event_name, self._json_body(request, "an event"))
+        return HttpResponse(status=202)
+
+    def _json_body(self, request: HttpRequest, what: str) -> JSON:
         media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if request.body and media_type != "application/json" and not media_type.endswith("+json"):
-            raise InvalidInputError(f"an event is sent with Content-Type: application/json, not '{media_type}'")
-        await self._client.raise_event(instance_id, event_name, request.json(self._max_payload))
-        return HttpResponse(status=202)
+            raise InvalidInputError(f"{what} is sent with Content-Type: application/json, not '{media_type}'")
+        return request.json(self._max_payload)
+
+    async def _query(self, request: HttpRequest, instance_id: str) -> HttpResponse:
+        text = request.text("args")
+        try:
+            args: JSON = json.loads(text) if text else None
+        except ValueError as error:
+            raise InvalidInputError(f"query parameter 'args' must be JSON: {error}") from error
+        return json_response(200, await self._client.query(instance_id, request.route.get("queryName", ""), args))
 
     async def _manage(self, request: HttpRequest, instance_id: str) -> HttpResponse:
         operation = request.route.get("operation", "").lower()
@@ -332,6 +348,9 @@ class HttpApi:
                 return await self._raise_event(request, instance_id, _permitted_event(capability, event_name))
             case Verb.PURGE:
                 return await self._purge_one(instance_id)
+            case Verb.CALLBACK:
+                await self._client.redeem_callback(ticket_of(capability), self._json_body(request, "a callback"))
+                return HttpResponse(status=202)
             case _:
                 return await self._operate(request, instance_id, verb)
 

@@ -15,9 +15,11 @@ from ..errors import (
     InvalidInputError,
     InvalidInstanceIdError,
     PayloadTooLargeError,
+    QueryFailedError,
     SerializationError,
     StorageUnavailableError,
     UnknownOrchestratorError,
+    UnknownQueryError,
 )
 from .http_shapes import RETRY_AFTER_SECONDS
 from .http_types import HttpResponse, error_response
@@ -30,6 +32,8 @@ _OUTCOMES: Mapping[type[Exception], tuple[int, str]] = {
     InvalidInputError: (400, "InvalidInput"),
     SerializationError: (400, "InvalidInput"),
     InstanceNotFoundError: (404, "InstanceNotFound"),
+    UnknownQueryError: (404, "UnknownQuery"),
+    QueryFailedError: (500, "QueryFailed"),
     InstanceAlreadyExistsError: (409, "InstanceAlreadyExists"),
     InstanceCompletedError: (410, "InstanceCompleted"),
     PayloadTooLargeError: (413, "PayloadTooLarge"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 from ..codec import PayloadCodec
+from ..engine.callbacks import CallbackUrls
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
@@ -35,11 +36,17 @@ AppFactory: TypeAlias = Callable[[Registry, Settings], AbstractAsyncContextManag
 
 
 @asynccontextmanager
-async def open_app(registry: Registry, settings: Settings, codec: PayloadCodec | None = None) -> AsyncGenerator[App]:
+async def open_app(
+    registry: Registry,
+    settings: Settings,
+    codec: PayloadCodec | None = None,
+    *,
+    callback_urls: CallbackUrls | None = None,
+) -> AsyncGenerator[App]:
     """A ``DurableApp`` on the storage that these settings name, which others on this event loop may share."""
     storage = acquire_storage(settings)
     try:
-        app = await DurableApp.open(registry, settings, storage, codec=codec)
+        app = await DurableApp.open(registry, settings, storage, codec=codec, callback_urls=callback_urls)
         try:
             yield app
         finally:

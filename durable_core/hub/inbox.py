@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from ..errors import RowNotFoundError
-from ..storage.ports import Row, Table, Value
+from ..storage.ports import Insert, Row, Table, Value
 from .encoding import Encoding
 
 RECURSIVE = '{"recursive":true}'
@@ -74,10 +74,25 @@ class Inbox:
         self, instance_id: str, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null"
     ) -> None:
         """``key`` is ``i`` and a ULID. RowExistsError if that key is there: the same request, written before."""
+        await self.insert(instance_id, self.row(execution_id, key, kind, name, data))
+
+    async def insert(self, instance_id: str, row: Insert) -> None:
+        """RowExistsError as above."""
+        await self._table.insert(instance_id, row.key, row.props)
+
+    def row(self, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null") -> Insert:
+        """An inbox row to be written, perhaps together with others."""
         shown = name if kind is InboxKind.EVENT else self._encoding.hide(name)  # the reason of a request
-        await self._table.insert(
-            instance_id, key, {"kind": kind.value, "name": shown, "data": data, "for": execution_id}
-        )
+        return Insert(key, {"kind": kind.value, "name": shown, "data": data, "for": execution_id})
+
+    async def insert_once(self, instance_id: str, row: Insert, marker: str, attempt: str) -> None:
+        """A row, and another, ``marker``, that stays when it is consumed; RowExistsError if there is such a one."""
+        await self._table.transact(instance_id, [Insert(marker, {"by": attempt}), row])
+
+    async def marked_by(self, instance_id: str, marker: str) -> str | None:
+        """The attempt that wrote a marker row."""
+        row = await self._table.get(instance_id, marker)
+        return None if row is None else str(row.props["by"])
 
     async def discard(self, instance_id: str, rows: Sequence[InboxRow]) -> None:
         """Delete rows of another execution, or of an ended one."""

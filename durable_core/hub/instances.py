@@ -197,10 +197,12 @@ class Carried(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What a generation hands to the next: events nobody consumed, and decisions that may not be dispatched."""
+    """What a generation hands to the next: events nobody consumed, decisions that may not be dispatched, and keys of
+    consumed inbox rows that may be written again."""
 
     events: tuple[EventRaised | CancelRequested, ...]
     decisions: tuple[Carried, ...]
+    seen: tuple[str, ...] = ()
 
 
 class Loaded(NamedTuple):
@@ -287,19 +289,28 @@ class Instances:
     async def carry(self, instance: Instance) -> Carry:
         if instance.carry is None:
             return Carry((), ())
-        events, decisions = await self._payloads.load(instance.instance_id, instance.carry)
+        events, decisions, *more = await self._payloads.load(instance.instance_id, instance.carry)
         return Carry(
             tuple(from_array(e) for e in events),  # type: ignore[arg-type]
             tuple(Carried(generation, from_epoch(at), from_array(d)) for generation, at, d in decisions),  # type: ignore[arg-type]
+            tuple(more[0]) if more else (),
         )
 
-    async def create(self, instance: Instance) -> Instance:
-        """RowExistsError if the id is taken."""
+    async def create(self, instance: Instance, first: Insert | None = None) -> Instance:
+        """``first``: an inbox row that comes into being with the instance. RowExistsError if the id is taken."""
+        if first is not None:
+            etags = await self._table.transact(instance.instance_id, [Insert(INSTANCE_KEY, instance.props()), first])
+            return replace(instance, etag=str(etags[0]))
         etag = await self._table.insert(instance.instance_id, INSTANCE_KEY, instance.props())
         return replace(instance, etag=etag)
 
-    async def restart(self, ended: Instance, fresh: Instance) -> Instance:
+    async def restart(self, ended: Instance, fresh: Instance, first: Insert | None = None) -> Instance:
         """Put a new execution in the place of an ended one. PreconditionFailedError if somebody was faster."""
+        if first is not None:
+            etags = await self._table.transact(
+                ended.instance_id, [Replace(INSTANCE_KEY, fresh.props(), ended.etag), first]
+            )
+            return replace(fresh, etag=str(etags[0]))
         etag = await self._table.replace(ended.instance_id, INSTANCE_KEY, fresh.props(), ended.etag)
         return replace(fresh, etag=etag)
 
@@ -346,9 +357,9 @@ class Instances:
         """
         seq = instance.seq + 1
         carried = None
-        if carry.events or carry.decisions:
+        if any(carry):
             left = [[generation, at.timestamp(), to_array(event)] for generation, at, event in carry.decisions]
-            arrays = [[to_array(e) for e in carry.events], left]
+            arrays = [[to_array(e) for e in carry.events], left, list(carry.seen)]
             carried = await self._payloads.store(instance.instance_id, instance.execution_id, arrays)
         after = replace(
             instance,

@@ -5,7 +5,9 @@ One partition of the instances table belongs to one instance. Its row keys begin
     a{execution}-{sha256}-{part}                 payload row: what is too large for its place
     b{execution}-{generation}-{task}             heartbeat row: the progress of a running activity
     h{execution}-{generation}-{first seq}        chunk row: older commits of a generation
+    a{execution}-used-{nonce}                    marker: a callback's URL was used
     i{ulid}                                      inbox row: an external event or a management request
+    iE{digest}                                   inbox row of an event whose sender may send it again
     z                                            instance row: state and the newest commits
 
 so that one range read from ``i`` on gives all that a turn needs.
@@ -35,6 +37,8 @@ CHUNK_END = "i"
 MAX_QUEUE_NAME = 63
 MAX_TEXT = 4_000  # characters of a reason
 MAX_TAGS = 16_000  # bytes of JSON of all tags together: a property of UTF-16 holds them
+
+_REPEATABLE = "iE"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
@@ -148,6 +152,22 @@ def payload_key(execution_id: str, digest: str, part: int) -> str:
 
 def heartbeat_key(execution_id: str, generation: int, task_id: int) -> str:
     return f"b{execution_id}-{generation:08}-{task_id:010}"
+
+
+def event_key(execution_id: str, event_id: str) -> str:
+    """The inbox key of an event with an id of its sender's: the same at every try, so that it is delivered once."""
+    digest = hashlib.sha256(f"{execution_id}/{event_id}".encode()).hexdigest()
+    return f"{_REPEATABLE}{digest[:25].upper()}"
+
+
+def is_repeatable(inbox_key: str) -> bool:
+    """Whether the row of this key may be written again after it was consumed. A ULID begins with a digit."""
+    return inbox_key.startswith(_REPEATABLE)
+
+
+def marker_key(execution_id: str, nonce: str) -> str:
+    """The row that says that a one-use URL was used; collected with the execution's payloads."""
+    return f"a{execution_id}-used-{nonce}"
 
 
 def after_prefix(prefix: str) -> str:

@@ -24,7 +24,8 @@ REDISPATCH_ALL = -1
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """What became of one attempt at a task: an activity's, or a sub-orchestration's if ``child``."""
+    """What became of one attempt at a task: an activity's, a sub-orchestration's if ``child``, or that of the
+    inline step that ``step`` names."""
 
     generation: int
     task_id: int
@@ -32,16 +33,18 @@ class TaskOutcome:
     result: JSON = None
     failure: FailureDetails | None = None
     child: bool = False
+    step: str = ""
 
     def to_json(self) -> JSON:
         failure = None if self.failure is None else self.failure.to_json()
-        return [self.generation, self.task_id, self.attempt, self.result, failure, int(self.child)]
+        fields: list[JSON] = [self.generation, self.task_id, self.attempt, self.result, failure, int(self.child)]
+        return [*fields, self.step] if self.step else fields
 
     @classmethod
     def from_json(cls, data: JSON) -> TaskOutcome:
         generation, task_id, attempt, result, failure, child = data[:6]
         details = None if failure is None else FailureDetails.from_json(failure)
-        return cls(generation, task_id, attempt, result, details, bool(child))
+        return cls(generation, task_id, attempt, result, details, bool(child), data[6] if len(data) > 6 else "")
 
 
 @dataclass(frozen=True, slots=True)

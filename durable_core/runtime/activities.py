@@ -20,6 +20,7 @@ from typing import Any
 from ..activity_context import ActivityContext
 from ..converter import Converter
 from ..engine.events import CancelRequested, ExecutionTimedOut, TaskCompleted, TaskFailed, TaskScheduled
+from ..engine.outside import outside
 from ..engine.replay import Turn
 from ..errors import InvalidInputError, PayloadTooLargeError, SerializationError
 from ..hub.instances import Instance
@@ -251,18 +252,18 @@ class ActivityRunner:
         loop = asyncio.get_running_loop()
         work: asyncio.Future[Any]
         if definition.is_async:
-            work = loop.create_task(_call_async(definition.fn, arguments))
+            work = loop.create_task(_call_async(definition, arguments))
             work.add_done_callback(lambda _: leave())
         elif self._executor is None:
             work = loop.create_future()
             try:
-                work.set_result(_call(definition.fn, arguments))
+                work.set_result(_call(definition, arguments))
             except Exception as error:  # noqa: BLE001 - as above
                 work.set_exception(error)
             finally:
                 leave()
         else:
-            thread = self._executor.submit(contextvars.copy_context().run, _call, definition.fn, arguments)
+            thread = self._executor.submit(contextvars.copy_context().run, _call, definition, arguments)
 
             def ended(_: object) -> None:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits for a place
@@ -300,16 +301,18 @@ class _Raised:
     error: BaseException
 
 
-def _call(fn: Callable[..., Any], arguments: list[Any]) -> Any:
+def _call(definition: ActivityDefinition, arguments: list[Any]) -> Any:
     try:
-        return fn(*arguments)
+        with outside(f"activity '{definition.name}'"):
+            return definition.fn(*arguments)
     except (StopIteration, SystemExit) as error:
         return _Raised(error)
 
 
-async def _call_async(fn: Callable[..., Any], arguments: list[Any]) -> Any:
+async def _call_async(definition: ActivityDefinition, arguments: list[Any]) -> Any:
     try:
-        return await fn(*arguments)
+        with outside(f"activity '{definition.name}'"):
+            return await definition.fn(*arguments)
     except SystemExit as error:
         return _Raised(error)
 

@@ -31,11 +31,12 @@ from ..hub.inbox import InboxRow
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import ControlMessage
 from .committing import prepare, write
-from .delivery import Delivery, longest, release, take_callers
+from .delivery import Delivery, longest, release, split_callers, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
 from .outbox import Decision, Dispatch, entry_of
+from .steps import Steps
 from .turn import (
     brings_unknown,
     decisions_of,
@@ -104,6 +105,7 @@ class Actor:
         self._running = False
         self._warm: Warm | None = None
         self._inline = InlineSteps(services, home, self.deliver)
+        self._steps = Steps(services, home, self.deliver)
 
     @property
     def is_warm(self) -> bool:
@@ -115,7 +117,7 @@ class Actor:
 
     @property
     def is_busy(self) -> bool:
-        return self._running or bool(self._inline)
+        return self._running or bool(self._inline) or bool(self._steps)
 
     def deliver(self, delivery: Delivery) -> None:
         """Pool a delivery; its callers are released when it is dealt with."""
@@ -147,6 +149,7 @@ class Actor:
                 finally:
                     for delivery in attempt.batch:
                         self._inline.forget(delivery.inline_key)
+                    self._steps.forget(attempt.batch)
         finally:
             self._running = False
             self._home.idle(self)
@@ -248,7 +251,7 @@ class Actor:
             late = asyncio.get_running_loop().time() > longest(d.lease for d in batch).deadline
             if late or attempt.conflicts > MAX_CONFLICTS:
                 raise _HandOver
-            open_since = self._inline.open_since({d.inline_key for d in batch})
+            open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
             attempt.wrote = (before.seq, commit.commit_id)
             await write(services, warm, turn, commit)
@@ -266,9 +269,11 @@ class Actor:
         if inline is not None:
             self._inline.start(warm.instance, inline, before.seq, batch)
         else:
-            await self._list(warm, before, again=floor is not None)
-            if gathered.mail.more:  # whose doorbells may all be in this batch
-                self._ring_self(warm.instance, batch)
+            if gathered.mail.more:  # whose doorbells may all be in this batch: its callers wait for the rest as well
+                self._ring_self(warm.instance, batch, split_callers(batch))
+            is_running = await self._steps.go_on(warm, before, gathered, floor, batch)
+            if not is_running or floor is not None:
+                await self._list(warm, before, again=floor is not None)
             release(batch)
         self._home.warmed(self, warm.instance.log_bytes + ROW_WEIGHT)
 
@@ -359,17 +364,19 @@ class Actor:
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
-            self._ring_self(warm.instance, batch)  # the callers wait until the next generation has started
+            self._ring_self(
+                warm.instance, batch, take_callers(batch)
+            )  # they wait until the next generation has started
             return
         await self._services.outbox.end(warm.instance, *warm.ending)
         self._home.ended(warm.instance)
         release(batch)
 
-    def _ring_self(self, instance: Instance, batch: Sequence[Delivery]) -> None:
-        """Pool a doorbell of our own; the callers of ``batch`` wait for it."""
+    def _ring_self(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
+        """Pool a doorbell of our own; these callers of ``batch`` wait for it."""
         lease = longest(d.lease for d in batch)
         message = ControlMessage(instance_id=self.instance_id, execution_id=instance.execution_id)
-        self._pool.append(Delivery(message=message, lease=lease, callers=take_callers(batch)))
+        self._pool.append(Delivery(message=message, lease=lease, callers=callers))
 
     async def _list(self, warm: Warm, before: Instance, *, again: bool) -> None:
         """Let the catalogue show a status that lasts: the instance now waits for something.

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ..codec import PayloadCodec
 from ..converter import Converter
+from ..engine.callbacks import CallbackUrls
 from ..errors import CodecError, DurableError, NewerFormatError
 from ..http_activity import HttpCaller
 from ..hub.layout import HubNames
@@ -53,6 +54,7 @@ class DurableApp:
         threads: int | None = None,
         source: random.Random | None = None,
         patience: float = 60.0,
+        callback_urls: CallbackUrls | None = None,
         ends: Ends | None = None,
         codec: PayloadCodec | None = None,
     ) -> None:
@@ -80,20 +82,39 @@ class DurableApp:
             judge=Judge(registry),
             parking=self._parking,
             build=build,
+            executor=executor,
+            callback_urls=callback_urls,
         )
         self.dispatcher = Dispatcher(services, ends)
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
         self.client = DurableClient(
-            self.hub, registry, converter, clock, outbox, self.dispatcher, self._recovery, build
+            self.hub, registry, converter, clock, outbox, self.dispatcher, self._recovery, build, callback_urls
         )
 
     @classmethod
     async def open(
-        cls, registry: Registry, settings: Settings, storage: Storage, *, codec: PayloadCodec | None = None
+        cls,
+        registry: Registry,
+        settings: Settings,
+        storage: Storage,
+        *,
+        codec: PayloadCodec | None = None,
+        callback_urls: CallbackUrls | None = None,
     ) -> DurableApp:
-        """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it."""
-        app = cls(registry, settings, storage, executor=_threads(settings), threads=settings.max_threads, codec=codec)
+        """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it.
+
+        callback_urls: how this app spells the URLs of ``ctx.callback``; None: it has no address, so there are none.
+        """
+        app = cls(
+            registry,
+            settings,
+            storage,
+            executor=_threads(settings),
+            threads=settings.max_threads,
+            codec=codec,
+            callback_urls=callback_urls,
+        )
         await app.hub.create()
         return app
 

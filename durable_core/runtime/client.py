@@ -6,49 +6,51 @@ What it reports as accepted is durable: rows first, then the doorbell, then the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from ..converter import Converter
+from ..engine.callbacks import CallbackUrls
 from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
     CodecError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
-    InvalidInputError,
     PreconditionFailedError,
     RowExistsError,
     RowNotFoundError,
 )
 from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
-from ..hub.layout import check_instance_id, check_tags, check_text, iso
-from ..hub.messages import ControlMessage
+from ..hub.layout import check_instance_id, check_tags, iso
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import NO_INPUT, Registry, name_of
-from ..storage.ports import Value
+from ..storage.ports import Insert
 from .clock import Clock
 from .dispatcher import Dispatcher
 from .lifetime import CLOCK_TASK, with_times
 from .listing import InstancePage, Listing, Query
+from .messaging import Messaging
 from .outbox import Outbox, entry_of
 from .recovery import Recovery, RecoveryReport
 from .schedules import ScheduleClient
 
-MAX_EVENT_NAME = 256
 FIRST_POLL = 0.1
 LONGEST_POLL = 2.0
+
+FirstEvent: TypeAlias = Callable[[str], Awaitable[Insert]]
+"""Makes the inbox row of an event for an execution."""
 
 IfExists = Literal["error", "return", "restart_if_done"]
 
 
-class DurableClient(ScheduleClient):
+class DurableClient(Messaging, ScheduleClient):
     """Of one task hub. Made by ``DurableApp``.
 
     longest_poll: seconds between two looks at an instance whose end another process may bring.
@@ -64,11 +66,9 @@ class DurableClient(ScheduleClient):
         dispatcher: Dispatcher,
         recovery: Recovery,
         build: str,
+        callback_urls: CallbackUrls | None = None,
     ) -> None:
-        self._hub = hub
-        self._registry = registry
-        self._converter = converter
-        self._clock = clock
+        super().__init__(hub, registry, converter, clock, callback_urls)
         self._outbox = outbox
         self._dispatcher = dispatcher
         self._recovery = recovery
@@ -101,10 +101,27 @@ class DurableClient(ScheduleClient):
         Raises UnknownOrchestratorError, InvalidInputError (the input does not fit the annotated type),
         InvalidInstanceIdError, InstanceAlreadyExistsError, PayloadTooLargeError, SerializationError.
         """
-        definition = self._registry.orchestrator(name_of(orchestrator), version)
-        ids = self._hub.ids
         if instance_id is None:
-            instance_id = ids.instance_id()
+            instance_id = self._hub.ids.instance_id()
+        await self._begin(
+            orchestrator, instance_id, client_input, version, tags, if_exists, start_at=start_at, timeout=timeout
+        )
+        return instance_id
+
+    async def _begin(
+        self,
+        orchestrator: Callable[..., Any] | str,
+        instance_id: str,
+        client_input: object,
+        version: str | None,
+        tags: Mapping[str, str] | None,
+        if_exists: IfExists,
+        first: FirstEvent | None = None,
+        start_at: datetime | None = None,
+        timeout: timedelta | None = None,  # noqa: ASYNC109  of the run
+    ) -> bool:
+        """Whether a new instance, or execution, was started; ``first`` is an event that it finds in its inbox."""
+        definition = self._registry.orchestrator(name_of(orchestrator), version)
         check_instance_id(instance_id)
         data = self._converter.to_json(client_input, "the input")
         check_tags(tags)
@@ -113,7 +130,7 @@ class DurableClient(ScheduleClient):
         text = dumps(data)
         self._hub.payloads.check(text, "the input")
         now = self._clock.now()
-        execution_id = ids.execution_id()
+        execution_id = self._hub.ids.execution_id()
         fresh = Instance(
             instance_id=instance_id,
             execution_id=execution_id,
@@ -127,28 +144,52 @@ class DurableClient(ScheduleClient):
             build=self._build,
         )
         fresh = with_times(fresh, start_at, timeout)
+        row = None if first is None else await first(execution_id)
         await self._hub.catalog.open(entry_of(fresh))
         try:
-            await self._hub.instances.create(fresh)
+            await self._hub.instances.create(fresh, row)
         except RowExistsError:
             present = await self._hub.instances.get(instance_id)
             if present is None:  # purged this instant: the id is free again
                 await self._hub.catalog.forget_open(entry_of(fresh))
-                return await self.start_new(
-                    orchestrator,
-                    instance_id,
-                    client_input,
-                    version=version,
-                    tags=tags,
-                    start_at=start_at,
-                    timeout=timeout,
-                    if_exists=if_exists,
+                return await self._begin(
+                    orchestrator, instance_id, client_input, version, tags, if_exists, first, start_at, timeout
                 )
             if present.execution_id != execution_id:
-                await self._take_over(present, fresh, if_exists)
-                return instance_id
-        await self._begin(fresh)
-        return instance_id
+                return await self._take_over(present, fresh, if_exists, row)
+        await self._ring_start(fresh)
+        return True
+
+    async def signal_with_start(
+        self,
+        orchestrator: Callable[..., Any] | str,
+        instance_id: str,
+        event_name: str,
+        event_data: object = None,
+        client_input: object = None,
+        *,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        event_id: str | None = None,
+    ) -> bool:
+        """Raise an event on the instance, and start it first if it does not run: Temporal's signal-with-start.
+
+        An instance that has ended is started again. A new one and its event come into being together, so no order of
+        callers loses an event or starts two. Returns whether it was started. Raises as ``start_new`` and
+        ``raise_event`` do, but for an instance that exists or has ended.
+        """
+        text = self._event_text(event_name, event_data)
+
+        async def first(execution_id: str) -> Insert:
+            return await self._event_row(instance_id, execution_id, event_name, text, event_id)
+
+        while True:
+            with suppress(InstanceNotFoundError, InstanceCompletedError):
+                await self._raise(instance_id, event_name, text, event_id)
+                return False
+            with suppress(InstanceAlreadyExistsError):  # somebody else restarts it: raise it there
+                if await self._begin(orchestrator, instance_id, client_input, version, tags, "restart_if_done", first):
+                    return True
 
     async def get_status(
         self,
@@ -237,20 +278,6 @@ class DurableClient(ScheduleClient):
             return page
         full = [await self.get_status(status.instance_id) or status for status in page.instances]
         return replace(page, instances=full)
-
-    async def raise_event(self, instance_id: str, event_name: str, event_data: object = None) -> None:
-        """Send an external event; buffered until the orchestrator waits for its name.
-
-        Raises InstanceNotFoundError, InstanceCompletedError, PayloadTooLargeError, SerializationError.
-        """
-        if not event_name or len(event_name) > MAX_EVENT_NAME:
-            raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
-        check_text(event_name, "an event name")
-        text = dumps(self._converter.to_json(event_data, "the event's data"))
-        self._hub.payloads.check(text, "the event's data")
-        instance = await self._running(instance_id)
-        data = await self._hub.payloads.store_text(instance_id, instance.execution_id, text)
-        await self._put(instance, InboxKind.EVENT, event_name, data)
 
     async def cancel(self, instance_id: str, reason: str = "", *, recursive: bool = True) -> None:
         """Ask an instance to clean up and end: a TaskCancelledError is raised where its code waits.
@@ -345,52 +372,36 @@ class DurableClient(ScheduleClient):
 
     # ------------------------------------------------------------------ parts
 
-    async def _take_over(self, present: Instance, fresh: Instance, if_exists: IfExists) -> None:
-        """Deal with an id that is in use: put ``fresh`` in its place if that is asked for and may be."""
+    async def _take_over(
+        self, present: Instance, fresh: Instance, if_exists: IfExists, first: Insert | None = None
+    ) -> bool:
+        """Deal with an id that is in use: put ``fresh`` in its place if that is asked for and may be. Whether it is."""
         hub = self._hub
         if if_exists == "restart_if_done" and present.is_terminal:
             await self._outbox.forget(present)
             try:
-                await hub.instances.restart(present, fresh)
+                await hub.instances.restart(present, fresh, first)
             except (PreconditionFailedError, RowNotFoundError):
                 now = await hub.instances.get(present.instance_id)
                 if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
                     await hub.catalog.forget_open(entry_of(fresh))
                     raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
-            await self._begin(fresh)
+            await self._ring_start(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
-            return
+            return True
         await hub.catalog.forget_open(entry_of(fresh))
         if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the doorbell
-            await self._begin(present)
+            await self._ring_start(present)
         if if_exists == "error":
             raise InstanceAlreadyExistsError(present.instance_id, present.status.value)
+        return False
 
-    async def _running(self, instance_id: str) -> Instance:
-        check_instance_id(instance_id)
-        instance = await self._hub.instances.get(instance_id)
-        if instance is None:
-            raise InstanceNotFoundError(instance_id)
-        if instance.is_terminal:
-            raise InstanceCompletedError(instance_id, instance.status.value)
-        return instance
-
-    async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
-        check_text(name, "a reason")
-        key = "i" + self._hub.ids.ulid(self._clock.now())
-        with suppress(RowExistsError):  # a retry after a lost answer: the key is random and ours
-            await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, kind, name, data)
-        await self._ring(instance)
-
-    async def _begin(self, instance: Instance) -> None:
+    async def _ring_start(self, instance: Instance) -> None:
         """Ring for its start, now or when its time comes."""
         if instance.start_at is not None and instance.start_at > self._clock.now():
             await self._outbox.arm(instance, 0, CLOCK_TASK, instance.start_at)
         else:
             await self._ring(instance)
-
-    async def _ring(self, instance: Instance) -> None:
-        await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))
 
     async def _status(self, instance: Instance, show_input: bool) -> OrchestrationStatus:
         stuck = instance.stuck

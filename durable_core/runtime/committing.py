@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..engine.events import (
     ContinueAsNew,
+    EventRaised,
     ExecutionCompleted,
     ExecutionTerminated,
     PatchMarked,
@@ -14,14 +15,16 @@ from ..engine.events import (
     TimerCanceled,
     TimerCreated,
 )
-from ..engine.replay import Turn
+from ..engine.replay import LiveOrchestration, Turn
 from ..hub.instances import Carried, Carry, Commit, Instance
+from ..hub.layout import is_repeatable
 from ..hub.payloads import dumps
 from .gathering import Gathered
 from .outbox import Decision, without_payload
 from .turn import scheduled_in, undone, with_calls
 from .warm import Services, Warm
 
+REMEMBERED = 100  # keys that outlive a continue-as-new: the newest
 MAX_CARRIED = 256  # hosts that take turns never know all as dispatched: an eternal orchestrator must not pile it up
 
 
@@ -31,6 +34,9 @@ async def prepare(services: Services, warm: Warm, turn: Turn, gathered: Gathered
     undispatched = list(open_since)
     if results.send:  # an attempt to come is no commit of its own: its task counts as not dispatched until it is
         undispatched.extend(scheduled_in(live.history, results.send))
+        undispatched.extend(
+            warm.instance.first + step.born for step in live.steps.values() if step.task_id in results.send
+        )
     commit = Commit(
         commit_id=services.hub.ids.commit_id(),
         timestamp=gathered.now,
@@ -49,15 +55,25 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     instance, live, instances = warm.instance, warm.live, services.hub.instances
     if isinstance(live.completion, ContinueAsNew):
         kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
-        left = await _left_over(services, warm, turn, commit)
+        carry = Carry(
+            (*kept, *live.unheard_requests()),
+            await _left_over(services, warm, turn, commit),
+            _remembered(live, turn, kept),
+        )
         commits = [segment.commit_id for segment in live.history]
-        carry = Carry((*kept, *live.unheard_requests()), left)
         warm.instance = await instances.next_generation(instance, commit, live.completion, carry, commits)
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:
         live.record(Segment(instance.seq, commit.commit_id, commit.timestamp, commit.events))
     return warm.instance
+
+
+def _remembered(live: LiveOrchestration, turn: Turn, kept: Sequence[EventRaised]) -> tuple[str, ...]:
+    """Keys of consumed rows that may be written again: the next generation must know them."""
+    to_come = {event.event_id for event in (*kept, *turn.unapplied)}
+    consumed = [key for key in live.rows_seen if is_repeatable(key) and key not in to_come]
+    return tuple(consumed[-REMEMBERED:])
 
 
 async def _left_over(services: Services, warm: Warm, turn: Turn, commit: Commit) -> tuple[Carried, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import StorageUnavailableError
@@ -87,6 +87,37 @@ def take_callers(batch: Iterable[Delivery]) -> list[asyncio.Future[None]]:
         callers.extend(delivery.callers)
         delivery.callers = []
     return callers
+
+
+def share_callers(callers: list[asyncio.Future[None]], parts: int) -> list[list[asyncio.Future[None]]]:
+    """Let these callers wait for so many things: each part has something to resolve, and all must be."""
+    if parts == 1 or not callers:
+        return [callers, *([] for _ in range(parts - 1))]
+    loop = asyncio.get_running_loop()
+    shares = [loop.create_future() for _ in range(parts)]
+    open_shares = set(shares)
+
+    def ended(share: asyncio.Future[None]) -> None:
+        open_shares.discard(share)
+        error = asyncio.CancelledError() if share.cancelled() else share.exception()
+        for caller in callers:
+            if caller.done():
+                continue
+            if error is not None:
+                caller.set_exception(error)
+            elif not open_shares:
+                caller.set_result(None)
+
+    for share in shares:
+        share.add_done_callback(ended)
+    return [[share] for share in shares]
+
+
+def split_callers(batch: Sequence[Delivery]) -> list[asyncio.Future[None]]:
+    """Let all who wait for these deliveries wait for something else as well: what is returned."""
+    mine, other = share_callers(take_callers(batch), 2)
+    batch[0].callers = mine
+    return other
 
 
 def release(batch: Iterable[Delivery]) -> None:

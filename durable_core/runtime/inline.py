@@ -60,7 +60,9 @@ class InlineSteps:
     def candidate(self, turn: Turn, live: LiveOrchestration, batch: Sequence[Delivery]) -> TaskScheduled | None:
         """The activity that may run here and now: this turn scheduled it, and nothing else is open (rule R4)."""
         scheduled = [event for event in turn.outgoing if isinstance(event, TaskScheduled)]
-        if len(scheduled) != 1 or len(live.pending) != 1 or live.completion is not None or live.suspended:
+        if len(scheduled) != 1 or len(live.pending) != 1 or live.steps:
+            return None
+        if live.completion is not None or live.suspended:
             return None
         event, services = scheduled[0], self._services
         definition = definition_here(services.registry, event.name)

@@ -33,7 +33,7 @@ from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownOrchestr
 from ..hub.catalog import Entry
 from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instances import Instance, RetryState
-from ..hub.layout import MAX_INSTANCE_ID
+from ..hub.layout import MAX_INSTANCE_ID, event_key
 from ..hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
@@ -363,7 +363,7 @@ class Outbox:
             logger.warning("event '%s' to instance '%s' is dropped: not running", event.name, event.instance_id)
             return
         sender = ParentLink(instance.instance_id, instance.execution_id, generation, event.task_id)
-        key = f"i{self._hub.ids.ulid(instance.created)[:10]}{_digest(sender)}"
+        key = event_key(target.execution_id, _digest(sender))
         data = await self._hub.payloads.store(target.instance_id, target.execution_id, event.data)
         try:
             await self._hub.inbox.put(target.instance_id, target.execution_id, key, InboxKind.EVENT, event.name, data)

@@ -14,6 +14,7 @@ from ..engine.events import (
     OrchestrationStarted,
     RequestSent,
     Segment,
+    StepCompleted,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
     SubOrchestrationFailed,
@@ -25,6 +26,7 @@ from ..engine.events import (
     from_epoch,
 )
 from ..engine.replay import LiveOrchestration, PendingTask
+from ..engine.steps import Step
 from ..hub.instances import Carried, Instance, RetryState
 from ..hub.messages import TaskOutcome
 from ..models import FailureDetails, RetryPolicy
@@ -35,7 +37,14 @@ from .outbox import Decision
 
 logger = logging.getLogger("durable_core.runtime")
 
-_RESULTS = (TaskCompleted, TaskFailed, TimerFired, SubOrchestrationCompleted, SubOrchestrationFailed)
+_RESULTS = (
+    TaskCompleted,
+    TaskFailed,
+    TimerFired,
+    SubOrchestrationCompleted,
+    SubOrchestrationFailed,
+    StepCompleted,
+)
 
 
 def recorded_in(segments: Iterable[Segment]) -> dict[int, int]:
@@ -79,7 +88,8 @@ def needs_a_look(live: LiveOrchestration, batch: Sequence[Delivery]) -> bool:
             return True
         for nudge in delivery.message.nudges:
             pending = live.pending.get(nudge.task_id)
-            if pending is not None and not isinstance(pending.event, TimerCreated):
+            is_call = pending is not None and not isinstance(pending.event, TimerCreated)
+            if is_call or nudge.task_id in live.steps:
                 return True
     return False
 
@@ -246,35 +256,32 @@ class Judge:
         ended: set[int] = set()
         for outcome, redelivered in outcomes:
             task_id = outcome.task_id
-            pending = live.pending.get(task_id)
-            if outcome.generation != instance.generation or pending is None or task_id in ended:
+            open_task = _answered(live, outcome)
+            if outcome.generation != instance.generation or open_task is None or task_id in ended:
                 continue
-            if isinstance(pending.event, TimerCreated):
-                continue
-            child = isinstance(pending.event, SubOrchestrationCreated)
             state = results.retries.get(task_id)
             expected = 1 if state is None else state.attempt
             if outcome.failure is None:
-                kind = SubOrchestrationCompleted if child else TaskCompleted
-                results.events.append(kind(task_id, outcome.result))
+                results.events.append(_end(open_task, task_id, outcome, None))
             elif outcome.attempt < expected:
                 if redelivered:  # recorded before; whether its successor was sent nobody knows
                     results.send.add(task_id)
                 continue
-            elif (policy := self._policy(pending.event, pending.retry)) and may_retry(
-                policy, outcome.failure, outcome.attempt, pending.event.name
+            elif (policy := self._policy(open_task)) and may_retry(
+                policy, outcome.failure, outcome.attempt, _name_of(open_task)
             ):
-                first = pending.since if state is None else state.first_try
+                first = _since(open_task, live, now) if state is None else state.first_try
                 following = now + policy.delay_after(outcome.attempt, unit_random())
-                limit, deadline = policy.total_timeout, deadline_of_pending(self._registry, pending)
+                limit = policy.total_timeout
+                deadline = None if isinstance(open_task, Step) else deadline_of_pending(self._registry, open_task)
                 if (limit is None or following - first <= limit) and (deadline is None or following < deadline):
                     results.retries[task_id] = RetryState(outcome.attempt + 1, first, following)
                     results.send.add(task_id)
                     results.changed = True
                     continue
-                results.events.append((SubOrchestrationFailed if child else TaskFailed)(task_id, outcome.failure))
+                results.events.append(_end(open_task, task_id, outcome, outcome.failure))
             else:
-                results.events.append((SubOrchestrationFailed if child else TaskFailed)(task_id, outcome.failure))
+                results.events.append(_end(open_task, task_id, outcome, outcome.failure))
             ended.add(task_id)
             results.end(task_id)
         if is_deadline:
@@ -289,11 +296,38 @@ class Judge:
                 results.events.append(TaskFailed(task_id, timed_out_at_all(event, pending.since, deadline)))
                 results.end(task_id)
 
-    def _policy(self, event: TaskScheduled | SubOrchestrationCreated, given: RetryPolicy | None) -> RetryPolicy | None:
-        if given is not None or isinstance(event, SubOrchestrationCreated):
-            return given
-        definition = definition_here(self._registry, event.name)
+    def _policy(self, open_task: PendingTask | Step) -> RetryPolicy | None:
+        if open_task.retry is not None or isinstance(open_task, Step):
+            return open_task.retry
+        if not isinstance(open_task.event, TaskScheduled):
+            return None
+        definition = definition_here(self._registry, open_task.event.name)
         return None if definition is None else definition.retry
+
+
+def _name_of(open_task: PendingTask | Step) -> str:
+    if isinstance(open_task, Step):
+        return open_task.name
+    return "" if isinstance(open_task.event, TimerCreated) else open_task.event.name
+
+
+def _answered(live: LiveOrchestration, outcome: TaskOutcome) -> PendingTask | Step | None:
+    """The open task that an outcome is of. Timers have none."""
+    if outcome.step:
+        step = live.steps.get(outcome.task_id)
+        return step if step is not None and step.name == outcome.step else None
+    pending = live.pending.get(outcome.task_id)
+    return None if pending is None or isinstance(pending.event, TimerCreated) else pending
+
+
+def _end(open_task: PendingTask | Step, task_id: int, outcome: TaskOutcome, failure: FailureDetails | None) -> Incoming:
+    """The event that ends a task so."""
+    if isinstance(open_task, Step):
+        return StepCompleted(task_id, open_task.name, outcome.result, failure, open_task.line)
+    if isinstance(open_task.event, SubOrchestrationCreated):
+        child = SubOrchestrationCompleted(task_id, outcome.result)
+        return child if failure is None else SubOrchestrationFailed(task_id, failure)
+    return TaskCompleted(task_id, outcome.result) if failure is None else TaskFailed(task_id, failure)
 
 
 def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: str) -> bool:
@@ -303,6 +337,13 @@ def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: 
     except Exception:  # the user's code; the failure that it was asked about is what counts
         logger.exception("retry_if of '%s' raised on %s: not tried again", name, failure.type)
         return False
+
+
+def _since(open_task: PendingTask | Step, live: LiveOrchestration, now: datetime) -> datetime:
+    """When the task was called: the time of its commit."""
+    if isinstance(open_task, PendingTask):
+        return open_task.since
+    return live.history[open_task.born].timestamp if open_task.born < len(live.history) else now
 
 
 @dataclass(slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ..converter import Converter
+from ..engine.callbacks import CallbackUrls
 from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated
 from ..engine.replay import InstanceInfo, LiveOrchestration
 from ..hub.instances import Instance
@@ -22,7 +24,7 @@ from .turn import Judge
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What actors share. ``build`` tells this deployment of the app from others."""
+    """What actors share. ``build`` tells this deployment of the app from others. ``executor`` runs plain functions."""
 
     hub: TaskHub
     registry: Registry
@@ -34,6 +36,8 @@ class Services:
     judge: Judge
     parking: Parking
     build: str
+    executor: Executor | None = None
+    callback_urls: CallbackUrls | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +79,19 @@ class Warm:
                 return None, None
 
 
+def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> InstanceInfo:
+    """What the orchestrator is told of its instance."""
+    return InstanceInfo(
+        instance_id=instance.instance_id,
+        execution_id=instance.execution_id,
+        generation=instance.generation,
+        name=instance.name,
+        version=instance.version,
+        parent=instance.parent,
+        callback_urls=callback_urls,
+    )
+
+
 async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
@@ -82,15 +99,8 @@ async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     """
     definition = services.registry.orchestrator(instance.name, instance.version)
     segments = await services.hub.instances.history(instance)
-    info = InstanceInfo(
-        instance_id=instance.instance_id,
-        execution_id=instance.execution_id,
-        generation=instance.generation,
-        name=instance.name,
-        version=instance.version,
-        parent=instance.parent,
-    )
-    live = LiveOrchestration(definition, info, services.converter)
+    live = LiveOrchestration(definition, info_of(instance, services.callback_urls), services.converter)
+    live.remember((await services.hub.instances.carry(instance)).seen)
     try:
         live.replay(segments)
     except BaseException:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
@@ -19,13 +18,11 @@ from .delivery import Lease
 from .dispatcher import Dispatcher
 from .limits import definition_here, options_of
 from .parking import Parking
+from .steps import ended_together
 from .turn import recorded_in
 
 REPORT_CHARS = 1024 * 1024  # of results in one message
-REPORT_EVERY = 0.05  # seconds: results of one message that end within it travel together
 AGAIN_AFTER = 5.0  # seconds until calls that found no place here are offered again, perhaps to another host
-
-T = TypeVar("T")
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -60,7 +57,7 @@ class Worker:
         homeless: list[Call] = []
         try:
             while running:
-                done = await _some(running)
+                done = await ended_together(running)
                 results = [(call, task.result()) for task, call in running.items() if task in done]
                 running = {task: call for task, call in running.items() if task not in done}
                 homeless.extend(call for call, result in results if result is None)
@@ -167,15 +164,6 @@ class Worker:
             group = [call for call in calls if options_of(call).get("queue", message.queue) == queue]
             back = replace(message.only(group), redelivered=redelivered, since=since, queue=queue)
             await self._hub.send(back, self._parking.delay(self._parking.age(since)))
-
-
-async def _some(running: Collection[asyncio.Task[T]]) -> set[asyncio.Task[T]]:
-    """The first to end, and those that end shortly after it."""
-    done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    if rest:
-        more, _ = await asyncio.wait(rest, timeout=REPORT_EVERY)
-        done |= more
-    return done
 
 
 def _portions(outcomes: Sequence[TaskOutcome]) -> Iterator[tuple[TaskOutcome, ...]]:

@@ -8,17 +8,20 @@ leases expire, and a new host takes its place.
 from __future__ import annotations
 
 import asyncio
+import base64
 import heapq
+import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal, TypeVar
 
 from ..codec import PayloadCodec
-from ..errors import LeaseLostError, StorageUnavailableError
+from ..engine.callbacks import CallbackTicket
+from ..errors import CapabilityError, LeaseLostError, StorageUnavailableError
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
@@ -85,6 +88,7 @@ class SimulatedHost:
             clock=SkewedClock(world.loop, shape.ahead),
             executor=None,
             source=random.Random(seed),
+            callback_urls=PlainCallbackUrls(),
             ends=world.ends,
             codec=world.codec,
         )
@@ -155,6 +159,24 @@ class SimulatedHost:
             await asyncio.sleep(RECOVERY_INTERVAL)
             with suppress(StorageUnavailableError):  # the next round will do
                 await self.app.recover()
+
+
+class PlainCallbackUrls:
+    """Unsigned URLs of callbacks, for worlds without HTTP: give them to ``client.complete_callback``."""
+
+    _BASE = "http://world.invalid/c/"
+
+    def url_of(self, ticket: CallbackTicket) -> str:
+        fields = {**asdict(ticket), "expires_at": ticket.expires_at.isoformat()}
+        return self._BASE + base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
+
+    def ticket_of(self, url: str) -> CallbackTicket:
+        try:
+            fields: dict[str, Any] = json.loads(base64.urlsafe_b64decode(url.removeprefix(self._BASE)))
+            fields["expires_at"] = datetime.fromisoformat(fields["expires_at"])
+            return CallbackTicket(**fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CapabilityError("this URL is not one that the app issued") from error
 
 
 class World:
@@ -232,6 +254,7 @@ class World:
                 clock=self.loop,
                 executor=None,
                 source=random.Random(self._seed),
+                callback_urls=PlainCallbackUrls(),
                 ends=self.ends,
                 codec=self.codec,
             )

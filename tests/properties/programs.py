@@ -23,7 +23,7 @@ NAMES = ("red", "Green")
 
 @dataclass(frozen=True)
 class Call:
-    """What makes one task. kind: activity, child, timer or event."""
+    """What makes one task. kind: activity, child, step, timer, event, late (with a time limit), condition."""
 
     kind: str
     name: str
@@ -65,6 +65,13 @@ class RaceOfAll:
     """task_any of a task_all and a timer."""
 
     calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True)
+class Handle:
+    """Register a handler of an event, once."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,7 @@ Statement: TypeAlias = (
     | Http
     | Detach
     | Note
+    | Handle
     | If
     | Try
     | TryFinally
@@ -164,7 +172,7 @@ Program: TypeAlias = tuple[Statement, ...]
 
 calls = st.builds(
     Call,
-    kind=st.sampled_from(("activity", "activity", "child", "timer", "event", "event")),
+    kind=st.sampled_from(("activity", "activity", "child", "step", "step", "timer", "event", "late", "condition")),
     name=st.sampled_from(NAMES),
 )
 some_calls = st.lists(calls, max_size=4).map(tuple)
@@ -182,6 +190,7 @@ leaves: st.SearchStrategy[Statement] = st.one_of(
     st.builds(Http, st.booleans()),
     st.builds(Detach, st.sampled_from(NAMES)),
     st.just(Note()),
+    st.builds(Handle, st.sampled_from(NAMES)),
     st.just(Raise()),
     st.builds(Again, st.booleans()),
 )
@@ -205,6 +214,8 @@ class Run:
         self.ctx, self.program, self.data = ctx, program, data
         self.trace: list[str] = []
         self.started: list[Task[Any]] = []
+        self.handlers: set[str] = set()
+        self.handled = 0
 
     def task(self, call: Call) -> Task[Any]:
         match call.kind:
@@ -212,10 +223,21 @@ class Run:
                 return self.ctx.call_activity(call.name, len(self.trace))
             case "child":
                 return self.ctx.call_sub_orchestrator(call.name, len(self.trace))
+            case "step":
+                return self.ctx.run(call.name, len, self.trace)
             case "timer":
                 return self.ctx.create_timer(timedelta(seconds=len(self.trace)))
+            case "late":
+                return self.ctx.wait_for_external_event(call.name, timeout=timedelta(seconds=len(self.trace)))
+            case "condition":
+                wanted = self.handled + 1
+                return self.ctx.wait_condition(lambda: self.handled >= wanted, timedelta(seconds=90))
             case _:
                 return self.ctx.wait_for_external_event(call.name)
+
+    def handle(self, data: object) -> None:
+        self.handled += 1
+        self.trace.append(f"handled {data!r}")
 
     def lazily(self, calls: tuple[Call, ...], breaks: bool) -> Generator[Task[Any]]:
         for call in calls:
@@ -253,6 +275,10 @@ class Run:
                 self.started.append(everything)
                 timer = self.ctx.create_timer(timedelta(minutes=1))
                 self.trace.append(repr((yield self.ctx.task_any([everything, timer]))))
+            case Handle(name):
+                if name not in self.handlers:
+                    self.handlers.add(name)
+                    self.ctx.on_event(name, self.handle)
             case Pull(calls, limit, breaks):
                 pulled = self.ctx.task_all(self.lazily(calls, breaks), max_concurrency=limit)
                 self.started.append(pulled)

@@ -25,6 +25,7 @@ from durable_core.engine.events import (
     ExecutionTimedOut,
     Incoming,
     Segment,
+    StepCompleted,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
     SubOrchestrationFailed,
@@ -81,6 +82,9 @@ def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
                 )
             case _:
                 found.append(TimerFired(task_id))
+    for task_id, step in live.steps.items():
+        failure = None if choice.random() < 0.8 else FAILURES[0]
+        found.append(StepCompleted(task_id, step.name, task_id, failure, step.line))
     return found
 
 
@@ -130,6 +134,7 @@ class World:
 def state(live: LiveOrchestration) -> dict[str, Any]:
     return {
         "pending": list(live.pending.items()),
+        "steps": [(step.task_id, step.name, step.line, step.born) for step in live.steps.values()],
         "known": [live.knows(task_id) for task_id in range(-1, 50)],
         "unconsumed": live.unconsumed_events(),
         "unheard": live.unheard_requests(),
@@ -158,7 +163,13 @@ def assert_recorded_once(segments: list[Segment]) -> None:
         for segment in segments
         for event in segment.events
         if isinstance(
-            event, TaskCompleted | TaskFailed | TimerFired | SubOrchestrationCompleted | SubOrchestrationFailed
+            event,
+            TaskCompleted
+            | TaskFailed
+            | TimerFired
+            | SubOrchestrationCompleted
+            | SubOrchestrationFailed
+            | StepCompleted,
         )
     ]
     assert len(ids) == len(set(ids))

@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from durable_core.engine.callbacks import CallbackTicket
 from durable_core.errors import (
+    CapabilityError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
     InvalidInputError,
     UnknownOrchestratorError,
+    UnknownQueryError,
 )
 from durable_core.hosting.capabilities import CapabilitySigner
 from durable_core.hosting.http_api import Endpoint, HttpApi
@@ -114,6 +117,19 @@ class MemoryClient:
     async def raise_event(self, instance_id: str, event_name: str, event_data: JSON = None, /) -> None:
         self._live(instance_id)
         self.calls.append(("event", instance_id, event_name, event_data))
+
+    async def redeem_callback(self, ticket: CallbackTicket, result: JSON = None, /) -> None:
+        self._live(ticket.instance_id)
+        if ("callback", ticket, result) in self.calls:
+            raise CapabilityError("used", gone=True)
+        self.calls.append(("callback", ticket, result))
+
+    async def query(self, instance_id: str, name: str, args: JSON = None, /) -> JSON:
+        if instance_id not in self.instances:
+            raise InstanceNotFoundError(instance_id)
+        if name != "progress":
+            raise UnknownQueryError(instance_id, name, ["progress"])
+        return {"args": args}
 
     async def terminate(self, instance_id: str, reason: str = "", /) -> None:
         self._live(instance_id)

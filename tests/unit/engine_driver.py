@@ -8,6 +8,7 @@ from typing import Any
 
 from durable_core import FailureDetails, orchestrator
 from durable_core.converter import Converter
+from durable_core.engine.callbacks import CallbackUrls
 from durable_core.engine.events import ExecutionCompleted, ExecutionStarted, Incoming, Outgoing, Segment
 from durable_core.engine.replay import InstanceInfo, LiveOrchestration, Turn
 from durable_core.models import JSON, ParentLink
@@ -26,7 +27,13 @@ class Driver:
     """``outgoing`` are the decisions of the last turn, ``all_outgoing`` those of all turns."""
 
     def __init__(
-        self, fn: Callable[..., Any], data: JSON = None, *, parent: ParentLink | None = None, start: bool = True
+        self,
+        fn: Callable[..., Any],
+        data: JSON = None,
+        *,
+        parent: ParentLink | None = None,
+        start: bool = True,
+        urls: CallbackUrls | None = None,
     ) -> None:
         self.definition = define(fn)
         self.info = InstanceInfo(
@@ -36,6 +43,7 @@ class Driver:
             name=self.definition.name,
             version="1",
             parent=parent,
+            callback_urls=urls,
         )
         self.live = self.fresh()
         self.now = START

@@ -99,6 +99,7 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
             for name, listener in listeners:
                 stack.callback(storage.on_send(name, listener.wake))
         port = await http.start(options.host, options.port, grace=options.grace) if http else None
+        os.environ.setdefault("WEBSITE_HOSTNAME", f"{_shown(options.host)}:{port or options.port}")  # as func does
         _announce(served, config, options, port, say)
         loops = [*(listener for _, listener in listeners), *timers]
         await _serve([loop.run() for loop in loops], [loop.stop for loop in loops], http, options.grace, stop)
@@ -235,6 +236,10 @@ async def _hooks(functions: Sequence[IndexedFunction]) -> AsyncGenerator[None]:
         yield
 
 
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _announce(
     functions: Sequence[IndexedFunction],
     config: HostConfig,
@@ -242,8 +247,7 @@ def _announce(
     port: int | None,
     say: Callable[[str], None],
 ) -> None:
-    shown_host = f"[{options.host}]" if ":" in options.host else options.host
-    base = f"http://{shown_host}:{port}"
+    base = f"http://{_shown(options.host)}:{port}"
     say("functions:")
     for function in functions:
         match function.trigger:

@@ -8,6 +8,7 @@ from typing import Any, assert_type
 
 from durable_core import (
     ActivityContext,
+    Callback,
     Orchestration,
     OrchestrationContext,
     RetryPolicy,
@@ -146,6 +147,24 @@ def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[list[float]
         timer.cancel()
         assert_type(approval.result, bool)
         assert_type(approval.get_result(), bool)
+
+    assert_type(ctx.wait_for_external_event("approval", bool, timedelta(hours=1)), Task[bool])
+    assert_type(ctx.wait_for_external_event("approval", timeout=timedelta(hours=1)), Task[Any])
+    assert_type((yield from ctx.wait_condition(lambda: winner is approval, timedelta(hours=1))), bool)
+    ctx.on_event("note", lambda text: print(text))
+    ctx.set_query_handler("state", lambda: {"prices": 3})
+
+    assert_type((yield from ctx.run("price", price, order)), float)
+    assert_type((yield from ctx.run("charge", charge, order, retry=RetryPolicy())), Receipt)
+    assert_type((yield from ctx.run("lambda", lambda: order.id)), int)
+    assert_type((yield from ctx.run("later", lambda: charge(order))), Receipt)
+    assert_type(ctx.run("untyped", print, order, returns=Receipt), Task[Receipt])
+
+    callback = ctx.callback("paid", Receipt)
+    assert_type(callback, Callback[Receipt])
+    assert_type(callback.url, str)
+    assert_type((yield from callback.task), Receipt)
+    assert_type(ctx.callback("paid").task, Task[Any])
 
     prices = yield from ctx.task_all(ctx.call_activity(price, Order(n)) for n in range(3))
     assert_type(prices, list[float])

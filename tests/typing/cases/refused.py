@@ -53,5 +53,16 @@ def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[str]:
     done: bool = yield from ctx.wait_for_external_event("done", str)  # refused
     numbers: list[int] = yield from ctx.task_all([ctx.call_activity(price, order)])  # refused
     ctx.call_activity(price, order).result.upper()  # refused
+    ctx.run("price", price, "an order")  # refused
+    ctx.run("price", price)  # refused
+    ctx.run(price, order)  # refused
+    late: int = yield from ctx.run("price", price, order)  # refused
+    yield ctx.wait_for_external_event("done", timeout=5)  # refused
+    ctx.wait_condition(True)  # refused
+    paid: int = yield from ctx.callback("paid", str).task  # refused
+    yield ctx.callback("paid")  # refused
+    ctx.on_event("note", lambda: None)  # refused
+    ctx.run("price", price, order).upper()  # refused
+    print(late, paid)
     print(text, number, name, done, numbers)
     return 5  # refused

@@ -1,0 +1,103 @@
+"""Functions that orchestrator code registers to be called: for an external event, and for a query.
+
+Owns their checks and how they are called. An event handler runs as part of the orchestrator, a query handler outside
+of it: it may look at the orchestrator's variables and decides nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..converter import Converter
+from ..errors import InvalidInputError, OrchestratorCodeError, QueryFailedError, UnknownQueryError
+from ..models import JSON
+from .outside import outside, refuse_outside
+from .source import caller, parameter_types
+from .values import read
+
+_log = logging.getLogger("durable_core.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A registered function. takes: the annotated types of its parameters, none or one."""
+
+    name: str
+    fn: Callable[..., Any]
+    takes: tuple[Any, ...]
+    line: str
+
+    @classmethod
+    def checked(cls, what: str, name: object, fn: Callable[..., Any], present: Handler | None) -> Handler:
+        """OrchestratorCodeError, with the line, if this function cannot handle what it is registered for."""
+        refuse_outside()
+        line = caller()
+        if not isinstance(name, str) or not name:
+            raise OrchestratorCodeError(
+                f"a handler is registered with the name of the {what} first, not {name!r}", line
+            )
+        if present is not None:
+            raise OrchestratorCodeError(
+                f"two handlers of {what} '{name}': there is one from {present.line}; "
+                "let one of them do both, or rename one",
+                line,
+            )
+        if inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
+            raise OrchestratorCodeError(
+                f"the handler of {what} '{name}' must be a plain function: it cannot wait; "
+                "let it set a variable, and the orchestrator wait with ctx.wait_condition",
+                line,
+            )
+        if not callable(fn):
+            raise OrchestratorCodeError(f"the handler of {what} '{name}' is no function but {fn!r}", line)
+        takes = parameter_types(fn)
+        if takes is None:
+            raise OrchestratorCodeError(f"the handler of {what} '{name}' takes one value, or none", line)
+        return cls(name, fn, takes, line)
+
+
+def handle_event(handler: Handler, data: JSON, converter: Converter, *, is_replaying: bool) -> None:
+    """Let an event's handler see it. Data that is no value of its annotated type is dropped, as Temporal does: the
+    sender, not the orchestrator, is at fault. What the handler raises is the orchestrator's failure."""
+    if not handler.takes:
+        handler.fn()
+        return
+    try:
+        value = read(converter, data, handler.takes[0])
+    except InvalidInputError as error:
+        if not is_replaying:
+            _log.warning("external event '%s' is dropped; its handler (%s): %s", handler.name, handler.line, error)
+        return
+    handler.fn(value)
+
+
+class Queries:
+    """The query handlers of one generation."""
+
+    __slots__ = ("_converter", "_handlers", "_instance_id")
+
+    def __init__(self, instance_id: str, converter: Converter) -> None:
+        self._instance_id = instance_id
+        self._converter = converter
+        self._handlers: dict[str, Handler] = {}
+
+    def add(self, name: str, fn: Callable[..., Any]) -> None:
+        self._handlers[name] = Handler.checked("query", name, fn, self._handlers.get(name))
+
+    def answer(self, name: str, args: JSON) -> JSON:
+        """What the handler answers. UnknownQueryError, InvalidInputError (``args`` do not fit), QueryFailedError."""
+        handler = self._handlers.get(name)
+        if handler is None:
+            raise UnknownQueryError(self._instance_id, name, tuple(self._handlers))
+        if not handler.takes and args is not None:
+            raise InvalidInputError(f"query '{name}' takes no arguments")
+        values = tuple(read(self._converter, args, kind) for kind in handler.takes)
+        try:
+            with outside(f"query '{name}'"):
+                return self._converter.to_json(handler.fn(*values), f"the answer to query '{name}'")
+        except Exception as error:
+            raise QueryFailedError(self._instance_id, name, error) from error

@@ -1,0 +1,195 @@
+"""The part of an orchestrator's context that meets the outside: steps, external events, conditions, callbacks, queries.
+
+Users see these methods on ``OrchestrationContext``; they are here so that each file has one job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar, TypeVarTuple, cast, overload
+
+from ..converter import Converter
+from ..errors import OrchestratorCodeError, TaskTimeoutError
+from ..models import FailureDetails, RetryPolicy, type_name
+from .callbacks import LIFETIME, Callback, make_ticket
+from .conditions import Conditions
+from .decisions import Decisions, InstanceInfo
+from .events import EventSent, TimerCreated
+from .handlers import Queries
+from .mailbox import Mailbox
+from .outside import refuse_outside
+from .source import caller, result_type
+from .steps import Step, check_step
+from .tasks import Task, TimedTask, TimerTask, has_ended
+from .values import write
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Interaction:
+    """See ``OrchestrationContext``."""
+
+    __slots__ = ("_callbacks", "_conditions", "_converter", "_decisions", "_info", "_mailbox", "_queries")
+
+    def __init__(
+        self,
+        info: InstanceInfo,
+        decisions: Decisions,
+        mailbox: Mailbox,
+        converter: Converter,
+        conditions: Conditions,
+        queries: Queries,
+    ) -> None:
+        self._info, self._decisions, self._mailbox, self._converter = info, decisions, mailbox, converter
+        self._conditions, self._queries = conditions, queries
+        self._callbacks = 0
+
+    # ------------------------------------------------------------ steps
+
+    @overload
+    def run(
+        self,
+        name: str,
+        fn: Callable[[*Ts], Coroutine[Any, Any, T]],
+        *args: *Ts,
+        retry: RetryPolicy | None = None,
+    ) -> Task[T]: ...
+    @overload
+    def run(self, name: str, fn: Callable[[*Ts], T], *args: *Ts, retry: RetryPolicy | None = None) -> Task[T]: ...
+    @overload
+    def run(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        retry: RetryPolicy | None = None,
+        returns: type[T],
+    ) -> Task[T]: ...
+    def run(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        retry: RetryPolicy | None = None,
+        returns: Any = None,
+    ) -> Task[Any]:
+        """Run ``fn(*args)`` once, here and now, and keep its result: Restate's ``ctx.run``.
+
+        For what is too small for an activity of its own: it costs one storage write, when it has ended, and goes
+        through no queue. ``fn`` is plain (it runs on a thread) or async, and may be a lambda or a nested function; its
+        result must be JSON. It runs in the process that moved the orchestrator here, at least once, and again only
+        after a crash or a failure; once its result is kept, never again. Several may run at once: ``task_all``.
+
+        name: what history knows it by; it must stay the same while instances run.
+        retry: when it is tried again after it raised; None: not at all.
+        returns: type of its result; None: the function's annotation, else plain JSON.
+        The task fails with StepFailedError.
+        """
+        check_step(name, fn)
+        decisions = self._decisions
+        kind = result_type(fn) if returns is None else returns
+        step = Step(decisions.next_id(), name, fn, args, retry, caller(), len(decisions.history))
+        task: Task[Any] = Task(decisions, step, kind)
+        decisions.run(task, step)
+        return task
+
+    # ------------------------------------------------------------ external events
+
+    @overload
+    def wait_for_external_event(self, name: str, returns: type[T], timeout: timedelta | None = None) -> Task[T]: ...
+    @overload
+    def wait_for_external_event(
+        self, name: str, returns: Any = None, timeout: timedelta | None = None
+    ) -> Task[Any]: ...
+    def wait_for_external_event(self, name: str, returns: Any = None, timeout: timedelta | None = None) -> Task[Any]:
+        """The next external event of this name, whatever its case; one that came before is kept for this call.
+
+        Waiters of one name are served in the order of their calls. One that lost a ``task_any`` steps out of the
+        line until it is waited for again. Data that is no ``returns`` fails the task with a TaskFailedError.
+
+        timeout: after which the task fails with TaskTimeoutError; by a durable timer, so of any length.
+        """
+        decisions = self._decisions
+        task = self._mailbox.wait(decisions, name, returns, caller(), is_running=decisions.is_running)
+        if timeout is None:
+            return task
+        message = f"external event '{name}' did not come within {timeout}"
+        failure = FailureDetails(type_name(TaskTimeoutError), message, retriable=False)
+        return self._limited(task, timeout, TaskTimeoutError(message, failure, name=name))
+
+    def on_event(self, name: str, handler: Callable[[Any], object]) -> None:
+        """Let ``handler(data)`` see every external event of this name, whatever its case, as it comes: Temporal's
+        signal handler. Events that came before and were kept are handed over at once.
+
+        It is a plain function, and a part of the orchestrator: it may set variables, for which the orchestrator
+        waits with ``wait_condition``, and must be as repeatable. It runs before whoever waits for the event; an event
+        with a handler is not kept. Its parameter's annotation gives the data's type; data that does not fit is logged
+        and dropped. OrchestratorCodeError for a second handler of one name.
+        """
+        self._mailbox.on(name, handler, is_replaying=self._decisions.is_replaying)
+
+    def wait_condition(self, predicate: Callable[[], object], timeout: timedelta | None = None) -> Task[bool]:
+        """Wait until ``predicate()`` holds: Temporal's ``wait_condition``. Looked at now, and after every event.
+
+        The result is True; False once ``timeout`` is over. What the predicate raises is raised at the ``yield``.
+        """
+        decisions = self._decisions
+        refuse_outside()
+        task = self._conditions.wait(decisions, predicate, is_running=decisions.is_running)
+        return task if timeout is None else self._limited(task, timeout, False)
+
+    def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
+        """Raise an external event on another instance, once. Nothing to wait for; one that has ended never sees it."""
+        value = write(self._converter, data, "the data of event", event_name)
+        decisions = self._decisions
+        decisions.record(EventSent(decisions.next_id(), instance_id, event_name, value, caller()))
+
+    # ------------------------------------------------------------ callbacks and queries
+
+    @overload
+    def callback(self, name: str, returns: type[T], timeout: timedelta | None = None) -> Callback[T]: ...
+    @overload
+    def callback(self, name: str, returns: Any = None, timeout: timedelta | None = None) -> Callback[Any]: ...
+    def callback(self, name: str, returns: Any = None, timeout: timedelta | None = None) -> Callback[Any]:
+        """A task that a third party completes: it posts JSON to ``.url``, without any key, and that is the result of
+        ``.task``. The URL is signed, is for this one callback, works once, and is the same at every replay.
+
+        timeout: after which the task fails with TaskTimeoutError and the URL is void; None: the URL is valid for 90
+        days and the task waits for ever. Data that is no ``returns`` fails the task with a TaskFailedError.
+        """
+        self._callbacks += 1
+        info = self._info
+        ticket = make_ticket(
+            info.instance_id,
+            info.execution_id,
+            info.generation,
+            self._callbacks,
+            name,
+            self._decisions.now + (LIFETIME if timeout is None else timeout),
+        )
+        task = self.wait_for_external_event(ticket.event_name, returns, timeout)
+        return Callback(task, ticket, info.callback_urls, lambda: self._decisions.is_replaying)
+
+    def set_query_handler(self, name: str, fn: Callable[..., Any]) -> None:
+        """Answer ``client.query(instance_id, name, args)`` with ``fn(args)``, or ``fn()`` if it takes nothing:
+        Temporal's query. It may look at the orchestrator's variables and do nothing; its result must be JSON.
+
+        OrchestratorCodeError for a second handler of one name.
+        """
+        self._queries.add(name, fn)
+
+    # ------------------------------------------------------------ parts
+
+    def _limited(self, task: Task[T], timeout: timedelta, late: object) -> Task[T]:
+        """The task with a time limit; itself, without a timer, if it has ended already."""
+        if not isinstance(timeout, timedelta) or timeout < timedelta(0):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OrchestratorCodeError(f"a timeout is a timedelta that is not negative, not {timeout!r}", caller())
+        if has_ended(task):
+            return task
+        decisions = self._decisions
+        event = TimerCreated(decisions.next_id(), decisions.now + timeout, caller())
+        timer = TimerTask(decisions, event, decisions.cancel_timer)
+        decisions.call(timer, event, None)
+        return cast("Task[T]", TimedTask(decisions, task, timer, late))

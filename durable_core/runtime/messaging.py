@@ -1,0 +1,137 @@
+"""What a client tells and asks a running instance: events, queries, callbacks. The base of ``DurableClient``.
+
+What it reports as accepted is durable: rows first, then the doorbell, then the answer.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..converter import Converter
+from ..engine.callbacks import CallbackTicket, CallbackUrls
+from ..errors import (
+    ConfigurationError,
+    InstanceCompletedError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    RowExistsError,
+)
+from ..hub.inbox import InboxKind
+from ..hub.instances import Instance
+from ..hub.layout import check_instance_id, check_text, event_key
+from ..hub.messages import ControlMessage
+from ..hub.payloads import dumps
+from ..hub.taskhub import TaskHub
+from ..models import JSON
+from ..registry import Registry
+from ..storage.ports import Insert, Value
+from .callbacks import redeem
+from .clock import Clock
+from .queries import ask
+
+MAX_EVENT_NAME = 256
+
+
+class Messaging:
+    """See ``DurableClient``."""
+
+    def __init__(
+        self,
+        hub: TaskHub,
+        registry: Registry,
+        converter: Converter,
+        clock: Clock,
+        callback_urls: CallbackUrls | None,
+    ) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._converter = converter
+        self._clock = clock
+        self._callback_urls = callback_urls
+
+    async def raise_event(
+        self, instance_id: str, event_name: str, event_data: object = None, *, event_id: str | None = None
+    ) -> None:
+        """Send an external event; buffered until the orchestrator waits for its name.
+
+        event_id: makes it safe to repeat: of all events with one id, an execution is given the first alone, whenever
+        the others come (after a continue-as-new it knows the hundred latest ids).
+
+        Raises InstanceNotFoundError, InstanceCompletedError, PayloadTooLargeError, SerializationError.
+        """
+        await self._raise(instance_id, event_name, self._event_text(event_name, event_data), event_id)
+
+    async def query(self, instance_id: str, name: str, args: object = None) -> JSON:
+        """Ask a query handler of the orchestrator (``ctx.set_query_handler``), whether the instance runs or has ended.
+
+        Answered here, by replay of its history up to the last commit; nothing is written and the instance is not
+        disturbed. Raises InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do
+        not fit), UnknownOrchestratorError and NonDeterminismError (this app has other code than the instance).
+        """
+        check_instance_id(instance_id)
+        data = self._converter.to_json(args, "the query's arguments")
+        return await ask(self._hub, self._registry, self._converter, self._callback_urls, instance_id, name, data)
+
+    async def complete_callback(self, url: str, result: object = None) -> None:
+        """What a POST of ``result`` to the URL of a callback (``ctx.callback``) does.
+
+        Raises CapabilityError (forged or expired; ``gone``: used, or nobody waits any more), InstanceCompletedError,
+        PayloadTooLargeError, SerializationError.
+        """
+        if self._callback_urls is None:
+            raise ConfigurationError("this app has no address, so there are no callback URLs; see durable_core.hosting")
+        await self.redeem_callback(self._callback_urls.ticket_of(url), result)
+
+    async def redeem_callback(self, ticket: CallbackTicket, result: object = None) -> None:
+        """The same for a URL that was verified already."""
+        text = dumps(self._converter.to_json(result, "the callback's result"))
+        self._hub.payloads.check(text, "the callback's result")
+        await redeem(self._hub, ticket, text)
+
+    # ------------------------------------------------------------------ parts
+
+    def _event_text(self, name: str, data: object) -> str:
+        """An event's data as it is stored, both checked."""
+        if not name or len(name) > MAX_EVENT_NAME:
+            raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
+        check_text(name, "an event name")
+        text = dumps(self._converter.to_json(data, "the event's data"))
+        self._hub.payloads.check(text, "the event's data")
+        return text
+
+    async def _event_row(
+        self, instance_id: str, execution_id: str, name: str, text: str, event_id: str | None
+    ) -> Insert:
+        key = self._new_key() if event_id is None else event_key(execution_id, f"raised/{event_id}")
+        data = await self._hub.payloads.store_text(instance_id, execution_id, text)
+        return self._hub.inbox.row(execution_id, key, InboxKind.EVENT, name, data)
+
+    async def _raise(self, instance_id: str, name: str, text: str, event_id: str | None) -> None:
+        instance = await self._running(instance_id)
+        row = await self._event_row(instance_id, instance.execution_id, name, text, event_id)
+        with suppress(RowExistsError):  # written before: after a lost answer, or under an id of its sender's
+            await self._hub.inbox.insert(instance_id, row)
+        await self._ring(instance)
+
+    async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
+        """Hand in a management request; ``name`` is its reason."""
+        check_text(name, "a reason")
+        row = self._hub.inbox.row(instance.execution_id, self._new_key(), kind, name, data)
+        with suppress(RowExistsError):  # a retry after a lost answer: the key is random and ours
+            await self._hub.inbox.insert(instance.instance_id, row)
+        await self._ring(instance)
+
+    def _new_key(self) -> str:
+        return "i" + self._hub.ids.ulid(self._clock.now())
+
+    async def _running(self, instance_id: str) -> Instance:
+        check_instance_id(instance_id)
+        instance = await self._hub.instances.get(instance_id)
+        if instance is None:
+            raise InstanceNotFoundError(instance_id)
+        if instance.is_terminal:
+            raise InstanceCompletedError(instance_id, instance.status.value)
+        return instance
+
+    async def _ring(self, instance: Instance) -> None:
+        await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))

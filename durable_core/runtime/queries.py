@@ -1,0 +1,51 @@
+"""Queries: the stored history is replayed into an orchestrator that is dropped afterwards. Reads only.
+
+The answer is that of the last commit, or of the beginning where there is none yet.
+The instance itself, wherever it lives, notices nothing.
+"""
+
+from __future__ import annotations
+
+from ..converter import Converter
+from ..engine.callbacks import CallbackUrls
+from ..engine.events import ExecutionStarted
+from ..engine.replay import LiveOrchestration
+from ..errors import InstanceNotFoundError
+from ..hub.instances import HistoryMovedError
+from ..hub.taskhub import TaskHub
+from ..models import JSON
+from ..registry import Registry
+from .warm import info_of
+
+
+async def ask(
+    hub: TaskHub,
+    registry: Registry,
+    converter: Converter,
+    callback_urls: CallbackUrls | None,
+    instance_id: str,
+    name: str,
+    args: JSON,
+) -> JSON:
+    """InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do not fit);
+    UnknownOrchestratorError and NonDeterminismError where this app's code is not that of the instance."""
+    while True:
+        instance = (await hub.instances.load(instance_id)).instance
+        if instance is None:
+            raise InstanceNotFoundError(instance_id)
+        try:
+            segments = await hub.instances.history(instance)
+            break
+        except HistoryMovedError:
+            continue
+    definition = registry.orchestrator(instance.name, instance.version)
+    live = LiveOrchestration(definition, info_of(instance, callback_urls), converter)
+    try:
+        live.replay(segments)
+        if instance.is_unstarted:  # its beginning tells which queries there are; nothing of it is kept
+            data = await hub.payloads.load(instance.instance_id, instance.input)
+            kept = (await hub.instances.carry(instance)).events
+            live.preview(instance.updated, [ExecutionStarted(instance.name, instance.version, data), *kept])
+        return live.query(name, args)
+    finally:
+        live.close()

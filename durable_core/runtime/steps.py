@@ -1,0 +1,253 @@
+"""Inline steps (``ctx.run``): functions that run in the process whose own turn called them, outside of the actor.
+
+History knows a step by its end alone, so nothing but the messages in hand vouches for one that runs: the callers whose
+commit led to it are kept until its result is committed (rule R17). If this process dies, their messages come back, and
+whoever gets them loads, finds the step pending, and runs it (rule R5). A host that merely replays leaves it alone.
+
+A step that must not run here (the turn's time is used up, too many run inline) is handed over by a control message
+that names it; so is one whose next attempt is due later. Retries are judged and recorded like those of activities.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from ..converter import Converter
+from ..engine.outside import outside
+from ..engine.steps import Step
+from ..errors import OrchestratorCodeError, PayloadTooLargeError, SerializationError
+from ..hub.instances import Instance
+from ..hub.messages import ControlMessage, Nudge, TaskOutcome
+from ..models import FailureDetails
+from .delivery import Delivery, Lease, longest, share_callers, take_callers
+from .gathering import Gathered
+from .inline import MAX_INLINE, InlineKey, Process
+from .outbox import run_some_at_once
+from .warm import Services, Warm
+
+SHORT_WAIT = timedelta(seconds=1)  # a next attempt so near is waited for here
+T = TypeVar("T")
+
+TOGETHER = 0.05  # seconds: results of steps that end within it are committed together
+
+logger = logging.getLogger("durable_core.step")
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    """A step under way. seq: the commit that called it. callers: who waits for its result to be committed.
+    delivery: its result on the way into a commit."""
+
+    seq: int
+    callers: list[asyncio.Future[None]]
+    delivery: Delivery | None = None
+
+    def add(self, callers: Sequence[asyncio.Future[None]]) -> None:
+        (self.callers if self.delivery is None else self.delivery.callers).extend(callers)
+
+
+@dataclass(slots=True)
+class _Due:
+    """Steps to be seen to after a turn."""
+
+    here: list[Step] = field(default_factory=list[Step])
+    running: list[_Running] = field(default_factory=list[_Running])
+    elsewhere: list[Step] = field(default_factory=list[Step])
+    later: list[Step] = field(default_factory=list[Step])
+
+
+class Steps:
+    """Those of one instance."""
+
+    def __init__(self, services: Services, process: Process, deliver: Callable[[Delivery], None]) -> None:
+        self._services = services
+        self._process = process
+        self._deliver = deliver
+        self._running: dict[InlineKey, _Running] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._running)
+
+    def open_since(self, batch: Sequence[Delivery]) -> list[int]:
+        """Commits whose steps are under way, but for those whose result is in this batch."""
+        return [step.seq for step in self._running.values() if step.delivery is None or step.delivery not in batch]
+
+    def forget(self, batch: Sequence[Delivery]) -> None:
+        """The results in this batch have been dealt with."""
+        for key in [key for key, step in self._running.items() if step.delivery in batch]:
+            del self._running[key]
+
+    async def go_on(
+        self, warm: Warm, before: Instance, gathered: Gathered, floor: int | None, batch: Sequence[Delivery]
+    ) -> bool:
+        """After a turn's dispatch: run the steps that are its own. Whether the batch's callers wait for some.
+
+        before: the row that the turn began with. floor: steps called by later commits than this are run again.
+        """
+        if not warm.live.steps:
+            return False
+        due = self._due(warm, before, gathered, floor, batch)
+        instance, generation, hub = warm.instance, before.generation, self._services.hub
+        await run_some_at_once(
+            [hub.send(_ring(instance, Nudge(generation, step.task_id))) for step in due.elsewhere]
+            + [
+                self._services.outbox.arm(instance, generation, step.task_id, instance.retries[step.task_id].next_try)
+                for step in due.later
+            ]
+        )
+        waiting = len(due.here) + len(due.running)
+        if not waiting:
+            return False
+        lease = longest(delivery.lease for delivery in batch)
+        shares = share_callers(take_callers(batch), waiting)
+        for running, callers in zip(due.running, shares[len(due.here) :], strict=True):
+            running.add(callers)
+        if due.here:
+            self._start(warm.instance, before, due.here, shares[: len(due.here)], lease, gathered)
+        return True
+
+    def _due(
+        self, warm: Warm, before: Instance, gathered: Gathered, floor: int | None, batch: Sequence[Delivery]
+    ) -> _Due:
+        due = _Due()
+        named = {
+            nudge.task_id
+            for delivery in batch
+            for nudge in delivery.message.nudges
+            if nudge.generation == before.generation and delivery.message.execution_id == before.execution_id
+        }
+        room = MAX_INLINE - self._process.inline_running
+        late = asyncio.get_running_loop().time() > longest(delivery.lease for delivery in batch).budget
+        for step in warm.live.steps.values():
+            seq = before.first + step.born
+            is_named = step.task_id in named
+            if not (
+                seq == before.seq
+                or (floor is not None and seq > floor)
+                or is_named
+                or step.task_id in gathered.results.send
+            ):
+                continue  # called by another turn, whose process runs it
+            running = self._running.get((before.execution_id, before.generation, step.task_id))
+            state = warm.instance.retries.get(step.task_id)
+            if running is not None and (running.delivery is None or running.delivery not in batch):
+                due.running.append(running)
+            elif state is not None and state.next_try - gathered.now > SHORT_WAIT:
+                due.later.append(step)
+            elif late or (room <= 0 and not is_named):  # one that was named here is not passed on for want of room
+                due.elsewhere.append(step)
+            else:
+                room -= 1
+                due.here.append(step)
+        return due
+
+    def _start(
+        self,
+        instance: Instance,
+        before: Instance,
+        steps: Sequence[Step],
+        shares: Sequence[list[asyncio.Future[None]]],
+        lease: Lease,
+        gathered: Gathered,
+    ) -> None:
+        keys: dict[asyncio.Task[TaskOutcome], InlineKey] = {}
+        for step, callers in zip(steps, shares, strict=True):
+            key = (before.execution_id, before.generation, step.task_id)
+            self._running[key] = _Running(before.first + step.born, callers)
+            state = instance.retries.get(step.task_id)
+            attempt, wait = (1, timedelta(0)) if state is None else (state.attempt, state.next_try - gathered.now)
+            work = self._run_one(step, before.generation, attempt, max(wait.total_seconds(), 0.0))
+            self._process.inline_running += 1
+            keys[asyncio.get_running_loop().create_task(work)] = key
+        self._process.spawn(self._run(instance, keys, lease))
+
+    async def _run(self, instance: Instance, keys: dict[asyncio.Task[TaskOutcome], InlineKey], lease: Lease) -> None:
+        """Deliver the results as the steps end, several together where they end together."""
+        left = set(keys)
+        try:
+            while left:
+                done = await ended_together(left)
+                left -= done
+                self._report(instance, [(keys[task], task.result()) for task in done], lease)
+        finally:
+            for task, key in keys.items():
+                running = self._running.get(key)
+                if running is not None and running.delivery is None:  # this process is being stopped
+                    task.cancel()
+                    del self._running[key]
+                    for caller in running.callers:
+                        caller.cancel()
+
+    def _report(self, instance: Instance, ended: Sequence[tuple[InlineKey, TaskOutcome]], lease: Lease) -> None:
+        outcomes = tuple(outcome for _, outcome in sorted(ended, key=lambda pair: pair[0]))
+        message = ControlMessage(
+            instance_id=instance.instance_id, execution_id=instance.execution_id, outcomes=outcomes
+        )
+        delivery = Delivery(message=message, lease=lease)
+        for key, _ in ended:
+            running = self._running[key]
+            running.delivery = delivery
+            delivery.callers.extend(running.callers)
+        self._deliver(delivery)
+
+    async def _run_one(self, step: Step, generation: int, attempt: int, wait: float) -> TaskOutcome:
+        try:
+            if wait:
+                await asyncio.sleep(wait)
+            return await run_step(step, generation, attempt, self._services.converter, self._services.executor)
+        finally:
+            self._process.inline_running -= 1
+
+
+async def run_step(
+    step: Step, generation: int, attempt: int, converter: Converter, executor: Executor | None
+) -> TaskOutcome:
+    """Run a step once; whatever it raises becomes part of the outcome. ``executor`` None: on the loop's thread."""
+    outcome = partial(TaskOutcome, generation, step.task_id, attempt, step=step.name)
+    try:
+        return outcome(
+            converter.to_json(await _call(step, executor), f"the result of step '{step.name}' ({step.line})")
+        )
+    except (SerializationError, PayloadTooLargeError) as error:  # it would be the same at every try
+        return outcome(failure=FailureDetails.from_exception(error, retriable=False))
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise  # this process is being stopped
+        return outcome(failure=FailureDetails.from_exception(error))  # something inside the step was cancelled
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a step raises is its result
+        logger.warning("step '%s' failed (attempt %d): %s: %s", step.name, attempt, type(error).__name__, error)
+        misused = isinstance(error, OrchestratorCodeError)
+        return outcome(failure=FailureDetails.from_exception(error, retriable=not misused))
+
+
+async def _call(step: Step, executor: Executor | None) -> Any:
+    with outside(f"step '{step.name}'"):
+        if executor is None or inspect.iscoroutinefunction(step.fn):
+            value = step.fn(*step.args)
+        else:
+            work: Callable[[], Any] = partial(contextvars.copy_context().run, step.fn, *step.args)
+            value = await asyncio.get_running_loop().run_in_executor(executor, work)
+        return await value if inspect.isawaitable(value) else value
+
+
+async def ended_together(running: Collection[asyncio.Task[T]]) -> set[asyncio.Task[T]]:
+    """The first to end, and those that end shortly after it."""
+    done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    if rest:
+        more, _ = await asyncio.wait(rest, timeout=TOGETHER)
+        done |= more
+    return done
+
+
+def _ring(instance: Instance, nudge: Nudge) -> ControlMessage:
+    return ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id, nudges=(nudge,))
