@@ -444,14 +444,13 @@ class LiveOrchestration:
 
 def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
     call = cast("TaskScheduled | SubOrchestrationCreated | Step", task.call)  # a timer has no failure to report
+    overran = failure.type == _TIMEOUT and failure.cause is None  # a timeout of something within it has a cause
     kind: type[TaskFailedError]
     match call:
-        case _ if failure.type == _TIMEOUT and failure.cause is None and not isinstance(call, Step):
-            kind = TaskTimeoutError  # itself; a timeout of something within it has a cause
         case TaskScheduled():
-            kind = ActivityFailedError
-        case SubOrchestrationCreated():
-            kind = SubOrchestrationFailedError
+            kind = TaskTimeoutError if overran else ActivityFailedError
+        case SubOrchestrationCreated():  # its whole run took too long
+            kind = TaskTimeoutError if overran else SubOrchestrationFailedError
         case Step():
             kind = StepFailedError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
