@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -14,23 +12,14 @@ import pytest
 from durable_core import Registry
 from durable_core.settings import Settings
 from durable_core.testing.world import World
-
-EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.py"))
+from tests.support.examples import EXAMPLES, example_module
 
 
 @pytest.fixture(params=EXAMPLES, ids=lambda path: path.stem)
 def example(request: pytest.FixtureRequest) -> Generator[ModuleType]:
-    """The file as a module of its own, forgotten after the test."""
     path: Path = request.param
-    name = f"docs_examples_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[name]
+    with example_module(path) as module:
+        yield module
 
 
 @pytest.mark.parametrize("cache", ["warm", "cold"])
