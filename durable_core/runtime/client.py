@@ -390,6 +390,7 @@ class DurableClient(Messaging, ScheduleClient):
         An end in this process is seen at once; one elsewhere by polls that back off to two seconds.
         Falsy if there is no such instance.
         """
+        check_instance_id(instance_id)
         loop = asyncio.get_running_loop()
         end, delay = loop.time() + timeout, FIRST_POLL
         signal = self._dispatcher.ends.watch(instance_id)

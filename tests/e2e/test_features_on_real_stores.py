@@ -1,7 +1,7 @@
 """What an orchestrator's author reaches for works on the embedded file and on Azurite, in real time and threads.
 
-The examples of the docs are driven by a real app with its own listeners. Those that wait for minutes and more of virtual
-time run in the simulated world only (test_docs_examples.py).
+The examples of the docs are driven by a real app with its own listeners. Those that wait for minutes and more of
+virtual time run in the simulated world only (test_docs_examples.py).
 """
 
 from __future__ import annotations
