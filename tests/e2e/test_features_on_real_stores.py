@@ -9,19 +9,32 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from durable_core import Registry
-from durable_core.errors import LeaseLostError
+from durable_core import (
+    DurableClient,
+    Orchestration,
+    OrchestrationContext,
+    Registry,
+    RuntimeStatus,
+    TaskCancelledError,
+    TaskTimeoutError,
+    activity,
+    orchestrator,
+)
+from durable_core.errors import CapabilityError, InstanceCompletedError, LeaseLostError
 from durable_core.runtime.app import DurableApp
 from durable_core.settings import Settings
 from durable_core.storage.open import open_storage
 from durable_core.storage.ports import Queue, QueueMessage, Storage
 from durable_core.testing.azurite import Azurite
+from durable_core.testing.world import PlainCallbackUrls
 from tests.support.azurite import azurite
 from tests.support.examples import EXAMPLES, example_module
 
@@ -39,6 +52,8 @@ IN_REAL_TIME = {
     "run_step",
     "saga",
 }
+T = TypeVar("T")
+
 LEASE = 30.0
 POLL = 0.05
 
@@ -74,23 +89,142 @@ async def listen(queue: Queue, handler: Callable[[str, int], Awaitable[None]]) -
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def eventually(ask: Callable[[], Awaitable[T]], is_right: Callable[[T], object]) -> T:
+    """The first answer that is right; the caller's time limit ends a wait in vain."""
+    while True:
+        if is_right(answer := await ask()):
+            return answer
+        await asyncio.sleep(POLL)
+
+
+@asynccontextmanager
+async def running(registry: Registry, storage: Storage, module: object = None) -> AsyncGenerator[DurableClient]:
+    """An app of a hub of its own, at work."""
+    settings: Settings = getattr(module, "SETTINGS", Settings())
+    settings = replace(settings, hub=f"t{uuid.uuid4().hex[:12]}", message_lease=LEASE)
+    app = await DurableApp.open(
+        registry, settings, storage, codec=getattr(module, "CODEC", None), callback_urls=PlainCallbackUrls()
+    )
+    names = app.hub.names
+    listeners = [
+        *(asyncio.create_task(listen(storage.queue(name), app.on_control_message)) for name in names.control),
+        *(asyncio.create_task(listen(storage.queue(name), app.on_work_message)) for name in names.work),
+    ]
+    try:
+        async with asyncio.timeout(60):
+            yield app.client
+    finally:
+        for listener in listeners:
+            listener.cancel()
+        await asyncio.gather(*listeners, return_exceptions=True)
+        await app.close()
+
+
 @pytest.mark.parametrize("path", [p for p in EXAMPLES if p.stem in IN_REAL_TIME], ids=lambda path: path.stem)
 async def test_a_feature_works_on_a_real_store(path: Path, storage: Storage) -> None:
     with example_module(path) as module:
-        settings = replace(
-            getattr(module, "SETTINGS", Settings()), hub=f"t{uuid.uuid4().hex[:12]}", message_lease=LEASE
-        )
-        app = await DurableApp.open(Registry.scan(module), settings, storage, codec=getattr(module, "CODEC", None))
-        names = app.hub.names
-        listeners = [
-            *(asyncio.create_task(listen(storage.queue(name), app.on_control_message)) for name in names.control),
-            *(asyncio.create_task(listen(storage.queue(name), app.on_work_message)) for name in names.work),
-        ]
-        try:
-            async with asyncio.timeout(60):
-                await module.example(app.client)
-        finally:
-            for listener in listeners:
-                listener.cancel()
-            await asyncio.gather(*listeners, return_exceptions=True)
-            await app.close()
+        async with running(Registry.scan(module), storage, module) as client:
+            await module.example(client)
+
+
+@activity
+def note(text: str) -> str:
+    return text.upper()
+
+
+@activity(timeout=timedelta(seconds=1))
+async def never_ends() -> None:
+    await asyncio.sleep(3600)
+
+
+@orchestrator
+def tidy(ctx: OrchestrationContext) -> Orchestration[str]:
+    try:
+        yield from ctx.wait_for_external_event("Never")
+    except TaskCancelledError:
+        return (yield from ctx.call_activity(note, "cleaned up"))
+    return "heard"
+
+
+@orchestrator
+def asks(ctx: OrchestrationContext) -> Orchestration[list[str]]:
+    found: list[str] = []
+    ctx.on_event("Note", found.append)
+    try:
+        yield from ctx.call_activity(never_ends)
+    except TaskTimeoutError:
+        found.append("slow")
+    try:
+        yield from ctx.wait_for_external_event("Go", timeout=timedelta(seconds=1))
+    except TaskTimeoutError:
+        found.append("silent")
+    yield from ctx.wait_condition(lambda: "last" in found)
+    return found
+
+
+@orchestrator
+def signs(ctx: OrchestrationContext) -> Orchestration[str]:
+    callback = ctx.callback("signature", str)
+    ctx.set_custom_status(callback.url)
+    return (yield from callback.task)
+
+
+@orchestrator
+def passes_on(ctx: OrchestrationContext) -> Orchestration[str]:
+    return (yield from ctx.call_sub_orchestrator(tidy, timeout=timedelta(seconds=2)))
+
+
+REAL = Registry().add(note, never_ends, tidy, asks, signs, passes_on)
+
+
+async def test_cancel_reaches_the_code_which_cleans_up(storage: Storage) -> None:
+    async with running(REAL, storage) as client:
+        instance_id = await client.start_new(tidy)
+        await client.cancel(instance_id, "enough")
+        status = await client.wait_for_completion(instance_id, 30)
+        assert (status.runtime_status, status.output) == (RuntimeStatus.COMPLETED, "CLEANED UP")
+
+
+async def test_timeouts_handlers_and_conditions_hold(storage: Storage) -> None:
+    async with running(REAL, storage) as client:
+        await client.signal_with_start(asks, "one", "Note", "first", event_id="a")
+        await client.raise_event("one", "note", "first", event_id="a")
+        await asyncio.sleep(4)  # the orchestrator's own time limits pass
+        await client.raise_event("one", "NOTE", "last")
+        status = await client.wait_for_completion("one", 30)
+        assert status.output == ["first", "slow", "silent", "last"]
+
+
+async def test_a_callback_is_answered_once(storage: Storage) -> None:
+    async with running(REAL, storage) as client:
+        instance_id = await client.start_new(signs)
+        status = await eventually(lambda: client.get_status(instance_id), lambda found: found.custom_status)
+        url = status.custom_status
+        await client.complete_callback(url, "Ada")
+        assert (await client.wait_for_completion(instance_id, 30)).output == "Ada"
+        with pytest.raises((CapabilityError, InstanceCompletedError)):
+            await client.complete_callback(url, "Bob")
+
+
+async def test_a_run_that_overruns_ends_and_one_that_is_put_off_waits(storage: Storage) -> None:
+    async with running(REAL, storage) as client:
+        at = datetime.now(UTC) + timedelta(seconds=3)
+        later = await client.start_new(tidy, start_at=at, timeout=timedelta(seconds=2))
+        late = await client.start_new(passes_on)
+        assert (await client.get_status(later)).runtime_status is RuntimeStatus.PENDING
+        for instance_id in (late, later):
+            status = await client.wait_for_completion(instance_id, 40)
+            assert status.runtime_status is RuntimeStatus.FAILED
+            assert status.failure is not None
+            assert status.failure.is_caused_by(TaskTimeoutError)
+        assert datetime.now(UTC) > at
+
+
+async def test_a_schedule_starts_runs_until_it_is_deleted(storage: Storage) -> None:
+    async with running(REAL, storage) as client:
+        await client.create_schedule("often", asks, interval=timedelta(seconds=1), overlap="skip")
+        runs = await eventually(client.get_status_all, len)
+        assert runs[0].name == "asks"
+        assert [schedule.schedule_id for schedule in await client.list_schedules()] == ["often"]
+        await client.delete_schedule("often")
+        assert await client.list_schedules() == []
