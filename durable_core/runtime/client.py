@@ -280,6 +280,7 @@ class DurableClient(Messaging, ScheduleClient):
         created_time_to: datetime | None = None,
         runtime_status: Collection[RuntimeStatus] | None = None,
         instance_id_prefix: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> list[OrchestrationStatus]:
         """All instances that fit, newest first (not only the first hundred), without inputs and outputs."""
         found: list[OrchestrationStatus] = []
@@ -290,6 +291,7 @@ class DurableClient(Messaging, ScheduleClient):
                 created_time_to=created_time_to,
                 runtime_status=runtime_status,
                 instance_id_prefix=instance_id_prefix,
+                tags=tags,
                 page_size=1000,
                 continuation_token=token,
                 show_input=False,

@@ -228,3 +228,10 @@ async def test_a_schedule_starts_runs_until_it_is_deleted(storage: Storage) -> N
         assert [schedule.schedule_id for schedule in await client.list_schedules()] == ["often"]
         await client.delete_schedule("often")
         assert await client.list_schedules() == []
+
+
+async def test_instances_are_found_by_their_tags(storage: Storage) -> None:
+    async with running(REAL, storage) as client:
+        await client.start_new(tidy, "mine", tags={"team": "blue"})
+        await client.start_new(tidy, "theirs", tags={"team": "red"})
+        assert [found.instance_id for found in await client.get_status_by(tags={"team": "blue"})] == ["mine"]
