@@ -178,10 +178,6 @@ class LiveOrchestration:
         """Inline steps that were called and have not ended, in order of task id. A view, as ``pending``."""
         return self._decisions.steps
 
-    def has_seen(self, event_id: str) -> bool:
-        """Whether the inbox row of this key has come before, in this generation or as ``remember`` was told."""
-        return event_id in self._inbox_seen
-
     def remember(self, event_ids: Iterable[str]) -> None:
         """Rows that earlier generations consumed: they are not news if they come again. To be told first."""
         self._inbox_seen.update(dict.fromkeys(event_ids))

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 Value: TypeAlias = str | int | float | bool | bytes | datetime
 """A property: text, 64-bit integer, float, bool, binary, or an aware datetime. ``None`` is not stored in Azure."""
@@ -169,9 +169,6 @@ class Queue(Protocol):
         ...
 
     async def clear(self) -> None: ...
-
-
-Outcome: TypeAlias = Literal["ok", "error"]
 
 
 class Storage(Protocol):
