@@ -1,4 +1,4 @@
-"""The command line: ``python -m durable_core``. Verbs are thin; each imports what it needs when it runs."""
+"""``host``: run a function app on this machine."""
 
 from __future__ import annotations
 
@@ -9,50 +9,12 @@ import signal
 import sys
 from pathlib import Path
 
-try:
-    import click
-except ImportError:
-    sys.exit("the command line needs the extra 'local': pip install 'durable_core[local]'")
+import click
 
-from .errors import ConfigurationError, DurableError
+from ..errors import ConfigurationError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
-    """Durable execution for Python on plain Azure Storage."""
-
-
-@main.command()
-@click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
-@click.option("--timer", "quick", is_flag=True, help="Only what the app's timer does every five minutes.")
-def recover(store: str | None, quick: bool) -> None:
-    """Rebuild every message of the hub from its tables, and save what lies in its poison queues.
-
-    Harmless at any time: activities that are under way may run once more.
-    """
-    from dataclasses import asdict, replace
-
-    from .hosting.opening import open_app
-    from .registry import Registry
-    from .settings import Settings
-
-    settings = Settings.from_environment()
-    if store is not None:
-        settings = replace(settings, store=os.path.abspath(store))
-
-    async def run() -> None:
-        async with open_app(Registry(), settings) as app:
-            report = await app.client.recover(full=not quick)
-            for name, count in asdict(report).items():
-                click.echo(f"{name.replace('_', ' ')}: {count}")
-
-    try:
-        asyncio.run(run())
-    except DurableError as error:
-        raise click.ClickException(str(error)) from error
-
-
-@main.command()
+@click.command()
 @click.option("--app", "folder", type=click.Path(path_type=Path), default=Path("."), help="Folder of function_app.py.")
 @click.option("--host", "address", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7071, show_default=True, help="0 picks a free one.")
@@ -81,7 +43,7 @@ def host(
 
     The working directory becomes the app's folder, as in Azure. Every timer also runs once, 2 seconds after the start.
     """
-    from .hosting.local.host import HostOptions, run_host
+    from ..hosting.local.host import HostOptions, run_host
 
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -1,0 +1,22 @@
+"""The command line: ``python -m durable_core``. A verb is a module, which imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+try:
+    import click
+except ImportError:
+    sys.exit("the command line needs the extra 'local': pip install 'durable_core[local]'")
+
+from .host import host
+from .recover import recover
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Durable execution for Python on plain Azure Storage."""
+
+
+for verb in (host, recover):
+    main.add_command(verb)

@@ -1,0 +1,40 @@
+"""``recover``: rebuild the messages of a hub from its tables."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+
+from ..errors import DurableError
+
+
+@click.command()
+@click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
+@click.option("--timer", "quick", is_flag=True, help="Only what the app's timer does every five minutes.")
+def recover(store: str | None, quick: bool) -> None:
+    """Rebuild every message of the hub from its tables, and save what lies in its poison queues.
+
+    Harmless at any time: activities that are under way may run once more.
+    """
+    from dataclasses import asdict, replace
+
+    from ..hosting.opening import open_app
+    from ..registry import Registry
+    from ..settings import Settings
+
+    settings = Settings.from_environment()
+    if store is not None:
+        settings = replace(settings, store=os.path.abspath(store))
+
+    async def run() -> None:
+        async with open_app(Registry(), settings) as app:
+            report = await app.client.recover(full=not quick)
+            for name, count in asdict(report).items():
+                click.echo(f"{name.replace('_', ' ')}: {count}")
+
+    try:
+        asyncio.run(run())
+    except DurableError as error:
+        raise click.ClickException(str(error)) from error
