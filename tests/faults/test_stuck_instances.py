@@ -187,10 +187,7 @@ def test_a_history_that_nobody_can_read_is_ended_after_the_patience_of_a_deploym
         await world.client.terminate("one", "enough")
         await asyncio.sleep(300)
         assert not (await world.client.get_status("one")).is_terminal, "somebody may still be able to read it"
-        for _ in range(60):
-            await asyncio.sleep(60)
-            if (status := await world.client.get_status("one")).is_terminal:
-                break
+        status = await world.client.wait_for_completion("one", 2 * HOUR)
         assert (status.runtime_status, status.output) == (RuntimeStatus.TERMINATED, "enough")
         assert await world.client.purge_instance_history("one") == 1
 
