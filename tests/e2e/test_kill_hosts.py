@@ -44,14 +44,14 @@ class Case:
 
 APART = ("control", "work", "control", "work")
 EMBEDDED = [
-    Case("embedded", ("",) * 2, 100, 4),
-    Case("embedded", ("",) * 4, 100, 6),
-    Case("embedded", ("",) * 2, 60, 4, cold=True),
-    Case("embedded", APART, 60, 4),
+    Case("embedded", ("",) * 2, 80, 4),
+    Case("embedded", ("",) * 4, 80, 5),
+    Case("embedded", ("",) * 2, 40, 3, cold=True),
+    Case("embedded", APART, 40, 3),
 ]
 AZURITE = [
-    Case("azurite", ("",) * 3, 50, 3),
-    Case("azurite", APART, 30, 3, cold=True),
+    Case("azurite", ("",) * 3, 24, 2),
+    Case("azurite", APART, 12, 2, cold=True),
 ]
 
 

@@ -16,7 +16,7 @@ from tests.support.busy_hub import BusyHub, completed
 from tests.support.hosts import PROJECT
 from tests.support.http_client import BASE
 
-INSTANCES = 300 if "DURABLE_SOAK" in os.environ else 60
+INSTANCES = 300 if "DURABLE_SOAK" in os.environ else 40
 
 
 async def purge(hub: BusyHub) -> int:

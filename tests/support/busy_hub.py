@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,7 @@ class BusyHub:
         cold: bool = False,
         lease: float = 10.0,
         grace: float = 10.0,
+        more_env: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.effects = folder / "effects.jsonl"
@@ -68,6 +69,7 @@ class BusyHub:
             "BOMBS": str(self.bombs),
             "DURABLE_HUB": self.hub,
             "DURABLE_MESSAGE_LEASE": str(lease),
+            **(more_env or {}),
         }
         if azurite is not None:
             env["AzureWebJobsStorage"] = azurite.connection_string

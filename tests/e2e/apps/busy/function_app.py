@@ -1,7 +1,8 @@
 """Orchestrations whose activities leave a line in a file at each run, so that a test can count what really happened.
 
 The file is named by SIDE_EFFECTS. A line is one ``write`` to a file opened for appending: hosts that are killed leave
-whole lines. A file of the name in BOMBS takes the hosts down that touch it, for as long as it is there.
+whole lines. A file of the name in BOMBS takes the hosts down that touch it, for as long as it is there. SECOND_CHANCE:
+seconds over which recovery spreads what was set aside.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import azure.functions as func
 
 from durable_core import ActivityContext, Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.hosting.functions import Durable
+from durable_core.runtime import recovery
+
+recovery.SECOND_CHANCE = float(os.environ.get("SECOND_CHANCE", recovery.SECOND_CHANCE))
 
 
 def record(ctx: ActivityContext, event: str) -> None:
