@@ -159,6 +159,8 @@ class Recovery:
                 await run_some_at_once(
                     self._see_to(entry, report, full) for entry in entries if full or self._is_due(entry)
                 )
+                if len(entries) < PAGE:
+                    break
 
     def _is_due(self, entry: Entry) -> bool:
         """Whether an open instance may not go on by itself. One that is suspended is looked at while that is news:

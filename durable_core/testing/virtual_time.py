@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 ON_THE_WAY = 0.002  # real seconds that bytes between two sockets of this loop may take
 
+CLOCK_RESOLUTION = 1e-6  # seconds
+
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
@@ -42,6 +44,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
+        # What is due within this time is due now. With the real clock's nanosecond, which is less than a float of half
+        # a year can tell, a timer would be due for ever and never run.
+        self._clock_resolution = CLOCK_RESOLUTION
 
     def time(self) -> float:
         return self._jumping.elapsed
