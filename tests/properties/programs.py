@@ -229,7 +229,8 @@ class Run:
     """One run of a program."""
 
     def __init__(self, ctx: OrchestrationContext, program: Program, data: int, stage: Stage = "patched") -> None:
-        self.ctx, self.program, self.data, self.stage = ctx, program, data, stage
+        self.ctx, self.program, self.data = ctx, program, data
+        self.stage: Stage = stage
         self.trace: list[str] = []
         self.started: list[Task[Any]] = []
         self.handlers: set[str] = set()

@@ -241,7 +241,7 @@ def test_a_change_met_first_on_resuming_is_taken_then_and_ever_after() -> None:
 def test_an_event_handler_may_ask_and_decides_the_same_at_every_replay() -> None:
     def code(ctx: OrchestrationContext) -> Orchestration[list[bool]]:
         seen: list[bool] = []
-        ctx.on_event("note", lambda: seen.append(ctx.patched("x")))
+        ctx.on_event("note", lambda _: seen.append(ctx.patched("x")))
         yield from ctx.wait_condition(lambda: len(seen) == 2)
         return seen
 
