@@ -7,15 +7,21 @@ import ast
 from .origins import CTX, External, Origins
 from .scopes import Scope, own_nodes
 
-TASKS = frozenset(
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, which is how long lists of names are written down here."""
+    return frozenset(text.split())
+
+
+TASKS = words(
     "call_activity call_activity_with_retry call_sub_orchestrator call_sub_orchestrator_with_retry run create_timer "
-    "wait_for_external_event wait_condition task_all task_any when_all when_any gather call_http".split()
+    "wait_for_external_event wait_condition task_all task_any when_all when_any gather call_http"
 )
 """They return a task, to be waited for."""
 
-DECIDES = TASKS | frozenset(
+DECIDES = TASKS | words(
     "set_custom_status send_event continue_as_new start_orchestration on_event set_query_handler callback as_completed "
-    "run_saga new_uuid new_guid patched".split()
+    "run_saga new_uuid new_guid patched"
 )
 """What they do is, or must agree with, the instance's history."""
 

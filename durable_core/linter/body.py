@@ -88,7 +88,7 @@ class Body(ast.NodeVisitor):
         )
 
     def refer(self, function: Function, name: str = "", *, waits: bool = False, only_looks: bool = False) -> None:
-        """Note that this body leads to a function. Activities and orchestrators are looked at, if at all, by themselves."""
+        """Note that this body leads to a function. Activities and orchestrators are looked at by themselves."""
         if self.origins.mark(function) is None:
             only_looks = only_looks or self.only_looks
             self.look.references.append(

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .api import words
+
 Condition: TypeAlias = Callable[[ast.Call], bool]
 
 
@@ -44,8 +46,10 @@ _ACTIVITY = "an activity (ctx.call_activity) or a step (ctx.run)"
 _NOW = Forbidden("DC101", "reads the clock", "ctx.current_utc_datetime")
 _WATCH = Forbidden("DC102", "measures real time", "differences of ctx.current_utc_datetime, or measure in the activity")
 _ZONE = Forbidden(
-    "DC103", "depends on the machine's time zone", "a zone that you name: datetime.fromtimestamp(x, UTC), .astimezone(UTC)"
-)  # fmt: skip
+    "DC103",
+    "depends on the machine's time zone",
+    "a zone that you name: datetime.fromtimestamp(x, UTC), .astimezone(UTC)",
+)
 _RANDOM = Forbidden("DC201", "draws random numbers", "ctx.random")
 _ID = Forbidden("DC202", "makes an id that differs at every replay", "ctx.new_uuid() or ctx.new_guid()")
 _SECRET = Forbidden(
@@ -53,8 +57,10 @@ _SECRET = Forbidden(
 )
 _HASH = Forbidden("DC204", "differs from process to process", "zlib.crc32 or hashlib, which do not")
 _ENVIRONMENT = Forbidden(
-    "DC301", "reads the process's environment", "the orchestrator's input, or read it in an activity or a step (ctx.run)"
-)  # fmt: skip
+    "DC301",
+    "reads the process's environment",
+    "the orchestrator's input, or read it in an activity or a step (ctx.run)",
+)
 _MACHINE = Forbidden("DC302", "tells one machine or process from another", _ACTIVITY)
 _FILES = Forbidden("DC303", "uses the file system", _ACTIVITY)
 _NETWORK = Forbidden("DC304", "talks over the network", f"ctx.call_http, {_ACTIVITY}")
@@ -121,13 +127,14 @@ CALLS: dict[str, Forbidden] = {
     **_names(
         _FILES,
         "os.",
-        "open read write listdir scandir walk fwalk stat lstat access remove unlink rename renames replace mkdir makedirs "
-        "rmdir removedirs link symlink readlink chmod chown truncate utime statvfs",
+        "open read write listdir scandir walk fwalk stat lstat access remove unlink rename renames replace mkdir "
+        "makedirs rmdir removedirs link symlink readlink chmod chown truncate utime statvfs",
     ),
     **_names(
         _FILES,
         "os.path.",
-        "exists lexists isfile isdir islink ismount getsize getmtime getatime getctime realpath abspath samefile expanduser",
+        "exists lexists isfile isdir islink ismount getsize getmtime getatime getctime realpath abspath samefile "
+        "expanduser",
     ),
     **_names(_FILES, "glob.", "glob iglob"),
     "shutil.*": _FILES,
@@ -149,7 +156,7 @@ CALLS: dict[str, Forbidden] = {
         _NETWORK,
         "httpx.",
         "get post put patch delete head options request stream Client AsyncClient Client().* AsyncClient().*",
-    ),  # fmt: skip
+    ),
     **_names(_NETWORK, "aiohttp.", "request ClientSession ClientSession().*"),
     **_names(_NETWORK, "urllib3.", "request PoolManager PoolManager().*"),
     **_names(_NETWORK, "", "smtplib.SMTP smtplib.SMTP_SSL ftplib.FTP imaplib.IMAP4_SSL poplib.POP3 telnetlib.Telnet"),
@@ -188,9 +195,9 @@ VALUES: dict[str, Forbidden] = {
 }
 """Names of which every mention is meant, not only a call."""
 
-_OF_PATHS = set(
-    "open read_text write_text read_bytes write_bytes exists is_file is_dir is_symlink iterdir glob rglob walk mkdir rmdir "
-    "unlink touch rename replace stat lstat resolve absolute samefile symlink_to hardlink_to chmod owner".split()
+_OF_PATHS = words(
+    "open read_text write_text read_bytes write_bytes exists is_file is_dir is_symlink iterdir glob rglob walk mkdir "
+    "rmdir unlink touch rename replace stat lstat resolve absolute samefile symlink_to hardlink_to chmod owner"
 )
 
 _TO_PATHS = {"parent", "joinpath()", "with_suffix()", "with_name()", "with_stem()", "relative_to()", "expanduser()"}

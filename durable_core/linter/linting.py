@@ -1,4 +1,4 @@
-"""From files to findings: finds the orchestrators, follows what they call, and obeys the comments that silence a rule."""
+"""From files to findings: finds the orchestrators, follows what they call, and obeys comments that silence a rule."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class Scope:
 
 
 class Binder(ast.NodeVisitor):
-    """Walks a module once. ``scopes``: of each function, lambda, class and comprehension; ``functions``: all of them."""
+    """Walks a module once. scopes: of each function, lambda, class and comprehension; functions: all of them."""
 
     def __init__(self, tree: ast.Module, file: SourceFile) -> None:
         self.scope = Scope(tree, None, file)
@@ -142,6 +142,7 @@ class Binder(ast.NodeVisitor):
         self.functions: list[Function] = []
         self.star_imports: list[str] = []
         self._file = file
+        self._has_declarations = "global " in file.text or "nonlocal " in file.text
         self._class: Class | None = None
         self.visit_all(tree.body)
 
@@ -208,13 +209,13 @@ class Binder(ast.NodeVisitor):
     def _within(self, scope: Scope, body: list[ast.stmt] | list[ast.expr], owner: Class | None) -> None:
         outer, outer_class = self.scope, self._class
         self.scope, self._class = scope, owner
-        for node in body:
-            # A 'global' line counts for the whole function, wherever it stands.
-            for inner in own_nodes(node):
-                if isinstance(inner, ast.Global):
-                    scope.global_names.update(inner.names)
-                elif isinstance(inner, ast.Nonlocal):
-                    scope.nonlocal_names.update(inner.names)
+        if self._has_declarations:
+            for node in body:  # a 'global' line counts for the whole function, wherever it stands
+                for inner in own_nodes(node):
+                    if isinstance(inner, ast.Global):
+                        scope.global_names.update(inner.names)
+                    elif isinstance(inner, ast.Nonlocal):
+                        scope.nonlocal_names.update(inner.names)
         self.visit_all(body)
         self.scope, self._class = outer, outer_class
 

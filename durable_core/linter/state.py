@@ -6,13 +6,14 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from .api import words
 from .origins import External, Origins, Variable
 from .scopes import Assigned, Augmented, Binding, Function, Parameter, Scope, own_nodes
 from .sources import SourceFile
 
-_CHANGES = frozenset(
-    "append extend insert remove pop clear update add discard setdefault popitem sort reverse appendleft popleft extendleft "
-    "difference_update intersection_update symmetric_difference_update subtract".split()
+_CHANGES = words(
+    "append extend insert remove pop clear update add discard setdefault popitem sort reverse appendleft popleft "
+    "extendleft difference_update intersection_update symmetric_difference_update subtract"
 )
 _CONTAINERS = {
     f"{module}{name}()"

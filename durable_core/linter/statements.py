@@ -57,8 +57,9 @@ class Statements:
         if method == "run_saga" or method.endswith("saga().compensate"):
             return f"{name}() is a generator"
         origin = body.origins.of(call.func, body.scope)
-        is_plain = isinstance(origin, Function) and body.origins.mark(origin) is None
-        if is_plain and isinstance(origin.node, ast.FunctionDef) and origin.is_generator:
+        if not isinstance(origin, Function) or body.origins.mark(origin) is not None:
+            return ""
+        if isinstance(origin.node, ast.FunctionDef) and origin.is_generator:
             return f"{name}() is a generator, which does not run by being called"
         return ""
 
@@ -95,7 +96,8 @@ class Statements:
 
     def yield_from(self, node: ast.YieldFrom) -> None:
         body = self._body
-        if body.waits and isinstance(node.value, _NEVER_TASKS):
+        is_empty = isinstance(node.value, ast.List | ast.Tuple) and not node.value.elts  # makes a function a generator
+        if body.waits and isinstance(node.value, _NEVER_TASKS) and not is_empty:
             body.report("DC402", node, "'yield from' a list loses its results; use ctx.task_all(...)")
 
     # ------------------------------------------------------------ order
@@ -173,6 +175,7 @@ class Statements:
         )
         if not asks:
             return
+        parts: list[ast.stmt] | list[ast.expr]
         parts = [*node.body, *node.orelse] if isinstance(node, ast.If) else [node.body, node.orelse]
         waits = body.waits
         leaves = waits and any(
@@ -180,7 +183,7 @@ class Statements:
             for part in parts
             for inner in own_nodes(part)
         )
-        if leaves or any(decides([part], body.scope, body.origins, waits=waits) for part in parts):  # pyright: ignore
+        if leaves or decides(parts, body.scope, body.origins, waits=waits):
             body.report("DC408", node, "what is done depends on ctx.is_replaying, so history and code cannot agree")
 
     # ------------------------------------------------------------ catching

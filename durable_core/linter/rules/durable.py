@@ -8,12 +8,12 @@ RULES_OF_THE_API = (
     Rule(
         code="DC401",
         name="a task that nobody waits for",
-        what="A task that is called as a statement of its own, or kept in a variable that is never read; a generator of "
-        "yours, or a saga's `compensate()`, that is called without `yield from`.",
-        why="The orchestrator goes on, and may end, before the task has; its failure is never seen. A generator that is "
-        "only called does not run at all.",
-        instead="`yield from`. For what nobody shall wait for: `ctx.start_orchestration`, or `_ = ctx.call_activity(...)` "
-        "to say that it is meant.",
+        what="A task that is called as a statement of its own, or kept in a variable that is never read; a "
+        "generator of yours, or a saga's `compensate()`, that is called without `yield from`.",
+        why="The orchestrator goes on, and may end, before the task has; its failure is never seen. A "
+        "generator that is only called does not run at all.",
+        instead="`yield from`. For what nobody shall wait for: `ctx.start_orchestration`, or `_ = "
+        "ctx.call_activity(...)` to say that it is meant.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):
@@ -66,10 +66,10 @@ def order(ctx, amount: int):
     Rule(
         code="DC404",
         name="catches more than failures",
-        what="Around a wait: a bare `except:`, or one of `BaseException`, that does not raise on; `except Exception: pass` "
-        "and `suppress(Exception)`.",
-        why="It also catches what tells the orchestrator to end: `TaskCancelledError`, and `GeneratorExit`, when the host "
-        "lets go of it.",
+        what="Around a wait: a bare `except:`, or one of `BaseException`, that does not raise on; `except "
+        "Exception: pass` and `suppress(Exception)`.",
+        why="It also catches what tells the orchestrator to end: `TaskCancelledError`, and `GeneratorExit`, "
+        "when the host lets go of it.",
         instead="`except TaskFailedError:` or a narrower one, or `raise` at the end of the handler.",
         wrong="""\
 @orchestrator
@@ -91,12 +91,12 @@ def order(ctx, amount: int):
     Rule(
         code="DC405",
         name="the orchestrator's context in an activity or a step",
-        what="`ctx` given to an activity or a step (`ctx.run`), or called inside of one; an activity whose parameter is "
-        "annotated `OrchestrationContext`.",
-        why="Activities run elsewhere, and steps beside the orchestrator and not at a replay: what they would decide there "
-        "is in no history.",
-        instead="Give them the values they need: `ctx.instance_id`, `ctx.current_utc_datetime`. An activity's own context "
-        "is `ActivityContext`.",
+        what="`ctx` given to an activity or a step (`ctx.run`), or called inside of one; an activity whose "
+        "parameter is annotated `OrchestrationContext`.",
+        why="Activities run elsewhere, and steps beside the orchestrator and not at a replay: what they would "
+        "decide there is in no history.",
+        instead="Give them the values they need: `ctx.instance_id`, `ctx.current_utc_datetime`. An activity's own "
+        "context is `ActivityContext`.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):
@@ -112,7 +112,8 @@ def order(ctx, amount: int):
     Rule(
         code="DC406",
         name="a loop that never waits",
-        what="`while True` without a wait, a `return`, a `break` or a `raise` in it; a loop over a condition that does nothing.",
+        what="`while True` without a wait, a `return`, a `break` or a `raise` in it; a loop over a condition "
+        "that does nothing.",
         why="Nothing can change while the code does not wait: the loop holds the host for ever.",
         instead="`yield from ctx.wait_condition(lambda: ...)`, or a timer within the loop.",
         wrong="""\
@@ -136,10 +137,10 @@ def gate(ctx):
     Rule(
         code="DC407",
         name="a query or condition that acts",
-        what="A query's handler, or the predicate of `wait_condition`, that calls tasks, sets the status, sends events, or "
-        "changes the orchestrator's variables.",
-        why="Queries are answered outside of the run and predicates are looked at any number of times: what they do there is "
-        "in no history.",
+        what="A query's handler, or the predicate of `wait_condition`, that calls tasks, sets the status, "
+        "sends events, or changes the orchestrator's variables.",
+        why="Queries are answered outside of the run and predicates are looked at any number of times: what "
+        "they do there is in no history.",
         instead="Let them look only. A handler of `ctx.on_event` may change variables.",
         wrong="""\
 @orchestrator
@@ -172,8 +173,8 @@ def backup(ctx):
         name="decides by ctx.is_replaying",
         what="A wait or a call in a branch that asks for `ctx.is_replaying`.",
         why="The first run goes one way and every replay the other: history and code never agree.",
-        instead="Nothing: calls are safe to write down without it, since history answers them at a replay. For log lines, "
-        "`ctx.logger`.",
+        instead="Nothing: calls are safe to write down without it, since history answers them at a replay. For "
+        "log lines, `ctx.logger`.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):

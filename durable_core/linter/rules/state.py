@@ -9,7 +9,8 @@ RULES_OF_STATE = (
         code="DC501",
         name="the order of a set decides",
         what="Calls or waits in a loop over a set, or over a list made of one; `.pop()` of a set.",
-        why="The order of a set of texts is another one in each process, so the calls come in another order at a replay.",
+        why="The order of a set of texts is another one in each process, so the calls come in another order "
+        "at a replay.",
         instead="`sorted(...)`, or a list or dict, which keep their order: `dict.fromkeys(names)` has each name once.",
         wrong="""\
 @orchestrator
@@ -28,9 +29,10 @@ def mail_all(ctx, names: list[str]):
         code="DC502",
         name="changes state that is not the instance's",
         what="`global`, and changes of a module's variable or of a class.",
-        why="All instances of one process share it, it is changed anew at every replay, and another process knows nothing of it.",
-        instead="Variables of the orchestrator; `continue_as_new` carries them on. What others shall see is stored by an "
-        "activity.",
+        why="All instances of one process share it, it is changed anew at every replay, and another process "
+        "knows nothing of it.",
+        instead="Variables of the orchestrator; `continue_as_new` carries them on. What others shall see is "
+        "stored by an activity.",
         wrong="""\
 SEEN: list[str] = []
 

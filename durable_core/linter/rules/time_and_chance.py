@@ -8,9 +8,10 @@ RULES_OF_TIME = (
     Rule(
         code="DC101",
         name="reads the clock",
-        what="`datetime.now()`, `datetime.utcnow()`, `date.today()`, `time.time()` and their like in orchestrator code.",
-        why="The code runs again at every replay, and each time the clock says something else. A condition or a due time "
-        "made of it goes another way than history did.",
+        what="`datetime.now()`, `datetime.utcnow()`, `date.today()`, `time.time()` and their like in "
+        "orchestrator code.",
+        why="The code runs again at every replay, and each time the clock says something else. A condition or "
+        "a due time made of it goes another way than history did.",
         instead="`ctx.current_utc_datetime`, which is the same at every replay.",
         wrong="""\
 @orchestrator
@@ -29,7 +30,8 @@ def remind(ctx):
         code="DC102",
         name="measures real time",
         what="`time.monotonic()`, `time.perf_counter()` and the other stop-watches.",
-        why="At a replay the steps that took hours take no time at all, and in another process the watch began elsewhere.",
+        why="At a replay the steps that took hours take no time at all, and in another process the watch "
+        "began elsewhere.",
         instead="Differences of `ctx.current_utc_datetime`; for how long an activity takes, measure inside it.",
         wrong="""\
 @orchestrator
@@ -49,7 +51,8 @@ def load(ctx):
     Rule(
         code="DC103",
         name="depends on the machine's time zone",
-        what="`datetime.fromtimestamp(x)` without a zone, `.astimezone()` without one, `time.localtime(x)`, `time.mktime`.",
+        what="`datetime.fromtimestamp(x)` without a zone, `.astimezone()` without one, `time.localtime(x)`, "
+        "`time.mktime`.",
         why="An instance moves between machines, whose zones and daylight saving rules may differ.",
         instead="A zone that you name: `datetime.fromtimestamp(x, UTC)`, `.astimezone(ZoneInfo('Europe/Berlin'))`.",
         wrong="""\
@@ -73,7 +76,8 @@ RULES_OF_CHANCE = (
         name="draws random numbers",
         what="Functions of `random` and `numpy.random`, and `random.Random()` without a seed.",
         why="Every replay draws other numbers than the run that made the history.",
-        instead="`ctx.random`, a `random.Random` whose seed is the instance's own. A generator with a seed is fine, too.",
+        instead="`ctx.random`, a `random.Random` whose seed is the instance's own. A generator with a seed is "
+        "fine, too.",
         wrong="""\
 @orchestrator
 def draw(ctx, names: list[str]):
@@ -113,7 +117,8 @@ def pay(ctx, amount: int):
         name="draws from the system's randomness",
         what="`secrets`, `os.urandom`, `random.SystemRandom`.",
         why="It is made not to be repeatable; orchestrator code must be.",
-        instead="`ctx.run`: the value is drawn once and kept in history. (`ctx.random` can be guessed: not for secrets.)",
+        instead="`ctx.run`: the value is drawn once and kept in history. (`ctx.random` can be guessed: not for "
+        "secrets.)",
         wrong="""\
 @orchestrator
 def invite(ctx, mail: str):
@@ -131,7 +136,8 @@ def invite(ctx, mail: str):
         code="DC204",
         name="a hash that differs from process to process",
         what="`hash(x)`.",
-        why="Python salts the hash of texts and bytes anew in each process, so the value changes when the instance moves on.",
+        why="Python salts the hash of texts and bytes anew in each process, so the value changes when the "
+        "instance moves on.",
         instead="`zlib.crc32(text.encode())` or `hashlib`.",
         wrong="""\
 @orchestrator

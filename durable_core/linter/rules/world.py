@@ -106,8 +106,8 @@ def build(ctx, target: str):
         code="DC306",
         name="blocks the thread",
         what="`time.sleep`, `input`, waiting for a thread's event.",
-        why="The host runs many instances in one thread: they all stand still, and at each replay the wait begins again. "
-        "A crash forgets it.",
+        why="The host runs many instances in one thread: they all stand still, and at each replay the wait "
+        "begins again. A crash forgets it.",
         instead="`yield from ctx.create_timer(timedelta(...))`; for people, `ctx.wait_for_external_event`.",
         wrong="""\
 @orchestrator
