@@ -13,7 +13,7 @@ from .api import CALLS_BY_NAME, DECIDES, is_context, method_of_context
 from .calls import LOCAL_ZONE, VALUES, Forbidden, forbidden_call, is_local_zone
 from .findings import Reference, Spot
 from .origins import Class, External, Function, Origins, Variable
-from .scopes import Comprehension, Scope, own_nodes
+from .scopes import Comprehension, FunctionNode, Scope, own_nodes
 from .sources import SourceFile
 from .state import Sets, State
 from .statements import Statements
@@ -135,6 +135,8 @@ class Body(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         self._change(node)
         self._statements.pop_of_set(node)
+        if is_local_zone(node):
+            self._forbid(LOCAL_ZONE, node.func)
         method = method_of_context(node.func, self.scope, self.origins)
         if method:
             self._call_of_context(node, method)
@@ -153,8 +155,6 @@ class Body(ast.NodeVisitor):
                 self._construction(node, origin)
             case _:
                 pass
-        if is_local_zone(node):
-            self._forbid(LOCAL_ZONE, node.func)
         if isinstance(node.func, ast.Attribute):
             self.visit(node.func.value)
         elif not isinstance(node.func, ast.Name):
@@ -281,6 +281,7 @@ class Body(ast.NodeVisitor):
             self._keep_context_from(handed, "a step")
             self._arguments(handed, without=handed.args[0] if handed.args else None)
         elif isinstance(handed, ast.Lambda):
+            self._defaults(handed)
             origin = self.function.file.function_of(handed)
         if isinstance(origin, Function) and self.origins.mark(origin) is None:
             inner = origin.node
@@ -354,15 +355,22 @@ class Body(ast.NodeVisitor):
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         """A lambda that is handed on is taken to be called."""
+        self._defaults(node)
         function = self.function.file.function_of(node)
         if function is not None:
             self.refer(function)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         """Only its head runs here; the body, where the function is called or handed on."""
-        defaults = [value for value in node.args.kw_defaults if value is not None]
-        for part in [*node.decorator_list, *node.args.defaults, *defaults]:
-            self.visit(part)
+        for decorator in node.decorator_list:
+            self.visit(decorator)
+        self._defaults(node)
+
+    def _defaults(self, node: FunctionNode) -> None:
+        """The defaults of a function within this one are made here."""
+        for value in [*node.args.defaults, *node.args.kw_defaults]:
+            if value is not None:
+                self.visit(value)
 
     visit_AsyncFunctionDef = visit_FunctionDef
 

@@ -151,7 +151,7 @@ class Statements:
         inner = [found for statement in node.body for found in own_nodes(statement)]
         leaves = ast.Yield | ast.YieldFrom | ast.Return | ast.Break | ast.Raise
         is_endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
-        is_idle = all(self._is_idle(statement) for statement in node.body) and not _waits(node.test)
+        is_idle = all(self._is_idle(statement) for statement in node.body) and not _acts(node.test)
         if is_idle or (is_endless and not any(isinstance(found, leaves) for found in inner)):
             self._body.report(
                 "DC406", node, "this loop never waits, and nothing changes meanwhile; use ctx.wait_condition"
@@ -234,8 +234,9 @@ def _is_nothing(statement: ast.stmt) -> bool:
             return False
 
 
-def _waits(node: ast.expr) -> bool:
-    return any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in own_nodes(node))
+def _acts(node: ast.expr) -> bool:
+    """Whether a condition may change something by being looked at."""
+    return any(isinstance(inner, ast.Yield | ast.YieldFrom | ast.Call) for inner in own_nodes(node))
 
 
 def _short(text: str) -> str:
