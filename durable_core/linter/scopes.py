@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .sources import SourceFile
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_CLOSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -304,11 +305,12 @@ class Binder(ast.NodeVisitor):
 
 def own_nodes(root: ast.AST) -> Iterator[ast.AST]:
     """This node and those below it, in the order of the source, without the bodies of functions and classes in it."""
-    yield root
-    if isinstance(root, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-        return
-    for child in ast.iter_child_nodes(root):
-        yield from own_nodes(child)
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _CLOSED):
+            waiting.extend(reversed(list(ast.iter_child_nodes(node))))
 
 
 def has_yield(body: list[ast.stmt]) -> bool:

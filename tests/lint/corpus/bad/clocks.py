@@ -69,6 +69,19 @@ def in_corners(ctx, names: list[str]):
     yield from ctx.run("first", lambda made=time.time(): made)  # expect: DC101
 
 
+class Timetable:
+    time = "noon"
+
+    def stamp(self) -> float:
+        return time.time()  # expect: DC101
+
+
+@orch
+def hidden_by_no_class(ctx):
+    table = Timetable()
+    yield from ctx.call_activity("note", [table.time, table.stamp()])
+
+
 def plain(ctx):
     yield from ctx.create_timer(datetime.now(UTC))  # expect: DC101
 

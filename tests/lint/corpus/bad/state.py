@@ -59,6 +59,8 @@ def orders(ctx: OrchestrationContext, names: list[str], groups: set[str]):
     for at, name in enumerate({name.lower() for name in names}):  # expect: DC501
         yield from ctx.call_activity("mail", [at, name])
     yield from ctx.task_all([ctx.call_activity("mail", name) for name in unique - {"ada"}])  # expect: DC501
+    tasks = [begin(ctx, name) for name in unique]  # expect: DC501
+    yield from ctx.task_all(tasks)
     as_list = list(unique)
     yield from ctx.task_all([ctx.call_activity("mail", name) for name in as_list])  # expect: DC501
     yield from ctx.task_all(ctx.call_activity("mail", group) for group in groups)  # expect: DC501
@@ -70,6 +72,10 @@ def orders(ctx: OrchestrationContext, names: list[str], groups: set[str]):
         ctx.send_event(name, "Hello")
     for name in frozenset(names).union(groups):  # expect: DC501
         yield from ask(ctx, name)
+
+
+def begin(ctx: OrchestrationContext, name: str):
+    return ctx.call_activity("begin", name)
 
 
 def ask(ctx: OrchestrationContext, name: str):

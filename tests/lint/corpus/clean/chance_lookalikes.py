@@ -7,6 +7,7 @@ import random
 import uuid
 import zlib
 from random import Random
+from typing import Any
 from uuid import UUID, uuid5
 
 from durable_core import Orchestration, OrchestrationContext, orchestrator
@@ -67,6 +68,15 @@ def with_own_random(ctx: OrchestrationContext, seed: int) -> Orchestration[float
     uuid4 = random.random
     yield from ctx.call_activity("store", random.choice([1, 2]))
     return uuid4()
+
+
+@orchestrator
+def name_of_two_things(ctx: OrchestrationContext) -> Orchestration[list[float]]:
+    source: Any = ctx.random
+    first = source.random()
+    source = random
+    second = yield from ctx.run("second", source.random)
+    return [first, second]
 
 
 @orchestrator

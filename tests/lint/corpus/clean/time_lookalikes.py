@@ -32,6 +32,21 @@ class Appointment:
     made: datetime = field(default_factory=lambda: datetime(2020, 1, 1, tzinfo=UTC))
 
 
+@dataclass
+class Stamped:
+    text: str
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@orchestrator
+def defaults_that_are_given(ctx: OrchestrationContext, text: str) -> Orchestration[None]:
+    first = Stamped(text=text, at=ctx.current_utc_datetime)
+    second = Stamped(text, ctx.current_utc_datetime)
+    values = {"text": text, "at": ctx.current_utc_datetime}
+    third = Stamped(**values)
+    yield from ctx.call_activity("store", [first, second, third])
+
+
 @orchestrator
 def fixed_dates(ctx: OrchestrationContext, day: str) -> Orchestration[str]:
     start = datetime(2020, 1, 1, tzinfo=UTC)

@@ -81,6 +81,14 @@ def requests_that_are_durable(ctx: OrchestrationContext, url: str) -> Orchestrat
 
 
 @orchestrator
+def chooses_an_activity(ctx: OrchestrationContext, kind: str) -> Orchestration[str]:
+    readers = {"file": read_report, "web": download}
+    reader = read_report if kind == "file" else download
+    text = yield from ctx.call_activity(readers[kind], "x")
+    return text + (yield from ctx.call_activity(reader, "y"))
+
+
+@orchestrator
 def doors(ctx: OrchestrationContext, session: Session) -> Orchestration[str]:
     door = Door()
     door.sleep()
