@@ -101,8 +101,11 @@ class Linter:
             for spot in look.spots:
                 self._keep(spot, root, visit.through)
             for reference in look.references:
-                inside = reference.function.is_inside(visit.function)
-                through = visit.through if inside else (*visit.through, reference.name)
+                through = (*visit.through, reference.name)
+                if reference.function.is_inside(root.function):
+                    through = ()
+                elif reference.function.is_inside(visit.function):
+                    through = visit.through
                 visits.append(_Visit(reference.function, reference.waits, reference.only_looks, through))
 
     def look_at_activities(self, file: SourceFile) -> None:

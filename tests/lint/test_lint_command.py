@@ -138,3 +138,14 @@ def test_virtual_environments_and_hidden_folders_are_passed_over(folder: Path) -
         (folder / name).mkdir()
         (folder / name / "wrong.py").write_text(WRONG, "utf-8")
     assert "in 2 files" in lint(".").output
+
+
+def test_a_function_within_the_orchestrator_is_the_orchestrator_itself(folder: Path) -> None:
+    (folder / "wrong.py").write_text(
+        "import time\nfrom durable_core import orchestrator\n@orchestrator\ndef order(ctx):\n"
+        "    def inner():\n        return time.time()\n    def outer():\n        return inner()\n"
+        "    yield from ctx.wait_condition(outer)\n",
+        "utf-8",
+    )
+    first = lint("wrong.py").output.splitlines()[0]
+    assert first == "wrong.py:6:16: DC101 time.time() reads the clock; use ctx.current_utc_datetime"
