@@ -136,6 +136,27 @@ def unasked_step(
     )
 
 
+def unasked_patch(
+    info: InstanceInfo, history: Sequence[Segment], segment: Segment, mark: PatchMarked, waits_at: str
+) -> NonDeterminismError:
+    """The error for a patch's mark that the code does not ask for."""
+    name = mark.patch_id
+    return NonDeterminismError(
+        instance_id=info.instance_id,
+        orchestrator=info.name,
+        task_id=None,
+        expected=describe(mark),
+        actual="",
+        expected_at=mark.line,
+        actual_at=waits_at,
+        cause=(
+            f"this code is older than the change '{name}', or ctx.patched('{name}') was taken out too soon: leave "
+            f"ctx.deprecate_patch('{name}') in its place until no open instance has this mark"
+        ),
+        context=_around(history, segment, mark),
+    )
+
+
 def _likely_cause(
     recorded: Outgoing | None, made: Outgoing | None, later: Sequence[Outgoing], made_later: Sequence[Outgoing]
 ) -> str:

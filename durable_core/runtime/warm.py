@@ -13,8 +13,9 @@ from ..hub.instances import Instance
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, RuntimeStatus
-from ..registry import Registry
+from ..registry import OrchestratorDefinition, Registry
 from ..settings import Settings
+from ..versions import UNDECIDED
 from .activities import ActivityRunner
 from .clock import Clock
 from .outbox import Outbox
@@ -92,12 +93,19 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
     )
 
 
+def definition_for(registry: Registry, instance: Instance) -> OrchestratorDefinition:
+    """The code of an instance. UnknownOrchestratorError if it, or this version of it, is not here."""
+    return registry.orchestrator(instance.name, None if instance.version == UNDECIDED else instance.version)
+
+
 async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
     UnknownOrchestratorError, NonDeterminismError, NewerFormatError, HistoryMovedError.
     """
-    definition = services.registry.orchestrator(instance.name, instance.version)
+    definition = definition_for(services.registry, instance)
+    if instance.version != definition.version:
+        instance = await services.hub.instances.pin(instance, definition.version)
     segments = await services.hub.instances.history(instance)
     live = LiveOrchestration(definition, info_of(instance, services.callback_urls), services.converter)
     live.remember((await services.hub.instances.carry(instance)).seen)
