@@ -7,11 +7,12 @@ new release may compute otherwise, and history's are the ones that count.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 from ..errors import NonDeterminismError
-from .decisions import Decisions, InstanceInfo
+from .decisions import Completion, Decisions, InstanceInfo
 from .events import (
     ContinueAsNew,
     Event,
@@ -29,6 +30,7 @@ from .events import (
     TimerCreated,
     describe,
 )
+from .side_by_side import NEARBY, Side, side_by_side
 
 
 def _always(_event: Outgoing) -> object:
@@ -48,8 +50,8 @@ _IDENTITY: dict[type, Callable[[Any], object]] = {
     ExecutionCompleted: attrgetter("status"),
 }
 
+_CALLS = TaskScheduled | TimerCreated | SubOrchestrationCreated
 _NAMED = TaskScheduled | SubOrchestrationCreated | OrchestrationStarted | EventSent
-_NEARBY = 3  # events shown before and after
 _HINT = (
     "conditions and loops must not look at a clock, random numbers, environment or global state: "
     "use ctx.current_utc_datetime and ctx.random, or an activity"
@@ -78,32 +80,22 @@ def mismatch(
     """The error for a segment whose decisions differ at this index. ``waits_at``: the line where the code stands."""
     recorded = expected[at] if at < len(expected) else None
     made = actual[at] if at < len(actual) else None
-    return NonDeterminismError(
-        instance_id=info.instance_id,
-        orchestrator=info.name,
-        task_id=_task_id(recorded) if _task_id(recorded) is not None else _task_id(made),
-        expected="" if recorded is None else describe(recorded),
-        actual="" if made is None else describe(made),
-        expected_at=getattr(recorded, "line", ""),
-        actual_at=waits_at if made is None else getattr(made, "line", ""),
-        cause=_likely_cause(recorded, made, expected[at + 1 :], actual[at + 1 :]),
-        context=_around(history, segment, recorded),
+    return _error(
+        info,
+        history,
+        segment,
+        recorded,
+        _Code(made, waits_at, actual[:at], actual[at + 1 :]),
+        _likely_cause(recorded, made, expected[at + 1 :], actual[at + 1 :]),
     )
 
 
 def ended_early(
-    info: InstanceInfo, history: Sequence[Segment], segment: Segment, event: Event, completion: Event
+    info: InstanceInfo, history: Sequence[Segment], segment: Segment, event: Event, completion: Completion
 ) -> NonDeterminismError:
     """The error for code that has ended where history has one more event for it."""
-    return NonDeterminismError(
-        instance_id=info.instance_id,
-        orchestrator=info.name,
-        task_id=getattr(event, "task_id", None),
-        expected=f"it goes on with {describe(event)}",
-        actual=describe(completion),
-        cause=f"the code returns, or fails, earlier than it did; {_HINT}",
-        context=_around(history, segment, event),
-    )
+    cause = f"the code returns, or fails, earlier than it did; {_HINT}"
+    return _error(info, history, segment, event, _Code(completion), cause, expects="it goes on with ")
 
 
 def unasked_step(
@@ -118,21 +110,55 @@ def unasked_step(
     made = decisions.steps.get(event.task_id)
     call = decisions.pending.get(event.task_id)
     if made is not None:
-        actual, line = f"Step(task_id={made.task_id}, name={made.name!r})", made.line
+        code = _Code(
+            StepCompleted(made.task_id, made.name), made.line, text=f"Step(task_id={made.task_id}, name={made.name!r})"
+        )
         cause = f"the step was renamed or replaced, or a condition goes another way than it did; {_HINT}"
     else:
-        actual, line = ("", waits_at) if call is None else (describe(call.event), call.event.line)
+        code = _Code(None, waits_at) if call is None else _Code(call.event)
         cause = f"a call was added or taken away, or a condition or loop goes another way than it did; {_HINT}"
+    return _error(info, history, segment, event, code, cause)
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """The code's side. ``at``: where it stands, for what has no line of its own."""
+
+    event: Event | None
+    at: str = ""
+    before: Sequence[Outgoing] = ()
+    after: Sequence[Outgoing] = ()
+    text: str = ""
+
+
+def _error(
+    info: InstanceInfo,
+    history: Sequence[Segment],
+    segment: Segment,
+    recorded: Event | None,
+    code: _Code,
+    cause: str,
+    expects: str = "",
+) -> NonDeterminismError:
+    expected = "" if recorded is None else expects + describe(recorded)
+    actual = code.text or ("" if code.event is None else describe(code.event))
+    actual_at = getattr(code.event, "line", "") or code.at
+    expected_at = _line_of(recorded, history, segment)
+    before, after = _around(history, segment, recorded)
+    where = f"it waits at {actual_at}" if code.event is None and actual_at else actual_at
     return NonDeterminismError(
         instance_id=info.instance_id,
         orchestrator=info.name,
-        task_id=event.task_id,
-        expected=describe(event),
+        task_id=_task_id(recorded) if _task_id(recorded) is not None else _task_id(code.event),
+        expected=expected,
         actual=actual,
-        expected_at=event.line,
-        actual_at=line,
+        expected_at=expected_at,
+        actual_at=actual_at,
         cause=cause,
-        context=_around(history, segment, event),
+        comparison=side_by_side(
+            Side("history holds", expected, expected_at, before, after),
+            Side("the code did", actual, where, code.before, code.after),
+        ),
     )
 
 
@@ -156,15 +182,21 @@ def _what(event: Outgoing) -> tuple[type, object]:
     return type(event), getattr(event, "name", None)
 
 
-def _task_id(event: Outgoing | None) -> int | None:
+def _task_id(event: Event | None) -> int | None:
     return getattr(event, "task_id", None)
 
 
-def _around(history: Sequence[Segment], segment: Segment, event: Event | None) -> list[str]:
-    before = [e for past in history[-_NEARBY:] for e in past.events]
-    index = next((at for at, e in enumerate(segment.events) if e is event), len(segment.events))
-    known = [*before, *segment.events]
-    index += len(before)
-    start = max(0, index - _NEARBY)
-    nearby = known[start : index + _NEARBY + 1]
-    return [("> " if start + at == index else "  ") + describe(e) for at, e in enumerate(nearby)]
+def _line_of(event: Event | None, history: Sequence[Segment], segment: Segment) -> str:
+    """Where the code that made history stood; for a result, where it had called what has ended."""
+    line, task_id = getattr(event, "line", ""), _task_id(event)
+    if line or task_id is None:
+        return line
+    known = (e for past in (*history, segment) for e in past.events)
+    return next((e.line for e in known if isinstance(e, _CALLS) and e.task_id == task_id), "")
+
+
+def _around(history: Sequence[Segment], segment: Segment, event: Event | None) -> tuple[list[Event], list[Event]]:
+    """The events of history before and after this one; before and after what it lacks, its decisions here's end."""
+    at = next((at for at, e in enumerate(segment.events) if e is event), len(segment.events))
+    before = [e for past in history[-NEARBY:] for e in past.events] + list(segment.events[:at])
+    return before[-NEARBY:], list(segment.events[at + 1 : at + 1 + NEARBY])

@@ -45,12 +45,14 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, ca
 from ..converter import Converter
 from ..errors import (
     ActivityFailedError,
+    DeterminismError,
     DurableError,
     StepFailedError,
     SubOrchestrationFailedError,
     TaskFailedError,
     TaskTimeoutError,
 )
+from ..guard import unwatched, watch_of
 from ..models import JSON, FailureDetails, type_name
 from ..registry import OrchestratorDefinition
 from . import mismatch
@@ -137,16 +139,21 @@ class Turn:
 class LiveOrchestration:
     """The live generator of one generation of one execution, and what history told it.
 
-    Not safe for threads: one actor moves it. After an error out of ``replay`` it is of no further use but to close.
+    Not safe for threads: one actor moves it. After an error out of ``replay`` or ``step`` it is of no further use but
+    to close.
     """
 
-    def __init__(self, definition: OrchestratorDefinition, info: InstanceInfo, converter: Converter) -> None:
+    def __init__(
+        self, definition: OrchestratorDefinition, info: InstanceInfo, converter: Converter, *, guard: bool = False
+    ) -> None:
+        """guard: stop code that uses what it must not with a DeterminismError, out of ``step`` or ``replay``."""
         self.definition, self.info = definition, info
         self.started = False
         self.suspended = False
         self._converter = converter
-        self._decisions = Decisions()
-        self._mailbox = Mailbox(converter)
+        watch = watch_of(definition.fn) if guard else unwatched
+        self._decisions = Decisions(watch)
+        self._mailbox = Mailbox(converter, watch)
         self._context = contextvars.Context()  # empty, not copied: what a cold and a warm generator see is the same
         self._runner = Runner(definition, info, converter, self._decisions, self._mailbox)
         self._held: list[Incoming] = []
@@ -211,11 +218,17 @@ class LiveOrchestration:
     # ------------------------------------------------------------ what the dispatcher does
 
     def replay(self, segments: Iterable[Segment]) -> None:
-        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say."""
+        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say.
+
+        DeterminismError from the guard.
+        """
         self._run(self._replay, segments)
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
-        """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp."""
+        """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp.
+
+        DeterminismError from the guard: nothing of this step counts.
+        """
         return self._run(self._step, now, incoming)
 
     def record(self, segment: Segment) -> None:
@@ -401,6 +414,8 @@ class LiveOrchestration:
     def _put(self, event: EventRaised) -> None:
         try:
             task = self._mailbox.put(event, is_replaying=self._decisions.is_replaying)
+        except DeterminismError:
+            raise
         except Exception as error:  # noqa: BLE001  what a handler raises is the orchestrator's failure
             self._runner.fail(error)
         else:
