@@ -355,7 +355,7 @@ def describe(event: Event) -> str:
     """One readable line of an event, for errors and listings."""
     kind = type(event)
     parts = [
-        f"{name}={value!r}"
+        f"{name}={value.isoformat() if isinstance(value, datetime) else repr(value)}"
         for name in _NAMES[kind]
         if name in ("task_id", "name", "instance_id", "fire_at", "patch_id", "status", "event_id", "child", "kind")
         and (value := getattr(event, name)) not in ("", None)

@@ -82,6 +82,7 @@ from .events import (
 )
 from .mailbox import Mailbox
 from .runner import Runner
+from .source import names_in
 from .steps import Step
 from .tasks import Task, describe_call, fail, settle
 from .values import read
@@ -222,7 +223,7 @@ class LiveOrchestration:
 
         DeterminismError from the guard.
         """
-        self._run(self._replay, segments)
+        self._run(self._replay, tuple(segments))
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp.
@@ -267,7 +268,7 @@ class LiveOrchestration:
         finally:
             self._decisions.is_running = False
 
-    def _replay(self, segments: Iterable[Segment]) -> None:
+    def _replay(self, segments: Sequence[Segment]) -> None:
         decisions = self._decisions
         decisions.is_replaying = True
         for segment in segments:
@@ -284,16 +285,25 @@ class LiveOrchestration:
                     )
                 else:
                     self._accept(cast("Incoming", event))
-            self._confirm(segment, expected)
+            self._confirm(segments, expected)
             decisions.history.append(segment)
 
-    def _confirm(self, segment: Segment, expected: list[Outgoing]) -> None:
+    def _confirm(self, segments: Sequence[Segment], expected: list[Outgoing]) -> None:
         """Compare what the code has decided with what history holds; history's calls are the ones that count."""
         decisions = self._decisions
         made = decisions.made
         at = mismatch.first_difference(expected, made)
         if at is not None:
-            raise mismatch.mismatch(self.info, self.history, segment, expected, made, at, self._runner.waits_at)
+            raise mismatch.mismatch(
+                self.info,
+                self.history,
+                segments[len(self.history) :],
+                expected,
+                made,
+                at,
+                self._runner.waits_at,
+                names_in(self.definition.fn),
+            )
         made.clear()
         pending = decisions.pending
         for event in expected:

@@ -53,6 +53,21 @@ def suspended_at(generator: Generator[Any, Any, Any]) -> str:
     return found
 
 
+def names_in(fn: Callable[..., Any]) -> frozenset[str]:
+    """Names and texts that a function's own code mentions, that of functions nested in it included."""
+    found: set[str] = set()
+    codes = [code] if (code := getattr(fn, "__code__", None)) is not None else []
+    while codes:
+        code = codes.pop()
+        found.update(code.co_names, code.co_freevars)
+        for constant in code.co_consts:
+            if isinstance(constant, str):
+                found.add(constant)
+            elif inspect.iscode(constant):
+                codes.append(constant)
+    return frozenset(found)
+
+
 def without_engine(trace: TracebackType | None) -> TracebackType | None:
     """The traceback as the user's code made it: the frames of the engine, which ran it, are left out."""
     frames: list[TracebackType] = []
