@@ -23,7 +23,15 @@ from types import CodeType, FrameType
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from .errors import DeterminismError
-from .guard_uses import Use, audited, c_function, names_clock_or_chance, python_function
+from .guard_uses import (
+    C_NAMES_OF_INTEREST,
+    CODES_OF_INTEREST,
+    Use,
+    audited,
+    c_function,
+    names_clock_or_chance,
+    python_function,
+)
 from .places import is_library, place
 
 P = ParamSpec("P")
@@ -127,22 +135,24 @@ def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _on_call(frame: FrameType, event: str, called: Any) -> None:
-    if event == "c_call":
-        if is_library(frame.f_code.co_filename):
+    """Called at every call and return: whatever is of no interest must leave at once."""
+    if event == "call":
+        if id(frame.f_code) not in CODES_OF_INTEREST:
             return
-        use, caller = c_function(called), frame
-    elif event == "call":
         found = python_function(frame)
         if found is None:
             return
         use, caller = found
-        if caller is None or is_library(caller.f_code.co_filename):
+    elif event == "c_call":
+        if called.__name__ not in C_NAMES_OF_INTEREST:
             return
+        use, caller = c_function(called), frame
     else:
         return
     watched = _WATCHED.get(get_ident())
-    if use is not None and watched is not None:
-        _judge(watched, use, caller)
+    if use is None or watched is None or caller is None or is_library(caller.f_code.co_filename):
+        return
+    _judge(watched, use, caller)
 
 
 def _judge(watched: _Watched, use: Use, frame: FrameType | None) -> None:

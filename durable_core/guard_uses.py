@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import datetime
+import dis
 import os
 import random
 import secrets
@@ -18,9 +19,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from .places import is_library
+from .registry import ActivityDefinition, definition_of
+
+T = TypeVar("T")
 
 ACTIVITY = "do it in an activity: x = yield from ctx.call_activity(...)"
 CLOCK = "take the time from history: ctx.current_utc_datetime"
@@ -80,6 +84,10 @@ _ENTROPY = frozenset({"urandom", "getrandom"})
 _ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
 _IDS = frozenset({"uuid1", "uuid4"})
 
+C_NAMES_OF_INTEREST = (
+    _CLOCKS | _NOW | _ENTROPY | {"sleep", "start_new_thread", "random", "seed", "getrandbits", "getstate", "setstate"}
+)
+"""The name of every C function that ``c_function`` knows."""
 _SHARED_RANDOM: object = cast("Any", random)._inst  # behind random.random() and its like
 
 
@@ -109,7 +117,12 @@ def _methods_of_random() -> Iterator[tuple[types.CodeType, str]]:
                 yield member.__code__, name
 
 
-_RANDOM_METHODS = dict(_methods_of_random())
+def _by_id(uses: dict[types.CodeType, T]) -> dict[int, T]:
+    """Code objects are compared by their contents, and hashed by them at every look; these here live as long as we."""
+    return {id(code): use for code, use in uses.items()}
+
+
+_RANDOM_METHODS = _by_id(dict(_methods_of_random()))
 _FUNCTIONS: dict[types.CodeType, Use] = {
     **{getattr(uuid, name).__code__: Use(f"uuid.{name}", NEW_ID) for name in ("uuid1", "uuid4")},
     **{
@@ -122,6 +135,9 @@ _FUNCTIONS: dict[types.CodeType, Use] = {
     type(os.environ).__getitem__.__code__: Use("os.environ", SETTING),
     type(os.environ).__iter__.__code__: Use("os.environ", SETTING),
 }
+_FUNCTIONS_BY_ID = _by_id(_FUNCTIONS)
+CODES_OF_INTEREST = frozenset({*_FUNCTIONS_BY_ID, *_RANDOM_METHODS})
+"""The ``id`` of the code of every Python function that ``python_function`` knows."""
 _PASSED_ON = (
     "threading",
     "concurrent.futures.thread",
@@ -137,9 +153,9 @@ def python_function(frame: types.FrameType) -> tuple[Use, types.FrameType | None
     """What a call of a function written in Python stands for, and the frame that called it."""
     code = frame.f_code
     caller = frame.f_back
-    use = _FUNCTIONS.get(code)
+    use = _FUNCTIONS_BY_ID.get(id(code))
     if use is None:
-        name = _RANDOM_METHODS.get(code)
+        name = _RANDOM_METHODS.get(id(code))
         if name is None:
             return None
         owner = frame.f_locals.get("self")
@@ -159,7 +175,7 @@ def python_function(frame: types.FrameType) -> tuple[Use, types.FrameType | None
 # ---------------------------------------------------------------- which code names any of it
 
 _THREADS = {"threading", "concurrent", "Thread", "Timer", "ThreadPoolExecutor", "start_new_thread"}
-_CHANCE = {"random", "secrets", "Random", "SystemRandom"}
+_CHANCE = {"secrets", "Random", "SystemRandom"}  # "random" is what ctx.random is called: only the module counts
 _NAMES = _CLOCKS | _NOW | _ENTROPY | _ENVIRONMENT | _IDS | _CHANCE | _THREADS | {"sleep"}
 _MODULES = (random, secrets)
 _MOST = 5_000  # functions looked through for one orchestrator
@@ -179,6 +195,8 @@ def names_clock_or_chance(fn: Callable[..., Any]) -> bool:
         if id(value) in seen:
             continue
         seen.add(id(value))
+        if isinstance(value, types.FunctionType) and isinstance(definition_of(value), ActivityDefinition):
+            continue  # it is named to be called elsewhere
         if _is_forbidden(value):
             return True
         left.extend(_named_by(value))
@@ -187,7 +205,7 @@ def names_clock_or_chance(fn: Callable[..., Any]) -> bool:
 
 def _is_forbidden(value: Any) -> bool:
     if isinstance(value, types.CodeType):
-        return not _NAMES.isdisjoint(value.co_names)
+        return not _NAMES.isdisjoint(value.co_names) or ("random" in value.co_names and _imports_random(value))
     if isinstance(value, types.ModuleType):
         return value in _MODULES
     if isinstance(value, types.BuiltinFunctionType):
@@ -196,7 +214,11 @@ def _is_forbidden(value: Any) -> bool:
         return True
     if isinstance(value, types.MethodType):
         return isinstance(value.__self__, random.Random)
-    return isinstance(value, types.FunctionType) and value.__code__ in _FUNCTIONS
+    return isinstance(value, types.FunctionType) and id(value.__code__) in _FUNCTIONS_BY_ID
+
+
+def _imports_random(code: types.CodeType) -> bool:
+    return any(step.opname == "IMPORT_NAME" and step.argval == "random" for step in dis.get_instructions(code))
 
 
 def _named_by(value: Any) -> Iterator[Any]:

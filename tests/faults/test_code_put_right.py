@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from durable_core import Orchestration, OrchestrationContext, Registry, RuntimeStatus, activity, orchestrator
+from durable_core.errors import QueryFailedError
 from durable_core.settings import Settings
 from durable_core.testing.world import World
 
@@ -139,6 +140,23 @@ def test_code_that_no_longer_fits_its_history_parks_its_instance_until_it_fits(c
         assert await end_of(world) == ["first", 7, "second"]
 
     in_world(scenario, cache, right)
+
+
+def asks_a_file(ctx: OrchestrationContext) -> Orchestration[list[Any]]:
+    ctx.set_query_handler("stage", lambda: open(__file__).read())
+    return (yield from right(ctx))
+
+
+def test_a_query_that_uses_a_file_fails_and_its_instance_goes_on(cache: int) -> None:
+    async def scenario(world: World, ran: Counter[str]) -> None:
+        await world.client.start_new("order", "one")
+        await asyncio.sleep(RING)
+        with pytest.raises(QueryFailedError, match=r"faults/test_code_put_right\.py"):
+            await world.client.query("one", "stage")
+        await world.client.raise_event("one", "go", 7)
+        assert await end_of(world) == ["first", 7, "second"]
+
+    in_world(scenario, cache, asks_a_file)
 
 
 def test_without_the_setting_nothing_is_looked_at(cache: int) -> None:

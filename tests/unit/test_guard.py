@@ -39,9 +39,14 @@ from durable_core import Orchestration, OrchestrationContext
 from durable_core.converter import Converter
 from durable_core.engine.events import EventRaised, ExecutionCompleted, ExecutionStarted, TaskCompleted
 from durable_core.engine.replay import LiveOrchestration
-from durable_core.errors import DeterminismError, QueryFailedError
+from durable_core.errors import ConfigurationError, DeterminismError, QueryFailedError
 from durable_core.guard import watch_of
 from durable_core.guard_uses import names_clock_or_chance
+from durable_core.settings import Settings
+from orchestrators.approval import approval
+from orchestrators.order import order
+from orchestrators.watch_url import watch_url
+from orchestrators.word_count import word_count
 from tests.unit.engine_driver import Driver
 
 HERE = Path(__file__)
@@ -388,13 +393,18 @@ def test_no_profiler_is_set_for_code_that_names_no_clock_and_no_chance() -> None
 
     def dirty(ctx: OrchestrationContext) -> Orchestration[None]:
         profilers.append(sys.getprofile())
-        yield from ctx.call_activity(str(ctx.random.random()))
+        yield from ctx.call_activity(str(time.time) if ctx.is_replaying else "a")
 
     run(clean)
     run(dirty)
     assert profilers[0] is None
     assert profilers[1] is not None
     assert sys.getprofile() is None
+
+
+@pytest.mark.parametrize("orchestrator", [order, word_count, watch_url, approval])
+def test_the_samples_name_no_clock_and_no_chance_and_pay_nothing_for_it(orchestrator: Callable[..., Any]) -> None:
+    assert not names_clock_or_chance(orchestrator)
 
 
 def test_a_profiler_that_is_at_work_is_left_alone() -> None:
@@ -437,13 +447,27 @@ def test_the_functions_that_code_names_are_looked_through_for_clocks_and_chance(
         return priced("x")
         yield
 
+    def by_an_import_of_its_own(ctx: OrchestrationContext) -> Orchestration[int]:
+        from random import choice
+
+        return choice([1, 2])
+        yield
+
     def through_a_partial(ctx: OrchestrationContext) -> Orchestration[float]:
         return later()
         yield
 
     later = partial(priced, "x")
     assert not names_clock_or_chance(clean)
-    for code in (through_a_class, through_a_partial):
+    for code in (through_a_class, through_a_partial, by_an_import_of_its_own):
         assert names_clock_or_chance(code)
-        with pytest.raises(DeterminismError, match=r"random\.random"):
+        with pytest.raises(DeterminismError, match=r"random\.(random|choice)"):
             run(code)
+
+
+def test_the_setting_is_off_unless_the_environment_turns_it_on() -> None:
+    assert not Settings.from_environment({}).guard
+    assert Settings.from_environment({"DURABLE_GUARD": "true"}).guard
+    assert not Settings.from_environment({"DURABLE_GUARD": "0"}).guard
+    with pytest.raises(ConfigurationError, match="DURABLE_GUARD"):
+        Settings.from_environment({"DURABLE_GUARD": "maybe"})
