@@ -371,7 +371,7 @@ class OrchestrationContext(Composition, Interaction):
         if version is not None and upgrade:
             raise OrchestratorCodeError("continue_as_new takes version= or upgrade=True, not both", caller())
         data = write(self._converter, input_, "the new input")
-        self._decisions.continue_as_new(ContinueAsNew(data, keep_events, version, upgrade))
+        self._decisions.continue_as_new(ContinueAsNew(data, keep_events, version, upgrade, caller()))
 
     # ------------------------------------------------------------ changes inside a version
 
