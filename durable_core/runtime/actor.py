@@ -13,12 +13,13 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..engine.events import ContinueAsNew, Segment
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     CodecError,
+    DeterminismError,
     NewerFormatError,
     NonDeterminismError,
     PreconditionFailedError,
@@ -173,6 +174,11 @@ class Actor:
                 self.cool()
                 await self._cannot_decode(attempt, error)
                 return
+            except DeterminismError as error:  # by the new step: nothing of it counts, and no other host does better
+                instance = cast("Warm", self._warm).instance
+                self.cool()
+                await self._park(attempt, instance, str(error))
+                return
             except _HandOver:
                 self.cool()
                 await self._hand_over(attempt)
@@ -226,7 +232,7 @@ class Actor:
         services = self._services
         try:
             self._warm = await revive(services, instance, self._home.settled(instance))
-        except (UnknownOrchestratorError, NewerFormatError, NonDeterminismError, CodecError) as error:
+        except (UnknownOrchestratorError, NewerFormatError, DeterminismError, NonDeterminismError, CodecError) as error:
             if not await self._terminate(attempt, instance, inbox):
                 await self._cannot_replay(attempt, instance, error)
         return self._warm is not None
@@ -245,6 +251,8 @@ class Actor:
                 await self._wait(attempt, reason, instance)
             case NewerFormatError():
                 await self._wait(attempt, str(error), instance)
+            case DeterminismError():
+                await self._park(attempt, instance, str(error))
             case NonDeterminismError() if instance.build == services.build:
                 await self._park(attempt, instance, str(error))
             case NonDeterminismError():  # perhaps the build that committed last knows better
@@ -381,6 +389,8 @@ class Actor:
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
+            if warm.instance.version != before.version:
+                await self._services.hub.catalog.note(entry_of(warm.instance))
             self._ring_self(
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started
