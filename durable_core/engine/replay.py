@@ -210,9 +210,12 @@ class LiveOrchestration:
 
     # ------------------------------------------------------------ what the dispatcher does
 
-    def replay(self, segments: Iterable[Segment]) -> None:
-        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say."""
-        self._run(self._replay, segments)
+    def replay(self, segments: Iterable[Segment], watch: Callable[[Event], None] | None = None) -> None:
+        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say.
+
+        ``watch`` is told of each event before it is applied: who debugs a replay follows it so.
+        """
+        self._run(self._replay, segments, watch)
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp."""
@@ -254,13 +257,15 @@ class LiveOrchestration:
         finally:
             self._decisions.is_running = False
 
-    def _replay(self, segments: Iterable[Segment]) -> None:
+    def _replay(self, segments: Iterable[Segment], watch: Callable[[Event], None] | None) -> None:
         decisions = self._decisions
         decisions.is_replaying = True
         for segment in segments:
             decisions.now = segment.timestamp
             expected: list[Outgoing] = []
             for event in segment.events:
+                if watch is not None:
+                    watch(event)
                 if type(event) not in _INCOMING:
                     expected.append(cast("Outgoing", event))
                 elif self.completion is not None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
-from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated
+from ..engine.events import ContinueAsNew, Event, ExecutionCompleted, ExecutionTerminated, Segment
 from ..engine.replay import InstanceInfo, LiveOrchestration
 from ..hub.instances import Instance
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, RuntimeStatus
-from ..registry import Registry
+from ..registry import OrchestratorDefinition, Registry
 from ..settings import Settings
 from .activities import ActivityRunner
 from .clock import Clock
@@ -92,6 +93,30 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
     )
 
 
+def replayed(
+    definition: OrchestratorDefinition,
+    info: InstanceInfo,
+    converter: Converter,
+    segments: Iterable[Segment],
+    seen: Iterable[str] = (),
+    *,
+    watch: Callable[[Event], None] | None = None,
+) -> LiveOrchestration:
+    """A new generator of the code at hand, told all that these segments hold. To be closed by the caller.
+
+    seen: keys of inbox rows that earlier generations consumed. watch: told of every event before it is applied.
+    NonDeterminismError: then the generator is closed.
+    """
+    live = LiveOrchestration(definition, info, converter)
+    live.remember(seen)
+    try:
+        live.replay(segments, watch)
+    except BaseException:
+        live.close()
+        raise
+    return live
+
+
 async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
@@ -99,13 +124,9 @@ async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     """
     definition = services.registry.orchestrator(instance.name, instance.version)
     segments = await services.hub.instances.history(instance)
-    live = LiveOrchestration(definition, info_of(instance, services.callback_urls), services.converter)
-    live.remember((await services.hub.instances.carry(instance)).seen)
-    try:
-        live.replay(segments)
-    except BaseException:
-        live.close()
-        raise
+    seen = (await services.hub.instances.carry(instance)).seen
+    info = info_of(instance, services.callback_urls)
+    live = replayed(definition, info, services.converter, segments, seen)
     custom = dumps(live.custom_status)  # its last commit has stored it; a new generation still shows the last one's
     if instance.is_unstarted and instance.custom is not None:
         custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)
