@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +72,7 @@ def export(
         settings = with_place(Settings.from_environment() if code is None else code.settings, hub, store)
         async with open_to_read(settings, None if code is None else code.codec) as opened:
             if many and out is not None:
+                os.makedirs(out, exist_ok=True)
                 chosen = {RuntimeStatus(status) for status in statuses}
                 click.echo(f"{await _export_many(opened, Path(out), prefix or '', chosen)} histories in {out}")
                 return
@@ -94,8 +96,7 @@ async def _export_many(hub: TaskHub, folder: Path, prefix: str, statuses: set[Ru
     from ..testing.deploy_check import entries
     from ..testing.replaying import load_history
 
-    folder.mkdir(parents=True, exist_ok=True)
-    written: int = 0
+    written = 0
     async for entry in entries(hub, OPEN, CLOSED):
         if not entry.instance_id.startswith(prefix):
             continue

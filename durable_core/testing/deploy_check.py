@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from ..converter import Converter
 from ..errors import (
@@ -89,10 +88,9 @@ class DeployReport:
 
     def to_json(self) -> dict[str, JSON]:
         """For machines; groups in a stable order, the largest first."""
-        found: dict[str, Any] = asdict(self)
-        for kind in ("breaking", "missing", "unreadable"):
-            found[kind].sort(key=lambda group: (-group["count"], group["orchestrator"], group["version"]))
-        return {"ok": self.is_fine, "checked": self.checked, **found}
+        for groups in (self.breaking, self.missing, self.unreadable):
+            groups.sort(key=lambda group: (-group.count, group.orchestrator, group.version))
+        return {"ok": self.is_fine, "checked": self.checked, **asdict(self)}
 
 
 async def check_deploy(

@@ -85,7 +85,7 @@ def load_functions(folder: Path, environ: Mapping[str, str] | None = None) -> li
 
 
 def import_script(folder: Path) -> ModuleType:
-    """Run the folder's ``function_app.py``. ConfigurationError if there is none; what its code raises passes through."""
+    """Run the folder's ``function_app.py``. ConfigurationError if it is not there; what its code raises passes on."""
     script = folder / SCRIPT
     if not script.is_file():
         raise ConfigurationError(f"there is no {SCRIPT} in {folder}; name the app's folder with --app")
