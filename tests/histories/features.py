@@ -49,7 +49,7 @@ def family(ctx: OrchestrationContext, number: int) -> Orchestration[list[Any]]:
     """Sub-orchestrations: several at once, one with an id of its own, one that fails, one that is not waited for."""
     first = ctx.call_sub_orchestrator(child, number)
     second = ctx.call_sub_orchestrator(child, number + 1, f"{ctx.instance_id}-second")
-    sums = yield from ctx.task_all([first, second])
+    sums: list[Any] = yield from ctx.task_all([first, second])
     try:
         yield from ctx.call_sub_orchestrator(child, -1, retry=TWICE)
     except SubOrchestrationFailedError as error:
