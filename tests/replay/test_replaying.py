@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +24,8 @@ from durable_core.errors import InstanceNotFoundError, UnknownOrchestratorError
 from durable_core.models import RuntimeStatus
 from durable_core.testing import History, load_history, replay
 from durable_core.testing.world import World
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 closed: list[str] = []
 
@@ -158,3 +165,22 @@ def test_a_missing_instance_is_said_to_be_missing() -> None:
             await load_history(world.outside.hub, "nobody")
 
     World(REGISTRY).run(nothing)
+
+
+def test_the_test_that_the_documentation_shows_runs(tmp_path: Path) -> None:
+    page = (PROJECT / "docs" / "testing.md").read_text()
+    (shown,) = re.findall(r"```python\n(.*?)```", page[page.index("### Golden files") :], re.DOTALL)
+    (tmp_path / "test_shown.py").write_text(shown)
+    (tmp_path / "tests" / "histories").mkdir(parents=True)
+    files = list((PROJECT / "tests" / "histories").glob("order_*.json"))
+    for path in files:
+        (tmp_path / "tests" / "histories" / path.name).write_bytes(path.read_bytes())
+    outcome = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shown.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"{len(files)} passed" in outcome.stdout and len(files) >= 5, outcome.stdout + outcome.stderr
