@@ -23,6 +23,7 @@ from durable_core import (
 from durable_core.errors import InstanceNotFoundError, UnknownOrchestratorError
 from durable_core.models import RuntimeStatus
 from durable_core.testing import History, load_history, replay
+from durable_core.testing.replaying import definition_for, replay_live
 from durable_core.testing.world import World
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -184,3 +185,24 @@ def test_the_test_that_the_documentation_shows_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert f"{len(files)} passed" in outcome.stdout and len(files) >= 5, outcome.stdout + outcome.stderr
+
+
+def test_who_watches_a_replay_is_told_of_every_event_before_the_code_is() -> None:
+    history = taken(ended)
+    told: list[tuple[str, int]] = []
+    made: list[int] = []
+
+    @orchestrator(name="steps")
+    def watched(ctx: OrchestrationContext, start: int) -> Orchestration[int]:
+        made.append(0)
+        got = yield from ctx.call_activity(first, start)
+        made.append(1)
+        yield from ctx.wait_for_external_event("go")
+        return (yield from ctx.call_activity(second, got))
+
+    definition = definition_for(Registry().add(watched), "steps", "")
+    live = replay_live(definition, history, watch=lambda event: told.append((type(event).__name__, len(made))))
+    live.close()
+    assert [name for name, _ in told] == [type(event).__name__ for event in history.events]
+    assert told[0] == ("ExecutionStarted", 0)
+    assert next(seen for name, seen in told if name == "TaskCompleted") == 1
