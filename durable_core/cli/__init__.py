@@ -13,6 +13,7 @@ from .check_deploy import check_deploy
 from .debug import debug
 from .history import history
 from .host import host
+from .lint import lint
 from .recover import recover
 from .replay import replay
 
@@ -22,5 +23,5 @@ def main() -> None:
     """Durable execution for Python on plain Azure Storage."""
 
 
-for verb in (host, recover, history, replay, check_deploy, debug):
+for verb in (host, lint, recover, history, replay, check_deploy, debug):
     main.add_command(verb)
