@@ -32,9 +32,7 @@ from .unreplayed import termination_in
 ARM_AHEAD = timedelta(minutes=10)
 PENDING_PATIENCE = timedelta(minutes=2)
 ORPHAN_PATIENCE = timedelta(minutes=15)  # longer than a starter may take, its clock differing from this one's
-SECOND_CHANCE = (
-    120.0  # seconds over which poisoned messages are spread for another round, away from what they died with
-)
+SECOND_CHANCE = 120.0  # seconds over which poisoned messages are spread for another round, apart from each other
 PAGE = 1000  # what one read of a range brings at most
 FIRST_LOOK = timedelta(minutes=10)  # after an instance's messages were set aside; then twice as long each time
 LONGEST_LOOK = timedelta(hours=6)
@@ -156,9 +154,11 @@ class Recovery:
             while entries := await self._hub.catalog.read(shard, OPEN, after, PAGE):
                 after = entries[-1].key
                 report.open_instances += len(entries)
-                await run_some_at_once(
-                    self._see_to(entry, report, full) for entry in entries if full or self._is_due(entry)
-                )
+                if full:
+                    await run_some_at_once(self._see_to(entry, report, full) for entry in entries)
+                else:
+                    for entry in filter(self._is_due, entries):
+                        await self._see_to(entry, report, full)
                 if len(entries) < PAGE:
                     break
 
