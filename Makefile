@@ -26,6 +26,7 @@ test: $(DEV_READY)  ## all tests, Azurite included
 
 soak: $(DEV_READY)  ## many more seeds of the simulated faults: make soak TIMES=20
 	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults/test_soak.py -s
+	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/e2e/test_kill_*.py tests/load tests/faults/test_recover_costs.py tests/faults/test_time.py -s
 
 lint: $(DEV_READY)  ## ruff, pyright strict, import contracts, and our own rules for orchestrators
 	$(BIN)/ruff check
