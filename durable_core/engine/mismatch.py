@@ -1,11 +1,13 @@
 """Whether code and history agree, and if not, what to tell a person about it.
 
 Decisions agree by kind, task id and name. Inputs, due times and results may differ: they follow from values that a
-new release may compute otherwise, and history's are the ones that count.
+new release may compute otherwise, and history's are the ones that count. Who knows that the code has not changed since,
+as a test does, asks for the same values too: one that differs came from a clock or from chance.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -49,6 +51,7 @@ _IDENTITY: dict[type, Callable[[Any], object]] = {
 }
 
 _NAMED = TaskScheduled | SubOrchestrationCreated | OrchestrationStarted | EventSent
+_LONGEST_SIDE = 500  # characters shown of a decision with its value
 _NEARBY = 3  # events shown before and after
 _HINT = (
     "conditions and loops must not look at a clock, random numbers, environment or global state: "
@@ -56,14 +59,34 @@ _HINT = (
 )
 
 
-def first_difference(expected: Sequence[Outgoing], actual: Sequence[Outgoing]) -> int | None:
-    """Where the decisions in history and those of the code begin to differ; None if they agree."""
+def first_difference(expected: Sequence[Outgoing], actual: Sequence[Outgoing], *, values: bool = False) -> int | None:
+    """Where the decisions in history and those of the code begin to differ; None if they agree.
+
+    values: inputs, data and due times must be the same, too.
+    """
     identity = _IDENTITY
     for at, (recorded, made) in enumerate(zip(expected, actual, strict=False)):
         kind = type(recorded)
         if kind is not type(made) or identity[kind](recorded) != identity[kind](made):
             return at
+        if values and _value(recorded) != _value(made):
+            return at
     return None if len(expected) == len(actual) else min(len(expected), len(actual))
+
+
+def _value(event: Outgoing) -> str:
+    """What is handed on with a decision, as text: equal for what is the same JSON, also where NaN is in it."""
+    match event:
+        case TaskScheduled() | ContinueAsNew():
+            return json.dumps(event.input, sort_keys=True)
+        case SubOrchestrationCreated() | OrchestrationStarted():
+            return f"{event.instance_id} {json.dumps(event.input, sort_keys=True)}".lstrip()
+        case EventSent():
+            return json.dumps(event.data, sort_keys=True)
+        case TimerCreated():
+            return event.fire_at.isoformat()
+        case _:
+            return ""
 
 
 def mismatch(
@@ -78,6 +101,14 @@ def mismatch(
     """The error for a segment whose decisions differ at this index. ``waits_at``: the line where the code stands."""
     recorded = expected[at] if at < len(expected) else None
     made = actual[at] if at < len(actual) else None
+    if recorded is not None and made is not None and first_difference([recorded], [made]) is None:
+        return other_value(
+            info,
+            (f"{describe(recorded)} with {_value(recorded)}", f"{describe(made)} with {_value(made)}"),
+            task_id=_task_id(recorded),
+            lines=(getattr(recorded, "line", ""), getattr(made, "line", "")),
+            context=_around(history, segment, recorded),
+        )
     return NonDeterminismError(
         instance_id=info.instance_id,
         orchestrator=info.name,
@@ -88,6 +119,29 @@ def mismatch(
         actual_at=waits_at if made is None else getattr(made, "line", ""),
         cause=_likely_cause(recorded, made, expected[at + 1 :], actual[at + 1 :]),
         context=_around(history, segment, recorded),
+    )
+
+
+def other_value(
+    info: InstanceInfo,
+    sides: tuple[str, str],
+    *,
+    task_id: int | None = None,
+    lines: tuple[str, str] = ("", ""),
+    context: Sequence[str] = (),
+) -> NonDeterminismError:
+    """The error for the same decision with another value in it: that of history and that of the code, as text."""
+    expected, actual = (side if len(side) <= _LONGEST_SIDE else side[:_LONGEST_SIDE] + "..." for side in sides)
+    return NonDeterminismError(
+        instance_id=info.instance_id,
+        orchestrator=info.name,
+        task_id=task_id,
+        expected=expected,
+        actual=actual,
+        expected_at=lines[0],
+        actual_at=lines[1],
+        cause=f"the value is another one at every run: it comes from a clock, from chance or from global state; {_HINT}",
+        context=context,
     )
 
 

@@ -38,6 +38,7 @@ T = TypeVar("T")
 LEASE = 30.0
 LONGEST_WAIT = 300.0  # virtual seconds between looks at an empty queue of which nothing is expected
 LONGEST_POLL = 300.0  # of the outside client; it need not look often, as it hears of an end unless the host dies
+ROUNDING = 5e-6  # seconds by which the store's clock may be behind the loop's: it counts from 1970
 BATCH = 16
 MAX_DEQUEUE = 5
 RECOVERY_INTERVAL = 300.0
@@ -88,7 +89,7 @@ class SimulatedHost:
             clock=SkewedClock(world.loop, shape.ahead),
             executor=None,
             source=random.Random(seed),
-            callback_urls=PlainCallbackUrls(),
+            callback_urls=world.callback_urls,
             ends=world.ends,
             codec=world.codec,
         )
@@ -101,7 +102,12 @@ class SimulatedHost:
         for own, work in names.all_work.items() if self.shape.work else ():
             for name in work:
                 self._spawn(self._listen(storage.queue(name), partial(self.app.on_work_message, queue=own)))
-        self._spawn(self._recover())
+        if not self._world.is_quiet:
+            self._spawn(self._recover())
+
+    def recover(self) -> None:
+        """One round of recovery, now; for who drives a quiet world."""
+        self._spawn(self._recover_once())
 
     async def stop(self) -> None:
         """Kill the host: nothing it has begun goes on."""
@@ -113,7 +119,7 @@ class SimulatedHost:
         await self.app.close()
 
     def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._world.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -157,8 +163,11 @@ class SimulatedHost:
     async def _recover(self) -> None:
         while True:
             await asyncio.sleep(RECOVERY_INTERVAL)
-            with suppress(StorageUnavailableError):  # the next round will do
-                await self.app.recover()
+            await self._recover_once()
+
+    async def _recover_once(self) -> None:
+        with suppress(StorageUnavailableError):  # the next round will do
+            await self.app.recover()
 
 
 class PlainCallbackUrls:
@@ -184,6 +193,8 @@ class World:
 
     hosts: how many, or the role of each (as on Flex Consumption, where every queue function has machines of its own).
     counting: count the storage operations of everybody in ``counted``.
+    quiet: nobody looks just in case: queues are looked at when something was sent or has become visible, and recovery
+        is up to who drives the loop. So nothing but what is to happen keeps time from jumping over years.
     """
 
     def __init__(
@@ -197,11 +208,13 @@ class World:
         counting: bool = False,
         shape: Callable[[int], HostShape] | None = None,
         outside: FaultPlan | None = None,
+        quiet: bool = False,
     ) -> None:
         """``shape`` makes the host of each number; those that replace a dead one go on counting. ``outside``: the
         plan of the client outside of all hosts."""
         self.registry = registry
         self.codec = codec
+        self.is_quiet = quiet
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
         self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
@@ -220,7 +233,9 @@ class World:
 
         self._shape: Callable[[int], HostShape] = shape or plain
         self._plan_outside = outside or FaultPlan()
+        self._plan_outside.on_hidden = self.hidden
         self._burials: set[asyncio.Task[None]] = set()
+        self.callback_urls = PlainCallbackUrls()
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
         self._due: dict[str, list[float]] = {}
@@ -264,7 +279,7 @@ class World:
             clock=self.loop,
             executor=None,
             source=random.Random(self._seed),
-            callback_urls=PlainCallbackUrls(),
+            callback_urls=self.callback_urls,
             ends=self.ends,
             codec=self.codec,
         )
@@ -301,9 +316,9 @@ class World:
         event, due = self._sent[queue], self._due[queue]
         while due and due[0] <= self.loop.time():
             heapq.heappop(due)
-        wait = due[0] - self.loop.time() if due else LONGEST_WAIT
+        wait = due[0] - self.loop.time() if due else None if self.is_quiet else LONGEST_WAIT
         with suppress(TimeoutError):
-            async with asyncio.timeout(wait + 0.001):
+            async with asyncio.timeout(None if wait is None else wait + (ROUNDING if self.is_quiet else 0.001)):
                 await event.wait()
         event.clear()
 
