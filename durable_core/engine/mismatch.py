@@ -140,7 +140,7 @@ def other_value(
         actual=actual,
         expected_at=lines[0],
         actual_at=lines[1],
-        cause=f"the value is another one at every run: it comes from a clock, from chance or from global state; {_HINT}",
+        cause=f"the value is another one at each run: it comes from a clock, chance or global state; {_HINT}",
         context=context,
     )
 

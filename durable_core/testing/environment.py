@@ -260,7 +260,8 @@ class TestEnvironment:
         except TooLongError:
             text = (
                 f"instance '{instance_id}' of orchestrator '{latest[0].name}' has not ended by "
-                f"{self.now:%Y-%m-%d %H:%M} of virtual time; if it is to go on for ever, move time with env.advance and look with env.status"
+                f"{self.now:%Y-%m-%d %H:%M} of virtual time; if it is to go on "
+                "for ever, move time with env.advance and look with env.status"
             )
             raise InstanceWaitsError(instance_id, text) from None
         driver.settle()
