@@ -25,7 +25,9 @@ MODULES = "durable_modules"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini(MODULES, "modules whose orchestrators and activities the fixture 'durable' has registered", "args", [])
+    parser.addini(
+        MODULES, "modules whose orchestrators and activities the fixture 'durable' has registered", "args", []
+    )
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from ..errors import (
     InstanceNotFoundError,
     InstanceStuckError,
     InstanceWaitsError,
+    NonDeterminismError,
     OrchestrationFailedError,
     UnknownActivityError,
     UnknownOrchestratorError,
@@ -46,7 +47,7 @@ R = TypeVar("R")
 X = TypeVar("X")
 
 LONGEST_RESULT = timedelta(days=10 * 366)
-GRACE = 1e-4  # seconds after a moment within which what is due at it has happened
+GRACE = 1e-5  # seconds after a moment within which what is due at it has happened
 
 
 class TestEnvironment:
@@ -82,7 +83,7 @@ class TestEnvironment:
         self._converter = Converter(settings.max_payload)
         self._driver: Driver | None = None
         self._is_closed = False
-        self._told: set[tuple[str, str]] = set()  # problems that a test has been told of
+        self._told: set[str] = set()  # instances of whose problem a test knows
         self._effects: list[Callable[[], object]] = []
         self.runs: list[ActivityRun] = []
         """Every run of an activity, replaced or not, in order."""
@@ -268,7 +269,11 @@ class TestEnvironment:
         status = latest[0]
         if not status:
             raise InstanceNotFoundError(instance_id)
-        self._verify(verify(driver.world.outside, driver.world.callback_urls, instance_id))
+        try:
+            driver.now_do(verify(driver.world.outside, driver.world.callback_urls, instance_id))
+        except NonDeterminismError:
+            self._told.add(instance_id)
+            raise
         if status.runtime_status is not RuntimeStatus.COMPLETED:
             raise OrchestrationFailedError(status)
         return self._converter.from_json(status.output, self._returned(status) if returns is None else returns)
@@ -279,6 +284,11 @@ class TestEnvironment:
     def now(self) -> datetime:
         """The virtual time, UTC; it begins in 2030."""
         return START if self._driver is None else moment_of(self._driver.world.loop.time())
+
+    @property
+    def steps_of_time(self) -> int:
+        """How often time has jumped to where something was to happen: what a test costs, besides its activities."""
+        return 0 if self._driver is None else self._driver.jumps
 
     def advance(
         self,
@@ -356,7 +366,7 @@ class TestEnvironment:
                 world = self._driver.world
                 self._driver.settle()
                 self._stuck_at_rest()
-                self._verify(verify_all(world.outside, world.callback_urls))
+                self._driver.now_do(verify_all(world.outside, world.callback_urls, self._told))
         finally:
             self._stop()
 
@@ -407,26 +417,23 @@ class TestEnvironment:
         except UnknownOrchestratorError:  # one of the framework's own
             return Any
 
-    def _verify(self, verification: Coroutine[Any, Any, None]) -> None:
-        self._running().now_do(verification)
-
     def _stuck_at_rest(self) -> None:
         driver = self._running()
         open_entries = driver.now_do(entries(driver.world.outside, [OPEN]))
         self._raise_stuck_once([entry for entry in open_entries if entry.stuck])
 
     def _raise_stuck_once(self, stuck: list[Entry]) -> None:
-        self._raise_stuck([entry for entry in stuck if (entry.instance_id, entry.stuck) not in self._told])
+        self._raise_stuck([entry for entry in stuck if entry.instance_id not in self._told])
 
     def _raise_stuck(self, stuck: list[Entry]) -> None:
         """An instance of a test that cannot go on is what the test must show, whatever it asked for."""
         driver = self._running()
         for entry in stuck:
-            self._told.add((entry.instance_id, entry.stuck))
+            self._told.add(entry.instance_id)
             driver.now_do(reproduce(driver.world.outside, driver.world.callback_urls, entry.instance_id))
-            raise InstanceStuckError(entry.instance_id, driver.now_do(self._reason(entry)))
+            raise InstanceStuckError(entry.instance_id, driver.now_do(self._reason(driver.world, entry)))
 
-    async def _reason(self, entry: Entry) -> str:
+    async def _reason(self, world: World, entry: Entry) -> str:
         """In full; the catalogue's is cut."""
-        instance = await self._running().world.outside.hub.instances.get(entry.instance_id)
+        instance = await world.outside.hub.instances.get(entry.instance_id)
         return entry.stuck if instance is None or not instance.stuck else instance.stuck

@@ -20,6 +20,8 @@ ON_THE_WAY = 0.002  # real seconds that bytes between two sockets of this loop m
 
 THREADS_MAY_TAKE = 5.0  # real seconds; then time goes on without them
 
+RESOLUTION = 1e-6  # seconds: timers as close as that fire together
+
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
@@ -63,6 +65,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
         self._jumping.at_limit = self.stop
+        self._clock_resolution = RESOLUTION  # asyncio's own is lost in the rounding of a year's seconds: timers hang
 
     def time(self) -> float:
         return self._jumping.elapsed

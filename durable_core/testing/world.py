@@ -38,7 +38,6 @@ T = TypeVar("T")
 LEASE = 30.0
 LONGEST_WAIT = 300.0  # virtual seconds between looks at an empty queue of which nothing is expected
 LONGEST_POLL = 300.0  # of the outside client; it need not look often, as it hears of an end unless the host dies
-ROUNDING = 5e-6  # seconds by which the store's clock may be behind the loop's: it counts from 1970
 BATCH = 16
 MAX_DEQUEUE = 5
 RECOVERY_INTERVAL = 300.0
@@ -141,7 +140,18 @@ class SimulatedHost:
             if not messages:
                 await self._world.something_sent(queue.name)
 
-    async def _handle(self, queue: Queue, message: QueueMessage, handler: Handler, busy: asyncio.Semaphore) -> None:
+    async def _handle(self, queue: Queue, received: QueueMessage, handler: Handler, busy: asyncio.Semaphore) -> None:
+        holding = _Holding(received)
+        renewing = self._world.loop.create_task(holding.renew(queue)) if self._world.is_quiet else None
+        try:
+            await self._answer(queue, holding, handler)
+        finally:
+            if renewing is not None:
+                renewing.cancel()
+            busy.release()
+
+    async def _answer(self, queue: Queue, holding: _Holding, handler: Handler) -> None:
+        message = holding.message
         try:
             if message.dequeue_count > MAX_DEQUEUE:  # its receivers died one after the other
                 raise RuntimeError(f"set aside after {MAX_DEQUEUE} deliveries that did not end: {message.body}")
@@ -151,14 +161,12 @@ class SimulatedHost:
             with suppress(LeaseLostError, StorageUnavailableError):
                 if message.dequeue_count >= MAX_DEQUEUE:
                     await self._world.storage.queue(f"{queue.name}-poison").send(message.body)
-                    await queue.delete(message)
+                    await queue.delete(holding.message)
                 else:
-                    await queue.extend(message, 0.0)
+                    await queue.extend(holding.message, 0.0)
         else:
             with suppress(LeaseLostError, StorageUnavailableError):
-                await queue.delete(message)
-        finally:
-            busy.release()
+                await queue.delete(holding.message)
 
     async def _recover(self) -> None:
         while True:
@@ -168,6 +176,20 @@ class SimulatedHost:
     async def _recover_once(self) -> None:
         with suppress(StorageUnavailableError):  # the next round will do
             await self.app.recover()
+
+
+@dataclass(slots=True)
+class _Holding:
+    """A message in hand, with the receipt that is valid now."""
+
+    message: QueueMessage
+
+    async def renew(self, queue: Queue) -> None:
+        """Keep it hidden while it is handled, as the Functions host does."""
+        with suppress(LeaseLostError, StorageUnavailableError, HostCrashError):
+            while True:
+                await asyncio.sleep(LEASE / 2)
+                self.message = await queue.extend(self.message, LEASE)
 
 
 class PlainCallbackUrls:
@@ -318,7 +340,7 @@ class World:
             heapq.heappop(due)
         wait = due[0] - self.loop.time() if due else None if self.is_quiet else LONGEST_WAIT
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if wait is None else wait + (ROUNDING if self.is_quiet else 0.001)):
+            async with asyncio.timeout(None if wait is None else wait + (0.0 if self.is_quiet else 0.001)):
                 await event.wait()
         event.clear()
 
