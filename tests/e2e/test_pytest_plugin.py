@@ -73,7 +73,7 @@ def test_an_installed_package_brings_the_fixture(project: Path) -> None:
 
 
 def test_whoever_does_not_use_it_does_not_load_the_package(project: Path) -> None:
-    test = "import sys\n\n\ndef test_it():\n    assert 'durable_core' not in sys.modules\n    assert 'pydantic' not in sys.modules\n"
+    test = "import sys\n\n\ndef test_it():\n    assert not {'durable_core', 'pydantic'} & sys.modules.keys()\n"
     (project / "test_other.py").write_text(test)
     assert "1 passed" in (output := run_pytest(project, "test_other.py")), output
 

@@ -165,7 +165,7 @@ def test_a_mock_that_has_no_more_values_says_so(env: TestEnvironment) -> None:
 
 
 def test_an_unknown_activity_is_refused_with_those_that_there_are(env: TestEnvironment) -> None:
-    with pytest.raises(UnknownActivityError, match="no activity 'dubble' .* registered: double, slow"):
+    with pytest.raises(UnknownActivityError, match=r"no activity 'dubble' .* registered: double, slow"):
         env.replace("dubble", Mock())
 
 

@@ -19,8 +19,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     random.seed(1)
 
 
-def open_environment(**options: bool) -> TestEnvironment:
-    return TestEnvironment(programs, **options)
+def open_environment(*, replay_every_step: bool = True) -> TestEnvironment:
+    return TestEnvironment(programs, replay_every_step=replay_every_step)
 
 
 def test_global_state_is_found_by_the_replay_before_the_second_step() -> None:
@@ -56,7 +56,7 @@ def test_it_is_raised_by_whatever_lets_the_instance_run() -> None:
 
 
 def test_a_coin_is_found() -> None:
-    with open_environment() as env, pytest.raises(NonDeterminismError, match="programs.py"):
+    with open_environment() as env, pytest.raises(NonDeterminismError, match=r"programs\.py:"):
         env.result(env.start(flips_a_coin))
 
 
