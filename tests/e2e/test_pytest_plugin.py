@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,14 @@ def test_whoever_does_not_use_it_does_not_load_the_package(project: Path) -> Non
 
 def test_the_fixture_is_listed_with_what_it_is(project: Path) -> None:
     assert "A ``durable_core.testing.TestEnvironment``" in run_pytest(project, "--fixtures", "-v")
+
+
+def test_the_page_on_testing_shows_code_of_these_files() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    shown = re.findall(r"<!-- (testing/\w+\.py) -->\n```python\n(.*?)```\n", page, re.DOTALL)
+    assert len(shown) >= 5
+    for file, code in shown:
+        assert code in (ROOT / "docs" / "examples" / file).read_text("utf-8"), f"{file} no longer holds:\n{code}"
 
 
 def test_the_tests_that_the_docs_show_pass_in_a_project_of_their_own(tmp_path: Path) -> None:
