@@ -27,11 +27,12 @@ test: $(DEV_READY)  ## all tests, Azurite included
 soak: $(DEV_READY)  ## many more seeds of the simulated faults: make soak TIMES=20
 	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults/test_soak.py -s
 
-lint: $(DEV_READY)  ## ruff, pyright strict, import contracts
+lint: $(DEV_READY)  ## ruff, pyright strict, import contracts, and our own rules for orchestrators
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks function_app.py
 
 format: $(DEV_READY)
 	$(BIN)/ruff check --fix

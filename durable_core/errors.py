@@ -3,6 +3,7 @@
     DurableError
     ├── ConfigurationError            a setting, or the app's own set-up, is wrong
     │   └── RegistrationError         an orchestrator or activity cannot be registered
+    ├── SourceError                   a source file to be linted is not there, or is no Python
     ├── InvalidInputError             what a caller sent is refused; .problems lists each field
     │   ├── InvalidInstanceIdError
     │   └── UnknownOrchestratorError  no orchestrator of that name; .known lists those that exist
@@ -64,6 +65,10 @@ class ConfigurationError(DurableError):
 
 class RegistrationError(ConfigurationError):
     """An orchestrator or activity cannot be registered as it is written."""
+
+
+class SourceError(DurableError):
+    """A source file to be linted is not there, cannot be read, or is no Python; the text says which and why."""
 
 
 class InvalidInputError(DurableError):
