@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from ..codec import PayloadCodec
 from ..errors import ConfigurationError
 from ..hub.catalog import OPEN, Entry
 from ..models import RuntimeStatus
+from ..registry import Registry
 from ..runtime.recovery import ARM_AHEAD
+from ..settings import Settings
 from .faults import FaultPlan
 from .virtual_time import START
 from .world import LEASE, RECOVERY_INTERVAL, World
@@ -45,9 +48,14 @@ class _Outlook:
 
 
 class Driver:
-    """Of a world that was made ``quiet``. ``plan``: faults for its first host, None if there are to be none."""
+    """Makes a quiet world and opens it. ``plan``: faults for its first host, None if there are to be none.
 
-    def __init__(self, world: World, plan: FaultPlan | None) -> None:
+    ConfigurationError where an event loop runs already.
+    """
+
+    def __init__(
+        self, registry: Registry, settings: Settings, codec: PayloadCodec | None, plan: FaultPlan | None
+    ) -> None:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -56,7 +64,7 @@ class Driver:
             raise ConfigurationError(
                 "a test environment drives an event loop of its own: use it from a plain function, not from 'async def'"
             )
-        self.world = world
+        self.world = world = World(registry, settings=settings, codec=codec, quiet=True)
         self.jumps = 0  # of time, all in all
         self._loop = world.loop
         self._runner = asyncio.Runner(loop_factory=lambda: world.loop)

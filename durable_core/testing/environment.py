@@ -389,8 +389,7 @@ class TestEnvironment:
         if self._driver is None:
             definitions = [substitute.definition for substitute in self._substitutes.values()]
             registry = self._registry.with_built_in(*definitions)
-            world = World(registry, settings=self._settings, codec=self._codec, quiet=True)
-            self._driver = Driver(world, self._plan)
+            self._driver = Driver(registry, self._settings, self._codec, self._plan)
         if self._driver.is_running:
             raise ConfigurationError(
                 "an activity cannot move the environment that it runs in; raise_event(..., after=...) it may call"
