@@ -64,7 +64,7 @@ class Composition:
             raised where the task is waited for.
         """
         if max_concurrency is not None:
-            return PulledTask(self._decisions, tasks, max_concurrency)
+            return PulledTask(self._decisions, tasks, max_concurrency, self._decisions.watch)
         return AllTask(self._decisions, tasks, "task_all", list)
 
     def task_any(self, tasks: Iterable[Task[T]]) -> Task[Task[T]]:

@@ -358,7 +358,8 @@ class OrchestrationContext(Composition, Interaction):
 
         keep_events: external events that nobody has got go over to the new beginning.
         """
-        self._decisions.continue_as_new(ContinueAsNew(write(self._converter, input_, "the new input"), keep_events))
+        data = write(self._converter, input_, "the new input")
+        self._decisions.continue_as_new(ContinueAsNew(data, keep_events, caller()))
 
 
 class _ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from ..guard import Watch, unwatched
 from ..models import JSON, ParentLink, RetryPolicy
 from .callbacks import CallbackUrls
 from .events import (
@@ -65,6 +66,7 @@ class Decisions:
         and not yet given. In order of task id.
     steps: the inline steps called and not ended; kept apart from ``pending``, as history holds nothing of them yet.
     timers: the pending calls that are timers; they are looked through at every turn, a wide fan-out must not be.
+    watch: how code of the user's is called, so that a guard sees what it uses.
     is_running: a step or a replay is under way. Otherwise the generator is being dropped, by ``close`` or by Python's
         garbage collector; its ``finally:`` blocks may call, and nothing comes of it.
     """
@@ -83,9 +85,11 @@ class Decisions:
         "pending",
         "steps",
         "timers",
+        "watch",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch = unwatched) -> None:
+        self.watch = watch
         self.made: list[Outgoing] = []
         self.open: dict[int, Task[Any]] = {}
         self.pending: dict[int, PendingTask] = {}
@@ -130,14 +134,14 @@ class Decisions:
         if self.is_running:
             self.made.append(event)
 
-    def cancel_timer(self, task_id: int) -> None:
+    def cancel_timer(self, task_id: int, line: str = "") -> None:
         """The code cancelled a timer. Its firing is not awaited any more; one that history holds stays there."""
         if not self.is_running:
             return
         self.open.pop(task_id, None)
         if self.pending.pop(task_id, None) is not None:
             self.timers.discard(task_id)
-            self.made.append(TimerCanceled(task_id))
+            self.made.append(TimerCanceled(task_id, line))
 
     def answered(self, task_id: int) -> None:
         """A pending call has its result in history."""

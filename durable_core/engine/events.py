@@ -13,7 +13,7 @@ default, so that older events stay readable; trailing defaults are not written. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -143,6 +143,7 @@ class TimerCreated:
 @dataclass(frozen=True, slots=True)
 class TimerCanceled:
     task_id: int
+    line: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +211,18 @@ class ContinueAsNew:
 
     input: JSON = None
     keep_events: bool = True
+    line: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionCompleted:
-    """``status`` is the RuntimeStatus it ended with. ``failure`` None unless it failed."""
+    """``status`` is the RuntimeStatus it ended with. ``failure`` None unless it failed. ``line``: where the code
+    returned, or raised what it failed with."""
 
     status: str
     result: JSON = None
     failure: FailureDetails | None = None
+    line: str = field(default="", compare=False)
 
 
 Incoming: TypeAlias = (
@@ -351,7 +355,7 @@ def describe(event: Event) -> str:
     """One readable line of an event, for errors and listings."""
     kind = type(event)
     parts = [
-        f"{name}={value!r}"
+        f"{name}={value.isoformat() if isinstance(value, datetime) else repr(value)}"
         for name in _NAMES[kind]
         if name in ("task_id", "name", "instance_id", "fire_at", "patch_id", "status", "event_id", "child", "kind")
         and (value := getattr(event, name)) not in ("", None)

@@ -45,12 +45,14 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, ca
 from ..converter import Converter
 from ..errors import (
     ActivityFailedError,
+    DeterminismError,
     DurableError,
     StepFailedError,
     SubOrchestrationFailedError,
     TaskFailedError,
     TaskTimeoutError,
 )
+from ..guard import unwatched, watch_of
 from ..models import JSON, FailureDetails, type_name
 from ..registry import OrchestratorDefinition
 from . import mismatch
@@ -80,6 +82,7 @@ from .events import (
 )
 from .mailbox import Mailbox
 from .runner import Runner
+from .source import names_in
 from .steps import Step
 from .tasks import Task, describe_call, fail, settle
 from .values import read
@@ -137,17 +140,22 @@ class Turn:
 class LiveOrchestration:
     """The live generator of one generation of one execution, and what history told it.
 
-    Not safe for threads: one actor moves it. After an error out of ``replay`` it is of no further use but to close.
+    Not safe for threads: one actor moves it. After an error out of ``replay`` or ``step`` it is of no further use but
+    to close.
     """
 
-    def __init__(self, definition: OrchestratorDefinition, info: InstanceInfo, converter: Converter) -> None:
+    def __init__(
+        self, definition: OrchestratorDefinition, info: InstanceInfo, converter: Converter, *, guard: bool = False
+    ) -> None:
+        """guard: stop code that uses what it must not with a DeterminismError, out of ``step`` or ``replay``."""
         self.definition, self.info = definition, info
         self.started = False
         self.suspended = False
         self.compares_values = False  # in a replay: inputs and due times must be those of history, too
         self._converter = converter
-        self._decisions = Decisions()
-        self._mailbox = Mailbox(converter)
+        watch = watch_of(definition.fn) if guard else unwatched
+        self._decisions = Decisions(watch)
+        self._mailbox = Mailbox(converter, watch)
         self._context = contextvars.Context()  # empty, not copied: what a cold and a warm generator see is the same
         self._runner = Runner(definition, info, converter, self._decisions, self._mailbox)
         self._held: list[Incoming] = []
@@ -222,11 +230,17 @@ class LiveOrchestration:
     # ------------------------------------------------------------ what the dispatcher does
 
     def replay(self, segments: Iterable[Segment]) -> None:
-        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say."""
-        self._run(self._replay, segments)
+        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say.
+
+        DeterminismError from the guard.
+        """
+        self._run(self._replay, tuple(segments))
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
-        """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp."""
+        """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp.
+
+        DeterminismError from the guard: nothing of this step counts.
+        """
         return self._run(self._step, now, incoming)
 
     def record(self, segment: Segment) -> None:
@@ -265,7 +279,7 @@ class LiveOrchestration:
         finally:
             self._decisions.is_running = False
 
-    def _replay(self, segments: Iterable[Segment]) -> None:
+    def _replay(self, segments: Sequence[Segment]) -> None:
         decisions = self._decisions
         decisions.is_replaying = True
         for segment in segments:
@@ -282,16 +296,25 @@ class LiveOrchestration:
                     )
                 else:
                     self._accept(cast("Incoming", event))
-            self._confirm(segment, expected)
+            self._confirm(segments, expected)
             decisions.history.append(segment)
 
-    def _confirm(self, segment: Segment, expected: list[Outgoing]) -> None:
+    def _confirm(self, segments: Sequence[Segment], expected: list[Outgoing]) -> None:
         """Compare what the code has decided with what history holds; history's calls are the ones that count."""
         decisions = self._decisions
         made = decisions.made
         at = mismatch.first_difference(expected, made, values=self.compares_values)
         if at is not None:
-            raise mismatch.mismatch(self.info, self.history, segment, expected, made, at, self._runner.waits_at)
+            raise mismatch.mismatch(
+                self.info,
+                self.history,
+                segments[len(self.history) :],
+                expected,
+                made,
+                at,
+                self._runner.waits_at,
+                names_in(self.definition.fn),
+            )
         made.clear()
         pending = decisions.pending
         for event in expected:
@@ -412,6 +435,8 @@ class LiveOrchestration:
     def _put(self, event: EventRaised) -> None:
         try:
             task = self._mailbox.put(event, is_replaying=self._decisions.is_replaying)
+        except DeterminismError:
+            raise
         except Exception as error:  # noqa: BLE001  what a handler raises is the orchestrator's failure
             self._runner.fail(error)
         else:

@@ -80,8 +80,10 @@ class DurableClient(Messaging, ScheduleClient):
         recovery: Recovery,
         build: str,
         callback_urls: CallbackUrls | None = None,
+        *,
+        guard: bool = False,
     ) -> None:
-        super().__init__(hub, registry, converter, clock, callback_urls)
+        super().__init__(hub, registry, converter, clock, callback_urls, guard=guard)
         self._outbox = outbox
         self._dispatcher = dispatcher
         self._recovery = recovery

@@ -95,11 +95,12 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
 async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
-    UnknownOrchestratorError, NonDeterminismError, NewerFormatError, HistoryMovedError.
+    UnknownOrchestratorError, NonDeterminismError, DeterminismError, NewerFormatError, HistoryMovedError.
     """
     definition = services.registry.orchestrator(instance.name, instance.version)
     segments = await services.hub.instances.history(instance)
-    live = LiveOrchestration(definition, info_of(instance, services.callback_urls), services.converter)
+    info, guard = info_of(instance, services.callback_urls), services.settings.guard
+    live = LiveOrchestration(definition, info, services.converter, guard=guard)
     live.remember((await services.hub.instances.carry(instance)).seen)
     try:
         live.replay(segments)

@@ -20,6 +20,7 @@ from ..engine.context import Orchestration, OrchestrationContext
 from ..engine.source import result_type
 from ..errors import (
     ConfigurationError,
+    DeterminismError,
     InstanceCompletedError,
     InstanceNotFoundError,
     InstanceStuckError,
@@ -56,6 +57,7 @@ class TestEnvironment:
     registered: modules (packages with all that is in them) and functions marked ``@orchestrator`` or ``@activity``.
     replay_every_step: replay the history into a new generator for each step, as after a crash, so that code which
         does not repeat itself is found out at once. False: generators live on from step to step.
+    guard: stop orchestrator code where it uses a file, a clock, chance and the like.
     settings, codec: those of the app, where they matter; the store is in memory in any case.
     plan: faults at the storage operations of its host; see ``crash_everywhere``.
 
@@ -68,12 +70,14 @@ class TestEnvironment:
         self,
         *registered: ModuleType | Callable[..., Any],
         replay_every_step: bool = True,
+        guard: bool = True,
         settings: Settings | None = None,
         codec: PayloadCodec | None = None,
         plan: FaultPlan | None = None,
     ) -> None:
         settings = settings or Settings()
-        self._settings = dataclasses.replace(settings, warm_cache=0) if replay_every_step else settings
+        warm_cache = 0 if replay_every_step else settings.warm_cache
+        self._settings = dataclasses.replace(settings, warm_cache=warm_cache, guard=guard)
         self._replays_every_step = replay_every_step
         self._codec = codec
         self._plan = plan
@@ -242,8 +246,9 @@ class TestEnvironment:
         within: virtual time that this may take.
 
         OrchestrationFailedError: it failed, was terminated or cancelled. InstanceWaitsError: nothing is left to happen
-        that would let it end, or it takes longer. NonDeterminismError: its code does not repeat itself.
-        InstanceStuckError: it cannot go on for another reason. InstanceNotFoundError.
+        that would let it end, or it takes longer. NonDeterminismError: its code does not repeat itself;
+        DeterminismError: it uses what it must not. InstanceStuckError: it cannot go on for another reason, or for one
+        of these that does not show a second time. InstanceNotFoundError.
         """
         driver = self._running()
         latest: list[OrchestrationStatus] = []
@@ -271,7 +276,7 @@ class TestEnvironment:
             raise InstanceNotFoundError(instance_id)
         try:
             driver.now_do(verify(driver.world.outside, driver.world.callback_urls, instance_id))
-        except NonDeterminismError:
+        except (NonDeterminismError, DeterminismError):
             self._told.add(instance_id)
             raise
         if status.runtime_status is not RuntimeStatus.COMPLETED:
@@ -350,6 +355,7 @@ class TestEnvironment:
             return TestEnvironment(
                 *self._registered,
                 replay_every_step=self._replays_every_step,
+                guard=self._settings.guard,
                 settings=self._settings,
                 codec=self._codec,
                 plan=plan,

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
-from ..engine.events import ExecutionCompleted, SubOrchestrationCreated, TaskScheduled
+from ..engine.events import ExecutionCompleted, ExecutionStarted, SubOrchestrationCreated, TaskScheduled
 from ..engine.mismatch import other_value
 from ..engine.replay import LiveOrchestration
 from ..errors import NonDeterminismError, UnknownOrchestratorError
@@ -39,7 +39,10 @@ async def verify_all(app: DurableApp, urls: CallbackUrls, but: Collection[str]) 
 
 
 async def verify(app: DurableApp, urls: CallbackUrls, instance_id: str) -> None:
-    """Replay an instance. NonDeterminismError; nothing for one that is gone, or of an orchestrator not known here."""
+    """Replay an instance, unless it is gone, or its orchestrator is not known here.
+
+    NonDeterminismError, DeterminismError.
+    """
     instance = (await app.hub.instances.load(instance_id)).instance
     if instance is None:
         return
@@ -52,7 +55,7 @@ async def verify(app: DurableApp, urls: CallbackUrls, instance_id: str) -> None:
 
 
 async def reproduce(app: DurableApp, urls: CallbackUrls, instance_id: str) -> None:
-    """NonDeterminismError again, for an instance that is stuck with one; not for sure where chance is at work."""
+    """The error again that an instance is stuck with; not for sure where chance, or a later step, is at work."""
     for _ in range(CHANCES):
         await verify(app, urls, instance_id)
 
@@ -61,11 +64,16 @@ async def replayed(app: DurableApp, urls: CallbackUrls, instance: Instance) -> L
     """The orchestrator as it stands after its history; the caller closes it."""
     hub = app.hub
     definition = app.registry.orchestrator(instance.name, instance.version)
-    live = LiveOrchestration(definition, info_of(instance, urls), Converter(app.settings.max_payload))
+    live = LiveOrchestration(
+        definition, info_of(instance, urls), Converter(app.settings.max_payload), guard=app.settings.guard
+    )
     live.compares_values = True
     live.remember((await hub.instances.carry(instance)).seen)
     try:
         live.replay(await hub.instances.history(instance))
+        if instance.is_unstarted and instance.stuck:  # perhaps its very first step is to blame
+            data = await hub.payloads.load(instance.instance_id, instance.input)
+            live.preview(instance.updated, [ExecutionStarted(instance.name, instance.version, data)])
     except BaseException:
         live.close()
         raise
@@ -81,7 +89,7 @@ async def _compare_end(app: DurableApp, instance: Instance, live: LiveOrchestrat
         output = await app.hub.payloads.load(instance.instance_id, instance.output)
     stored, made = json.dumps(output, sort_keys=True), json.dumps(live.completion.result, sort_keys=True)
     if stored != made:
-        raise other_value(live.info, (f"it returned {stored}", f"it returned {made}"))
+        raise other_value(live.info, f"it returned {stored}", f"it returned {made}")
 
 
 async def why_it_waits(app: DurableApp, urls: CallbackUrls, instance_id: str) -> str:

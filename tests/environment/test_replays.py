@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from durable_core import NonDeterminismError
+from durable_core import DeterminismError, NonDeterminismError, Orchestration
+from durable_core.errors import InstanceStuckError
 from durable_core.testing import TestEnvironment
 
 from . import programs
@@ -19,16 +22,17 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     random.seed(1)
 
 
-def open_environment(*, replay_every_step: bool = True) -> TestEnvironment:
-    return TestEnvironment(programs, replay_every_step=replay_every_step)
+def open_environment(*, replay_every_step: bool = True, guard: bool = False) -> TestEnvironment:
+    """The guard would find some of it before a replay does."""
+    return TestEnvironment(programs, replay_every_step=replay_every_step, guard=guard)
 
 
 def test_global_state_is_found_by_the_replay_before_the_second_step() -> None:
     with open_environment() as env, pytest.raises(NonDeterminismError) as caught:
         env.result(env.start(counted))
     text = str(caught.value)
-    assert "history holds: TaskScheduled(task_id=1, name='slow')" in text
-    assert "the code did:  TaskScheduled(task_id=1, name='double')" in text
+    assert caught.value.expected == "TaskScheduled(task_id=1, name='slow')"
+    assert caught.value.actual == "TaskScheduled(task_id=1, name='double')"
     assert text.count("environment/programs.py:") == 2
 
 
@@ -61,13 +65,13 @@ def test_a_coin_is_found() -> None:
 
 
 def test_a_random_input_is_found_although_the_calls_are_the_same() -> None:
-    with open_environment() as env, pytest.raises(NonDeterminismError, match=r"with \{\"cents\"") as caught:
+    with open_environment() as env, pytest.raises(NonDeterminismError, match="another one at each run") as caught:
         env.result(env.start(random_input))
-    assert "another one at each run" in caught.value.cause
+    assert caught.value.expected.startswith("TaskScheduled(task_id=1, name='double') with {\"cents\": ")
 
 
 def test_a_random_result_is_found() -> None:
-    with open_environment() as env, pytest.raises(NonDeterminismError, match="it returned 0\\."):
+    with open_environment() as env, pytest.raises(NonDeterminismError, match=r"it returned 0\."):
         env.result(env.start(random_output))
 
 
@@ -76,6 +80,25 @@ def test_a_timer_by_the_clock_is_found() -> None:
     env.start(looks_at_the_clock)
     with pytest.raises(NonDeterminismError, match="TimerCreated"):
         env.close()
+
+
+@pytest.mark.parametrize(
+    "orchestrator", [flips_a_coin, random_input, random_output, looks_at_the_clock], ids=lambda fn: fn.__name__
+)
+def test_a_clock_and_chance_are_stopped_at_their_line_at_their_first_use(
+    durable: TestEnvironment, orchestrator: Callable[..., Orchestration[Any]]
+) -> None:
+    durable.register(programs)
+    used = r"orchestrator code used .*(random|clock|now).* at environment/programs\.py:\d+"
+    with pytest.raises((DeterminismError, InstanceStuckError), match=used):
+        durable.result(durable.start(orchestrator))
+
+
+def test_what_the_first_step_uses_is_a_determinism_error(durable: TestEnvironment) -> None:
+    durable.register(programs)
+    with pytest.raises(DeterminismError) as caught:
+        durable.result(durable.start(random_input))
+    assert caught.value.location.startswith("environment/programs.py:")
 
 
 def test_good_code_passes_every_replay() -> None:
