@@ -9,6 +9,7 @@ from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated
 from ..engine.replay import InstanceInfo, LiveOrchestration
+from ..errors import NonDeterminismError
 from ..hub.instances import Instance
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
@@ -16,6 +17,7 @@ from ..models import JSON, FailureDetails, RuntimeStatus
 from ..registry import Registry
 from ..settings import Settings
 from .activities import ActivityRunner
+from .causes import with_likely_cause
 from .clock import Clock
 from .outbox import Outbox
 from .parking import Parking
@@ -104,6 +106,9 @@ async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     live.remember((await services.hub.instances.carry(instance)).seen)
     try:
         live.replay(segments)
+    except NonDeterminismError as error:
+        live.close()
+        raise with_likely_cause(error, definition.fn) from None
     except BaseException:
         live.close()
         raise

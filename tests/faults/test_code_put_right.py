@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,8 +145,42 @@ def test_code_that_no_longer_fits_its_history_parks_its_instance_until_it_fits(c
     in_world(scenario, cache, right)
 
 
+def calls_another_by_the_clock(ctx: OrchestrationContext) -> Orchestration[list[Any]]:
+    if time.time() > 0:
+        yield from ctx.create_timer(timedelta(days=1))
+    return (yield from right(ctx))
+
+
+def test_a_clock_in_code_that_no_longer_fits_is_named_as_the_likely_cause(cache: int) -> None:
+    """Without the guard, which would have stopped it before."""
+    ran: Counter[str] = Counter()
+    world = World(build(right, ran), settings=Settings(warm_cache=cache))
+
+    async def parked(world: World) -> None:
+        await world.client.start_new("order", "one")
+        await asyncio.sleep(RING)
+        await deploy(world, build(calls_another_by_the_clock, ran))
+        await world.client.raise_event("one", "go", 7)
+        await asyncio.sleep(RING)
+        line = calls_another_by_the_clock.__code__.co_firstlineno + 1
+        await is_stuck(
+            world,
+            "likely cause: the code looks at a clock, chance or its environment: ",
+            f"test_code_put_right.py:{line} has time.time()",
+            "ctx.current_utc_datetime",
+        )
+        await deploy(world, build(right, ran))
+        assert await end_of(world) == ["first", 7, "second"]
+
+    world.run(parked)
+    assert ran == {"first": 1, "second": 1}
+
+
 def asks_a_file(ctx: OrchestrationContext) -> Orchestration[list[Any]]:
-    ctx.set_query_handler("stage", lambda: open(__file__).read())
+    def stage() -> str:
+        return Path(__file__).read_text()
+
+    ctx.set_query_handler("stage", stage)
     return (yield from right(ctx))
 
 
@@ -151,7 +188,7 @@ def test_a_query_that_uses_a_file_fails_and_its_instance_goes_on(cache: int) -> 
     async def scenario(world: World, ran: Counter[str]) -> None:
         await world.client.start_new("order", "one")
         await asyncio.sleep(RING)
-        with pytest.raises(QueryFailedError, match=r"faults/test_code_put_right\.py"):
+        with pytest.raises(QueryFailedError, match=r"at faults/test_code_put_right\.py:\d+, .*ctx\.call_activity"):
             await world.client.query("one", "stage")
         await world.client.raise_event("one", "go", 7)
         assert await end_of(world) == ["first", 7, "second"]
