@@ -70,7 +70,7 @@ def test_an_installed_package_brings_the_fixture(project: Path) -> None:
     output = run_pytest(project, "-v")
     assert "test_the_settings_register_the_app PASSED" in output, output
     assert "test_a_mistake_is_found_when_the_test_has_ended ERROR" in output, output
-    assert "DeterminismError: orchestrator code used random.random() at" in output, output
+    assert "DeterminismError: orchestrator code used random.random at" in output, output
 
 
 def test_whoever_does_not_use_it_does_not_load_the_package(project: Path) -> None:
