@@ -6,7 +6,9 @@ which its ``effects`` tell. Which activities ran twice is told beside each diffe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -125,7 +127,8 @@ def _try(
 ) -> list[CrashFinding]:
     env = fresh(plan)
     try:
-        problems = _run(env, scenario).differs_from(expected)
+        with _silence():
+            problems = _run(env, scenario).differs_from(expected)
     except Exception as error:  # noqa: BLE001  whatever a crash makes of a scenario is what is looked for
         problems = [f"the scenario raised {type(error).__name__}: {error}"]
     problems.extend(_other_results(env.runs))
@@ -137,6 +140,18 @@ def _run(env: TestEnvironment, scenario: Callable[[TestEnvironment], object]) ->
         returned = scenario(env)
         env.advance(seconds=REST)
         return _Came(returned, env.snapshot())
+
+
+@contextmanager
+def _silence() -> Generator[None]:
+    """What hosts say of crashes is no news here, and would hide what a failed test has to say."""
+    logger = logging.getLogger("durable_core")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _struck(plan: FaultPlan) -> str:
