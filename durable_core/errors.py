@@ -85,11 +85,15 @@ class InvalidInstanceIdError(InvalidInputError):
 
 
 class UnknownOrchestratorError(InvalidInputError):
-    """No orchestrator of that name is registered here."""
+    """No orchestrator of that name, or that version of it, is registered here. ``versions``: those that are."""
 
-    def __init__(self, name: str, known: Sequence[str], version: str | None = None) -> None:
+    def __init__(
+        self, name: str, known: Sequence[str], version: str | None = None, versions: Sequence[str] = ()
+    ) -> None:
         wanted = f"'{name}'" if version is None else f"'{name}' version '{version}'"
         listed = ", ".join(sorted(known)) or "none"
+        if versions:
+            listed = f"'{name}' in " + ", ".join(f"version '{v}'" if v else "no version" for v in versions)
         super().__init__(f"there is no orchestrator {wanted}; registered: {listed}")
         self.name, self.known, self.version = name, tuple(sorted(known)), version
 

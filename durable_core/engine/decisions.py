@@ -24,6 +24,7 @@ from .events import (
     TimerCreated,
 )
 from .outside import refuse_outside
+from .patches import Patches
 from .steps import Step
 from .tasks import Task
 
@@ -65,6 +66,7 @@ class Decisions:
     pending: of these, the calls whose result is not in history either: while suspended a result can be in history
         and not yet given. In order of task id.
     steps: the inline steps called and not ended; kept apart from ``pending``, as history holds nothing of them yet.
+    patches: which changes inside this version were asked for, and taken.
     timers: the pending calls that are timers; they are looked through at every turn, a wide fan-out must not be.
     watch: how code of the user's is called, so that a guard sees what it uses.
     is_running: a step or a replay is under way. Otherwise the generator is being dropped, by ``close`` or by Python's
@@ -82,6 +84,7 @@ class Decisions:
         "made",
         "now",
         "open",
+        "patches",
         "pending",
         "steps",
         "timers",
@@ -96,6 +99,7 @@ class Decisions:
         self.steps: dict[int, Step] = {}
         self.timers: set[int] = set()
         self.history: list[Segment] = []
+        self.patches = Patches()
         self.last_id = 0
         self.now = datetime.fromtimestamp(0, UTC)
         self.is_replaying = False
@@ -133,6 +137,13 @@ class Decisions:
         """The code decided something that has no result."""
         if self.is_running:
             self.made.append(event)
+
+    def patch(self, patch_id: str, *, deprecated: bool = False) -> bool:
+        """The code asked for a change, or says that it is always taken. OrchestratorCodeError."""
+        taken, mark = self.patches.ask(patch_id, is_running=self.is_running, deprecated=deprecated)
+        if mark is not None:
+            self.made.append(mark)
+        return taken
 
     def cancel_timer(self, task_id: int, line: str = "") -> None:
         """The code cancelled a timer. Its firing is not awaited any more; one that history holds stays there."""

@@ -148,7 +148,7 @@ class TimerCanceled:
 
 @dataclass(frozen=True, slots=True)
 class SubOrchestrationCreated:
-    """``version`` None: the newest at the time the child is made. ``instance_id`` '' : derived from the parent.
+    """``version`` None: the default, or newest, when the child is made. ``instance_id`` '' : derived from the parent.
 
     options: ``timeout``, seconds for the child's whole run.
     """
@@ -202,15 +202,24 @@ class RequestSent:
 
 @dataclass(frozen=True, slots=True)
 class PatchMarked:
+    """``ctx.patched`` said yes here, and what follows is the changed code's. deprecated: by ``deprecate_patch``."""
+
     patch_id: str
+    line: str = ""
+    deprecated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ContinueAsNew:
-    """Ends a generation; the next one starts with ``input``."""
+    """Ends a generation; the next one starts with ``input``.
+
+    version: of the next one; None: the same. upgrade: the one that a new start takes, when the commit is written.
+    """
 
     input: JSON = None
     keep_events: bool = True
+    version: str | None = None
+    upgrade: bool = False
     line: str = field(default="", compare=False)
 
 

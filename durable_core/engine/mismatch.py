@@ -226,6 +226,18 @@ def _error(
     )
 
 
+def unasked_patch(
+    info: InstanceInfo, history: Sequence[Segment], segment: Segment, mark: PatchMarked, waits_at: str
+) -> NonDeterminismError:
+    """The error for a patch's mark that the code does not ask for."""
+    name = mark.patch_id
+    cause = (
+        f"this code is older than the change '{name}', or ctx.patched('{name}') was taken out too soon: leave "
+        f"ctx.deprecate_patch('{name}') in its place until no open instance has this mark"
+    )
+    return _error(info, history, (segment,), mark, _Code(None, waits_at), cause)
+
+
 def _likely_cause(
     recorded: Event | None,
     made: Event | None,

@@ -27,6 +27,9 @@ dispatcher must see to), ``Decisions.open`` those whose result the code was not 
 in history by its end alone: it is numbered like a call, stands in ``steps`` instead of ``pending`` until then, and its
 StepCompleted must find a step of its number and name, or code and history disagree.
 
+A patch mark (``ctx.patched``) is in history, and a replay makes none: what is replayed asks which marks there are. It
+is therefore not compared by its place among the decisions; it must have been asked for by the end of its segment.
+
 A cancellation, an overrun and a termination go on to the open sub-orchestrations: ``RequestSent`` records it, so that
 it is dispatched as surely as any other decision.
 
@@ -68,6 +71,7 @@ from .events import (
     ExecutionTimedOut,
     Incoming,
     Outgoing,
+    PatchMarked,
     RequestSent,
     Segment,
     StepCompleted,
@@ -232,9 +236,10 @@ class LiveOrchestration:
     def replay(self, segments: Iterable[Segment]) -> None:
         """Apply committed segments. NonDeterminismError if the code decides otherwise than they say.
 
+        Where it is called more than once, patch marks are looked for in the segments of each call and those before.
         DeterminismError from the guard.
         """
-        self._run(self._replay, tuple(segments))
+        self._run(self._replay, list(segments))
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp.
@@ -252,6 +257,7 @@ class LiveOrchestration:
 
         def apply() -> None:
             self._decisions.now, self._decisions.is_replaying = now, True
+            self._decisions.patches.in_history = False
             for event in incoming:
                 if self.completion is None:
                     self._accept(event)
@@ -280,13 +286,17 @@ class LiveOrchestration:
             self._decisions.is_running = False
 
     def _replay(self, segments: Sequence[Segment]) -> None:
-        decisions = self._decisions
-        decisions.is_replaying = True
-        for segment in segments:
+        decisions, patches = self._decisions, self._decisions.patches
+        decisions.is_replaying = patches.in_history = True
+        patches.look_ahead(segments)
+        for at, segment in enumerate(segments):
             decisions.now = segment.timestamp
             expected: list[Outgoing] = []
+            marks: list[PatchMarked] = []
             for event in segment.events:
-                if type(event) not in _INCOMING:
+                if type(event) is PatchMarked:
+                    marks.append(event)
+                elif type(event) not in _INCOMING:
                     expected.append(cast("Outgoing", event))
                 elif self.completion is not None:
                     raise mismatch.ended_early(self.info, self.history, segment, event, self.completion)
@@ -296,10 +306,12 @@ class LiveOrchestration:
                     )
                 else:
                     self._accept(cast("Incoming", event))
-            self._confirm(segments, expected)
+            if marks and (mark := patches.unasked(marks)) is not None:
+                raise mismatch.unasked_patch(self.info, self.history, segment, mark, self._runner.waits_at)
+            self._confirm(segments, at, expected)
             decisions.history.append(segment)
 
-    def _confirm(self, segments: Sequence[Segment], expected: list[Outgoing]) -> None:
+    def _confirm(self, segments: Sequence[Segment], number: int, expected: list[Outgoing]) -> None:
         """Compare what the code has decided with what history holds; history's calls are the ones that count."""
         decisions = self._decisions
         made = decisions.made
@@ -308,7 +320,7 @@ class LiveOrchestration:
             raise mismatch.mismatch(
                 self.info,
                 self.history,
-                segments[len(self.history) :],
+                segments[number:],
                 expected,
                 made,
                 at,
@@ -326,7 +338,7 @@ class LiveOrchestration:
 
     def _step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         decisions = self._decisions
-        decisions.is_replaying = False
+        decisions.is_replaying = decisions.patches.in_history = False
         decisions.now = now
         recorded: list[Incoming] = []
         unapplied: tuple[FromInbox, ...] = ()

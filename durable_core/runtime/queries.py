@@ -15,7 +15,7 @@ from ..hub.instances import HistoryMovedError
 from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import Registry
-from .warm import info_of
+from .warm import definition_for, info_of
 
 
 async def ask(
@@ -42,7 +42,7 @@ async def ask(
             break
         except HistoryMovedError:
             continue
-    definition = registry.orchestrator(instance.name, instance.version)
+    definition = definition_for(registry, instance)
     live = LiveOrchestration(definition, info_of(instance, callback_urls), converter, guard=guard)
     try:
         live.replay(segments)
