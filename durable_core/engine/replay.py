@@ -239,7 +239,7 @@ class LiveOrchestration:
         Where it is called more than once, patch marks are looked for in the segments of each call and those before.
         DeterminismError from the guard.
         """
-        self._run(self._replay, list(segments))
+        self._run(self._replay, tuple(segments))
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp.
@@ -289,7 +289,7 @@ class LiveOrchestration:
         decisions, patches = self._decisions, self._decisions.patches
         decisions.is_replaying = patches.in_history = True
         patches.look_ahead(segments)
-        for at, segment in enumerate(segments):
+        for number, segment in enumerate(segments):
             decisions.now = segment.timestamp
             expected: list[Outgoing] = []
             marks: list[PatchMarked] = []
@@ -308,11 +308,11 @@ class LiveOrchestration:
                     self._accept(cast("Incoming", event))
             if marks and (mark := patches.unasked(marks)) is not None:
                 raise mismatch.unasked_patch(self.info, self.history, segment, mark, self._runner.waits_at)
-            self._confirm(segments, at, expected)
+            self._confirm(segments, number, expected)
             decisions.history.append(segment)
 
     def _confirm(self, segments: Sequence[Segment], number: int, expected: list[Outgoing]) -> None:
-        """Compare what the code has decided with what history holds; history's calls are the ones that count."""
+        """Compare what the code has decided with what a segment holds; history's calls are the ones that count."""
         decisions = self._decisions
         made = decisions.made
         at = mismatch.first_difference(expected, made, values=self.compares_values)
