@@ -21,6 +21,7 @@
     ├── DeterminismError              an orchestrator used a file, a clock, chance or the like; says where
     ├── NonDeterminismError           the code and its history disagree; says where and why
     ├── NewerFormatError              written by a newer version of durable_core
+    ├── HistoryFileError              the file of an exported history is not there, or is none
     ├── CapabilityError               a signed URL is forged, expired or used
     ├── StorageError
     │   ├── StorageUnavailableError   transient: throttled, timed out, reset; try again
@@ -266,6 +267,14 @@ class NonDeterminismError(DurableError):
 
 class NewerFormatError(DurableError):
     """A row, event or message was written by a newer durable_core; a host of that version can read it."""
+
+
+class HistoryFileError(DurableError):
+    """The file of an exported history cannot be read; the text says where it is wrong. ``path`` is the file's."""
+
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(f"{path} {problem}; make it anew with 'durable_core history export'")
+        self.path = str(path)
 
 
 class CapabilityError(DurableError):

@@ -222,13 +222,14 @@ class LiveOrchestration:
 
     # ------------------------------------------------------------ what the dispatcher does
 
-    def replay(self, segments: Iterable[Segment]) -> None:
+    def replay(self, segments: Iterable[Segment], follow: Callable[[Event], None] | None = None) -> None:
         """Apply committed segments. NonDeterminismError if the code decides otherwise than they say.
 
+        ``follow`` is told of each event before it is applied: who debugs a replay follows it so.
         Where it is called more than once, patch marks are looked for in the segments of each call and those before.
         DeterminismError from the guard.
         """
-        self._run(self._replay, list(segments))
+        self._run(self._replay, tuple(segments), follow)
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp.
@@ -274,15 +275,17 @@ class LiveOrchestration:
         finally:
             self._decisions.is_running = False
 
-    def _replay(self, segments: Sequence[Segment]) -> None:
+    def _replay(self, segments: Sequence[Segment], follow: Callable[[Event], None] | None) -> None:
         decisions, patches = self._decisions, self._decisions.patches
         decisions.is_replaying = patches.in_history = True
         patches.look_ahead(segments)
-        for at, segment in enumerate(segments):
+        for number, segment in enumerate(segments):
             decisions.now = segment.timestamp
             expected: list[Outgoing] = []
             marks: list[PatchMarked] = []
             for event in segment.events:
+                if follow is not None:
+                    follow(event)
                 if type(event) is PatchMarked:
                     marks.append(event)
                 elif type(event) not in _INCOMING:
@@ -297,11 +300,11 @@ class LiveOrchestration:
                     self._accept(cast("Incoming", event))
             if marks and (mark := patches.unasked(marks)) is not None:
                 raise mismatch.unasked_patch(self.info, self.history, segment, mark, self._runner.waits_at)
-            self._confirm(segments, at, expected)
+            self._confirm(segments, number, expected)
             decisions.history.append(segment)
 
     def _confirm(self, segments: Sequence[Segment], number: int, expected: list[Outgoing]) -> None:
-        """Compare what the code has decided with what history holds; history's calls are the ones that count."""
+        """Compare what the code has decided with what a segment holds; history's calls are the ones that count."""
         decisions = self._decisions
         made = decisions.made
         at = mismatch.first_difference(expected, made)
