@@ -10,6 +10,7 @@
     ├── InstanceNotFoundError
     ├── InstanceAlreadyExistsError
     ├── InstanceCompletedError        the instance has ended and takes no more requests
+    ├── ExecutionGoneError            the id stands for another execution by now: it was purged and started again
     ├── UnknownQueryError             the orchestrator answers no query of that name; .known lists those it does
     ├── QueryFailedError              the orchestrator's query handler raised
     ├── SerializationError            a value cannot be written as, or read from, JSON
@@ -119,6 +120,13 @@ class InstanceCompletedError(InstanceError):
     def __init__(self, instance_id: str, status: str) -> None:
         super().__init__(instance_id, f"instance '{instance_id}' has ended ({status}) and takes no more requests")
         self.status = status
+
+
+class ExecutionGoneError(InstanceError):
+    """The request was for one execution, and the id stands for another by now: it was ended and started again."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(instance_id, f"instance '{instance_id}' has been started again; this was for an earlier one")
 
 
 class UnknownQueryError(InstanceError):
