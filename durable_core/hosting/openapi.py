@@ -119,7 +119,9 @@ _PATH: Mapping[str, JSON] = {
     "eventName": _in_path("eventName", "An event", {"type": "string", "minLength": 1, "maxLength": 256}),
     "operation": _in_path("operation", "What to do", {"type": "string", "enum": list(OPERATIONS)}),
     "queryName": _in_path("queryName", "A query that the orchestrator answers"),
-    "token": _in_path("token", "A signed right to one verb on one instance"),
+    "token": _in_path(
+        "token", "A signed right to one verb on one instance", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
+    ),
 }
 _SECONDS = {"type": "number", "minimum": 0}
 _MOMENT = {"type": "string", "format": "date-time"}

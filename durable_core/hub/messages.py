@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -204,7 +205,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
     nothing further in breaks on it. Its text is not in the error, which goes to the log: it may hold a user's data.
     """
     try:
-        inner = json.loads(body)[ENVELOPE]
+        inner = _READER.decode(body)[ENVELOPE]
         if _count(inner["v"]) > FORMAT:
             if inner.get("s") is not None:
                 _moment(inner["s"])  # of every format: since when hosts have put it off
@@ -219,7 +220,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
             raise ValueError("no execution id")
         after = None if inner.get("a") is None else _count(inner["a"], REDISPATCH_ALL)
         if "z" in inner:
-            inner |= json.loads(_decoded(inner["z"], encoding or Encoding(), instance_id, execution_id))
+            inner |= _READER.decode(_decoded(inner["z"], encoding or Encoding(), instance_id, execution_id))
         if "c" in inner:
             return WorkMessage(
                 instance_id=instance_id,
@@ -242,6 +243,20 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
         raise SerializationError(
             f"a queue message of {len(body):,} characters that is none of durable_core's ({type(error).__name__})"
         ) from None
+
+
+def _refuse(constant: str) -> JSON:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError("too large a number")
+    return value
+
+
+_READER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+"""Of nothing that could not be written again."""
 
 
 def _decoded(data: str, encoding: Encoding, instance_id: str, execution_id: str) -> str:
