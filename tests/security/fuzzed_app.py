@@ -51,7 +51,8 @@ SETTINGS = Settings(store=":memory:", signing_keys=("a key for fuzzing only",), 
 class FuzzedApp:
     """The app on an event loop of its own, for tests whose inputs come from a synchronous generator."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self._settings = settings
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         self.host: FunctionHost
@@ -75,7 +76,7 @@ class FuzzedApp:
 
     def __enter__(self) -> Self:
         async def start() -> None:
-            self.host = await self._stack.enter_async_context(function_host(REGISTRY, SETTINGS))
+            self.host = await self._stack.enter_async_context(function_host(REGISTRY, self._settings))
             client = await self.host.durable.client()
             await client.create_schedule("nightly", order, interval=timedelta(days=1), client_input={"sku": "tea"})
             await self.restock()
