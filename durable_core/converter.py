@@ -134,7 +134,7 @@ def _reason(error: Exception) -> str:
             return (
                 "its text holds half a surrogate pair, which is no character; decode the bytes it came from otherwise"
             )
-        case _ if isinstance(error, _TooDeepError | RecursionError) or "(depth exceeded)" in str(error):
+        case _ if isinstance(error, _TooDeepError | RecursionError) or "depth exceeded" in str(error):
             return f"it is nested more than {MAX_DEPTH} levels deep, or holds itself; make it flatter"
         case _:
             return f"{error}; use pydantic models, dataclasses or plain JSON types"

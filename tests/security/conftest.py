@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 
 @dataclass
@@ -22,8 +23,20 @@ class Fuzz:
     def count(self, kind: str) -> None:
         self.inputs[kind] = self.inputs.get(kind, 0) + 1
 
-    def examples(self, usual: int) -> int:
-        return max(1, round(usual * self.times))
+    def settings(self, usual: int) -> settings:
+        """So many examples, however long each takes; a failing one is shown as it was found."""
+        return settings(
+            max_examples=max(1, round(usual * self.times)),
+            database=None,
+            deadline=None,
+            suppress_health_check=[
+                HealthCheck.too_slow,
+                HealthCheck.data_too_large,
+                HealthCheck.filter_too_much,
+                HealthCheck.function_scoped_fixture,
+            ],
+            phases=[Phase.explicit, Phase.generate],
+        )
 
 
 _FUZZ = pytest.StashKey[Fuzz]()

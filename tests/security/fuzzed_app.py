@@ -22,6 +22,10 @@ class Order(BaseModel):
     count: int = 1
 
 
+def same(value: Any) -> Any:
+    return value
+
+
 @activity
 def measure(text: str) -> int:
     return len(text)
@@ -29,7 +33,7 @@ def measure(text: str) -> int:
 
 @orchestrator
 def waits(ctx: OrchestrationContext) -> Generator[Any, Any, Any]:
-    ctx.set_query_handler("echo", lambda value: value)
+    ctx.set_query_handler("echo", same)
     return (yield from ctx.wait_for_external_event("Go"))
 
 
@@ -52,7 +56,7 @@ class FuzzedApp:
     """The app on an event loop of its own, for tests whose inputs come from a synchronous generator."""
 
     def __init__(self, settings: Settings = SETTINGS) -> None:
-        self._settings = settings
+        self.settings = settings
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         self.host: FunctionHost
@@ -76,7 +80,7 @@ class FuzzedApp:
 
     def __enter__(self) -> Self:
         async def start() -> None:
-            self.host = await self._stack.enter_async_context(function_host(REGISTRY, self._settings))
+            self.host = await self._stack.enter_async_context(function_host(REGISTRY, self.settings))
             client = await self.host.durable.client()
             await client.create_schedule("nightly", order, interval=timedelta(days=1), client_input={"sku": "tea"})
             await self.restock()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed
 from hypothesis import strategies as st
 
 from durable_core.converter import is_too_deep
@@ -51,6 +51,17 @@ from tests.security.conftest import Fuzz
 from tests.security.fuzzed_app import FuzzedApp
 from tests.support.function_host import PATIENCE
 
+
+class Plain:
+    """A payload codec that changes nothing."""
+
+    def encode(self, data: bytes) -> bytes:
+        return data
+
+    def decode(self, data: bytes) -> bytes:
+        return data
+
+
 EXECUTION = "0123456789abcdef"
 FAILURE = FailureDetails("ValueError", "no", cause=FailureDetails("KeyError", "'x'"), bases=("Exception",))
 MESSAGES = [
@@ -72,7 +83,7 @@ MESSAGES = [
 ]
 BODIES = [
     *map(encode, MESSAGES),
-    *(encode(message, Encoding(type("Plain", (), {"encode": bytes, "decode": bytes})())) for message in MESSAGES),
+    *(encode(message, Encoding(Plain())) for message in MESSAGES),
     reference_body("live", f"@{EXECUTION}-{'0' * 64}-1"),
 ]
 HOSTILE_TEXTS = st.sampled_from(
@@ -93,19 +104,13 @@ JUNK: st.SearchStrategy[Any] = st.one_of(
 
 
 def tries(fuzz: Fuzz, usual: int) -> Callable[[Any], Any]:
-    """A fixed number of inputs, the same at each run."""
+    """A fixed number of examples, the same at each run."""
+    return lambda test: seed(4)(fuzz.settings(usual)(test))
 
-    def decorate(test: Any) -> Any:
-        chosen = settings(
-            max_examples=fuzz.examples(usual),
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate],
-        )
-        return seed(4)(chosen(test))
 
-    return decorate
+def _keys(node: Any) -> list[Any]:
+    kind: Any = type(node)
+    return list(node) if kind is dict else list(range(len(node))) if kind is list else []
 
 
 def damaged(text: str, where: int, junk: Any) -> str:
@@ -114,7 +119,8 @@ def damaged(text: str, where: int, junk: Any) -> str:
     places: list[tuple[Any, Any]] = []
 
     def walk(node: Any) -> None:
-        for key in node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ():
+        keys = _keys(node)
+        for key in keys:
             places.append((node, key))
             walk(node[key])
 
