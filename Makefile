@@ -30,11 +30,12 @@ soak: $(DEV_READY)  ## many more seeds of the simulated faults: make soak TIMES=
 fuzz: $(DEV_READY)  ## many more hostile inputs: make fuzz TIMES=20
 	DURABLE_FUZZ=$(TIMES) $(BIN)/python -m pytest tests/security
 
-lint: $(DEV_READY)  ## ruff, pyright strict, import contracts
+lint: $(DEV_READY)  ## ruff, pyright strict, import contracts, and our own rules for orchestrators
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks function_app.py
 
 format: $(DEV_READY)
 	$(BIN)/ruff check --fix

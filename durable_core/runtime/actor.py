@@ -13,12 +13,13 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..engine.events import ContinueAsNew
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     CodecError,
+    DeterminismError,
     NewerFormatError,
     NonDeterminismError,
     PreconditionFailedError,
@@ -171,6 +172,11 @@ class Actor:
                 self.cool()
                 await self._cannot_decode(attempt, error)
                 return
+            except DeterminismError as error:  # by the new step: nothing of it counts, and no other host does better
+                instance = cast("Warm", self._warm).instance
+                self.cool()
+                await self._park(attempt, instance, str(error))
+                return
             except _HandOver:
                 self.cool()
                 await self._hand_over(attempt)
@@ -230,6 +236,8 @@ class Actor:
             await self._wait(attempt, reason, instance)
         except NewerFormatError as error:
             await self._wait(attempt, str(error), instance)
+        except DeterminismError as error:
+            await self._park(attempt, instance, str(error))
         except NonDeterminismError as error:
             if instance.build != services.build:  # perhaps the build that committed last knows better
                 await self._wait(attempt, str(error), instance)
@@ -364,6 +372,8 @@ class Actor:
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
+            if warm.instance.version != before.version:
+                await self._services.hub.catalog.note(entry_of(warm.instance))
             self._ring_self(
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started

@@ -1,1 +1,5 @@
-"""Tools for tests: fault injection, a world in virtual time, an Azurite to test against."""
+"""Tools for tests: replay of histories, fault injection, a world in virtual time, an Azurite to test against."""
+
+from .replaying import History, load_history, replay
+
+__all__ = ["History", "load_history", "replay"]

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, seed
@@ -109,8 +109,13 @@ def tries(fuzz: Fuzz, usual: int) -> Callable[[Any], Any]:
 
 
 def _keys(node: Any) -> list[Any]:
-    kind: Any = type(node)
-    return list(node) if kind is dict else list(range(len(node))) if kind is list else []
+    match node:
+        case dict():
+            return list(cast("dict[Any, Any]", node))
+        case list():
+            return list(range(len(cast("list[Any]", node))))
+        case _:
+            return []
 
 
 def damaged(text: str, where: int, junk: Any) -> str:
