@@ -7,10 +7,11 @@ never ran and those that are stuck; on demand it also redispatches every open in
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError
+from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError, StorageUnavailableError
 from ..hub.catalog import OPEN, Entry
 from ..hub.messages import REDISPATCH_ALL, ControlMessage, Nudge, WorkMessage
 from ..hub.payloads import PayloadGoneError
@@ -81,6 +82,14 @@ class Recovery:
                     await self._save(queue, message, report)
                 except LeaseLostError:
                     continue  # another host drains too
+                except StorageUnavailableError:
+                    raise
+                except Exception:
+                    # Anybody with access to the queue can put anything there: it must not stop the recovery of others.
+                    logger.exception("a message in %s cannot be saved; it stays there", queue.name)
+                    report.unreadable += 1
+                    with suppress(LeaseLostError):
+                        await queue.extend(message, KEEP_GARBAGE)
 
     async def _save(self, queue: Queue, message: QueueMessage, report: RecoveryReport) -> None:
         """Keep what a poisoned message holds: its results go to the inbox, the instance is shown as stuck."""
