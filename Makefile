@@ -26,6 +26,7 @@ test: $(DEV_READY)  ## all tests, Azurite included
 
 soak: $(DEV_READY)  ## many more seeds of the simulated faults: make soak TIMES=20
 	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults/test_soak.py -s
+	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/e2e/test_kill_*.py tests/load tests/faults/test_recover_costs.py tests/faults/test_time.py -s
 
 fuzz: $(DEV_READY)  ## many more hostile inputs: make fuzz TIMES=20
 	DURABLE_FUZZ=$(TIMES) $(BIN)/python -m pytest tests/security

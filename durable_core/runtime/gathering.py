@@ -101,9 +101,9 @@ async def gather(
             case InboxKind.EVENT:
                 incoming.append(EventRaised(row.name, json.loads(text), row.key))
             case InboxKind.TERMINATE:
-                incoming.append(ExecutionTerminated(row.name, row.key, await _is_recursive(services, row, instance)))
+                incoming.append(ExecutionTerminated(row.name, row.key, await is_recursive(services, row, instance)))
             case InboxKind.CANCEL:
-                incoming.append(CancelRequested(row.name, row.key, await _is_recursive(services, row, instance)))
+                incoming.append(CancelRequested(row.name, row.key, await is_recursive(services, row, instance)))
             case InboxKind.SUSPEND:
                 incoming.append(ExecutionSuspended(row.name, row.key))
             case InboxKind.RESUME:
@@ -126,6 +126,6 @@ async def gather(
     return gathered
 
 
-async def _is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:
+async def is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:
     asked: dict[str, JSON] | None = await services.hub.payloads.load(instance.instance_id, row.data)
     return asked is not None and bool(asked.get("recursive"))
