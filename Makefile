@@ -10,7 +10,7 @@ RUN_READY := $(VENV)/.run-$(INPUTS)
 DEV_READY := $(VENV)/.dev-$(INPUTS)
 BIN := $(VENV)/bin
 
-.PHONY: run run-azurite host test soak lint format bench clean
+.PHONY: run run-azurite host test soak fuzz lint format bench clean
 
 run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
 	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
@@ -27,6 +27,9 @@ test: $(DEV_READY)  ## all tests, Azurite included
 soak: $(DEV_READY)  ## many more seeds of the simulated faults: make soak TIMES=20
 	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults/test_soak.py -s
 	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/e2e/test_kill_*.py tests/load tests/faults/test_recover_costs.py tests/faults/test_time.py -s
+
+fuzz: $(DEV_READY)  ## many more hostile inputs: make fuzz TIMES=20
+	DURABLE_FUZZ=$(TIMES) $(BIN)/python -m pytest tests/security
 
 lint: $(DEV_READY)  ## ruff, pyright strict, import contracts, and our own rules for orchestrators
 	$(BIN)/ruff check

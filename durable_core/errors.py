@@ -11,6 +11,11 @@
     ├── InstanceNotFoundError
     ├── InstanceAlreadyExistsError
     ├── InstanceCompletedError        the instance has ended and takes no more requests
+    ├── ExecutionGoneError            the id stands for another execution by now: it was purged and started again
+    ├── OrchestrationFailedError      the instance whose result a test asks for did not complete; .failure says why
+    ├── InstanceWaitsError            nothing is left to happen that would let the instance end
+    ├── InstanceStuckError            the instance cannot go on; says why
+    ├── CrashTestError                a crash changes what comes out; .report lists where
     ├── UnknownQueryError             the orchestrator answers no query of that name; .known lists those it does
     ├── QueryFailedError              the orchestrator's query handler raised
     ├── SerializationError            a value cannot be written as, or read from, JSON
@@ -50,7 +55,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .models import FailureDetails
+    from .models import FailureDetails, OrchestrationStatus
 
 
 class DurableError(Exception):
@@ -130,6 +135,54 @@ class InstanceCompletedError(InstanceError):
     def __init__(self, instance_id: str, status: str) -> None:
         super().__init__(instance_id, f"instance '{instance_id}' has ended ({status}) and takes no more requests")
         self.status = status
+
+
+class ExecutionGoneError(InstanceError):
+    """The request was for one execution, and the id stands for another by now: it was ended and started again."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(instance_id, f"instance '{instance_id}' has been started again; this was for an earlier one")
+
+
+class OrchestrationFailedError(InstanceError):
+    """What a test gets in place of a result: the instance ended as Failed, Terminated or Canceled.
+
+    ``failure`` is None where nothing failed; the text holds its stack trace, and those of its causes.
+    """
+
+    def __init__(self, status: OrchestrationStatus) -> None:
+        self.status, self.failure = status, status.failure
+        ended = "" if status.runtime_status is None else status.runtime_status.value
+        lines = [f"instance '{status.instance_id}' of orchestrator '{status.name}' ended as {ended}"]
+        if self.failure is None and status.output is not None:
+            lines[0] += f": {status.output}"
+        failure, by = self.failure, "with"
+        while failure is not None:
+            lines.append(f"{by} {failure.type}: {failure.message}")
+            if failure.stack_trace:
+                lines.append(failure.stack_trace.rstrip())
+            failure, by = failure.cause, "caused by"
+        super().__init__(status.instance_id, "\n".join(lines))
+
+
+class InstanceWaitsError(InstanceError):
+    """Nothing is left to happen that would let the instance end; the text says what it waits for, and where."""
+
+
+class InstanceStuckError(InstanceError):
+    """The instance cannot go on, and has not failed; ``reason`` says why."""
+
+    def __init__(self, instance_id: str, reason: str) -> None:
+        super().__init__(instance_id, f"instance '{instance_id}' is stuck: {reason}")
+        self.reason = reason
+
+
+class CrashTestError(DurableError, AssertionError):
+    """A crash changes what comes out of a scenario. ``report`` is the ``CrashReport``, which the text shows."""
+
+    def __init__(self, report: object) -> None:
+        super().__init__(str(report))
+        self.report = report
 
 
 class UnknownQueryError(InstanceError):

@@ -277,12 +277,20 @@ async def schedules(world: World) -> Histories:
     )
 
 
+async def recipes(world: World) -> Histories:
+    await world.client.start_new("recipe", "old", "rice", version="1")
+    await world.client.start_new("recipe", "new", "beans")
+    await until_ended(world, "old")
+    await asyncio.sleep(60)
+    return await take(world, version_1="old", version_2_with_patches="new")
+
+
 GOLDEN: dict[str, Golden] = {
     **{run.__name__: Golden(SAMPLES, run) for run in (orders, word_counts, watches, approvals)},
     **{
         run.__name__: Golden(FEATURES, run)
         for run in (
-            families, steps, timers, baskets, signatures, trips, generations, films, endings, fans, schedules,
+            families, steps, timers, baskets, signatures, trips, generations, films, endings, fans, schedules, recipes,
         )
     },
 }  # fmt: skip

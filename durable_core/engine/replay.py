@@ -155,6 +155,7 @@ class LiveOrchestration:
         self.definition, self.info = definition, info
         self.started = False
         self.suspended = False
+        self.compares_values = False  # in a replay: inputs and due times must be those of history, too
         self._converter = converter
         watch = watch_of(definition.fn) if guard else unwatched
         self._decisions = Decisions(watch)
@@ -189,6 +190,16 @@ class LiveOrchestration:
     def steps(self) -> Mapping[int, Step]:
         """Inline steps that were called and have not ended, in order of task id. A view, as ``pending``."""
         return self._decisions.steps
+
+    @property
+    def waits_at(self) -> str:
+        """``file:line`` where the code waits; '' if it does not run."""
+        return self._runner.waits_at
+
+    @property
+    def awaited_events(self) -> list[tuple[str, str]]:
+        """External events that the code waits for: the name, and the ``file:line`` of the call."""
+        return [(task.event_name, task.line) for task in self._mailbox.waiters()]
 
     def remember(self, event_ids: Iterable[str]) -> None:
         """Rows that earlier generations consumed: they are not news if they come again. To be told first."""
@@ -307,7 +318,7 @@ class LiveOrchestration:
         """Compare what the code has decided with what a segment holds; history's calls are the ones that count."""
         decisions = self._decisions
         made = decisions.made
-        at = mismatch.first_difference(expected, made)
+        at = mismatch.first_difference(expected, made, values=self.compares_values)
         if at is not None:
             raise mismatch.mismatch(
                 self.info,

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError
+from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError, StorageUnavailableError
 from ..hub.catalog import OPEN, Entry
 from ..hub.instances import Instance
 from ..hub.messages import REDISPATCH_ALL, ControlMessage, Nudge, WorkMessage
@@ -93,8 +93,16 @@ class Recovery:
                     await self._save(queue, message, report)
                 except LeaseLostError:
                     continue  # another host drains too
+                except StorageUnavailableError:
+                    raise
                 except _NOT_OURS as error:  # hidden for a while, then for whoever can
                     logger.warning("a message stays in %s: %s", queue.name, error)
+                except Exception:
+                    # Anybody with access to the queue can put anything there: it must not stop the recovery of others.
+                    logger.exception("a message in %s cannot be saved; it stays there", queue.name)
+                    report.unreadable += 1
+                    with suppress(LeaseLostError):
+                        await queue.extend(message, KEEP_GARBAGE)
 
     async def _save(self, queue: Queue, message: QueueMessage, report: RecoveryReport) -> None:
         """Keep what a poisoned message holds: its results go to the inbox, the instance is shown as stuck."""

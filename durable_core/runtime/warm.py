@@ -109,15 +109,18 @@ def replayed(
     seen: Iterable[str] = (),
     *,
     guard: bool = False,
+    compares_values: bool = False,
     follow: Callable[[Event], None] | None = None,
 ) -> LiveOrchestration:
     """A new generator of the code at hand, told all that these segments hold. To be closed by the caller.
 
     seen: keys of inbox rows that earlier generations consumed. guard: stop code that uses what it must not.
+    compares_values: inputs and results must be the same, too.
     follow: told of every event before it is applied. NonDeterminismError, with what the linter has to say of the code,
     and DeterminismError: then the generator is closed.
     """
     live = LiveOrchestration(definition, info, converter, guard=guard)
+    live.compares_values = compares_values
     live.remember(seen)
     try:
         live.replay(segments, follow)

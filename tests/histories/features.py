@@ -191,3 +191,21 @@ def fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
 def report(ctx: OrchestrationContext, region: str) -> Orchestration[str]:
     """What the schedule runs."""
     return (yield from ctx.call_activity(echo, f"report of {region}"))
+
+
+@orchestrator(name="recipe", version="1")
+def recipe_1(ctx: OrchestrationContext, dish: str) -> Orchestration[list[str]]:
+    """An old version, kept for what was started with it."""
+    return [(yield from ctx.call_activity(echo, f"boil {dish}"))]
+
+
+@orchestrator(name="recipe", version="2")
+def recipe_2(ctx: OrchestrationContext, dish: str) -> Orchestration[list[str]]:
+    """Two changes inside a version: one that is new, and one whose old way nobody needs any more."""
+    steps = [(yield from ctx.call_activity(echo, f"wash {dish}"))]
+    ctx.deprecate_patch("peel")
+    steps.append((yield from ctx.call_activity(echo, f"peel {dish}")))
+    if ctx.patched("salt"):
+        steps.append((yield from ctx.call_activity(echo, f"salt {dish}")))
+    yield from ctx.wait_for_external_event("served")
+    return steps
