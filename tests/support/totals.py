@@ -1,0 +1,28 @@
+"""What a whole run of tests has tried: counts that tests add to, printed at the end of the run.
+
+A test takes the fixture ``totals`` and calls ``totals.add("simulation", seeds=1, faults=7)``; each group is one line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts by group, and within it by what was counted, in the order in which they were first added."""
+
+    groups: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
+
+    def add(self, group: str, **counts: int) -> None:
+        """Add to a group's counts; an underscore in a name is printed as a blank."""
+        present = self.groups.setdefault(group, Counter())
+        for name, count in counts.items():
+            present[name] += count
+
+    def lines(self) -> list[str]:
+        return [
+            f"{group}: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+            for group, counts in self.groups.items()
+        ]
