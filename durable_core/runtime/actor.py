@@ -31,7 +31,7 @@ from ..hub.inbox import InboxRow
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import ControlMessage
 from .committing import prepare, write
-from .delivery import Delivery, longest, release, split_callers, take_callers
+from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
@@ -39,9 +39,12 @@ from .outbox import Decision, Dispatch, entry_of
 from .steps import Steps
 from .turn import (
     brings_unknown,
+    covered,
     decisions_of,
     floor_of_ended,
     floor_of_lost_commit,
+    is_stale,
+    must_load_cold,
     needs_a_look,
     redispatch_floor,
     undone,
@@ -189,12 +192,12 @@ class Actor:
     async def _load(self, attempt: _Attempt) -> list[InboxRow] | None:
         """Make the instance warm and return its inbox, or None if there is nothing left to do."""
         batch, instances = attempt.batch, self._services.hub.instances
-        if attempt.wrote or any(d.redelivered for d in batch):
-            self.cool()  # rule R5: always cold
+        if attempt.wrote or must_load_cold(batch):
+            self.cool()
         inbox: list[InboxRow] = []
         if self._warm is not None and needs_a_look(self._warm.live, batch):  # rules R2, R3
             peeked = await instances.peek(self.instance_id)
-            if peeked.etag != self._warm.instance.etag:
+            if is_stale(self._warm.instance, peeked.etag):
                 self.cool()
             inbox = peeked.inbox
         warm = self._warm
@@ -248,8 +251,7 @@ class Actor:
         floor = self._floor(attempt, warm, told)
         turn = self._step(warm, gathered)
         if turn.events or gathered.results.changed:
-            late = asyncio.get_running_loop().time() > longest(d.lease for d in batch).deadline
-            if late or attempt.conflicts > MAX_CONFLICTS:
+            if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
                 raise _HandOver
             open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
@@ -328,7 +330,7 @@ class Actor:
                 decisions=with_calls(decisions, live.history),
                 retries=gathered.results.retries,
                 generation=before.generation,
-                after=None if floor is None else instance.seq - 1,
+                after=covered(instance, floor),
             )
             await outbox.dispatch(instance, dispatch)
         for task_id, due in gathered.nudges.early.items():
@@ -415,12 +417,8 @@ class Actor:
     async def _hand_over(self, attempt: _Attempt, delay: float = 0.0, since: float | None = None) -> None:
         """Send what is in hand back as control messages, whole (rule R6), before anything is released."""
         for delivery in attempt.batch:
-            message = replace(
-                delivery.message,
-                redelivered=delivery.redelivered or attempt.owed is not None or attempt.wrote is not None,
-                since=delivery.message.since or since,
-            )
-            await self._services.hub.send(message, delay)
+            is_owed = attempt.owed is not None or attempt.wrote is not None
+            await self._services.hub.send(handed_over(delivery, since, is_owed=is_owed), delay)
             delivery.release()
 
     async def _wait(self, attempt: _Attempt, reason: str, instance: Instance | None) -> None:

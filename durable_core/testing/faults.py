@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from ..errors import StorageUnavailableError
 from ..storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
@@ -31,12 +31,17 @@ class HostCrashError(BaseException):
     """The simulated host is dead. A BaseException, so that no handler of an app keeps it alive."""
 
 
+Moment = Literal["before", "after"]
+Gate = Callable[[str, Moment], Awaitable[None]]
+
+
 @dataclass(slots=True)
 class FaultPlan:
     """``strikes``: operation number (from 0) → fault. ``struck`` lists what was struck; ``operations`` what was asked.
 
     pause: seconds to wait before and after each operation, so that hosts interleave; drawn anew each time.
     twice: whether this message is sent a second time.
+    gate: waits for as long as the host is to be held at this operation; asked before and after each of them.
     """
 
     strikes: dict[int, Fault] = field(default_factory=dict[int, Fault])
@@ -46,11 +51,16 @@ class FaultPlan:
     on_hidden: Callable[[str, float], None] = lambda _queue, _seconds: None  # a message will be visible later
     pause: Callable[[], float] = lambda: 0.0
     twice: Callable[[], bool] = lambda: False
+    gate: Gate | None = None
     dead: bool = False
 
     async def around(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
         await self._wait()
+        if self.gate is not None:
+            await self.gate(what, "before")
         result = await self._strike(what, operation)
+        if self.gate is not None:
+            await self.gate(what, "after")
         await self._wait()
         return result
 

@@ -55,8 +55,16 @@ async def check(world: World, effects: Effects, *, exactly_once: bool) -> None:
 
 
 def check_history(events: list[dict[str, JSON]]) -> None:
-    """Each result once and after its call, calls numbered, the end once and last."""
+    """In order (see ``check_order``), begun at most once, and ended once and at last."""
+    check_order(events)
     kinds = [event["EventType"] for event in events]
+    assert kinds.count("ExecutionStarted") <= 1
+    ends = [at for at, kind in enumerate(kinds) if kind in ("ExecutionCompleted", "ExecutionTerminated")]
+    assert len(ends) == 1, f"{len(ends)} ends: {kinds}"
+
+
+def check_order(events: list[dict[str, JSON]]) -> None:
+    """Each result once and after its call, each inbox row once; also of an orchestration that goes on."""
     begun: set[JSON] = set()
     ended: set[JSON] = set()
     inbox: set[JSON] = set()
@@ -72,9 +80,6 @@ def check_history(events: list[dict[str, JSON]]) -> None:
         if row := event.get("EventId"):
             assert row not in inbox, f"inbox row {row} was recorded twice"
             inbox.add(row)
-    assert kinds.count("ExecutionStarted") <= 1
-    ends = [at for at, kind in enumerate(kinds) if kind in ("ExecutionCompleted", "ExecutionTerminated")]
-    assert len(ends) == 1, f"{len(ends)} ends: {kinds}"
 
 
 async def _generation(world: World, status: OrchestrationStatus) -> int:
