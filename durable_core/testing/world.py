@@ -247,36 +247,45 @@ class World:
         """Run a scenario against hosts with these fault plans (none for those without)."""
 
         async def main() -> T:
-            self._outside = DurableApp(
-                self.registry,
-                self.settings,
-                FaultyStorage(self.storage, self._plan_outside),
-                clock=self.loop,
-                executor=None,
-                source=random.Random(self._seed),
-                callback_urls=PlainCallbackUrls(),
-                ends=self.ends,
-                codec=self.codec,
-            )
-            self._outside.client.longest_poll = LONGEST_POLL
-            await self._outside.hub.create()
-            for name in self._outside.hub.names.queues:
-                event = self._sent[name] = asyncio.Event()
-                self._due[name] = []
-                self.storage.on_send(name, event.set)
-            for index in range(self._count):
-                self._begin_host(plans[index] if index < len(plans) else None)
+            await self.open(*plans)
             try:
                 return await scenario(self)
             finally:
-                while self._burials:
-                    await asyncio.gather(*self._burials)
-                for host in self.hosts:
-                    await host.stop()
-                await self._outside.close()
-                await self.storage.close()
+                await self.close()
 
         return run_virtual(main(), self.loop)
+
+    async def open(self, *plans: FaultPlan) -> None:
+        """Make the hub and start the hosts, for somebody who drives ``loop`` from outside and then calls ``close``."""
+        self._outside = DurableApp(
+            self.registry,
+            self.settings,
+            FaultyStorage(self.storage, self._plan_outside),
+            clock=self.loop,
+            executor=None,
+            source=random.Random(self._seed),
+            callback_urls=PlainCallbackUrls(),
+            ends=self.ends,
+            codec=self.codec,
+        )
+        self._outside.client.longest_poll = LONGEST_POLL
+        await self._outside.hub.create()
+        for name in self._outside.hub.names.queues:
+            event = self._sent[name] = asyncio.Event()
+            self._due[name] = []
+            self.storage.on_send(name, event.set)
+        for index in range(self._count):
+            self._begin_host(plans[index] if index < len(plans) else None)
+
+    async def close(self) -> None:
+        """Stop the hosts and close the store. The loop stays open: whoever drives it closes it."""
+        while self._burials:
+            await asyncio.gather(*self._burials)
+        for host in self.hosts:
+            await host.stop()
+        if self._outside is not None:
+            await self._outside.close()
+        await self.storage.close()
 
     async def replace_hosts(self, codec: PayloadCodec | None) -> None:
         """Stop every host, and start as many that have this codec."""
