@@ -214,8 +214,10 @@ class Oracle:
     def is_whole(self, life: Life) -> bool:
         """Whether all its commits are known: none is stored elsewhere, and it did not end by continuing as new, of
         which the last commit is the new row."""
-        follower = Life(life.instance_id, life.execution_id, life.generation + 1)
-        return follower not in self.lives and all(text.startswith("[") for text in self.lives[life].values())
+        return life._replace(generation=life.generation + 1) not in self.lives and self._is_known(life)
+
+    def _is_known(self, life: Life) -> bool:
+        return all(text.startswith("[") for text in self.lives[life].values())
 
     def activities_ended(self) -> set[str]:
         """Idempotency keys of the activities of which a result was recorded."""
@@ -254,7 +256,7 @@ class Oracle:
                 case _ if isinstance(event, _END):
                     if event.task_id in ended:
                         self._say(3, f"the result of task {event.task_id} of {life} was recorded twice")
-                    if event.task_id not in begun:
+                    if event.task_id not in begun and self._is_known(life):
                         self._say(8, f"task {event.task_id} of {life} ended, and was never scheduled")
                     ended.add(event.task_id)
                 case ExecutionStarted():

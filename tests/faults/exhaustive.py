@@ -15,7 +15,7 @@ from typing import Protocol
 from durable_core.testing.faults import Fault, FaultPlan
 from tests.support.totals import Totals
 
-AT_MOST = 6  # operations struck of each run and fault, but by ``make soak``
+AT_MOST = 3  # operations struck of each run and fault, but by ``make soak``
 OFFSET = int(os.environ.get("DURABLE_OFFSET", date.today().toordinal()))
 IS_SOAK = "DURABLE_SOAK" in os.environ
 ONLY = os.environ.get("DURABLE_STRIKE")
