@@ -91,7 +91,7 @@ async def a_request_that_was_meant_for_an_earlier_life_does_not_reach_this_one(s
     assert found == ["second life"], f"ended by another life's request: {found}"
 
 
-def _take_every_row(patch: pytest.MonkeyPatch) -> None:
+def take_every_row(patch: pytest.MonkeyPatch) -> None:
     sort = Mail.sort
 
     def sort_all(inbox: Sequence[InboxRow], instance: Instance) -> Mail:
@@ -308,8 +308,8 @@ PLAYS = [
     Play(
         "R9",
         a_request_that_was_meant_for_an_earlier_life_does_not_reach_this_one,
-        _take_every_row,
-        "another life's request",
+        take_every_row,
+        "invariant 8: terminate for execution",
     ),
     Play(
         "R10",

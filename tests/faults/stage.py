@@ -18,9 +18,10 @@ from durable_core.runtime.app import DurableApp
 from durable_core.runtime.client import DurableClient
 from durable_core.storage.ports import Queue, QueueMessage
 from durable_core.testing.faults import FaultPlan, FaultyStorage, HostCrashError, Moment
+from durable_core.testing.oracle import Oracle
 from durable_core.testing.world import LEASE, PlainCallbackUrls, SkewedClock, World
 
-from .oracle import check
+from .oracle import check, watched
 from .scenarios import Effects
 
 Kind = Literal["control", "work"]
@@ -161,9 +162,10 @@ class StagedHost:
 class Stage:
     """What a play has: hosts to make, a client outside of them all, activities that it can hold by name."""
 
-    def __init__(self, world: World, effects: Effects) -> None:
+    def __init__(self, world: World, effects: Effects, oracle: Oracle) -> None:
         self.world = world
         self.effects = effects
+        self.oracle = oracle
         self.held: dict[str, list[Hold]] = {}
         self._hosts: list[StagedHost] = []
         self.outside = self.host()
@@ -210,7 +212,7 @@ class Stage:
         await self.settle()
         waiting = [s.instance_id for s in await self.world.client.get_status_all() if not s.is_terminal]
         assert not waiting, f"lost: no message is left, and these wait for ever: {waiting}"
-        await check(self.world, self.effects, exactly_once=exactly_once)
+        await check(self.world, self.effects, exactly_once=exactly_once, oracle=self.oracle)
 
     async def output(self, instance_id: str = "one") -> Any:
         return (await self.world.client.get_status(instance_id)).output
@@ -227,9 +229,10 @@ def on_stage(
     stages: list[Stage] = []
     effects = Effects()
     world = World(make_registry(lambda: stages[0], effects), hosts=0)
+    oracle = watched(world)
 
     async def main(world: World) -> None:
-        stage = Stage(world, effects)
+        stage = Stage(world, effects, oracle)
         stages.append(stage)
         try:
             await play(stage)
