@@ -43,6 +43,7 @@ def strike_each(
     """
     outcome, world = run(FaultPlan())
     assert outcome == expected, f"without a fault: {outcome!r} instead of {expected!r}"
+    totals.note("simulation", "every operation" if IS_SOAK else f"DURABLE_OFFSET={OFFSET} repeats it")
     operations = world.plans[0].operations
     assert len(operations) > 5, "there is something to strike"
     for number in _struck(operations, receipts, at_most):

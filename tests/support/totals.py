@@ -14,6 +14,7 @@ class Totals:
     """Counts by group, and within it by what was counted, in the order in which they were first added."""
 
     groups: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
+    notes: dict[str, str] = field(default_factory=dict[str, str])
 
     def add(self, group: str, **counts: int) -> None:
         """Add to a group's counts; an underscore in a name is printed as a blank."""
@@ -21,8 +22,14 @@ class Totals:
         for name, count in counts.items():
             present[name] += count
 
+    def note(self, group: str, text: str) -> None:
+        """What is to be said of a group beside its counts, such as how to repeat it."""
+        self.notes[group] = text
+
     def lines(self) -> list[str]:
-        return [
-            f"{group}: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-            for group, counts in self.groups.items()
-        ]
+        found: list[str] = []
+        for group, counts in self.groups.items():
+            listed = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+            note = f" ({self.notes[group]})" if group in self.notes else ""
+            found.append(f"{group}: {listed}{note}")
+        return found
