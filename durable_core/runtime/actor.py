@@ -19,6 +19,7 @@ from ..engine.events import ContinueAsNew
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     CodecError,
+    DurableError,
     NewerFormatError,
     NonDeterminismError,
     PreconditionFailedError,
@@ -37,6 +38,7 @@ from .inline import InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
 from .outbox import Decision, Dispatch, entry_of
 from .steps import Steps
+from .terminating import dispatch_end, prepare_end, readable_history, request_to_terminate
 from .turn import (
     brings_unknown,
     covered,
@@ -217,28 +219,51 @@ class Actor:
         if instance.is_terminal:
             await self._after_the_end(attempt, instance, loaded.inbox)
             return None
-        return loaded.inbox if await self._revive(attempt, instance) else None
+        return loaded.inbox if await self._revive(attempt, instance, loaded.inbox) else None
 
-    async def _revive(self, attempt: _Attempt, instance: Instance) -> bool:
-        """Whether the orchestrator could be replayed; else it waits for a host that can, or is parked."""
+    async def _revive(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
+        """Whether the orchestrator could be replayed; else it waits for a host that can, is parked, or is terminated,
+        if somebody has asked for that: it needs no code."""
         services = self._services
         try:
             self._warm = await revive(services, instance, self._home.settled(instance))
-        except UnknownOrchestratorError as error:
+        except (UnknownOrchestratorError, NewerFormatError, NonDeterminismError) as error:
+            if (row := request_to_terminate(instance, inbox)) is not None:
+                await self._terminate(attempt, instance, row)
+            else:
+                await self._stand_still(attempt, instance, error)
+        return self._warm is not None
+
+    async def _stand_still(self, attempt: _Attempt, instance: Instance, error: DurableError) -> None:
+        services = self._services
+        if isinstance(error, UnknownOrchestratorError):
             reason = f"waiting for a host that has it: {error}"
             if instance.stuck == reason and all(d.is_door and not d.redelivered for d in attempt.batch):
                 release(attempt.batch)  # shown already: recovery rings again
-                return False
+                return
             await services.parking.show(instance, reason)
             await self._wait(attempt, reason, instance)
-        except NewerFormatError as error:
-            await self._wait(attempt, str(error), instance)
-        except NonDeterminismError as error:
-            if instance.build != services.build:  # perhaps the build that committed last knows better
-                await self._wait(attempt, str(error), instance)
-            else:
-                await self._park(attempt, instance, str(error))
-        return self._warm is not None
+        elif isinstance(error, NewerFormatError) or instance.build != services.build:
+            await self._wait(attempt, str(error), instance)  # perhaps the build that committed last knows better
+        else:
+            await self._park(attempt, instance, str(error))
+
+    async def _terminate(self, attempt: _Attempt, instance: Instance, row: InboxRow) -> None:
+        """End an instance without its code. See ``terminating``."""
+        services, batch = self._services, attempt.batch
+        if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
+            raise _HandOver
+        history = await readable_history(services, instance)
+        floor = redispatch_floor(instance, history, batch)
+        commit = await prepare_end(services, instance, row, history)
+        attempt.wrote = (instance.seq, commit.commit_id)
+        ended = await services.hub.instances.commit(instance, commit)
+        attempt.wrote = None
+        if floor is not None:
+            await self._dispatch_carried(ended, floor)
+        await dispatch_end(services, ended, commit, history, floor)
+        self._home.ended(ended)
+        release(batch)
 
     # ------------------------------------------------------------------ run and commit
 

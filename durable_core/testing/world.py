@@ -313,9 +313,9 @@ class World:
             heapq.heappush(self._due[queue], self.loop.time() + seconds)
             self._sent[queue].set()  # who waits for a later one must look again
 
-    def add_host(self, registry: Registry | None = None) -> SimulatedHost:
-        """Start one more host, perhaps one that has other orchestrators and activities than the rest."""
-        return self._begin_host(FaultPlan(), HostShape(registry=registry))
+    def add_host(self, registry: Registry | None = None, plan: FaultPlan | None = None) -> SimulatedHost:
+        """Start one more host, perhaps one that has other orchestrators and activities than the rest, or faults."""
+        return self._begin_host(plan or FaultPlan(), HostShape(registry=registry))
 
     def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> SimulatedHost:
         shape = self._shape(len(self.plans))
