@@ -27,11 +27,12 @@ test: $(DEV_READY)  ## all tests, Azurite included
 soak: $(DEV_READY)  ## every fault at every operation, and over 10,000 seeds; fewer: make soak TIMES=5
 	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults
 
-lint: $(DEV_READY)  ## ruff, pyright strict, import contracts
+lint: $(DEV_READY)  ## ruff, pyright strict, import contracts, and our own rules for orchestrators
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks function_app.py
 
 format: $(DEV_READY)
 	$(BIN)/ruff check --fix

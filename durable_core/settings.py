@@ -24,6 +24,7 @@ _ENVIRONMENT = {
     "base_url": "DURABLE_BASE_URL",
     "app_build": "DURABLE_APP_BUILD",
     "max_threads": "DURABLE_MAX_THREADS",
+    "guard": "DURABLE_GUARD",
 }
 
 
@@ -44,6 +45,8 @@ class Settings:
         empty: the host's own.
     app_build: what tells one deployment of the app from another; empty: a hash of the app's code.
     max_threads: threads for activities that are plain functions.
+    guard: whether orchestrator code is watched while it runs, and stopped with a DeterminismError where it uses a file,
+        a clock, chance and the like. The local host turns it on unless it is told otherwise.
     """
 
     hub: str = "durable"
@@ -58,6 +61,7 @@ class Settings:
     base_url: str = ""
     app_build: str = ""
     max_threads: int = 32
+    guard: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,39}", self.hub):
@@ -116,7 +120,7 @@ def _parse(name: str, variable: str, raw: str) -> object:
                 return int(raw)
             case "message_lease":
                 return float(raw)
-            case "inline_default":
+            case "inline_default" | "guard":
                 if raw.lower() not in ("0", "1", "false", "true"):
                     raise ValueError(raw)
                 return raw.lower() in ("1", "true")

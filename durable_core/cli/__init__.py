@@ -10,6 +10,7 @@ except ImportError:
     sys.exit("the command line needs the extra 'local': pip install 'durable_core[local]'")
 
 from .host import host
+from .lint import lint
 from .recover import recover
 
 
@@ -18,5 +19,5 @@ def main() -> None:
     """Durable execution for Python on plain Azure Storage."""
 
 
-for verb in (host, recover):
+for verb in (host, lint, recover):
     main.add_command(verb)

@@ -98,6 +98,7 @@ def schedule_json(schedule: ScheduleStatus) -> dict[str, JSON]:
         "lastInstanceId": schedule.last_instance_id,
         "lastDueTime": _utc_seconds(schedule.last_due),
         "createdTime": _utc_seconds(schedule.created_time),
+        "version": schedule.version,
     }
 
 

@@ -93,12 +93,17 @@ class Catalog:
             return  # the key holds the execution id: it is this very row
 
     async def note(self, entry: Entry) -> None:
-        """Show a status that lasts (suspended, stuck, running again) on the open row, if it is there."""
+        """Show what lasts (suspended, stuck, running again, another version) on the open row, if it is there."""
         try:
             await self._table.merge(
                 self._shard_of(entry),
                 _key(OPEN, entry),
-                {"status": entry.status.value, "stuck": entry.stuck[:2000], "updated": iso(entry.updated)},
+                {
+                    "status": entry.status.value,
+                    "stuck": entry.stuck[:2000],
+                    "updated": iso(entry.updated),
+                    "version": entry.version,
+                },
             )
         except RowNotFoundError:
             return  # ended or purged meanwhile

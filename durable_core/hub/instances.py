@@ -28,7 +28,7 @@ from ..engine.events import (
     from_epoch,
     to_array,
 )
-from ..errors import NewerFormatError, RowNotFoundError, StorageError
+from ..errors import NewerFormatError, PreconditionFailedError, RowNotFoundError, StorageError
 from ..models import JSON, ParentLink, RuntimeStatus
 from ..storage.ports import MAX_TRANSACTION_ROWS, Delete, Insert, Merge, Operation, Props, Replace, Row, Table, Value
 from .inbox import INBOX_PROPS, InboxRow
@@ -347,11 +347,17 @@ class Instances:
         return replace(instance, **after, etag=etag)
 
     async def next_generation(
-        self, instance: Instance, commit: Commit, ending: ContinueAsNew, carry: Carry, commits: Sequence[str]
+        self,
+        instance: Instance,
+        commit: Commit,
+        ending: ContinueAsNew,
+        carry: Carry,
+        commits: Sequence[str],
+        version: str,
     ) -> Instance:
         """Continue as new: the row begins again with a new generation, its old log gone.
 
-        ``commits``: ids of this generation's commits before this one.
+        ``commits``: ids of this generation's commits before this one. ``version``: of the orchestrator from now on.
         """
         seq = instance.seq + 1
         carried = None
@@ -362,6 +368,7 @@ class Instances:
         after = replace(
             instance,
             generation=instance.generation + 1,
+            version=version,
             status=commit.status,
             updated=commit.timestamp,
             input=await self._payloads.store(instance.instance_id, instance.execution_id, ending.input),
@@ -381,6 +388,14 @@ class Instances:
         )
         row = Replace(INSTANCE_KEY, after.props(), instance.etag)
         return replace(after, etag=await self._write(instance.instance_id, [row], commit.consumed))
+
+    async def pin(self, instance: Instance, version: str) -> Instance:
+        """Decide which version of its orchestrator an instance begins with. HistoryMovedError if somebody else has."""
+        try:
+            etag = await self._table.merge(instance.instance_id, INSTANCE_KEY, {"version": version}, instance.etag)
+        except (PreconditionFailedError, RowNotFoundError):
+            raise HistoryMovedError(f"instance '{instance.instance_id}' has moved") from None
+        return replace(instance, version=version, etag=etag)
 
     async def mark_stuck(self, instance_id: str, reason: str) -> None:
         """Show the instance as stuck; its next commit takes the mark away. RowNotFoundError."""

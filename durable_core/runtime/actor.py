@@ -13,12 +13,13 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..engine.events import ContinueAsNew
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     CodecError,
+    DeterminismError,
     DurableError,
     NewerFormatError,
     NonDeterminismError,
@@ -176,6 +177,11 @@ class Actor:
                 self.cool()
                 await self._cannot_decode(attempt, error)
                 return
+            except DeterminismError as error:  # by the new step: nothing of it counts, and no other host does better
+                instance = cast("Warm", self._warm).instance
+                self.cool()
+                await self._park(attempt, instance, str(error))
+                return
             except _HandOver:
                 self.cool()
                 await self._hand_over(attempt)
@@ -227,7 +233,7 @@ class Actor:
         services = self._services
         try:
             self._warm = await revive(services, instance, self._home.settled(instance))
-        except (UnknownOrchestratorError, NewerFormatError, NonDeterminismError) as error:
+        except (UnknownOrchestratorError, NewerFormatError, DeterminismError, NonDeterminismError) as error:
             if (row := request_to_terminate(instance, inbox)) is not None:
                 await self._terminate(attempt, instance, row)
             else:
@@ -243,6 +249,8 @@ class Actor:
                 return
             await services.parking.show(instance, reason)
             await self._wait(attempt, reason, instance)
+        elif isinstance(error, DeterminismError):
+            await self._park(attempt, instance, str(error))
         elif isinstance(error, NewerFormatError) or instance.build != services.build:
             await self._wait(attempt, str(error), instance)  # perhaps the build that committed last knows better
         else:
@@ -391,6 +399,8 @@ class Actor:
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
+            if warm.instance.version != before.version:
+                await self._services.hub.catalog.note(entry_of(warm.instance))
             self._ring_self(
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started

@@ -89,7 +89,16 @@ class DurableApp:
         self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
         self._recovery = Recovery(self.hub, clock, outbox, self._parking)
         self.client = DurableClient(
-            self.hub, registry, converter, clock, outbox, self.dispatcher, self._recovery, build, callback_urls
+            self.hub,
+            registry,
+            converter,
+            clock,
+            outbox,
+            self.dispatcher,
+            self._recovery,
+            build,
+            callback_urls,
+            guard=settings.guard,
         )
 
     @classmethod

@@ -80,8 +80,10 @@ class DurableClient(Messaging, ScheduleClient):
         recovery: Recovery,
         build: str,
         callback_urls: CallbackUrls | None = None,
+        *,
+        guard: bool = False,
     ) -> None:
-        super().__init__(hub, registry, converter, clock, callback_urls)
+        super().__init__(hub, registry, converter, clock, callback_urls, guard=guard)
         self._outbox = outbox
         self._dispatcher = dispatcher
         self._recovery = recovery
@@ -136,6 +138,8 @@ class DurableClient(Messaging, ScheduleClient):
     ) -> str:
         """Start an instance and return its id; it is durable when this returns.
 
+        version: of the orchestrator; None: the default one, else the newest that this app has. The instance stays with
+        it, whatever is deployed later.
         start_at: an aware time before which it does not begin; until then it is Pending, keeps the events raised on
         it, and can be cancelled or terminated. One in the past: now.
         timeout: for the whole run, from its beginning and through continue-as-new; after that it ends as Failed with

@@ -24,6 +24,7 @@ from ..hub.messages import ControlMessage, TaskOutcome
 from ..models import JSON
 from .delivery import Delivery, longest
 from .lifetime import ending_before_start, is_early, is_overdue
+from .terminating import request_to_terminate
 from .turn import Nudged, Results, is_of_this_execution, nudged
 from .warm import Services, Warm
 
@@ -79,6 +80,8 @@ async def gather(
     incoming = gathered.incoming
     early = is_early(instance, now)
     ending = ending_before_start(instance, mail.rows, early=early)
+    if ending is None and instance.stuck:  # its code must not run first, and get stuck again
+        ending = request_to_terminate(instance, mail.rows)
     if ending is not None:
         mail.rows = [ending]
     elif instance.deadline is not None and is_overdue(instance, now):

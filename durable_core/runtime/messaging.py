@@ -42,12 +42,15 @@ class Messaging:
         converter: Converter,
         clock: Clock,
         callback_urls: CallbackUrls | None,
+        *,
+        guard: bool,
     ) -> None:
         self._hub = hub
         self._registry = registry
         self._converter = converter
         self._clock = clock
         self._callback_urls = callback_urls
+        self._guard = guard
 
     async def raise_event(
         self, instance_id: str, event_name: str, event_data: object = None, *, event_id: str | None = None
@@ -66,11 +69,21 @@ class Messaging:
 
         Answered here, by replay of its history up to the last commit; nothing is written and the instance is not
         disturbed. Raises InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do
-        not fit), UnknownOrchestratorError and NonDeterminismError (this app has other code than the instance).
+        not fit), UnknownOrchestratorError and NonDeterminismError (this app has other code than the instance),
+        DeterminismError (the code uses what it must not; of a handler it is the cause of a QueryFailedError).
         """
         check_instance_id(instance_id)
         data = self._converter.to_json(args, "the query's arguments")
-        return await ask(self._hub, self._registry, self._converter, self._callback_urls, instance_id, name, data)
+        return await ask(
+            self._hub,
+            self._registry,
+            self._converter,
+            self._callback_urls,
+            instance_id,
+            name,
+            data,
+            guard=self._guard,
+        )
 
     async def complete_callback(self, url: str, result: object = None) -> None:
         """What a POST of ``result`` to the URL of a callback (``ctx.callback``) does.

@@ -40,6 +40,7 @@ from ..hub.taskhub import TaskHub
 from ..hub.timers import LongTimer
 from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, type_name
 from ..registry import Registry
+from ..versions import UNDECIDED
 from .clock import Clock
 from .lifetime import with_times
 from .limits import call_of, deadline_of, definition_here, queue_of
@@ -308,8 +309,8 @@ class Outbox:
         if version is None:
             try:
                 version = self._registry.orchestrator(event.name).version
-            except UnknownOrchestratorError:  # a host that has it will take it; until then it shows as stuck
-                version = ""
+            except UnknownOrchestratorError:  # the first host that has it decides; until then it shows as stuck
+                version = UNDECIDED
         execution_id = _digest(link)  # the same at every try: no second catalogue row
         fresh = Instance(
             instance_id=instance_id,

@@ -139,7 +139,10 @@ class Recovery:
 
     async def _look_at(self, entry: Entry, report: RecoveryReport) -> None:
         """Put right what the catalogue shows of an instance that seems to stand still."""
-        instance = await self._hub.instances.get(entry.instance_id)
+        try:
+            instance = await self._hub.instances.get(entry.instance_id)
+        except NewerFormatError:
+            return  # a host that can read it looks after it
         if instance is None or instance.execution_id != entry.execution_id:
             if entry.created < self._clock.now() - ORPHAN_PATIENCE:  # else its starter may be about to write the row
                 report.orphans += 1

@@ -34,6 +34,7 @@ Overlap = Literal["skip", "queue"]
 class ScheduleState:
     """Input of a generation. Times are ISO 8601 texts in UTC, ``every`` is in seconds.
 
+    version: of the orchestrator; None: that which a new start takes, when the run begins.
     waiting: runs to come before the next due one, each [instance id, due time, whether it was asked for by hand].
     last: the run that ended last, [instance id, due time, whether it failed].
     """
@@ -50,6 +51,14 @@ class ScheduleState:
     reason: str = ""
     waiting: list[tuple[str, str, bool]] = field(default_factory=list[tuple[str, str, bool]])
     last: tuple[str, str, bool] | None = None
+    version: str | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """What ``ScheduleState(**data)`` is made of. Without a version as ever: older hosts know no such field."""
+        data = asdict(self)
+        if self.version is None:
+            del data["version"]
+        return data
 
     @property
     def timing(self) -> Cron | Interval:
@@ -66,7 +75,7 @@ class ScheduleState:
 
     def shown(self, running: str | None) -> JSON:
         """What the status of the schedule is made of."""
-        state = asdict(self)
+        state = self.stored()
         del state["input"]
         return {**state, "running": running}
 
@@ -113,7 +122,7 @@ def _schedule(ctx: OrchestrationContext, data: dict[str, Any]) -> Orchestration[
     if ran:
         yield from _run(ctx, state)
     state.catch_up(ctx.current_utc_datetime, ran=ran)
-    ctx.continue_as_new(asdict(state))
+    ctx.continue_as_new(state.stored())
 
 
 def _wait(ctx: OrchestrationContext, state: ScheduleState) -> Generator[Task[Any], Any, None]:
@@ -133,7 +142,7 @@ def _wait(ctx: OrchestrationContext, state: ScheduleState) -> Generator[Task[Any
 def _run(ctx: OrchestrationContext, state: ScheduleState) -> Generator[Task[Any], Any, None]:
     """The run whose turn it is, to its end."""
     instance_id, due, _ = state.waiting.pop(0)
-    run = ctx.call_sub_orchestrator(state.orchestrator, state.input, instance_id)
+    run = ctx.call_sub_orchestrator(state.orchestrator, state.input, instance_id, state.version)
     while not run.is_completed:
         ctx.set_custom_status(state.shown(instance_id))
         control = ctx.wait_for_external_event(CONTROL)

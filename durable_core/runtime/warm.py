@@ -9,13 +9,16 @@ from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated
 from ..engine.replay import InstanceInfo, LiveOrchestration
+from ..errors import NonDeterminismError
 from ..hub.instances import Instance
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, RuntimeStatus
-from ..registry import Registry
+from ..registry import OrchestratorDefinition, Registry
 from ..settings import Settings
+from ..versions import UNDECIDED
 from .activities import ActivityRunner
+from .causes import with_likely_cause
 from .clock import Clock
 from .outbox import Outbox
 from .parking import Parking
@@ -92,17 +95,28 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
     )
 
 
+def definition_for(registry: Registry, instance: Instance) -> OrchestratorDefinition:
+    """The code of an instance. UnknownOrchestratorError if it, or this version of it, is not here."""
+    return registry.orchestrator(instance.name, None if instance.version == UNDECIDED else instance.version)
+
+
 async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
-    UnknownOrchestratorError, NonDeterminismError, NewerFormatError, HistoryMovedError.
+    UnknownOrchestratorError, NonDeterminismError, DeterminismError, NewerFormatError, HistoryMovedError.
     """
-    definition = services.registry.orchestrator(instance.name, instance.version)
+    definition = definition_for(services.registry, instance)
+    if instance.version != definition.version:
+        instance = await services.hub.instances.pin(instance, definition.version)
     segments = await services.hub.instances.history(instance)
-    live = LiveOrchestration(definition, info_of(instance, services.callback_urls), services.converter)
+    info, guard = info_of(instance, services.callback_urls), services.settings.guard
+    live = LiveOrchestration(definition, info, services.converter, guard=guard)
     live.remember((await services.hub.instances.carry(instance)).seen)
     try:
         live.replay(segments)
+    except NonDeterminismError as error:
+        live.close()
+        raise with_likely_cause(error, definition.fn) from None
     except BaseException:
         live.close()
         raise

@@ -67,6 +67,7 @@ class HostShape:
     work: bool = True
     ahead: float = 0.0
     registry: Registry | None = None  # None: the world's
+    build: str = ""  # "": the world's
 
     @classmethod
     def of(cls, role: Role | None) -> HostShape:
@@ -83,7 +84,7 @@ class SimulatedHost:
         self.plan = plan = shape.plan
         self.app = DurableApp(
             shape.registry or world.registry,
-            world.settings,
+            replace(world.settings, app_build=shape.build or world.settings.app_build),
             FaultyStorage(world.storage, plan),
             clock=SkewedClock(world.loop, shape.ahead),
             executor=None,
@@ -313,14 +314,17 @@ class World:
             heapq.heappush(self._due[queue], self.loop.time() + seconds)
             self._sent[queue].set()  # who waits for a later one must look again
 
-    def add_host(self, registry: Registry | None = None, plan: FaultPlan | None = None) -> SimulatedHost:
-        """Start one more host, perhaps one that has other orchestrators and activities than the rest, or faults."""
-        return self._begin_host(plan or FaultPlan(), HostShape(registry=registry))
+    def add_host(
+        self, registry: Registry | None = None, build: str = "", plan: FaultPlan | None = None
+    ) -> SimulatedHost:
+        """Start one more host, perhaps one of another build, with other orchestrators and activities, or faults."""
+        return self._begin_host(plan or FaultPlan(), HostShape(registry=registry, build=build))
 
     def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> SimulatedHost:
         shape = self._shape(len(self.plans))
         if like is not None:
             shape.control, shape.work, shape.registry = like.control, like.work, like.registry
+            shape.build = like.build
         if plan is not None:
             shape.plan = plan
         plan = shape.plan
