@@ -353,7 +353,7 @@ class Actor:
         outbox, live, instance = self._services.outbox, warm.live, warm.instance
         decisions = [Decision(event, gathered.now) for event in turn.outgoing if event is not inline]
         if floor is not None:
-            decisions.extend(await self._undone(before, live, floor))
+            decisions[:0] = await self._undone(before, live, floor)  # older ones first
         known = {getattr(decision.event, "task_id", -1) for decision in decisions}
         for task_id in (gathered.results.send | gathered.nudges.due_retries) - known:
             if (pending := live.pending.get(task_id)) is not None:
