@@ -11,6 +11,10 @@
     ├── InstanceNotFoundError
     ├── InstanceAlreadyExistsError
     ├── InstanceCompletedError        the instance has ended and takes no more requests
+    ├── OrchestrationFailedError      the instance whose result a test asks for did not complete; .failure says why
+    ├── InstanceWaitsError            nothing is left to happen that would let the instance end
+    ├── InstanceStuckError            the instance cannot go on; says why
+    ├── CrashTestError                a crash changes what comes out; .report lists where
     ├── UnknownQueryError             the orchestrator answers no query of that name; .known lists those it does
     ├── QueryFailedError              the orchestrator's query handler raised
     ├── SerializationError            a value cannot be written as, or read from, JSON
@@ -21,6 +25,7 @@
     ├── DeterminismError              an orchestrator used a file, a clock, chance or the like; says where
     ├── NonDeterminismError           the code and its history disagree; says where and why
     ├── NewerFormatError              written by a newer version of durable_core
+    ├── HistoryFileError              the file of an exported history is not there, or is none
     ├── CapabilityError               a signed URL is forged, expired or used
     ├── StorageError
     │   ├── StorageUnavailableError   transient: throttled, timed out, reset; try again
@@ -49,7 +54,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .models import FailureDetails
+    from .models import FailureDetails, OrchestrationStatus
 
 
 class DurableError(Exception):
@@ -129,6 +134,47 @@ class InstanceCompletedError(InstanceError):
     def __init__(self, instance_id: str, status: str) -> None:
         super().__init__(instance_id, f"instance '{instance_id}' has ended ({status}) and takes no more requests")
         self.status = status
+
+
+class OrchestrationFailedError(InstanceError):
+    """What a test gets in place of a result: the instance ended as Failed, Terminated or Canceled.
+
+    ``failure`` is None where nothing failed; the text holds its stack trace, and those of its causes.
+    """
+
+    def __init__(self, status: OrchestrationStatus) -> None:
+        self.status, self.failure = status, status.failure
+        ended = "" if status.runtime_status is None else status.runtime_status.value
+        lines = [f"instance '{status.instance_id}' of orchestrator '{status.name}' ended as {ended}"]
+        if self.failure is None and status.output is not None:
+            lines[0] += f": {status.output}"
+        failure, by = self.failure, "with"
+        while failure is not None:
+            lines.append(f"{by} {failure.type}: {failure.message}")
+            if failure.stack_trace:
+                lines.append(failure.stack_trace.rstrip())
+            failure, by = failure.cause, "caused by"
+        super().__init__(status.instance_id, "\n".join(lines))
+
+
+class InstanceWaitsError(InstanceError):
+    """Nothing is left to happen that would let the instance end; the text says what it waits for, and where."""
+
+
+class InstanceStuckError(InstanceError):
+    """The instance cannot go on, and has not failed; ``reason`` says why."""
+
+    def __init__(self, instance_id: str, reason: str) -> None:
+        super().__init__(instance_id, f"instance '{instance_id}' is stuck: {reason}")
+        self.reason = reason
+
+
+class CrashTestError(DurableError, AssertionError):
+    """A crash changes what comes out of a scenario. ``report`` is the ``CrashReport``, which the text shows."""
+
+    def __init__(self, report: object) -> None:
+        super().__init__(str(report))
+        self.report = report
 
 
 class UnknownQueryError(InstanceError):
@@ -266,6 +312,14 @@ class NonDeterminismError(DurableError):
 
 class NewerFormatError(DurableError):
     """A row, event or message was written by a newer durable_core; a host of that version can read it."""
+
+
+class HistoryFileError(DurableError):
+    """The file of an exported history cannot be read; the text says where it is wrong. ``path`` is the file's."""
+
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(f"{path} {problem}; make it anew with 'durable_core history export'")
+        self.path = str(path)
 
 
 class CapabilityError(DurableError):

@@ -256,6 +256,11 @@ class Registry:
         return sorted(name for name in self._orchestrators if not name.startswith(RESERVED))
 
     @property
+    def orchestrator_functions(self) -> list[Callable[..., Any]]:
+        """The app's orchestrators, in all their versions."""
+        return [self.orchestrator(name, v).fn for name in self.orchestrator_names for v in self.versions(name)]
+
+    @property
     def activity_names(self) -> list[str]:
         return sorted(self._activities)
 

@@ -1,11 +1,13 @@
 """Whether code and history agree, and if not, what to tell a person about it.
 
 Decisions agree by kind, task id and name. Inputs, due times and results may differ: they follow from values that a
-new release may compute otherwise, and history's are the ones that count.
+new release may compute otherwise, and history's are the ones that count. Who knows that the code has not changed since,
+as a test does, asks for the same values too: one that differs came from a clock or from chance.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -54,20 +56,43 @@ _CALLS = TaskScheduled | TimerCreated | SubOrchestrationCreated
 _NAMED = TaskScheduled | SubOrchestrationCreated | OrchestrationStarted | EventSent
 _ENDS = ExecutionCompleted | ContinueAsNew
 _GOES_ON = "it goes on with "
+_LONGEST_SIDE = 300  # characters shown of a decision with its value
 _HINT = (
     "conditions and loops must not look at a clock, random numbers, environment or global state: "
     "use ctx.current_utc_datetime and ctx.random, or an activity"
 )
 
+_OTHER_VALUE = f"the value is another one at each run: it comes from a clock, chance or global state; {_HINT}"
 
-def first_difference(expected: Sequence[Outgoing], actual: Sequence[Outgoing]) -> int | None:
-    """Where the decisions in history and those of the code begin to differ; None if they agree."""
+
+def first_difference(expected: Sequence[Outgoing], actual: Sequence[Outgoing], *, values: bool = False) -> int | None:
+    """Where the decisions in history and those of the code begin to differ; None if they agree.
+
+    values: inputs, data and due times must be the same, too.
+    """
     identity = _IDENTITY
     for at, (recorded, made) in enumerate(zip(expected, actual, strict=False)):
         kind = type(recorded)
         if kind is not type(made) or identity[kind](recorded) != identity[kind](made):
             return at
+        if values and _value(recorded) != _value(made):
+            return at
     return None if len(expected) == len(actual) else min(len(expected), len(actual))
+
+
+def _value(event: Outgoing) -> str:
+    """What is handed on with a decision, as text: equal for what is the same JSON, also where NaN is in it."""
+    match event:
+        case TaskScheduled() | ContinueAsNew():
+            return json.dumps(event.input, sort_keys=True)
+        case SubOrchestrationCreated() | OrchestrationStarted():
+            return f"{event.instance_id} {json.dumps(event.input, sort_keys=True)}".lstrip()
+        case EventSent():
+            return json.dumps(event.data, sort_keys=True)
+        case TimerCreated():
+            return event.fire_at.isoformat()
+        case _:
+            return ""
 
 
 def mismatch(
@@ -87,6 +112,9 @@ def mismatch(
     """
     recorded: Event | None = expected[at] if at < len(expected) else None
     made = actual[at] if at < len(actual) else None
+    if recorded is not None and made is not None and first_difference(expected[at : at + 1], [made]) is None:
+        code = _Code(made, waits_at, actual[:at], actual[at + 1 :], text=_with_value(made))
+        return _error(info, history, following, recorded, code, _OTHER_VALUE, text=_with_value(expected[at]))
     known = [*expected[at + 1 :], *(event for after in following[1:] for event in after.events)]
     expects = ""
     if recorded is None and isinstance(made, _ENDS):  # what history goes on with comes in a later commit
@@ -100,6 +128,28 @@ def mismatch(
         _likely_cause(recorded, made, known, actual[at + 1 :], mentioned),
         expects,
     )
+
+
+def other_value(info: InstanceInfo, expected: str, actual: str) -> NonDeterminismError:
+    """The error for code that ended as history says, with another value: what it returned, as text."""
+    expected, actual = _cut(expected), _cut(actual)
+    return NonDeterminismError(
+        instance_id=info.instance_id,
+        orchestrator=info.name,
+        task_id=None,
+        expected=expected,
+        actual=actual,
+        cause=_OTHER_VALUE,
+        comparison=side_by_side(Side("history holds", expected, "", (), ()), Side("the code did", actual, "", (), ())),
+    )
+
+
+def _with_value(event: Outgoing) -> str:
+    return _cut(f"{describe(event)} with {_value(event)}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SIDE else text[:_LONGEST_SIDE] + "..."
 
 
 def ended_early(
@@ -151,8 +201,10 @@ def _error(
     code: _Code,
     cause: str,
     expects: str = "",
+    *,
+    text: str = "",
 ) -> NonDeterminismError:
-    expected = "" if recorded is None else expects + describe(recorded)
+    expected = text or ("" if recorded is None else expects + describe(recorded))
     actual = code.text or ("" if code.event is None else describe(code.event))
     actual_at = getattr(code.event, "line", "") or code.at
     expected_at = _line_of(recorded, [*history, *following])

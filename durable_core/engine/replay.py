@@ -155,6 +155,7 @@ class LiveOrchestration:
         self.definition, self.info = definition, info
         self.started = False
         self.suspended = False
+        self.compares_values = False  # in a replay: inputs and due times must be those of history, too
         self._converter = converter
         watch = watch_of(definition.fn) if guard else unwatched
         self._decisions = Decisions(watch)
@@ -190,6 +191,16 @@ class LiveOrchestration:
         """Inline steps that were called and have not ended, in order of task id. A view, as ``pending``."""
         return self._decisions.steps
 
+    @property
+    def waits_at(self) -> str:
+        """``file:line`` where the code waits; '' if it does not run."""
+        return self._runner.waits_at
+
+    @property
+    def awaited_events(self) -> list[tuple[str, str]]:
+        """External events that the code waits for: the name, and the ``file:line`` of the call."""
+        return [(task.event_name, task.line) for task in self._mailbox.waiters()]
+
     def remember(self, event_ids: Iterable[str]) -> None:
         """Rows that earlier generations consumed: they are not news if they come again. To be told first."""
         self._inbox_seen.update(dict.fromkeys(event_ids))
@@ -222,13 +233,14 @@ class LiveOrchestration:
 
     # ------------------------------------------------------------ what the dispatcher does
 
-    def replay(self, segments: Iterable[Segment]) -> None:
+    def replay(self, segments: Iterable[Segment], follow: Callable[[Event], None] | None = None) -> None:
         """Apply committed segments. NonDeterminismError if the code decides otherwise than they say.
 
+        ``follow`` is told of each event before it is applied: who debugs a replay follows it so.
         Where it is called more than once, patch marks are looked for in the segments of each call and those before.
         DeterminismError from the guard.
         """
-        self._run(self._replay, tuple(segments))
+        self._run(self._replay, tuple(segments), follow)
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp.
@@ -274,7 +286,7 @@ class LiveOrchestration:
         finally:
             self._decisions.is_running = False
 
-    def _replay(self, segments: Sequence[Segment]) -> None:
+    def _replay(self, segments: Sequence[Segment], follow: Callable[[Event], None] | None) -> None:
         decisions, patches = self._decisions, self._decisions.patches
         decisions.is_replaying = patches.in_history = True
         patches.look_ahead(segments)
@@ -283,6 +295,8 @@ class LiveOrchestration:
             expected: list[Outgoing] = []
             marks: list[PatchMarked] = []
             for event in segment.events:
+                if follow is not None:
+                    follow(event)
                 if type(event) is PatchMarked:
                     marks.append(event)
                 elif type(event) not in _INCOMING:
@@ -304,7 +318,7 @@ class LiveOrchestration:
         """Compare what the code has decided with what a segment holds; history's calls are the ones that count."""
         decisions = self._decisions
         made = decisions.made
-        at = mismatch.first_difference(expected, made)
+        at = mismatch.first_difference(expected, made, values=self.compares_values)
         if at is not None:
             raise mismatch.mismatch(
                 self.info,

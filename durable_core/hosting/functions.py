@@ -72,6 +72,7 @@ class Durable:
     ) -> None:
         self.registry = registry
         self.settings = Settings.from_environment() if settings is None else settings
+        self.codec = codec
         self._base = base.strip("/")
         if not self._base or self._base.split("/")[0].lower() in ("admin", "runtime"):
             raise ConfigurationError(f"the Functions host keeps '{base}' to itself; choose another base for the API")

@@ -260,6 +260,11 @@ class Instances:
         etag = next((row.etag for row in found.rows if row.key == INSTANCE_KEY), None)
         return Peeked(etag, self._inbox(found.rows))
 
+    async def read(self, instance_id: str) -> Instance | None:
+        """The row with its log, and nothing of what was sent to it."""
+        row = await self._table.get(instance_id, INSTANCE_KEY)
+        return None if row is None else _read_instance(row)
+
     async def get(self, instance_id: str) -> Instance | None:
         """The state alone, without its log."""
         row = await self._table.get(instance_id, INSTANCE_KEY, STATUS_PROPS)

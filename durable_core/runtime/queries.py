@@ -42,7 +42,7 @@ async def ask(
             break
         except HistoryMovedError:
             continue
-    definition = definition_for(registry, instance)
+    definition = definition_for(registry, instance.name, instance.version)
     live = LiveOrchestration(definition, info_of(instance, callback_urls), converter, guard=guard)
     try:
         live.replay(segments)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
-from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated
+from ..engine.events import ContinueAsNew, Event, ExecutionCompleted, ExecutionTerminated, Segment
 from ..engine.replay import InstanceInfo, LiveOrchestration
 from ..errors import NonDeterminismError
 from ..hub.instances import Instance
@@ -95,9 +96,41 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
     )
 
 
-def definition_for(registry: Registry, instance: Instance) -> OrchestratorDefinition:
+def definition_for(registry: Registry, name: str, version: str) -> OrchestratorDefinition:
     """The code of an instance. UnknownOrchestratorError if it, or this version of it, is not here."""
-    return registry.orchestrator(instance.name, None if instance.version == UNDECIDED else instance.version)
+    return registry.orchestrator(name, None if version == UNDECIDED else version)
+
+
+def replayed(
+    definition: OrchestratorDefinition,
+    info: InstanceInfo,
+    converter: Converter,
+    segments: Iterable[Segment],
+    seen: Iterable[str] = (),
+    *,
+    guard: bool = False,
+    compares_values: bool = False,
+    follow: Callable[[Event], None] | None = None,
+) -> LiveOrchestration:
+    """A new generator of the code at hand, told all that these segments hold. To be closed by the caller.
+
+    seen: keys of inbox rows that earlier generations consumed. guard: stop code that uses what it must not.
+    compares_values: inputs and results must be the same, too.
+    follow: told of every event before it is applied. NonDeterminismError, with what the linter has to say of the code,
+    and DeterminismError: then the generator is closed.
+    """
+    live = LiveOrchestration(definition, info, converter, guard=guard)
+    live.compares_values = compares_values
+    live.remember(seen)
+    try:
+        live.replay(segments, follow)
+    except NonDeterminismError as error:
+        live.close()
+        raise with_likely_cause(error, definition.fn) from None
+    except BaseException:
+        live.close()
+        raise
+    return live
 
 
 async def revive(services: Services, instance: Instance, settled: int) -> Warm:
@@ -105,21 +138,13 @@ async def revive(services: Services, instance: Instance, settled: int) -> Warm:
 
     UnknownOrchestratorError, NonDeterminismError, DeterminismError, NewerFormatError, HistoryMovedError.
     """
-    definition = definition_for(services.registry, instance)
+    definition = definition_for(services.registry, instance.name, instance.version)
     if instance.version != definition.version:
         instance = await services.hub.instances.pin(instance, definition.version)
     segments = await services.hub.instances.history(instance)
-    info, guard = info_of(instance, services.callback_urls), services.settings.guard
-    live = LiveOrchestration(definition, info, services.converter, guard=guard)
-    live.remember((await services.hub.instances.carry(instance)).seen)
-    try:
-        live.replay(segments)
-    except NonDeterminismError as error:
-        live.close()
-        raise with_likely_cause(error, definition.fn) from None
-    except BaseException:
-        live.close()
-        raise
+    seen = (await services.hub.instances.carry(instance)).seen
+    info = info_of(instance, services.callback_urls)
+    live = replayed(definition, info, services.converter, segments, seen, guard=services.settings.guard)
     custom = dumps(live.custom_status)  # its last commit has stored it; a new generation still shows the last one's
     if instance.is_unstarted and instance.custom is not None:
         custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)

@@ -17,6 +17,8 @@ from ..storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange
 
 T = TypeVar("T")
 
+ROUNDING = 2e-6  # seconds by which a store's clock and a loop's may differ: one of them counts from 1970
+
 
 class Fault(StrEnum):
     """What happens to an operation."""
@@ -187,8 +189,9 @@ class FaultyQueue:
         delay += self._plan.late()
         if delay:
             self._plan.on_hidden(self.name, delay)
+        hidden_for = max(delay - ROUNDING, 0.0)  # so that it is there at that very moment
         for _ in range(2 if self._plan.twice() else 1):
-            await self._plan.around(f"send {self.name} {body}", lambda: self._inner.send(body, delay))
+            await self._plan.around(f"send {self.name} {body}", lambda: self._inner.send(body, hidden_for))
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
         """An empty queue is no operation to strike. A struck receipt comes back when its lease has expired."""
@@ -197,7 +200,7 @@ class FaultyQueue:
         self._plan.check_reachable()
         messages = await self._inner.receive(max_messages, lease)
         if messages:
-            self._plan.on_hidden(self.name, lease)
+            self._plan.on_hidden(self.name, lease + ROUNDING)
 
         async def received() -> list[QueueMessage]:
             return messages
@@ -205,6 +208,8 @@ class FaultyQueue:
         return await self._plan.around(f"receive {self.name}", received) if messages else messages
 
     async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
+        if lease:
+            self._plan.on_hidden(self.name, lease + ROUNDING)
         return await self._plan.around(f"extend {self.name}", lambda: self._inner.extend(message, lease))
 
     async def delete(self, message: QueueMessage) -> None:
