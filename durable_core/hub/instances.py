@@ -272,20 +272,18 @@ class Instances:
 
     async def history(self, instance: Instance) -> list[Segment]:
         """All commits of this generation. HistoryMovedError if the row has changed since it was read."""
-        log = dict(instance.log)
+        chunks: list[tuple[int, Value]] = []
         if instance.base > instance.first:
             prefix = chunk_prefix(instance.execution_id, instance.generation)
             found = await self._table.read_range(instance.instance_id, prefix, after_prefix(prefix))
             for row in found.rows:
                 first = int(row.key[len(prefix) :])
                 texts: list[Any] = json.loads(self._payloads.encoding.unpack(join_bytes("d", row.props)))
-                log.update({first + k: text for k, text in enumerate(texts) if first + k < instance.base})
-        segments: list[Segment] = []
-        for seq in range(instance.first, instance.seq):
-            entry = log.get(seq)
-            if entry is None:
-                raise HistoryMovedError(f"commit {seq} of instance '{instance.instance_id}' has moved")
-            segments.append(_read_segment(seq, await self._payloads.load_text(instance.instance_id, entry)))
+                chunks.extend(enumerate(texts, first))
+        segments = [
+            _read_segment(seq, await self._payloads.load_text(instance.instance_id, entry))
+            for seq, entry in whole_log(instance, chunks)
+        ]
         if segments and isinstance(started := segments[0].events[0], ExecutionStarted):  # its input is kept once
             whole = replace(started, input=await self._payloads.load(instance.instance_id, instance.input))
             segments[0] = replace(segments[0], events=(whole, *segments[0].events[1:]))
@@ -481,6 +479,19 @@ class Instances:
     def _inbox(self, rows: Sequence[Row]) -> list[InboxRow]:
         encoding = self._payloads.encoding
         return [InboxRow.from_row(row, encoding) for row in rows if row.key != INSTANCE_KEY]
+
+
+def whole_log(instance: Instance, chunks: Sequence[tuple[int, Value]]) -> list[tuple[int, Value]]:
+    """Every commit of the generation once, in order, from its chunk rows and from the instance row (rule R15).
+
+    The log may have been rolled between the two reads: a chunk counts for what lies below the row's ``base`` only.
+    HistoryMovedError: a commit is in neither, the generation was collected meanwhile.
+    """
+    log = {seq: entry for seq, entry in chunks if seq < instance.base} | instance.log
+    for seq in range(instance.first, instance.seq):
+        if seq not in log:
+            raise HistoryMovedError(f"commit {seq} of instance '{instance.instance_id}' has moved")
+    return [(seq, log[seq]) for seq in range(instance.first, instance.seq)]
 
 
 def _read_instance(row: Row) -> Instance:

@@ -32,7 +32,7 @@ from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import ControlMessage
 from .committing import prepare, write
-from .delivery import Delivery, longest, release, split_callers, take_callers
+from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
@@ -40,9 +40,12 @@ from .outbox import Decision, Dispatch, entry_of
 from .steps import Steps
 from .turn import (
     brings_unknown,
+    covered,
     decisions_of,
     floor_of_ended,
     floor_of_lost_commit,
+    is_stale,
+    must_load_cold,
     needs_a_look,
     redispatch_floor,
     undone,
@@ -197,12 +200,12 @@ class Actor:
     async def _load(self, attempt: _Attempt) -> list[InboxRow] | None:
         """Make the instance warm and return its inbox, or None if there is nothing left to do."""
         batch, instances = attempt.batch, self._services.hub.instances
-        if attempt.wrote or any(d.redelivered for d in batch):
-            self.cool()  # rule R5: always cold
+        if attempt.wrote or must_load_cold(batch):
+            self.cool()
         inbox: list[InboxRow] = []
         if self._warm is not None and needs_a_look(self._warm.live, batch):  # rules R2, R3
             peeked = await instances.peek(self.instance_id)
-            if peeked.etag != self._warm.instance.etag:
+            if is_stale(self._warm.instance, peeked.etag):
                 self.cool()
             inbox = peeked.inbox
         warm = self._warm
@@ -271,8 +274,7 @@ class Actor:
         floor = self._floor(attempt, before, live.history, told)
         turn = self._step(warm, gathered)
         if turn.events or gathered.results.changed:
-            late = asyncio.get_running_loop().time() > longest(d.lease for d in batch).deadline
-            if late or attempt.conflicts > MAX_CONFLICTS:
+            if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
                 raise _HandOver
             open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
@@ -343,7 +345,7 @@ class Actor:
         outbox, live, instance = self._services.outbox, warm.live, warm.instance
         decisions = [Decision(event, gathered.now) for event in turn.outgoing if event is not inline]
         if floor is not None:
-            decisions.extend(await self._undone(before, live, floor))
+            decisions[:0] = await self._undone(before, live, floor)  # older ones first
         known = {getattr(decision.event, "task_id", -1) for decision in decisions}
         for task_id in (gathered.results.send | gathered.nudges.due_retries) - known:
             if (pending := live.pending.get(task_id)) is not None:
@@ -353,7 +355,7 @@ class Actor:
                 decisions=with_calls(decisions, live.history),
                 retries=gathered.results.retries,
                 generation=before.generation,
-                after=None if floor is None else instance.seq - 1,
+                after=covered(instance, floor),
             )
             await outbox.dispatch(instance, dispatch)
         for task_id, due in gathered.nudges.early.items():
@@ -453,8 +455,7 @@ class Actor:
         floor = self._floor(attempt, instance, history or (), batch)
         if any(row.kind is InboxKind.RESULTS for row in inbox):  # saved from a message whose receivers died
             floor = instance.dispatched if floor is None else min(floor, instance.dispatched)
-        late = asyncio.get_running_loop().time() > longest(d.lease for d in batch).deadline
-        if late or attempt.conflicts > MAX_CONFLICTS:
+        if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
             raise _HandOver
         ending = await terminate(self._services, instance, history or (), inbox, request)
         attempt.wrote = (instance.seq, ending.commit.commit_id)
@@ -468,7 +469,7 @@ class Actor:
                 decisions=ending.decisions(instance.seq, floor),
                 retries=ended.retries,
                 generation=ended.generation,
-                after=None if floor is None else instance.seq,
+                after=covered(ended, floor),
             ),
         )
         await outbox.end(ended, request.name, None)
@@ -485,12 +486,8 @@ class Actor:
     async def _hand_over(self, attempt: _Attempt, delay: float = 0.0, since: float | None = None) -> None:
         """Send what is in hand back as control messages, whole (rule R6), before anything is released."""
         for delivery in attempt.batch:
-            message = replace(
-                delivery.message,
-                redelivered=delivery.redelivered or attempt.owed is not None or attempt.wrote is not None,
-                since=delivery.message.since or since,
-            )
-            await self._services.hub.send(message, delay)
+            is_owed = attempt.owed is not None or attempt.wrote is not None
+            await self._services.hub.send(handed_over(delivery, since, is_owed=is_owed), delay)
             delivery.release()
 
     async def _wait(self, attempt: _Attempt, reason: str, instance: Instance | None) -> None:

@@ -24,7 +24,7 @@ from ..hub.messages import ControlMessage, TaskOutcome
 from ..models import JSON
 from .delivery import Delivery, longest
 from .lifetime import ending_before_start, is_early, is_overdue
-from .turn import Nudged, Results, nudged
+from .turn import Nudged, Results, is_of_this_execution, nudged
 from .warm import Services, Warm
 
 INBOX_BATCH = 90  # a transaction holds a hundred rows
@@ -115,7 +115,7 @@ async def gather(
                     lease = longest(delivery.lease for delivery in batch)
                     gathered.saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
     for delivery in batch:
-        if delivery.message.execution_id == instance.execution_id:
+        if is_of_this_execution(delivery.message, instance):
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
     gathered.nudges = nudged(live, instance, [*batch, *gathered.saved], now)
     gathered.results = services.judge.judge(

@@ -352,9 +352,11 @@ class World:
             heapq.heappush(self._due[queue], self.loop.time() + seconds)
             self._sent[queue].set()  # who waits for a later one must look again
 
-    def add_host(self, registry: Registry | None = None, build: str = "") -> SimulatedHost:
-        """Start one more host, perhaps one of another build, with other orchestrators and activities than the rest."""
-        return self._begin_host(FaultPlan(), HostShape(registry=registry, build=build))
+    def add_host(
+        self, registry: Registry | None = None, build: str = "", plan: FaultPlan | None = None
+    ) -> SimulatedHost:
+        """Start one more host, perhaps one of another build, with other orchestrators and activities, or faults."""
+        return self._begin_host(plan or FaultPlan(), HostShape(registry=registry, build=build))
 
     def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> SimulatedHost:
         shape = self._shape(len(self.plans))

@@ -24,6 +24,9 @@ from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.world import World
 from durable_core.versions import UNDECIDED
+from tests.support.totals import Totals
+
+from .exhaustive import strike_each
 
 HOUR = 3600.0
 
@@ -308,7 +311,7 @@ def test_continue_as_new_to_a_version_that_is_not_here_waits_for_a_host_that_has
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-def test_a_fault_at_any_storage_operation_gives_the_next_generation_one_version(fault: Fault) -> None:
+def test_a_fault_at_any_storage_operation_gives_the_next_generation_one_version(fault: Fault, totals: Totals) -> None:
     registry = Registry().add(eternal("1", upgrade=True), eternal("2"))
 
     async def scenario(world: World) -> list[str]:
@@ -319,14 +322,10 @@ def test_a_fault_at_any_storage_operation_gives_the_next_generation_one_version(
         assert (shown.version, listed.version) == ("2", "2")
         return (await finish(world.client, "one", "round", "round")).output
 
-    calm = World(registry)
-    assert calm.run(scenario) == ["1", "2", "2"]
-    assert len(calm.plans[0].operations) > 10
-    for number in range(len(calm.plans[0].operations)):
-        plan = FaultPlan({number: fault})
+    def run(plan: FaultPlan) -> tuple[list[str], World]:
         world = World(registry)
-        try:
-            assert world.run(scenario, plan) == ["1", "2", "2"]
-        except BaseException as error:
-            raise AssertionError(f"{fault} at operation {number}: {plan.struck}: {error}") from error
-        assert not world.errors, plan.struck
+        outcome = world.run(scenario, plan)
+        assert not world.errors, world.errors
+        return outcome, world
+
+    strike_each(run, fault, ["1", "2", "2"], totals)
