@@ -13,6 +13,7 @@ from .catalogue import USUAL, Sized, parse
 from .comparison import Peers
 from .measuring import Measurement, Plan
 from .report import show
+from .report_page import remember_machine
 from .results import Line, forget, has_failed
 from .stores import RESULTS, VARIANTS, Variant
 
@@ -42,11 +43,12 @@ def main(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--workloads") from error
     try:
-        others = Peers.published() if peers is None else Peers.read(peers)
+        others = Peers() if peers is None else Peers.read(peers)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--peers") from error
     logging.basicConfig(level=logging.WARNING)
     variants = variants or VARIANTS
+    remember_machine(plan.results)
     console, lines = Console(), list[Line]()
     columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # It draws only between repetitions: a thread that draws meanwhile would be measured with them.

@@ -31,18 +31,18 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A peer's value. ``is_earlier``: it is not from lines that were given, but from those measured once."""
+
+    value: Value
+    is_earlier: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Peers:
-    """Medians of other engines, by engine, workload and figure. ``when``: where they are from."""
+    """Medians of other engines: from ``lines``, and where they have none of a workload, those measured earlier."""
 
-    when: str
-    medians: Mapping[Peer, Mapping[tuple[str, str], float]]
     lines: Sequence[Line] = ()
-
-    @classmethod
-    def published(cls) -> Peers:
-        """Those measured once and kept in this repository."""
-        medians = {Peer(*key): figures for key, figures in published.MEDIANS.items()}
-        return cls(when=published.WHEN, medians=medians)
 
     @classmethod
     def read(cls, folder: Path) -> Peers:
@@ -50,20 +50,39 @@ class Peers:
         lines = [line for line in results.read(folder) if line["engine"] != ENGINE]
         if not lines:
             raise ValueError(f"there are no result lines of other engines (*.jsonl) in {folder}")
-        return cls(when="from result lines", medians={Peer(*key): {} for key in _engines(lines)}, lines=lines)
+        return cls(lines=lines)
 
-    def value(self, peer: Peer, sized: Sized, metric: Metric) -> Value:
+    @property
+    def all(self) -> list[Peer]:
+        """Everybody of whom something is known, durable ones first."""
+        known = {Peer(*key) for key in published.MEDIANS}
+        known |= {Peer(line["engine"], line["variant"]) for line in self.lines}
+        return sorted(known, key=lambda peer: (not peer.is_durable, peer))
+
+    @property
+    def when(self) -> str:
+        """Where the figures are from, in words."""
+        earlier = published.WHEN
+        return f"result lines; with † {earlier}" if self.lines else earlier
+
+    def value(self, peer: Peer, sized: Sized, metric: Metric) -> Shown:
         """A peer's median; of several ways to write the workload, that of the best."""
         found = [self._of(peer, name, metric) for name in sized.against]
-        numbers = [value for value in found if isinstance(value, float)]
+        numbers = [(each.value, each.is_earlier) for each in found if isinstance(each.value, float)]
         if numbers:
-            return min(numbers) if metric.better == "lower" else max(numbers)
-        return FAILED if any(value is FAILED for value in found) else None
+            value, is_earlier = (min if metric.better == "lower" else max)(numbers)
+            return Shown(value=value, is_earlier=is_earlier)
+        return Shown(value=FAILED if any(each.value is FAILED for each in found) else None, is_earlier=False)
 
-    def _of(self, peer: Peer, name: str, metric: Metric) -> Value:
-        if (known := self.medians[peer].get((name, metric.key))) is not None:
-            return float(known)
-        return median(results.of(self.lines, peer.engine, peer.variant, name), metric)
+    def text(self, shown: Shown) -> str:
+        return number(shown.value) + ("†" if shown.is_earlier and self.lines else "")
+
+    def _of(self, peer: Peer, name: str, metric: Metric) -> Shown:
+        lines = results.of(self.lines, peer.engine, peer.variant, name)
+        if lines and (value := median(lines, metric)) is not None:
+            return Shown(value=value, is_earlier=False)
+        known = published.MEDIANS.get((peer.engine, peer.variant), {}).get((name, metric.key))
+        return Shown(value=None if known is None else float(known), is_earlier=known is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +92,17 @@ class Row:
     sized: Sized
     metric: Metric
     ours: Mapping[str, Value]
-    peers: Mapping[Peer, Value]
+    peers: Mapping[Peer, Shown]
 
     @property
     def best(self) -> Peer | None:
         """The best peer; a durable one, where the workload has to do with a store at all."""
         able = {
-            peer: value
-            for peer, value in self.peers.items()
-            if isinstance(value, float) and value > 0 and (peer.is_durable or not self.sized.workload.needs_store)
+            peer: shown.value
+            for peer, shown in self.peers.items()
+            if isinstance(shown.value, float)
+            and shown.value > 0
+            and (peer.is_durable or not self.sized.workload.needs_store)
         }
         if not able or not self.metric.compared:
             return None
@@ -90,7 +111,7 @@ class Row:
     def ratio(self, variant: str) -> float | None:
         """How many times better we are than the best peer; above 1 we are ahead."""
         ours, best = self.ours.get(variant), self.best
-        theirs = None if best is None else self.peers[best]
+        theirs = None if best is None else self.peers[best].value
         if not isinstance(ours, float) or not isinstance(theirs, float):
             return None
         if self.metric.better == "higher":
@@ -108,7 +129,7 @@ def rows(lines: Sequence[Line], workloads: Sequence[Sized], variants: Sequence[s
         by_variant = {variant: results.of(lines, ENGINE, variant, sized.label) for variant in variants}
         for metric in sized.workload.metrics if any(by_variant.values()) else ():
             ours = {variant: median(each, metric) for variant, each in by_variant.items()}
-            theirs = {peer: peers.value(peer, sized, metric) for peer in sorted(peers.medians)}
+            theirs = {peer: peers.value(peer, sized, metric) for peer in peers.all}
             if any(value is not None for value in ours.values()):
                 found.append(Row(sized=sized, metric=metric, ours=ours, peers=theirs))
     return found
@@ -127,7 +148,3 @@ def number(value: Value) -> str:
 
 def ratio_text(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"
-
-
-def _engines(lines: Sequence[Line]) -> list[tuple[str, str]]:
-    return sorted({(line["engine"], line["variant"]) for line in lines})

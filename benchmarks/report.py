@@ -26,7 +26,7 @@ def show(
         table.add_column(variant, justify="right", no_wrap=True)
         table.add_column("ratio", justify="right", no_wrap=True)
     table.add_column("best")
-    for peer in sorted(peers.medians):
+    for peer in peers.all:
         table.add_column(f"{peer}{'' if peer.is_durable else ' *'}", justify="right")
     for row in rows(lines, workloads, variants, peers):
         cells: list[str] = []
@@ -35,7 +35,7 @@ def show(
             colour = "" if ratio is None else "[green]" if ratio > 1 else "[red]"
             cells += [number(row.ours[variant]), f"{colour}{ratio_text(ratio)}"]
         cells.append(str(row.best or "-"))
-        cells += [number(row.peers[peer]) for peer in sorted(peers.medians)]
+        cells += [peers.text(row.peers[peer]) for peer in peers.all]
         table.add_row(f"{row.sized.label} {row.metric.label}", *cells)
     if not console.is_terminal:  # in a file it need not fit the 80 columns of a screen that is not there
         console.width = 160
