@@ -3,14 +3,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PORT ?= 7071
 STORE ?=
-TIMES ?= 10
+TIMES ?= 65
 VENV := .venv
 INPUTS := $(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 RUN_READY := $(VENV)/.run-$(INPUTS)
 DEV_READY := $(VENV)/.dev-$(INPUTS)
 BIN := $(VENV)/bin
 
-.PHONY: run run-azurite host test soak lint format bench clean
+.PHONY: run run-azurite host test soak fuzz lint format bench clean
 
 run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
 	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
@@ -24,14 +24,19 @@ host: $(RUN_READY)  ## only the host
 test: $(DEV_READY)  ## all tests, Azurite included
 	$(BIN)/python -m pytest
 
-soak: $(DEV_READY)  ## many more seeds of the simulated faults: make soak TIMES=20
-	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults/test_soak.py -s
+soak: $(DEV_READY)  ## every fault at every operation, over 10,000 seeds, many real kills; fewer: make soak TIMES=5
+	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults
+	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/e2e/test_kill_*.py tests/load -s
 
-lint: $(DEV_READY)  ## ruff, pyright strict, import contracts
+fuzz: $(DEV_READY)  ## many more hostile inputs: make fuzz TIMES=20
+	DURABLE_FUZZ=$(TIMES) $(BIN)/python -m pytest tests/security
+
+lint: $(DEV_READY)  ## ruff, pyright strict, import contracts, and our own rules for orchestrators
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks function_app.py
 
 format: $(DEV_READY)
 	$(BIN)/ruff check --fix

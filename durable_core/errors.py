@@ -3,6 +3,7 @@
     DurableError
     ├── ConfigurationError            a setting, or the app's own set-up, is wrong
     │   └── RegistrationError         an orchestrator or activity cannot be registered
+    ├── SourceError                   a source file to be linted is not there, or is no Python
     ├── InvalidInputError             what a caller sent is refused; .problems lists each field
     │   ├── InvalidInstanceIdError
     │   └── UnknownOrchestratorError  no orchestrator of that name; .known lists those that exist
@@ -10,6 +11,11 @@
     ├── InstanceNotFoundError
     ├── InstanceAlreadyExistsError
     ├── InstanceCompletedError        the instance has ended and takes no more requests
+    ├── ExecutionGoneError            the id stands for another execution by now: it was purged and started again
+    ├── OrchestrationFailedError      the instance whose result a test asks for did not complete; .failure says why
+    ├── InstanceWaitsError            nothing is left to happen that would let the instance end
+    ├── InstanceStuckError            the instance cannot go on; says why
+    ├── CrashTestError                a crash changes what comes out; .report lists where
     ├── UnknownQueryError             the orchestrator answers no query of that name; .known lists those it does
     ├── QueryFailedError              the orchestrator's query handler raised
     ├── SerializationError            a value cannot be written as, or read from, JSON
@@ -17,8 +23,10 @@
     ├── CodecError                    stored data does not decode: another key, or no codec given
     ├── NonRetriableError             for activities to raise: a failure that no retry can mend
     ├── OrchestratorCodeError         an orchestrator did what no orchestrator may; says where
+    ├── DeterminismError              an orchestrator used a file, a clock, chance or the like; says where
     ├── NonDeterminismError           the code and its history disagree; says where and why
     ├── NewerFormatError              written by a newer version of durable_core
+    ├── HistoryFileError              the file of an exported history is not there, or is none
     ├── CapabilityError               a signed URL is forged, expired or used
     ├── StorageError
     │   ├── StorageUnavailableError   transient: throttled, timed out, reset; try again
@@ -47,7 +55,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .models import FailureDetails
+    from .models import FailureDetails, OrchestrationStatus
 
 
 class DurableError(Exception):
@@ -60,6 +68,10 @@ class ConfigurationError(DurableError):
 
 class RegistrationError(ConfigurationError):
     """An orchestrator or activity cannot be registered as it is written."""
+
+
+class SourceError(DurableError):
+    """A source file to be linted is not there, cannot be read, or is no Python; the text says which and why."""
 
 
 class InvalidInputError(DurableError):
@@ -75,11 +87,15 @@ class InvalidInstanceIdError(InvalidInputError):
 
 
 class UnknownOrchestratorError(InvalidInputError):
-    """No orchestrator of that name is registered here."""
+    """No orchestrator of that name, or that version of it, is registered here. ``versions``: those that are."""
 
-    def __init__(self, name: str, known: Sequence[str], version: str | None = None) -> None:
+    def __init__(
+        self, name: str, known: Sequence[str], version: str | None = None, versions: Sequence[str] = ()
+    ) -> None:
         wanted = f"'{name}'" if version is None else f"'{name}' version '{version}'"
         listed = ", ".join(sorted(known)) or "none"
+        if versions:
+            listed = f"'{name}' in " + ", ".join(f"version '{v}'" if v else "no version" for v in versions)
         super().__init__(f"there is no orchestrator {wanted}; registered: {listed}")
         self.name, self.known, self.version = name, tuple(sorted(known)), version
 
@@ -119,6 +135,54 @@ class InstanceCompletedError(InstanceError):
     def __init__(self, instance_id: str, status: str) -> None:
         super().__init__(instance_id, f"instance '{instance_id}' has ended ({status}) and takes no more requests")
         self.status = status
+
+
+class ExecutionGoneError(InstanceError):
+    """The request was for one execution, and the id stands for another by now: it was ended and started again."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(instance_id, f"instance '{instance_id}' has been started again; this was for an earlier one")
+
+
+class OrchestrationFailedError(InstanceError):
+    """What a test gets in place of a result: the instance ended as Failed, Terminated or Canceled.
+
+    ``failure`` is None where nothing failed; the text holds its stack trace, and those of its causes.
+    """
+
+    def __init__(self, status: OrchestrationStatus) -> None:
+        self.status, self.failure = status, status.failure
+        ended = "" if status.runtime_status is None else status.runtime_status.value
+        lines = [f"instance '{status.instance_id}' of orchestrator '{status.name}' ended as {ended}"]
+        if self.failure is None and status.output is not None:
+            lines[0] += f": {status.output}"
+        failure, by = self.failure, "with"
+        while failure is not None:
+            lines.append(f"{by} {failure.type}: {failure.message}")
+            if failure.stack_trace:
+                lines.append(failure.stack_trace.rstrip())
+            failure, by = failure.cause, "caused by"
+        super().__init__(status.instance_id, "\n".join(lines))
+
+
+class InstanceWaitsError(InstanceError):
+    """Nothing is left to happen that would let the instance end; the text says what it waits for, and where."""
+
+
+class InstanceStuckError(InstanceError):
+    """The instance cannot go on, and has not failed; ``reason`` says why."""
+
+    def __init__(self, instance_id: str, reason: str) -> None:
+        super().__init__(instance_id, f"instance '{instance_id}' is stuck: {reason}")
+        self.reason = reason
+
+
+class CrashTestError(DurableError, AssertionError):
+    """A crash changes what comes out of a scenario. ``report`` is the ``CrashReport``, which the text shows."""
+
+    def __init__(self, report: object) -> None:
+        super().__init__(str(report))
+        self.report = report
 
 
 class UnknownQueryError(InstanceError):
@@ -180,11 +244,29 @@ class OrchestratorCodeError(DurableError):
         self.location = location
 
 
+class DeterminismError(DurableError):
+    """An orchestrator used what may be otherwise at its next replay: a file, the network, a clock, chance.
+
+    ``used`` names it, ``location`` is the ``file:line`` of the user's code ('' if there is none), ``replacement`` what
+    to do instead. A bug of the code and not of the instance, which is parked until the code is right: catching it
+    in the orchestrator does not help.
+    """
+
+    def __init__(self, *, used: str, location: str, replacement: str) -> None:
+        super().__init__(
+            f"orchestrator code used {used}{f' at {location}' if location else ''}, which may come out otherwise when "
+            f"it is replayed: {replacement}. The instance is parked as stuck, not failed: it goes on by itself when "
+            "the code is right."
+        )
+        self.used, self.location, self.replacement = used, location, replacement
+
+
 class NonDeterminismError(DurableError):
     """The orchestrator's code did something else than its history holds.
 
-    ``expected`` is what history holds, ``actual`` what the code did (either may be empty), each a readable
-    line; ``expected_at`` and ``actual_at`` are ``file:line`` where known; ``task_id`` is the first task that differs.
+    expected, actual: what history holds and what the code did, a readable line each; '' for nothing.
+    expected_at, actual_at: ``file:line`` where known. task_id: the first task that differs.
+    cause: what is likely behind it. comparison: lines that show both sides about that place, next to each other.
     """
 
     def __init__(
@@ -198,34 +280,54 @@ class NonDeterminismError(DurableError):
         expected_at: str = "",
         actual_at: str = "",
         cause: str = "",
-        context: Sequence[str] = (),
+        comparison: Sequence[str] = (),
     ) -> None:
-        def side(what: str, at: str) -> str:
-            return f"{what or 'nothing'}  ({at})" if at else (what or "nothing")
-
-        lines = [
-            f"orchestrator '{orchestrator}' no longer matches the history of instance '{instance_id}'"
-            + (f" at task {task_id}" if task_id is not None else ""),
-            f"  history holds: {side(expected, expected_at)}",
-            f"  the code did:  {side(actual, actual_at)}",
-        ]
-        if context:
-            lines.append("  events around it:")
-            lines.extend(f"    {line}" for line in context)
-        if cause:
-            lines.append(f"  likely cause: {cause}")
-        lines.append(
-            "  what to do: put the code back as it was for running instances, and bring the change in "
-            "as a new version of the orchestrator. The instance is parked, not failed: it goes on when the code fits."
-        )
-        super().__init__("\n".join(lines))
         self.instance_id, self.orchestrator, self.task_id = instance_id, orchestrator, task_id
         self.expected, self.actual = expected, actual
         self.expected_at, self.actual_at, self.cause = expected_at, actual_at, cause
+        self.comparison = tuple(comparison)
+        super().__init__(self._text())
+
+    def with_cause(self, cause: str) -> NonDeterminismError:
+        """The same error with one more likely cause, named first: what somebody who knows the code has found in it."""
+        return NonDeterminismError(
+            instance_id=self.instance_id,
+            orchestrator=self.orchestrator,
+            task_id=self.task_id,
+            expected=self.expected,
+            actual=self.actual,
+            expected_at=self.expected_at,
+            actual_at=self.actual_at,
+            cause=f"{cause}; or {self.cause}" if self.cause else cause,
+            comparison=self.comparison,
+        )
+
+    def _text(self) -> str:
+        where = f" at task {self.task_id}" if self.task_id is not None else ""
+        told = [
+            f"orchestrator '{self.orchestrator}' no longer matches the history of instance '{self.instance_id}'{where}",
+            *self.comparison,
+        ]
+        if self.cause:
+            told.append(f"likely cause: {self.cause}")
+        told.append(
+            "what to do: put the code back as it was for the instances that run, and bring the change in as a new "
+            'version, @orchestrator(version="..."), or behind if ctx.patched("..."):. The instance is parked as stuck, '
+            "not failed: it goes on by itself when the code fits."
+        )
+        return "\n".join(told)
 
 
 class NewerFormatError(DurableError):
     """A row, event or message was written by a newer durable_core; a host of that version can read it."""
+
+
+class HistoryFileError(DurableError):
+    """The file of an exported history cannot be read; the text says where it is wrong. ``path`` is the file's."""
+
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(f"{path} {problem}; make it anew with 'durable_core history export'")
+        self.path = str(path)
 
 
 class CapabilityError(DurableError):

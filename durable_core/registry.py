@@ -13,7 +13,7 @@ import math
 import pkgutil
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import ModuleType
@@ -21,6 +21,7 @@ from typing import Any, TypeVar, overload
 
 from .errors import RegistrationError, UnknownActivityError, UnknownOrchestratorError
 from .models import RetryPolicy
+from .versions import in_order, newest, problem_of_version
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,13 +36,17 @@ NO_INPUT = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrchestratorDefinition:
-    """An orchestrator as registered. ``input_type`` is ``NO_INPUT`` for the shape ``def orch(ctx)``."""
+    """An orchestrator as registered. ``input_type`` is ``NO_INPUT`` for the shape ``def orch(ctx)``.
+
+    is_default: of several versions, the one that a start takes when it asks for none.
+    """
 
     name: str
     version: str
     fn: Callable[..., Any]
     input_type: Any
     location: str
+    is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +73,19 @@ class ActivityDefinition:
 @overload
 def orchestrator(fn: F, /) -> F: ...
 @overload
-def orchestrator(*, name: str | None = None, version: str = "") -> Callable[[F], F]: ...
-def orchestrator(fn: Any = None, /, *, name: str | None = None, version: str = "") -> Any:
+def orchestrator(*, name: str | None = None, version: str = "", default: bool = False) -> Callable[[F], F]: ...
+def orchestrator(fn: Any = None, /, *, name: str | None = None, version: str = "", default: bool = False) -> Any:
     """Mark a generator function as an orchestrator: ``def orch(ctx)`` or ``def orch(ctx, order: Order)``.
 
     name: under which it is called and stored; None: the function's.
     version: which of several of one name it is; an instance stays with the one that it was started with.
+    default: a start that asks for no version takes this one; without any default, the newest by number.
 
     RegistrationError, with the file and line, if it is no generator function or has other parameters.
     """
 
     def mark(function: F) -> F:
-        setattr(function, _MARK, _define_orchestrator(function, name, version))
+        setattr(function, _MARK, replace(_define_orchestrator(function, name, version), is_default=default))
         return function
 
     return mark if fn is None else mark(fn)
@@ -199,6 +205,7 @@ class Registry:
                 case OrchestratorDefinition():
                     versions = self._orchestrators.setdefault(definition.name, {})
                     _refuse_twin(versions.get(definition.version), definition)
+                    _refuse_second_default(versions.values(), definition)
                     versions[definition.version] = definition
                 case ActivityDefinition():
                     _refuse_twin(self._activities.get(definition.name), definition)
@@ -222,15 +229,20 @@ class Registry:
         return registry
 
     def orchestrator(self, name: str, version: str | None = None) -> OrchestratorDefinition:
-        """UnknownOrchestratorError if it is not here. No version asked for: the newest."""
+        """UnknownOrchestratorError if it is not here. No version asked for: the default one, else the newest."""
         versions = self._orchestrators.get(name)
         if not versions:
             raise UnknownOrchestratorError(name, self.orchestrator_names)
         if version is None:
-            return versions[max(versions, key=_version_order)]
+            default = next((definition for definition in versions.values() if definition.is_default), None)
+            return versions[newest(versions)] if default is None else default
         if version not in versions:
-            raise UnknownOrchestratorError(name, self.orchestrator_names, version)
+            raise UnknownOrchestratorError(name, self.orchestrator_names, version, in_order(versions))
         return versions[version]
+
+    def versions(self, name: str) -> list[str]:
+        """Versions of an orchestrator, oldest first; [] if there is none of this name."""
+        return in_order(self._orchestrators.get(name, {}))
 
     def activity(self, name: str) -> ActivityDefinition:
         """UnknownActivityError if it is not here."""
@@ -242,6 +254,11 @@ class Registry:
     @property
     def orchestrator_names(self) -> list[str]:
         return sorted(name for name in self._orchestrators if not name.startswith(RESERVED))
+
+    @property
+    def orchestrator_functions(self) -> list[Callable[..., Any]]:
+        """The app's orchestrators, in all their versions."""
+        return [self.orchestrator(name, v).fn for name in self.orchestrator_names for v in self.versions(name)]
 
     @property
     def activity_names(self) -> list[str]:
@@ -275,9 +292,13 @@ def _walk(module: ModuleType) -> list[ModuleType]:
     return found
 
 
-def _version_order(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Versions compare by their numbers where they have them: '10' is newer than '9', '1.2' than '1'."""
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"[.\-]", version) if part)
+def _refuse_second_default(present: Iterable[OrchestratorDefinition], new: OrchestratorDefinition) -> None:
+    for other in present:
+        if new.is_default and other.is_default and other.fn is not new.fn:
+            raise RegistrationError(
+                f"two versions of orchestrator '{new.name}' are the default: '{other.version}' ({other.location}) and "
+                f"'{new.version}' ({new.location}); take default=True away from one"
+            )
 
 
 def _refuse_twin(
@@ -336,6 +357,8 @@ def _define_orchestrator(fn: Callable[..., Any], name: str | None, version: str)
             f"{where}: '{getattr(fn, '__name__', fn)}' yields nothing, so it is no orchestrator; "
             "wait for its tasks with 'yield from'"
         )
+    if (problem := problem_of_version(version)) is not None:
+        raise RegistrationError(f"{where}: the version of an orchestrator {problem}, not {version!r}")
     parameters = _parameters(fn)
     if len(parameters) not in (1, 2):
         raise RegistrationError(f"{where}: an orchestrator takes (ctx) or (ctx, input), not {len(parameters)} values")

@@ -24,6 +24,7 @@ _ENVIRONMENT = {
     "base_url": "DURABLE_BASE_URL",
     "app_build": "DURABLE_APP_BUILD",
     "max_threads": "DURABLE_MAX_THREADS",
+    "guard": "DURABLE_GUARD",
 }
 
 
@@ -44,20 +45,23 @@ class Settings:
         empty: the host's own.
     app_build: what tells one deployment of the app from another; empty: a hash of the app's code.
     max_threads: threads for activities that are plain functions.
+    guard: whether orchestrator code is watched while it runs, and stopped with a DeterminismError where it uses a file,
+        a clock, chance and the like. The local host turns it on unless it is told otherwise.
     """
 
     hub: str = "durable"
     partitions: int = 1
     store: str = DEFAULT_STORE
-    connection: Mapping[str, str] = field(default_factory=dict[str, str])
+    connection: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # holds the account's key
     warm_cache: int = 64 * 1024 * 1024
     inline_default: bool = True
     message_lease: float = 600.0
     max_payload: int = 10 * 1024 * 1024
-    signing_keys: tuple[str, ...] = ()
+    signing_keys: tuple[str, ...] = field(default=(), repr=False)
     base_url: str = ""
     app_build: str = ""
     max_threads: int = 32
+    guard: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,39}", self.hub):
@@ -116,7 +120,7 @@ def _parse(name: str, variable: str, raw: str) -> object:
                 return int(raw)
             case "message_lease":
                 return float(raw)
-            case "inline_default":
+            case "inline_default" | "guard":
                 if raw.lower() not in ("0", "1", "false", "true"):
                     raise ValueError(raw)
                 return raw.lower() in ("1", "true")

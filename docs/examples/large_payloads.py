@@ -21,7 +21,7 @@ def book(ctx: OrchestrationContext, title: str) -> Orchestration[str]:
     pages = yield from ctx.task_all([ctx.call_activity(page, 2 * MIB) for _ in range(3)])
     text = "".join(pages)
     try:
-        ctx.call_activity("page", text * 2)  # refused here, at this line, before anything is stored
+        yield from ctx.call_activity("page", text * 2)  # refused here, at this line, before anything is stored
     except PayloadTooLargeError as error:
         assert error.limit == 10 * MIB
     return text

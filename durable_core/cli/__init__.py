@@ -9,8 +9,13 @@ try:
 except ImportError:
     sys.exit("the command line needs the extra 'local': pip install 'durable_core[local]'")
 
+from .check_deploy import check_deploy
+from .debug import debug
+from .history import history
 from .host import host
+from .lint import lint
 from .recover import recover
+from .replay import replay
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,5 +23,5 @@ def main() -> None:
     """Durable execution for Python on plain Azure Storage."""
 
 
-for verb in (host, recover):
+for verb in (host, lint, recover, history, replay, check_deploy, debug):
     main.add_command(verb)

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from ..errors import OrchestratorCodeError, TaskCancelledError, TaskFailedError
+from ..errors import DeterminismError, OrchestratorCodeError, TaskCancelledError, TaskFailedError
+from ..guard import Watch
 from .source import caller, on_behalf_of
 from .tasks import Combination, Task, fail, outcome, settle
 
@@ -32,9 +33,9 @@ that came first.
 class PulledTask(Combination[list[T]]):
     """Pulls tasks out of an iterable, so that at most so many are under way at a time."""
 
-    __slots__ = ("_is_pulling", "_limit", "_tasks")
+    __slots__ = ("_is_pulling", "_limit", "_tasks", "_watch")
 
-    def __init__(self, owner: object, tasks: Iterable[Task[T]], limit: int) -> None:
+    def __init__(self, owner: object, tasks: Iterable[Task[T]], limit: int, watch: Watch) -> None:
         super().__init__(owner, (), "task_all")
         if limit < 1:
             raise OrchestratorCodeError(f"max_concurrency must be at least 1, not {limit}", caller())
@@ -46,6 +47,7 @@ class PulledTask(Combination[list[T]]):
             )
         self._tasks: Iterator[Task[T]] | None = iter(tasks)
         self._limit = limit
+        self._watch = watch
         self._is_pulling = False
         self._pull()
 
@@ -72,10 +74,12 @@ class PulledTask(Combination[list[T]]):
         try:
             while self._tasks is not None and self._waiting < self._limit and not self._done:
                 try:
-                    child = next(self._tasks)
+                    child = self._watch(self._tasks.__next__)
                     self._check(child)
                 except StopIteration:
                     self._tasks = None
+                except DeterminismError:
+                    raise
                 except Exception as error:  # noqa: BLE001  user code, which is not run by its own generator here
                     self._give_up(error)
                 else:

@@ -64,7 +64,7 @@ class Composition:
             raised where the task is waited for.
         """
         if max_concurrency is not None:
-            return PulledTask(self._decisions, tasks, max_concurrency)
+            return PulledTask(self._decisions, tasks, max_concurrency, self._decisions.watch)
         return AllTask(self._decisions, tasks, "task_all", list)
 
     def task_any(self, tasks: Iterable[Task[T]]) -> Task[Task[T]]:
@@ -174,7 +174,7 @@ class Composition:
         It is nobody's child: it outlives this orchestration, even its termination, and its end is not heard of here.
         If the id is in use when it is started, nothing is started and a warning is logged.
 
-        version: None: the newest there is when it starts.
+        version: None: that which any start takes then: the default one, else the newest.
         Raises OrchestratorCodeError if the id is not allowed, SerializationError if the input is not JSON.
         """
         decisions = self._decisions

@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from ..errors import OrchestratorCodeError
+from ..errors import DeterminismError, OrchestratorCodeError
+from ..guard import Watch
 from .source import caller
 from .tasks import ConditionTask, Task, fail, has_ended, is_wanted, settle
 
@@ -17,9 +18,10 @@ from .tasks import ConditionTask, Task, fail, has_ended, is_wanted, settle
 class Conditions:
     """Those of one generation that are open and wanted."""
 
-    __slots__ = ("_made", "_open")
+    __slots__ = ("_made", "_open", "_watch")
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
         self._open: list[ConditionTask] = []
         self._made = 0
 
@@ -61,7 +63,9 @@ class Conditions:
 
     def _ended(self, task: ConditionTask) -> bool:
         try:
-            holds = bool(task.predicate())
+            holds = bool(self._watch(task.predicate))
+        except DeterminismError:
+            raise
         except Exception as error:  # noqa: BLE001  the code's own error is raised where it waits
             fail(task, error)
             return True

@@ -17,6 +17,7 @@ from ..converter import Converter
 from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
 from ..registry import name_of
+from ..versions import problem_of_version
 from .composition import Composition, check_child_id
 from .conditions import Conditions
 from .decisions import Decisions, InstanceInfo
@@ -295,7 +296,8 @@ class OrchestrationContext(Composition, Interaction):
     ) -> Task[Any]:
         """Start another orchestrator, whose result is this task's.
 
-        instance_id: of the child; None: derived from this instance. version: None: the newest there is when it starts.
+        instance_id: of the child; None: derived from this instance.
+        version: None: that which any start takes then: the default one, else the newest. The child stays with it.
         retry: each attempt is an instance of its own; from the second on its id ends in the number of the attempt.
         timeout: for an attempt's whole run, from its start; then it is ended, and the task fails with TaskTimeoutError.
         Raises SerializationError if the input is not JSON, OrchestratorCodeError if the id is not allowed. The task
@@ -353,12 +355,42 @@ class OrchestrationContext(Composition, Interaction):
 
     # ------------------------------------------------------------ combinations and endings
 
-    def continue_as_new(self, input_: object = None, keep_events: bool = True) -> None:
+    def continue_as_new(
+        self, input_: object = None, keep_events: bool = True, *, version: str | None = None, upgrade: bool = False
+    ) -> None:
         """When the orchestrator returns, begin it again with this input and an empty history.
 
         keep_events: external events that nobody has got go over to the new beginning.
+        version: of the new beginning; None: the one it has. Where no host has it, it waits for one, shown as stuck.
+        upgrade: begin with the version that a new start takes on the host that commits this: Temporal's upgrade on
+        continue-as-new.
+        Raises SerializationError, OrchestratorCodeError for a version that cannot be, or one together with upgrade.
         """
-        self._decisions.continue_as_new(ContinueAsNew(write(self._converter, input_, "the new input"), keep_events))
+        if version is not None and (problem := problem_of_version(version)) is not None:
+            raise OrchestratorCodeError(f"the version of an orchestrator {problem}, not {version!r}", caller())
+        if version is not None and upgrade:
+            raise OrchestratorCodeError("continue_as_new takes version= or upgrade=True, not both", caller())
+        data = write(self._converter, input_, "the new input")
+        self._decisions.continue_as_new(ContinueAsNew(data, keep_events, version, upgrade, caller()))
+
+    # ------------------------------------------------------------ changes inside a version
+
+    def patched(self, patch_id: str) -> bool:
+        """Whether to take a change: ``if ctx.patched("send-receipt"): ... (new) else: ... (old)``. As in Temporal.
+
+        False for an instance that ran past this place before the change; True for one that comes here now, which is
+        recorded. The answer of the first call with an id holds for all, until ``continue_as_new``. One id for one
+        change: not for the next one. OrchestratorCodeError outside of the orchestrator's own code.
+        """
+        return self._decisions.patch(patch_id)
+
+    def deprecate_patch(self, patch_id: str) -> None:
+        """The second stage of a patch, when no open instance needs the old code: stands where ``patched`` stood.
+
+        The new code alone remains. What runs from now on may be replayed by code with ``patched``, with this, or with
+        neither. When no open instance is left that began before, take this out, too.
+        """
+        self._decisions.patch(patch_id, deprecated=True)
 
 
 class _ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from ..guard import Watch, unwatched
 from ..models import JSON, ParentLink, RetryPolicy
 from .callbacks import CallbackUrls
 from .events import (
@@ -23,6 +24,7 @@ from .events import (
     TimerCreated,
 )
 from .outside import refuse_outside
+from .patches import Patches
 from .steps import Step
 from .tasks import Task
 
@@ -64,7 +66,9 @@ class Decisions:
     pending: of these, the calls whose result is not in history either: while suspended a result can be in history
         and not yet given. In order of task id.
     steps: the inline steps called and not ended; kept apart from ``pending``, as history holds nothing of them yet.
+    patches: which changes inside this version were asked for, and taken.
     timers: the pending calls that are timers; they are looked through at every turn, a wide fan-out must not be.
+    watch: how code of the user's is called, so that a guard sees what it uses.
     is_running: a step or a replay is under way. Otherwise the generator is being dropped, by ``close`` or by Python's
         garbage collector; its ``finally:`` blocks may call, and nothing comes of it.
     """
@@ -80,18 +84,22 @@ class Decisions:
         "made",
         "now",
         "open",
+        "patches",
         "pending",
         "steps",
         "timers",
+        "watch",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch = unwatched) -> None:
+        self.watch = watch
         self.made: list[Outgoing] = []
         self.open: dict[int, Task[Any]] = {}
         self.pending: dict[int, PendingTask] = {}
         self.steps: dict[int, Step] = {}
         self.timers: set[int] = set()
         self.history: list[Segment] = []
+        self.patches = Patches()
         self.last_id = 0
         self.now = datetime.fromtimestamp(0, UTC)
         self.is_replaying = False
@@ -130,14 +138,21 @@ class Decisions:
         if self.is_running:
             self.made.append(event)
 
-    def cancel_timer(self, task_id: int) -> None:
+    def patch(self, patch_id: str, *, deprecated: bool = False) -> bool:
+        """The code asked for a change, or says that it is always taken. OrchestratorCodeError."""
+        taken, mark = self.patches.ask(patch_id, is_running=self.is_running, deprecated=deprecated)
+        if mark is not None:
+            self.made.append(mark)
+        return taken
+
+    def cancel_timer(self, task_id: int, line: str = "") -> None:
         """The code cancelled a timer. Its firing is not awaited any more; one that history holds stays there."""
         if not self.is_running:
             return
         self.open.pop(task_id, None)
         if self.pending.pop(task_id, None) is not None:
             self.timers.discard(task_id)
-            self.made.append(TimerCanceled(task_id))
+            self.made.append(TimerCanceled(task_id, line))
 
     def answered(self, task_id: int) -> None:
         """A pending call has its result in history."""

@@ -13,7 +13,7 @@ default, so that older events stay readable; trailing defaults are not written. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -143,11 +143,12 @@ class TimerCreated:
 @dataclass(frozen=True, slots=True)
 class TimerCanceled:
     task_id: int
+    line: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SubOrchestrationCreated:
-    """``version`` None: the newest at the time the child is made. ``instance_id`` '' : derived from the parent.
+    """``version`` None: the default, or newest, when the child is made. ``instance_id`` '' : derived from the parent.
 
     options: ``timeout``, seconds for the child's whole run.
     """
@@ -201,24 +202,36 @@ class RequestSent:
 
 @dataclass(frozen=True, slots=True)
 class PatchMarked:
+    """``ctx.patched`` said yes here, and what follows is the changed code's. deprecated: by ``deprecate_patch``."""
+
     patch_id: str
+    line: str = ""
+    deprecated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ContinueAsNew:
-    """Ends a generation; the next one starts with ``input``."""
+    """Ends a generation; the next one starts with ``input``.
+
+    version: of the next one; None: the same. upgrade: the one that a new start takes, when the commit is written.
+    """
 
     input: JSON = None
     keep_events: bool = True
+    version: str | None = None
+    upgrade: bool = False
+    line: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionCompleted:
-    """``status`` is the RuntimeStatus it ended with. ``failure`` None unless it failed."""
+    """``status`` is the RuntimeStatus it ended with. ``failure`` None unless it failed. ``line``: where the code
+    returned, or raised what it failed with."""
 
     status: str
     result: JSON = None
     failure: FailureDetails | None = None
+    line: str = field(default="", compare=False)
 
 
 Incoming: TypeAlias = (
@@ -318,7 +331,7 @@ def to_array(event: Event) -> list[JSON]:
 
 def from_array(array: list[JSON]) -> Event:
     """The event of a stored form. NewerFormatError if this version does not know it."""
-    code = array[0]
+    code = array[0] if array else ""
     try:
         match code:
             case "TF" | "SF":
@@ -338,7 +351,7 @@ def from_array(array: list[JSON]) -> Event:
                 return _CODES[code](*array[1:])
     except KeyError:
         raise NewerFormatError(f"history holds an event of kind '{code}', which this version does not know") from None
-    except TypeError as error:
+    except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise NewerFormatError(f"history holds a '{code}' event with fields that this version does not know") from error
 
 
@@ -351,7 +364,7 @@ def describe(event: Event) -> str:
     """One readable line of an event, for errors and listings."""
     kind = type(event)
     parts = [
-        f"{name}={value!r}"
+        f"{name}={value.isoformat() if isinstance(value, datetime) else repr(value)}"
         for name in _NAMES[kind]
         if name in ("task_id", "name", "instance_id", "fire_at", "patch_id", "status", "event_id", "child", "kind")
         and (value := getattr(event, name)) not in ("", None)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..converter import Converter
 from ..errors import InvalidInputError, OrchestratorCodeError, QueryFailedError, UnknownQueryError
+from ..guard import Watch
 from ..models import JSON
 from .outside import outside, refuse_outside
 from .source import caller, parameter_types
@@ -60,11 +61,11 @@ class Handler:
         return cls(name, fn, takes, line)
 
 
-def handle_event(handler: Handler, data: JSON, converter: Converter, *, is_replaying: bool) -> None:
+def handle_event(handler: Handler, data: JSON, converter: Converter, watch: Watch, *, is_replaying: bool) -> None:
     """Let an event's handler see it. Data that is no value of its annotated type is dropped, as Temporal does: the
     sender, not the orchestrator, is at fault. What the handler raises is the orchestrator's failure."""
     if not handler.takes:
-        handler.fn()
+        watch(handler.fn)
         return
     try:
         value = read(converter, data, handler.takes[0])
@@ -72,16 +73,17 @@ def handle_event(handler: Handler, data: JSON, converter: Converter, *, is_repla
         if not is_replaying:
             _log.warning("external event '%s' is dropped; its handler (%s): %s", handler.name, handler.line, error)
         return
-    handler.fn(value)
+    watch(handler.fn, value)
 
 
 class Queries:
     """The query handlers of one generation."""
 
-    __slots__ = ("_converter", "_handlers", "_instance_id")
+    __slots__ = ("_converter", "_handlers", "_instance_id", "_watch")
 
-    def __init__(self, instance_id: str, converter: Converter) -> None:
+    def __init__(self, instance_id: str, converter: Converter, watch: Watch) -> None:
         self._instance_id = instance_id
+        self._watch = watch
         self._converter = converter
         self._handlers: dict[str, Handler] = {}
 
@@ -98,6 +100,6 @@ class Queries:
         values = tuple(read(self._converter, args, kind) for kind in handler.takes)
         try:
             with outside(f"query '{name}'"):
-                return self._converter.to_json(handler.fn(*values), f"the answer to query '{name}'")
+                return self._converter.to_json(self._watch(handler.fn, *values), f"the answer to query '{name}'")
         except Exception as error:
             raise QueryFailedError(self._instance_id, name, error) from error

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..converter import Converter
 from ..errors import DurableError, TaskFailedError
+from ..guard import Watch, unwatched
 from ..models import FailureDetails
 from .events import EventRaised
 from .handlers import Handler, handle_event
@@ -36,10 +37,11 @@ class _Line:
 class Mailbox:
     """Buffered events and the tasks that wait for them."""
 
-    __slots__ = ("_arrived", "_converter", "_lines", "_waiters")
+    __slots__ = ("_arrived", "_converter", "_lines", "_waiters", "_watch")
 
-    def __init__(self, converter: Converter) -> None:
+    def __init__(self, converter: Converter, watch: Watch = unwatched) -> None:
         self._converter = converter
+        self._watch = watch
         self._lines: dict[str, _Line] = {}
         self._arrived = 0
         self._waiters = 0
@@ -62,13 +64,14 @@ class Mailbox:
         line = self._line(str(name))
         line.handler = Handler.checked("event", name, fn, line.handler)
         while line.kept:
-            handle_event(line.handler, line.kept.popleft()[1].data, self._converter, is_replaying=is_replaying)
+            data = line.kept.popleft()[1].data
+            handle_event(line.handler, data, self._converter, self._watch, is_replaying=is_replaying)
 
     def put(self, event: EventRaised, *, is_replaying: bool = False) -> EventTask[Any] | None:
         """Deliver an event, or keep it; the task that got it. Raises what a handler of the code's raises."""
         line = self._line(event.name)
         if line.handler is not None:
-            handle_event(line.handler, event.data, self._converter, is_replaying=is_replaying)
+            handle_event(line.handler, event.data, self._converter, self._watch, is_replaying=is_replaying)
         while line.waiters:
             task = line.waiters.popleft()
             task.is_queued = False

@@ -27,6 +27,9 @@ dispatcher must see to), ``Decisions.open`` those whose result the code was not 
 in history by its end alone: it is numbered like a call, stands in ``steps`` instead of ``pending`` until then, and its
 StepCompleted must find a step of its number and name, or code and history disagree.
 
+A patch mark (``ctx.patched``) is in history, and a replay makes none: what is replayed asks which marks there are. It
+is therefore not compared by its place among the decisions; it must have been asked for by the end of its segment.
+
 A cancellation, an overrun and a termination go on to the open sub-orchestrations: ``RequestSent`` records it, so that
 it is dispatched as surely as any other decision.
 
@@ -45,12 +48,14 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, ca
 from ..converter import Converter
 from ..errors import (
     ActivityFailedError,
+    DeterminismError,
     DurableError,
     StepFailedError,
     SubOrchestrationFailedError,
     TaskFailedError,
     TaskTimeoutError,
 )
+from ..guard import unwatched, watch_of
 from ..models import JSON, FailureDetails, type_name
 from ..registry import OrchestratorDefinition
 from . import mismatch
@@ -66,6 +71,7 @@ from .events import (
     ExecutionTimedOut,
     Incoming,
     Outgoing,
+    PatchMarked,
     RequestSent,
     Segment,
     StepCompleted,
@@ -80,6 +86,7 @@ from .events import (
 )
 from .mailbox import Mailbox
 from .runner import Runner
+from .source import names_in
 from .steps import Step
 from .tasks import Task, describe_call, fail, settle
 from .values import read
@@ -137,16 +144,22 @@ class Turn:
 class LiveOrchestration:
     """The live generator of one generation of one execution, and what history told it.
 
-    Not safe for threads: one actor moves it. After an error out of ``replay`` it is of no further use but to close.
+    Not safe for threads: one actor moves it. After an error out of ``replay`` or ``step`` it is of no further use but
+    to close.
     """
 
-    def __init__(self, definition: OrchestratorDefinition, info: InstanceInfo, converter: Converter) -> None:
+    def __init__(
+        self, definition: OrchestratorDefinition, info: InstanceInfo, converter: Converter, *, guard: bool = False
+    ) -> None:
+        """guard: stop code that uses what it must not with a DeterminismError, out of ``step`` or ``replay``."""
         self.definition, self.info = definition, info
         self.started = False
         self.suspended = False
+        self.compares_values = False  # in a replay: inputs and due times must be those of history, too
         self._converter = converter
-        self._decisions = Decisions()
-        self._mailbox = Mailbox(converter)
+        watch = watch_of(definition.fn) if guard else unwatched
+        self._decisions = Decisions(watch)
+        self._mailbox = Mailbox(converter, watch)
         self._context = contextvars.Context()  # empty, not copied: what a cold and a warm generator see is the same
         self._runner = Runner(definition, info, converter, self._decisions, self._mailbox)
         self._held: list[Incoming] = []
@@ -177,6 +190,16 @@ class LiveOrchestration:
     def steps(self) -> Mapping[int, Step]:
         """Inline steps that were called and have not ended, in order of task id. A view, as ``pending``."""
         return self._decisions.steps
+
+    @property
+    def waits_at(self) -> str:
+        """``file:line`` where the code waits; '' if it does not run."""
+        return self._runner.waits_at
+
+    @property
+    def awaited_events(self) -> list[tuple[str, str]]:
+        """External events that the code waits for: the name, and the ``file:line`` of the call."""
+        return [(task.event_name, task.line) for task in self._mailbox.waiters()]
 
     def remember(self, event_ids: Iterable[str]) -> None:
         """Rows that earlier generations consumed: they are not news if they come again. To be told first."""
@@ -210,12 +233,20 @@ class LiveOrchestration:
 
     # ------------------------------------------------------------ what the dispatcher does
 
-    def replay(self, segments: Iterable[Segment]) -> None:
-        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say."""
-        self._run(self._replay, segments)
+    def replay(self, segments: Iterable[Segment], follow: Callable[[Event], None] | None = None) -> None:
+        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say.
+
+        ``follow`` is told of each event before it is applied: who debugs a replay follows it so.
+        Where it is called more than once, patch marks are looked for in the segments of each call and those before.
+        DeterminismError from the guard.
+        """
+        self._run(self._replay, tuple(segments), follow)
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
-        """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp."""
+        """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp.
+
+        DeterminismError from the guard: nothing of this step counts.
+        """
         return self._run(self._step, now, incoming)
 
     def record(self, segment: Segment) -> None:
@@ -227,6 +258,7 @@ class LiveOrchestration:
 
         def apply() -> None:
             self._decisions.now, self._decisions.is_replaying = now, True
+            self._decisions.patches.in_history = False
             for event in incoming:
                 if self.completion is None:
                     self._accept(event)
@@ -254,14 +286,20 @@ class LiveOrchestration:
         finally:
             self._decisions.is_running = False
 
-    def _replay(self, segments: Iterable[Segment]) -> None:
-        decisions = self._decisions
-        decisions.is_replaying = True
-        for segment in segments:
+    def _replay(self, segments: Sequence[Segment], follow: Callable[[Event], None] | None) -> None:
+        decisions, patches = self._decisions, self._decisions.patches
+        decisions.is_replaying = patches.in_history = True
+        patches.look_ahead(segments)
+        for number, segment in enumerate(segments):
             decisions.now = segment.timestamp
             expected: list[Outgoing] = []
+            marks: list[PatchMarked] = []
             for event in segment.events:
-                if type(event) not in _INCOMING:
+                if follow is not None:
+                    follow(event)
+                if type(event) is PatchMarked:
+                    marks.append(event)
+                elif type(event) not in _INCOMING:
                     expected.append(cast("Outgoing", event))
                 elif self.completion is not None:
                     raise mismatch.ended_early(self.info, self.history, segment, event, self.completion)
@@ -271,16 +309,27 @@ class LiveOrchestration:
                     )
                 else:
                     self._accept(cast("Incoming", event))
-            self._confirm(segment, expected)
+            if marks and (mark := patches.unasked(marks)) is not None:
+                raise mismatch.unasked_patch(self.info, self.history, segment, mark, self._runner.waits_at)
+            self._confirm(segments, number, expected)
             decisions.history.append(segment)
 
-    def _confirm(self, segment: Segment, expected: list[Outgoing]) -> None:
-        """Compare what the code has decided with what history holds; history's calls are the ones that count."""
+    def _confirm(self, segments: Sequence[Segment], number: int, expected: list[Outgoing]) -> None:
+        """Compare what the code has decided with what a segment holds; history's calls are the ones that count."""
         decisions = self._decisions
         made = decisions.made
-        at = mismatch.first_difference(expected, made)
+        at = mismatch.first_difference(expected, made, values=self.compares_values)
         if at is not None:
-            raise mismatch.mismatch(self.info, self.history, segment, expected, made, at, self._runner.waits_at)
+            raise mismatch.mismatch(
+                self.info,
+                self.history,
+                segments[number:],
+                expected,
+                made,
+                at,
+                self._runner.waits_at,
+                names_in(self.definition.fn),
+            )
         made.clear()
         pending = decisions.pending
         for event in expected:
@@ -292,7 +341,7 @@ class LiveOrchestration:
 
     def _step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         decisions = self._decisions
-        decisions.is_replaying = False
+        decisions.is_replaying = decisions.patches.in_history = False
         decisions.now = now
         recorded: list[Incoming] = []
         unapplied: tuple[FromInbox, ...] = ()
@@ -401,6 +450,8 @@ class LiveOrchestration:
     def _put(self, event: EventRaised) -> None:
         try:
             task = self._mailbox.put(event, is_replaying=self._decisions.is_replaying)
+        except DeterminismError:
+            raise
         except Exception as error:  # noqa: BLE001  what a handler raises is the orchestrator's failure
             self._runner.fail(error)
         else:

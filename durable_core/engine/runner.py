@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from datetime import datetime
+from types import FrameType
 from typing import Any, cast
 
 from ..converter import Converter
 from ..errors import (
+    DeterminismError,
     DurableError,
     OrchestratorCodeError,
     PayloadTooLargeError,
@@ -22,6 +24,7 @@ from ..errors import (
     TaskTimeoutError,
 )
 from ..models import JSON, FailureDetails, RuntimeStatus, type_name
+from ..places import place, raised_at
 from ..registry import NO_INPUT, OrchestratorDefinition
 from .conditions import Conditions
 from .context import OrchestrationContext
@@ -45,6 +48,7 @@ class Runner:
         "_converter",
         "_decisions",
         "_definition",
+        "_frame",
         "_generator",
         "_info",
         "_mailbox",
@@ -65,11 +69,12 @@ class Runner:
         self._definition, self._info, self._converter = definition, info, converter
         self._decisions, self._mailbox = decisions, mailbox
         self._generator: Generator[Any, Any, Any] | None = None
+        self._frame: FrameType | None = None  # of the generator's own code: knows the line when it has ended
         self._waiting: Task[Any] | None = None
         self._cancel_reason: str | None = None
         self._overlooked: list[Task[Any]] = []  # ended before the code looked at them
-        self.conditions = Conditions()
-        self.queries = Queries(info.instance_id, converter)
+        self.conditions = Conditions(decisions.watch)
+        self.queries = Queries(info.instance_id, converter, decisions.watch)
 
     @property
     def waits_at(self) -> str:
@@ -92,10 +97,13 @@ class Runner:
         )
         try:
             arguments = () if definition.input_type is NO_INPUT else (context.get_input(),)
-            self._generator = definition.fn(context, *arguments)
+            self._generator = self._decisions.watch(definition.fn, context, *arguments)
+        except DeterminismError:
+            raise
         except Exception as error:  # noqa: BLE001  the input does not fit the orchestrator: the instance's failure
             self._fail(error)
         else:
+            self._frame = getattr(self._generator, "gi_frame", None)
             self._run()
 
     def run_on(self, ended: Task[Any] | None) -> None:
@@ -146,12 +154,16 @@ class Runner:
         """Run the code until it waits for a task that has not ended, or ends. ``error`` is raised in it first."""
         generator = cast("Generator[Any, Any, Any]", self._generator)
         task, self._waiting = self._waiting, None
+        watch = self._decisions.watch
         value: Any = None
         try:
             while True:
                 if task is not None:
                     value, error = outcome(task)
-                yielded = generator.send(value) if error is None else generator.throw(error.with_traceback(None))
+                if error is None:
+                    yielded = watch(generator.send, value)
+                else:
+                    yielded = watch(generator.throw, error.with_traceback(None))
                 task = look(yielded, self._decisions)
                 if task is None:
                     self._fail(_not_a_task(yielded, suspended_at(generator)))
@@ -162,13 +174,14 @@ class Runner:
                     return
         except StopIteration as stop:
             self._finish(stop.value)
-        except KeyboardInterrupt:  # the process is told to stop; that is no failure of the instance
+        except (KeyboardInterrupt, DeterminismError):  # the process is told to stop; the code is wrong, not the run
             raise
         except TaskCancelledError as escaped:
             if self._cancel_reason is None:
                 self._fail(escaped)
             else:
-                self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, self._cancel_reason))
+                line = raised_at(escaped.__traceback__)
+                self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, self._cancel_reason, line=line))
         except BaseException as raised:  # noqa: BLE001  whatever the user's code raises is the instance's failure
             self._fail(raised)
 
@@ -184,13 +197,20 @@ class Runner:
             except (SerializationError, PayloadTooLargeError) as error:
                 self._fail(error)
                 return
-            self._end(ExecutionCompleted(RuntimeStatus.COMPLETED.value, result))
+            self._end(ExecutionCompleted(RuntimeStatus.COMPLETED.value, result, line=self._returned_at))
         if not decisions.is_replaying:
             self._warn_of_forgotten_yields()
 
     def _fail(self, error: BaseException) -> None:
         error.__traceback__ = without_engine(error.__traceback__)
-        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, FailureDetails.from_exception(error)))
+        line = raised_at(error.__traceback__) or self.waits_at or self._returned_at
+        failure = FailureDetails.from_exception(error)
+        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure, line))
+
+    @property
+    def _returned_at(self) -> str:
+        """``file:line`` where the code has returned; '' if it never ran."""
+        return "" if self._frame is None else place(self._frame.f_code.co_filename, self._frame.f_lineno)
 
     def _end(self, completion: ExecutionCompleted | ContinueAsNew) -> None:
         self._decisions.record(completion)
@@ -212,7 +232,7 @@ class Runner:
     def close(self) -> None:
         """The one place where a generator is dropped."""
         self._decisions.is_running = False
-        generator, self._generator, self._waiting = self._generator, None, None
+        generator, self._generator, self._waiting, self._frame = self._generator, None, None, None
         if generator is None:
             return
         try:

@@ -15,20 +15,18 @@ from functools import lru_cache
 from types import FrameType, TracebackType
 from typing import Any
 
+from .. import guard
 from ..errors import OrchestratorCodeError
+from ..places import place
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
-
-
-@lru_cache(maxsize=4096)
-def _place(filename: str, line: int) -> str:
-    """``folder/file.py:12``: short, as it goes into history with every call, and free of the machine's own paths."""
-    return "/".join(filename.replace("\\", "/").rsplit("/", 2)[-2:]) + f":{line}"
+_GUARD = os.path.abspath(guard.__file__)  # which calls the user's code for the engine
 
 
 @lru_cache(maxsize=1024)
 def _is_engine(filename: str) -> bool:
-    return os.path.abspath(filename).startswith(_FOLDER)
+    path = os.path.abspath(filename)
+    return path.startswith(_FOLDER) or path == _GUARD
 
 
 on_behalf_of: ContextVar[str] = ContextVar("on_behalf_of", default="")
@@ -42,17 +40,32 @@ def caller() -> str:
     frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None and _is_engine(frame.f_code.co_filename):
         frame = frame.f_back
-    return "" if frame is None else _place(frame.f_code.co_filename, frame.f_lineno)
+    return "" if frame is None else place(frame.f_code.co_filename, frame.f_lineno)
 
 
 def suspended_at(generator: Generator[Any, Any, Any]) -> str:
     """``file:line`` of the ``yield`` at which a generator waits, inside the generators that it delegates to."""
-    place = ""
+    found = ""
     inner: Any = generator
     while inspect.isgenerator(inner) and not _is_engine(inner.gi_code.co_filename):
-        place = _place(inner.gi_code.co_filename, inner.gi_frame.f_lineno) if inner.gi_frame else place
+        found = place(inner.gi_code.co_filename, inner.gi_frame.f_lineno) if inner.gi_frame else found
         inner = inner.gi_yieldfrom
-    return place
+    return found
+
+
+def names_in(fn: Callable[..., Any]) -> frozenset[str]:
+    """Names and texts that a function's own code mentions, that of functions nested in it included."""
+    found: set[str] = set()
+    codes = [code] if (code := getattr(fn, "__code__", None)) is not None else []
+    while codes:
+        code = codes.pop()
+        found.update(code.co_names, code.co_freevars)
+        for constant in code.co_consts:
+            if isinstance(constant, str):
+                found.add(constant)
+            elif inspect.iscode(constant):
+                codes.append(constant)
+    return frozenset(found)
 
 
 def without_engine(trace: TracebackType | None) -> TracebackType | None:

@@ -90,7 +90,7 @@ class TimerTask(Task[None]):
 
     __slots__ = ("_on_cancel", "is_cancelled")
 
-    def __init__(self, owner: object, call: TimerCreated, on_cancel: Callable[[int], None]) -> None:
+    def __init__(self, owner: object, call: TimerCreated, on_cancel: Callable[[int, str], None]) -> None:
         super().__init__(owner, call)
         self._on_cancel = on_cancel
         self.is_cancelled = False
@@ -98,11 +98,15 @@ class TimerTask(Task[None]):
     def cancel(self) -> None:
         """Stop the timer: who waits for it gets a TaskCancelledError. One that has fired stays fired."""
         self._seen = True
-        if self._done:
-            return
+        if not self._done:
+            self.stop(caller())
+
+    def stop(self, line: str) -> None:
+        """The engine's ``cancel``, of one that has not fired. ``line``: where the code asked for it."""
+        self._seen = True
         self.is_cancelled = True
         task_id = cast("TimerCreated", self.call).task_id
-        self._on_cancel(task_id)
+        self._on_cancel(task_id, line)
         message = f"timer {task_id} was cancelled"
         failure = FailureDetails(type_name(TaskCancelledError), message, retriable=False)
         fail(self, TaskCancelledError(message, failure, task_id=task_id))
@@ -281,7 +285,8 @@ class TimedTask(Combination[T_co]):
         late = self._late
         if child is not self._timer:
             self._decide(child._value, child._error)
-            self._timer.cancel()
+            if not self._timer._done:
+                self._timer.stop(line_of(self._timer))
         elif isinstance(late, BaseException):
             self._decide(None, late)
         else:
@@ -324,7 +329,7 @@ def leave(task: Task[Any], error: TaskCancelledError) -> None:
         return
     task._released = True
     if isinstance(task, TimerTask):
-        task.cancel()
+        task.stop(line_of(task))
     elif isinstance(task, Combination):
         task.left(error)
 
@@ -352,6 +357,11 @@ def is_wanted(task: Task[Any]) -> bool:
     if observers is not None:
         return any(is_wanted(observer) for observer in observers)
     return not task._released
+
+
+def line_of(timer: TimerTask) -> str:
+    """Where the code made this timer."""
+    return cast("TimerCreated", timer.call).line
 
 
 def describe_call(task: Task[Any]) -> str:

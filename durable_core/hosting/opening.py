@@ -89,4 +89,9 @@ class AppOpener:
     async def _open(self) -> tuple[App, AsyncExitStack]:
         stack = AsyncExitStack()
         app = await stack.enter_async_context(self._factory(self._registry, self._settings))
+        if self._settings.guard:
+            from ..linter import warn_of  # an app in Azure has no use for it
+
+            # In a thread: a start need not wait for advice.
+            asyncio.get_running_loop().run_in_executor(None, warn_of, self._registry.orchestrator_functions)
         return app, stack

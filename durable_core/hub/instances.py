@@ -28,7 +28,7 @@ from ..engine.events import (
     from_epoch,
     to_array,
 )
-from ..errors import NewerFormatError, RowNotFoundError, StorageError
+from ..errors import NewerFormatError, PreconditionFailedError, RowNotFoundError, StorageError
 from ..models import JSON, ParentLink, RuntimeStatus
 from ..storage.ports import MAX_TRANSACTION_ROWS, Delete, Insert, Merge, Operation, Props, Replace, Row, Table, Value
 from .inbox import INBOX_PROPS, InboxRow
@@ -260,6 +260,11 @@ class Instances:
         etag = next((row.etag for row in found.rows if row.key == INSTANCE_KEY), None)
         return Peeked(etag, self._inbox(found.rows))
 
+    async def read(self, instance_id: str) -> Instance | None:
+        """The row with its log, and nothing of what was sent to it."""
+        row = await self._table.get(instance_id, INSTANCE_KEY)
+        return None if row is None else _read_instance(row)
+
     async def get(self, instance_id: str) -> Instance | None:
         """The state alone, without its log."""
         row = await self._table.get(instance_id, INSTANCE_KEY, STATUS_PROPS)
@@ -267,20 +272,18 @@ class Instances:
 
     async def history(self, instance: Instance) -> list[Segment]:
         """All commits of this generation. HistoryMovedError if the row has changed since it was read."""
-        log = dict(instance.log)
+        chunks: list[tuple[int, Value]] = []
         if instance.base > instance.first:
             prefix = chunk_prefix(instance.execution_id, instance.generation)
             found = await self._table.read_range(instance.instance_id, prefix, after_prefix(prefix))
             for row in found.rows:
                 first = int(row.key[len(prefix) :])
                 texts: list[Any] = json.loads(self._payloads.encoding.unpack(join_bytes("d", row.props)))
-                log.update({first + k: text for k, text in enumerate(texts) if first + k < instance.base})
-        segments: list[Segment] = []
-        for seq in range(instance.first, instance.seq):
-            entry = log.get(seq)
-            if entry is None:
-                raise HistoryMovedError(f"commit {seq} of instance '{instance.instance_id}' has moved")
-            segments.append(_read_segment(seq, await self._payloads.load_text(instance.instance_id, entry)))
+                chunks.extend(enumerate(texts, first))
+        segments = [
+            _read_segment(seq, await self._payloads.load_text(instance.instance_id, entry))
+            for seq, entry in whole_log(instance, chunks)
+        ]
         if segments and isinstance(started := segments[0].events[0], ExecutionStarted):  # its input is kept once
             whole = replace(started, input=await self._payloads.load(instance.instance_id, instance.input))
             segments[0] = replace(segments[0], events=(whole, *segments[0].events[1:]))
@@ -349,11 +352,17 @@ class Instances:
         return replace(instance, **after, etag=etag)
 
     async def next_generation(
-        self, instance: Instance, commit: Commit, ending: ContinueAsNew, carry: Carry, commits: Sequence[str]
+        self,
+        instance: Instance,
+        commit: Commit,
+        ending: ContinueAsNew,
+        carry: Carry,
+        commits: Sequence[str],
+        version: str,
     ) -> Instance:
         """Continue as new: the row begins again with a new generation, its old log gone.
 
-        ``commits``: ids of this generation's commits before this one.
+        ``commits``: ids of this generation's commits before this one. ``version``: of the orchestrator from now on.
         """
         seq = instance.seq + 1
         carried = None
@@ -364,6 +373,7 @@ class Instances:
         after = replace(
             instance,
             generation=instance.generation + 1,
+            version=version,
             status=commit.status,
             updated=commit.timestamp,
             input=await self._payloads.store(instance.instance_id, instance.execution_id, ending.input),
@@ -383,6 +393,14 @@ class Instances:
         )
         row = Replace(INSTANCE_KEY, after.props(), instance.etag)
         return replace(after, etag=await self._write(instance.instance_id, [row], commit.consumed))
+
+    async def pin(self, instance: Instance, version: str) -> Instance:
+        """Decide which version of its orchestrator an instance begins with. HistoryMovedError if somebody else has."""
+        try:
+            etag = await self._table.merge(instance.instance_id, INSTANCE_KEY, {"version": version}, instance.etag)
+        except (PreconditionFailedError, RowNotFoundError):
+            raise HistoryMovedError(f"instance '{instance.instance_id}' has moved") from None
+        return replace(instance, version=version, etag=etag)
 
     async def mark_stuck(self, instance_id: str, reason: str) -> None:
         """Show the instance as stuck; its next commit takes the mark away. RowNotFoundError."""
@@ -461,6 +479,19 @@ class Instances:
     def _inbox(self, rows: Sequence[Row]) -> list[InboxRow]:
         encoding = self._payloads.encoding
         return [InboxRow.from_row(row, encoding) for row in rows if row.key != INSTANCE_KEY]
+
+
+def whole_log(instance: Instance, chunks: Sequence[tuple[int, Value]]) -> list[tuple[int, Value]]:
+    """Every commit of the generation once, in order, from its chunk rows and from the instance row (rule R15).
+
+    The log may have been rolled between the two reads: a chunk counts for what lies below the row's ``base`` only.
+    HistoryMovedError: a commit is in neither, the generation was collected meanwhile.
+    """
+    log = {seq: entry for seq, entry in chunks if seq < instance.base} | instance.log
+    for seq in range(instance.first, instance.seq):
+        if seq not in log:
+            raise HistoryMovedError(f"commit {seq} of instance '{instance.instance_id}' has moved")
+    return [(seq, log[seq]) for seq in range(instance.first, instance.seq)]
 
 
 def _read_instance(row: Row) -> Instance:

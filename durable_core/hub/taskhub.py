@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..codec import PayloadCodec
-from ..errors import CodecError, QueueNotFoundError
+from ..errors import CodecError, QueueNotFoundError, SerializationError
 from ..settings import Settings
 from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage
 from .catalog import Catalog
@@ -102,7 +102,8 @@ class TaskHub:
             execution_id = execution_of(message.reference)
             raise CodecError(f"a message: {error}", message.instance_id, execution_id) from error
         whole = decode(text)
-        assert not isinstance(whole, Referenced)
+        if isinstance(whole, Referenced) or whole.instance_id != message.instance_id:
+            raise SerializationError("a queue message refers to what is no message of its instance's")
         redelivered = whole.redelivered or message.redelivered
         return replace(whole, redelivered=redelivered, since=whole.since or message.since)
 

@@ -13,12 +13,13 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from ..engine.events import ContinueAsNew
+from ..engine.events import ContinueAsNew, Segment
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     CodecError,
+    DeterminismError,
     NewerFormatError,
     NonDeterminismError,
     PreconditionFailedError,
@@ -27,11 +28,11 @@ from ..errors import (
     StorageUnavailableError,
     UnknownOrchestratorError,
 )
-from ..hub.inbox import InboxRow
+from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import ControlMessage
 from .committing import prepare, write
-from .delivery import Delivery, longest, release, split_callers, take_callers
+from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
 from .gathering import Gathered, gather
 from .inline import InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
@@ -39,15 +40,19 @@ from .outbox import Decision, Dispatch, entry_of
 from .steps import Steps
 from .turn import (
     brings_unknown,
+    covered,
     decisions_of,
     floor_of_ended,
     floor_of_lost_commit,
+    is_stale,
+    must_load_cold,
     needs_a_look,
     redispatch_floor,
     undone,
     undone_of_ended,
     with_calls,
 )
+from .unreplayed import history_of, terminate, termination_in
 from .warm import Services, Warm, revive
 
 MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over
@@ -90,6 +95,7 @@ class _Attempt:
     outage: bool = False
     owed: int | None = None  # commits of ours later than this were found whose dispatch may not have begun
     wrote: tuple[int, str] | None = None  # seq and id of a commit of which nobody knows whether it was written
+    to_end: bool = False  # a termination waits until somebody can read who else must hear of it, or all have had time
 
 
 class _HandOver(Exception):
@@ -171,6 +177,11 @@ class Actor:
                 self.cool()
                 await self._cannot_decode(attempt, error)
                 return
+            except DeterminismError as error:  # by the new step: nothing of it counts, and no other host does better
+                instance = cast("Warm", self._warm).instance
+                self.cool()
+                await self._park(attempt, instance, str(error))
+                return
             except _HandOver:
                 self.cool()
                 await self._hand_over(attempt)
@@ -189,12 +200,12 @@ class Actor:
     async def _load(self, attempt: _Attempt) -> list[InboxRow] | None:
         """Make the instance warm and return its inbox, or None if there is nothing left to do."""
         batch, instances = attempt.batch, self._services.hub.instances
-        if attempt.wrote or any(d.redelivered for d in batch):
-            self.cool()  # rule R5: always cold
+        if attempt.wrote or must_load_cold(batch):
+            self.cool()
         inbox: list[InboxRow] = []
         if self._warm is not None and needs_a_look(self._warm.live, batch):  # rules R2, R3
             peeked = await instances.peek(self.instance_id)
-            if peeked.etag != self._warm.instance.etag:
+            if is_stale(self._warm.instance, peeked.etag):
                 self.cool()
             inbox = peeked.inbox
         warm = self._warm
@@ -214,28 +225,43 @@ class Actor:
         if instance.is_terminal:
             await self._after_the_end(attempt, instance, loaded.inbox)
             return None
-        return loaded.inbox if await self._revive(attempt, instance) else None
+        if instance.stuck and await self._terminate(attempt, instance, loaded.inbox):
+            return None  # without its code, of which it may be stuck
+        return loaded.inbox if await self._revive(attempt, instance, loaded.inbox) else None
 
-    async def _revive(self, attempt: _Attempt, instance: Instance) -> bool:
-        """Whether the orchestrator could be replayed; else it waits for a host that can, or is parked."""
+    async def _revive(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
+        """Whether the orchestrator could be replayed; else it is ended if that is asked, waits for a host that can
+        replay it, or is parked."""
         services = self._services
         try:
             self._warm = await revive(services, instance, self._home.settled(instance))
-        except UnknownOrchestratorError as error:
-            reason = f"waiting for a host that has it: {error}"
-            if instance.stuck == reason and all(d.is_door and not d.redelivered for d in attempt.batch):
-                release(attempt.batch)  # shown already: recovery rings again
-                return False
-            await services.parking.show(instance, reason)
-            await self._wait(attempt, reason, instance)
-        except NewerFormatError as error:
-            await self._wait(attempt, str(error), instance)
-        except NonDeterminismError as error:
-            if instance.build != services.build:  # perhaps the build that committed last knows better
-                await self._wait(attempt, str(error), instance)
-            else:
-                await self._park(attempt, instance, str(error))
+        except (UnknownOrchestratorError, NewerFormatError, DeterminismError, NonDeterminismError, CodecError) as error:
+            if not await self._terminate(attempt, instance, inbox):
+                await self._cannot_replay(attempt, instance, error)
         return self._warm is not None
+
+    async def _cannot_replay(self, attempt: _Attempt, instance: Instance, error: Exception) -> None:
+        """Wait for a host that can, or park the instance. A CodecError is raised: see ``_cannot_decode``."""
+        services = self._services
+        match error:
+            case UnknownOrchestratorError():
+                reason = f"waiting for a host that has it: {error}"
+                shown = instance.stuck == reason and not attempt.to_end
+                if shown and all(d.is_door and not d.redelivered for d in attempt.batch):
+                    release(attempt.batch)  # shown already: recovery rings again
+                    return
+                await services.parking.show(instance, reason)
+                await self._wait(attempt, reason, instance)
+            case NewerFormatError():
+                await self._wait(attempt, str(error), instance)
+            case DeterminismError():
+                await self._park(attempt, instance, str(error))
+            case NonDeterminismError() if instance.build == services.build:
+                await self._park(attempt, instance, str(error))
+            case NonDeterminismError():  # perhaps the build that committed last knows better
+                await self._wait(attempt, str(error), instance)
+            case _:
+                raise error
 
     # ------------------------------------------------------------------ run and commit
 
@@ -245,11 +271,10 @@ class Actor:
         before, live = warm.instance, warm.live
         gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
         told = [*batch, *gathered.saved]
-        floor = self._floor(attempt, warm, told)
+        floor = self._floor(attempt, before, live.history, told)
         turn = self._step(warm, gathered)
         if turn.events or gathered.results.changed:
-            late = asyncio.get_running_loop().time() > longest(d.lease for d in batch).deadline
-            if late or attempt.conflicts > MAX_CONFLICTS:
+            if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
                 raise _HandOver
             open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
@@ -277,11 +302,13 @@ class Actor:
             release(batch)
         self._home.warmed(self, warm.instance.log_bytes + ROW_WEIGHT)
 
-    def _floor(self, attempt: _Attempt, warm: Warm, told: Sequence[Delivery]) -> int | None:
+    def _floor(
+        self, attempt: _Attempt, instance: Instance, history: Sequence[Segment], told: Sequence[Delivery]
+    ) -> int | None:
         """From which commit on dispatch must be repeated, for redeliveries and for a commit of ours found written."""
-        floor = redispatch_floor(warm.instance, warm.live.history, told)
+        floor = redispatch_floor(instance, history, told)
         if attempt.wrote is not None:
-            lost = floor_of_lost_commit(attempt.wrote, warm.instance, warm.live.history)
+            lost = floor_of_lost_commit(attempt.wrote, instance, history)
             attempt.wrote, attempt.outage = None, False
             if attempt.owed is None:  # kept until this turn ends: its next commit may fail before any dispatch
                 attempt.owed = lost
@@ -318,7 +345,7 @@ class Actor:
         outbox, live, instance = self._services.outbox, warm.live, warm.instance
         decisions = [Decision(event, gathered.now) for event in turn.outgoing if event is not inline]
         if floor is not None:
-            decisions.extend(await self._undone(before, live, floor))
+            decisions[:0] = await self._undone(before, live, floor)  # older ones first
         known = {getattr(decision.event, "task_id", -1) for decision in decisions}
         for task_id in (gathered.results.send | gathered.nudges.due_retries) - known:
             if (pending := live.pending.get(task_id)) is not None:
@@ -328,7 +355,7 @@ class Actor:
                 decisions=with_calls(decisions, live.history),
                 retries=gathered.results.retries,
                 generation=before.generation,
-                after=None if floor is None else instance.seq - 1,
+                after=covered(instance, floor),
             )
             await outbox.dispatch(instance, dispatch)
         for task_id, due in gathered.nudges.early.items():
@@ -364,6 +391,8 @@ class Actor:
         if isinstance(warm.live.completion, ContinueAsNew):
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
+            if warm.instance.version != before.version:
+                await self._services.hub.catalog.note(entry_of(warm.instance))
             self._ring_self(
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started
@@ -412,26 +441,63 @@ class Actor:
 
     # ------------------------------------------------------------------ when it cannot go on here
 
+    async def _terminate(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
+        """End an instance that is asked to end, without its code. False if it is not, or if others must be waited for
+        who may be able to read which sub-orchestrations have to hear of it."""
+        request = termination_in(inbox, instance)
+        if request is None:
+            return False
+        hub, outbox, batch = self._services.hub, self._services.outbox, attempt.batch
+        history = await history_of(self._services, instance)
+        if history is None and self._waited(attempt) <= self._services.parking.PATIENCE:
+            attempt.to_end = True
+            return False
+        floor = self._floor(attempt, instance, history or (), batch)
+        if any(row.kind is InboxKind.RESULTS for row in inbox):  # saved from a message whose receivers died
+            floor = instance.dispatched if floor is None else min(floor, instance.dispatched)
+        if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
+            raise _HandOver
+        ending = await terminate(self._services, instance, history or (), inbox, request)
+        attempt.wrote = (instance.seq, ending.commit.commit_id)
+        ended = await hub.instances.commit(instance, ending.commit)
+        attempt.wrote = None
+        if floor is not None:
+            await self._dispatch_carried(instance, floor)
+        await outbox.dispatch(
+            ended,
+            Dispatch(
+                decisions=ending.decisions(instance.seq, floor),
+                retries=ended.retries,
+                generation=ended.generation,
+                after=covered(ended, floor),
+            ),
+        )
+        await outbox.end(ended, request.name, None)
+        self._services.runner.instance_moved(ended)
+        self._home.ended(ended)
+        release(batch)
+        return True
+
+    def _waited(self, attempt: _Attempt) -> float:
+        """Seconds for which the cause has been waited for to go away."""
+        since = min((d.message.since for d in attempt.batch if d.message.since), default=None)
+        return 0.0 if since is None else self._services.parking.age(since)
+
     async def _hand_over(self, attempt: _Attempt, delay: float = 0.0, since: float | None = None) -> None:
         """Send what is in hand back as control messages, whole (rule R6), before anything is released."""
         for delivery in attempt.batch:
-            message = replace(
-                delivery.message,
-                redelivered=delivery.redelivered or attempt.owed is not None or attempt.wrote is not None,
-                since=delivery.message.since or since,
-            )
-            await self._services.hub.send(message, delay)
+            is_owed = attempt.owed is not None or attempt.wrote is not None
+            await self._services.hub.send(handed_over(delivery, since, is_owed=is_owed), delay)
             delivery.release()
 
     async def _wait(self, attempt: _Attempt, reason: str, instance: Instance | None) -> None:
         """Give everything back with a delay: another host, or a later build, may be able to go on."""
         parking = self._services.parking
-        since = min((d.message.since for d in attempt.batch if d.message.since), default=None)
-        waited = 0.0 if since is None else parking.age(since)
+        waited = self._waited(attempt)
         if instance is not None and waited > parking.PATIENCE:
             await self._park(attempt, instance, reason)
             return
-        await self._hand_over(attempt, parking.delay(waited), parking.stamp() if since is None else since)
+        await self._hand_over(attempt, parking.delay(waited), parking.stamp() - waited)
 
     async def _cannot_decode(self, attempt: _Attempt, error: CodecError) -> None:
         """Rows of the instance need a codec, or a key, that this app does not have: another host may."""
@@ -439,7 +505,11 @@ class Actor:
         parking = self._services.parking
         if instance is None:
             release(attempt.batch)
-        elif instance.stuck == str(error) and all(d.is_door and not d.redelivered for d in attempt.batch):
+        elif (
+            instance.stuck == str(error)
+            and not attempt.to_end
+            and all(d.is_door and not d.redelivered for d in attempt.batch)
+        ):
             release(attempt.batch)  # shown already: recovery rings again
         else:  # and never into the inbox, which this app could only fill with what the others cannot read
             if not instance.is_terminal:

@@ -61,12 +61,20 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
             _remembered(live, turn, kept),
         )
         commits = [segment.commit_id for segment in live.history]
-        warm.instance = await instances.next_generation(instance, commit, live.completion, carry, commits)
+        version = _next_version(services, instance, live.completion)
+        warm.instance = await instances.next_generation(instance, commit, live.completion, carry, commits, version)
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:
         live.record(Segment(instance.seq, commit.commit_id, commit.timestamp, commit.events))
     return warm.instance
+
+
+def _next_version(services: Services, instance: Instance, ending: ContinueAsNew) -> str:
+    """Decided here, by the write that makes the next generation: hosts of two builds may differ over the newest."""
+    if ending.upgrade:
+        return services.registry.orchestrator(instance.name).version
+    return instance.version if ending.version is None else ending.version
 
 
 def _remembered(live: LiveOrchestration, turn: Turn, kept: Sequence[EventRaised]) -> tuple[str, ...]:

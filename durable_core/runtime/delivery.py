@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import StorageUnavailableError
 from ..hub.messages import ControlMessage
@@ -78,6 +78,20 @@ def longest(leases: Iterable[Lease]) -> Lease:
     """The lease of several callers together: one live message is enough to be redelivered."""
     found = list(leases)
     return Lease(max(lease.budget for lease in found), max(lease.deadline for lease in found))
+
+
+def may_be_lost(batch: Iterable[Delivery]) -> bool:
+    """Whether another host may have these messages by now, so that nothing may be committed for them (rule R16)."""
+    return asyncio.get_running_loop().time() > longest(delivery.lease for delivery in batch).deadline
+
+
+def handed_over(delivery: Delivery, since: float | None, *, is_owed: bool) -> ControlMessage:
+    """The message that takes this one's place: all of its content, and that it has been delivered before (rule R6).
+
+    since: since when it waits, if it has not waited yet. is_owed: a commit of this turn may not be dispatched.
+    """
+    message = delivery.message
+    return replace(message, redelivered=delivery.redelivered or is_owed, since=message.since or since)
 
 
 def take_callers(batch: Iterable[Delivery]) -> list[asyncio.Future[None]]:

@@ -24,7 +24,7 @@ from ..hub.messages import ControlMessage, TaskOutcome
 from ..models import JSON
 from .delivery import Delivery, longest
 from .lifetime import ending_before_start, is_early, is_overdue
-from .turn import Nudged, Results, nudged
+from .turn import Nudged, Results, is_of_this_execution, nudged
 from .warm import Services, Warm
 
 INBOX_BATCH = 90  # a transaction holds a hundred rows
@@ -101,9 +101,9 @@ async def gather(
             case InboxKind.EVENT:
                 incoming.append(EventRaised(row.name, json.loads(text), row.key))
             case InboxKind.TERMINATE:
-                incoming.append(ExecutionTerminated(row.name, row.key, await _is_recursive(services, row, instance)))
+                incoming.append(ExecutionTerminated(row.name, row.key, await is_recursive(services, row, instance)))
             case InboxKind.CANCEL:
-                incoming.append(CancelRequested(row.name, row.key, await _is_recursive(services, row, instance)))
+                incoming.append(CancelRequested(row.name, row.key, await is_recursive(services, row, instance)))
             case InboxKind.SUSPEND:
                 incoming.append(ExecutionSuspended(row.name, row.key))
             case InboxKind.RESUME:
@@ -115,7 +115,7 @@ async def gather(
                     lease = longest(delivery.lease for delivery in batch)
                     gathered.saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
     for delivery in batch:
-        if delivery.message.execution_id == instance.execution_id:
+        if is_of_this_execution(delivery.message, instance):
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
     gathered.nudges = nudged(live, instance, [*batch, *gathered.saved], now)
     gathered.results = services.judge.judge(
@@ -126,6 +126,6 @@ async def gather(
     return gathered
 
 
-async def _is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:
+async def is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:
     asked: dict[str, JSON] | None = await services.hub.payloads.load(instance.instance_id, row.data)
     return asked is not None and bool(asked.get("recursive"))

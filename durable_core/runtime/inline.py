@@ -36,6 +36,13 @@ class Process(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
 
+def lone_activity(turn: Turn, live: LiveOrchestration) -> TaskScheduled | None:
+    """What this turn itself scheduled, if it is all that is open. An activity that the turn found open is somebody
+    else's, who may be running it (rule R4)."""
+    scheduled = [event for event in turn.outgoing if isinstance(event, TaskScheduled)]
+    return scheduled[0] if len(scheduled) == 1 and len(live.pending) == 1 and not live.steps else None
+
+
 class InlineSteps:
     """Those of one instance."""
 
@@ -59,12 +66,9 @@ class InlineSteps:
 
     def candidate(self, turn: Turn, live: LiveOrchestration, batch: Sequence[Delivery]) -> TaskScheduled | None:
         """The activity that may run here and now: this turn scheduled it, and nothing else is open (rule R4)."""
-        scheduled = [event for event in turn.outgoing if isinstance(event, TaskScheduled)]
-        if len(scheduled) != 1 or len(live.pending) != 1 or live.steps:
+        event, services = lone_activity(turn, live), self._services
+        if event is None or live.completion is not None or live.suspended:
             return None
-        if live.completion is not None or live.suspended:
-            return None
-        event, services = scheduled[0], self._services
         definition = definition_here(services.registry, event.name)
         if definition is None:
             return None

@@ -40,6 +40,7 @@ from ..hub.taskhub import TaskHub
 from ..hub.timers import LongTimer
 from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, type_name
 from ..registry import Registry
+from ..versions import UNDECIDED
 from .clock import Clock
 from .lifetime import with_times
 from .limits import call_of, deadline_of, definition_here, queue_of
@@ -105,6 +106,7 @@ class Outbox:
         """Carry out decisions; any StorageError leaves the rest to a redelivery."""
         calls: list[tuple[str, Call, timedelta]] = []
         deadlines: dict[datetime, int] = {}
+        await self._send_events(instance, dispatch)
         others: list[Coroutine[Any, Any, None]] = []
         now = self._clock.now()
         for decision in dispatch.decisions:
@@ -132,8 +134,8 @@ class Outbox:
                         others.append(self._start_child(instance, dispatch, event, decided, attempt))
                 case OrchestrationStarted() as event:
                     others.append(self._start_detached(instance, dispatch, event, decision.decided))
-                case EventSent() as event:
-                    others.append(self._send_event(instance, dispatch.generation, event))
+                case EventSent():
+                    pass  # above
                 case RequestSent():
                     pass  # below
                 case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
@@ -308,8 +310,8 @@ class Outbox:
         if version is None:
             try:
                 version = self._registry.orchestrator(event.name).version
-            except UnknownOrchestratorError:  # a host that has it will take it; until then it shows as stuck
-                version = ""
+            except UnknownOrchestratorError:  # the first host that has it decides; until then it shows as stuck
+                version = UNDECIDED
         execution_id = _digest(link)  # the same at every try: no second catalogue row
         fresh = Instance(
             instance_id=instance_id,
@@ -356,6 +358,20 @@ class Outbox:
         with suppress(RowExistsError):  # sent before
             await self._hub.inbox.put(child_id, child.execution_id, key, kind, request.reason, RECURSIVE)
         await self._hub.send(ControlMessage(instance_id=child_id, execution_id=child.execution_id))
+
+    async def _send_events(self, instance: Instance, dispatch: Dispatch) -> None:
+        """All events, before whatever else is sent: that leads to later decisions, whose events must come after these.
+        Those to one instance one after the other: they are read in the order in which they are written."""
+        by_target: dict[str, list[EventSent]] = {}
+        for decision in dispatch.decisions:
+            if isinstance(event := decision.event, EventSent):
+                by_target.setdefault(event.instance_id, []).append(event)
+
+        async def send_in_order(events: Sequence[EventSent]) -> None:
+            for event in events:
+                await self._send_event(instance, dispatch.generation, event)
+
+        await run_some_at_once(send_in_order(events) for events in by_target.values())
 
     async def _send_event(self, instance: Instance, generation: int, event: EventSent) -> None:
         target = await self._hub.instances.get(event.instance_id)

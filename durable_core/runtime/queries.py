@@ -15,7 +15,7 @@ from ..hub.instances import HistoryMovedError
 from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import Registry
-from .warm import info_of
+from .warm import definition_for, info_of
 
 
 async def ask(
@@ -26,9 +26,13 @@ async def ask(
     instance_id: str,
     name: str,
     args: JSON,
+    *,
+    guard: bool,
 ) -> JSON:
     """InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do not fit);
-    UnknownOrchestratorError and NonDeterminismError where this app's code is not that of the instance."""
+    UnknownOrchestratorError and NonDeterminismError where this app's code is not that of the instance;
+    DeterminismError.
+    """
     while True:
         instance = (await hub.instances.load(instance_id)).instance
         if instance is None:
@@ -38,8 +42,8 @@ async def ask(
             break
         except HistoryMovedError:
             continue
-    definition = registry.orchestrator(instance.name, instance.version)
-    live = LiveOrchestration(definition, info_of(instance, callback_urls), converter)
+    definition = definition_for(registry, instance.name, instance.version)
+    live = LiveOrchestration(definition, info_of(instance, callback_urls), converter, guard=guard)
     try:
         live.replay(segments)
         if instance.is_unstarted:  # its beginning tells which queries there are; nothing of it is kept

@@ -10,6 +10,7 @@ Each run is a sub-orchestration whose id holds the due time: however often a cra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ Overlap = Literal["skip", "queue"]
 class ScheduleState:
     """Input of a generation. Times are ISO 8601 texts in UTC, ``every`` is in seconds.
 
+    version: of the orchestrator; None: that which a new start takes, when the run begins.
     waiting: runs to come before the next due one, each [instance id, due time, whether it was asked for by hand].
     last: the run that ended last, [instance id, due time, whether it failed].
     """
@@ -50,6 +52,14 @@ class ScheduleState:
     reason: str = ""
     waiting: list[tuple[str, str, bool]] = field(default_factory=list[tuple[str, str, bool]])
     last: tuple[str, str, bool] | None = None
+    version: str | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """What ``ScheduleState(**data)`` is made of. Without a version as ever: older hosts know no such field."""
+        data = asdict(self)
+        if self.version is None:
+            del data["version"]
+        return data
 
     @property
     def timing(self) -> Cron | Interval:
@@ -66,23 +76,32 @@ class ScheduleState:
 
     def shown(self, running: str | None) -> JSON:
         """What the status of the schedule is made of."""
-        state = asdict(self)
+        state = self.stored()
         del state["input"]
         return {**state, "running": running}
 
-    def obey(self, request: dict[str, Any], now: datetime, *, running: bool) -> None:
-        """What somebody asked for with ``pause_schedule``, ``resume_schedule`` or ``trigger_schedule``."""
-        match request["do"]:
-            case "pause":
-                self.paused, self.reason = True, request["reason"]
-            case "resume" if self.paused:
+    def obey(self, request: JSON, now: datetime, *, running: bool) -> None:
+        """What somebody asked for with ``pause_schedule``, ``resume_schedule`` or ``trigger_schedule``.
+
+        Anybody who may raise events can send anything else: it is ignored.
+        """
+        match request:
+            case {"do": "pause", "reason": str(reason)}:
+                self.paused, self.reason = True, reason
+            case {"do": "resume"} if self.paused:
                 self.paused, self.reason = False, ""
                 if self.next_due <= now:
                     self.due = self.timing.next_in_step(self.next_due, now).isoformat()
-            case "trigger" if len(self.waiting) < MAX_WAITING and not (running and self.overlap == "skip"):
-                self.waiting.insert(0 if self.paused else len(self.waiting), (request["run"], now.isoformat(), True))
+            case {"do": "trigger", "run": str(run)} if (
+                self.run_fits(run) and len(self.waiting) < MAX_WAITING and not (running and self.overlap == "skip")
+            ):
+                self.waiting.insert(0 if self.paused else len(self.waiting), (run, now.isoformat(), True))
             case _:
-                return  # resumed twice, or skipped
+                return  # resumed twice, or skipped, or none of ours
+
+    def run_fits(self, run: str) -> bool:
+        """Whether this is the id of a run of this schedule."""
+        return re.fullmatch(re.escape(self.schedule_id) + r":\d{8}T\d{6}Z-\d{6}", run) is not None
 
     def catch_up(self, now: datetime, *, ran: bool) -> None:
         """Deal with what has fallen due. ``ran``: a run was going meanwhile."""
@@ -113,7 +132,7 @@ def _schedule(ctx: OrchestrationContext, data: dict[str, Any]) -> Orchestration[
     if ran:
         yield from _run(ctx, state)
     state.catch_up(ctx.current_utc_datetime, ran=ran)
-    ctx.continue_as_new(asdict(state))
+    ctx.continue_as_new(state.stored())
 
 
 def _wait(ctx: OrchestrationContext, state: ScheduleState) -> Generator[Task[Any], Any, None]:
@@ -133,7 +152,7 @@ def _wait(ctx: OrchestrationContext, state: ScheduleState) -> Generator[Task[Any
 def _run(ctx: OrchestrationContext, state: ScheduleState) -> Generator[Task[Any], Any, None]:
     """The run whose turn it is, to its end."""
     instance_id, due, _ = state.waiting.pop(0)
-    run = ctx.call_sub_orchestrator(state.orchestrator, state.input, instance_id)
+    run = ctx.call_sub_orchestrator(state.orchestrator, state.input, instance_id, state.version)
     while not run.is_completed:
         ctx.set_custom_status(state.shown(instance_id))
         control = ctx.wait_for_external_event(CONTROL)

@@ -10,7 +10,7 @@ module only starts it, sends it events and reads its status.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, get_args
 
@@ -36,6 +36,7 @@ class ScheduleStatus:
 
     next_due: when it starts the next run; None while it is paused.
     running: instance id of the run that goes; waiting: those of runs that were due when it began and come after it.
+    version: the one that every run has; None: each takes that which a new start takes at its time.
     last_instance_id, last_due, last_failed: of the run that ended last; None if there was none.
     """
 
@@ -54,6 +55,7 @@ class ScheduleStatus:
     last_due: datetime | None
     last_failed: bool | None
     created_time: datetime | None
+    version: str | None = None
 
 
 class _Client(Protocol):
@@ -101,6 +103,7 @@ class ScheduleClient:
         client_input: object = None,
         overlap: Overlap = "skip",
         start_at: datetime | None = None,
+        version: str | None = None,
     ) -> None:
         """Start an orchestrator again and again. The schedule is durable when this returns.
 
@@ -113,13 +116,14 @@ class ScheduleClient:
         overlap: what becomes of due times that pass while the last run still goes, or while no host is up. ``skip``
         drops them; ``queue`` runs them in order, one after the other, up to 100 of them.
         start_at: an aware time; the first due time is not before it. None: now, or now and an interval.
+        version: of every run. None: each run takes that which a new start would take at its time.
 
         Raises InvalidInputError (bad cron, interval or time zone; an input that does not fit),
         UnknownOrchestratorError, InvalidInstanceIdError, InstanceAlreadyExistsError if there is such a schedule.
         """
         instance_id = SCHEDULE_PREFIX + schedule_id
         check_instance_id(instance_id + RUN_SUFFIX)
-        definition = self._registry.orchestrator(name_of(orchestrator))
+        definition = self._registry.orchestrator(name_of(orchestrator), version)
         data = self._converter.to_json(client_input, "the input")
         if definition.input_type is not NO_INPUT:
             self._converter.from_json(data, definition.input_type)
@@ -148,18 +152,19 @@ class ScheduleClient:
             every=None if interval is None else interval.total_seconds(),
             time_zone=time_zone,
             input=data,
+            version=version,
         )
         try:
-            await self.start_new(SCHEDULE_NAME, instance_id, asdict(state))
+            await self.start_new(SCHEDULE_NAME, instance_id, state.stored())
         except InstanceAlreadyExistsError as error:
             if not error.status or not RuntimeStatus(error.status).is_terminal:
                 raise
-            await self.start_new(SCHEDULE_NAME, instance_id, asdict(state), if_exists="restart_if_done")
+            await self.start_new(SCHEDULE_NAME, instance_id, state.stored(), if_exists="restart_if_done")
 
     async def get_schedule(self: _Client, schedule_id: str) -> ScheduleStatus:
         """InstanceNotFoundError if there is no such schedule."""
         status = await self.get_status(SCHEDULE_PREFIX + schedule_id)
-        if not status or status.is_terminal:
+        if status.name != SCHEDULE_NAME or status.is_terminal:
             raise InstanceNotFoundError(SCHEDULE_PREFIX + schedule_id)
         return _shown(status)
 
@@ -173,7 +178,7 @@ class ScheduleClient:
             )
             for listed in page.instances:
                 status = await self.get_status(listed.instance_id)
-                if status and not status.is_terminal:
+                if status.name == SCHEDULE_NAME and not status.is_terminal:  # any instance may have such an id
                     found.append(_shown(status))
             token = page.continuation_token
             if token is None:
@@ -229,4 +234,5 @@ def _shown(status: OrchestrationStatus) -> ScheduleStatus:
         last_due=None if last[1] is None else datetime.fromisoformat(last[1]),
         last_failed=last[2],
         created_time=status.created_time,
+        version=state.version,
     )

@@ -28,7 +28,7 @@ from ..engine.events import (
 from ..engine.replay import LiveOrchestration, PendingTask
 from ..engine.steps import Step
 from ..hub.instances import Carried, Instance, RetryState
-from ..hub.messages import TaskOutcome
+from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
 from .delivery import Delivery
@@ -94,6 +94,27 @@ def needs_a_look(live: LiveOrchestration, batch: Sequence[Delivery]) -> bool:
     return False
 
 
+def must_load_cold(batch: Sequence[Delivery]) -> bool:
+    """Whether what is warm must not be believed: a redelivered message may be about commits, made for it by a host
+    that died of them, which the warm state has never seen (rule R5)."""
+    return any(delivery.redelivered for delivery in batch)
+
+
+def is_stale(instance: Instance, etag: str | None) -> bool:
+    """Whether the row has moved on since the warm state was made of it (rule R2)."""
+    return instance.etag != etag
+
+
+def is_of_this_execution(message: ControlMessage, instance: Instance) -> bool:
+    """Whether what a message brings may be told to this life of the instance (rule R8)."""
+    return message.execution_id == instance.execution_id
+
+
+def is_of_this_generation(told: TaskOutcome | Nudge, instance: Instance) -> bool:
+    """The same, within an execution: task ids begin anew with each generation (rule R8)."""
+    return told.generation == instance.generation
+
+
 def redispatch_floor(instance: Instance, segments: Sequence[Segment], batch: Sequence[Delivery]) -> int | None:
     """Rule R5: what later commits than this scheduled, and is not done, is dispatched again. None: nothing is.
 
@@ -121,6 +142,11 @@ def redispatch_floor(instance: Instance, segments: Sequence[Segment], batch: Seq
         if any(task_id not in recorded and task_id not in news for _, task_id in tasks):
             floors.append(instance.dispatched)
     return min(floors) if floors else None
+
+
+def covered(instance: Instance, floor: int | None) -> int | None:
+    """Up to which commit a dispatch from this floor on has seen to everything: what its messages say (rule R6)."""
+    return None if floor is None else instance.seq - 1
 
 
 def _is_news(outcome: TaskOutcome, instance: Instance) -> bool:
@@ -257,7 +283,7 @@ class Judge:
         for outcome, redelivered in outcomes:
             task_id = outcome.task_id
             open_task = _answered(live, outcome)
-            if outcome.generation != instance.generation or open_task is None or task_id in ended:
+            if not is_of_this_generation(outcome, instance) or open_task is None or task_id in ended:
                 continue
             state = results.retries.get(task_id)
             expected = 1 if state is None else state.attempt
@@ -369,7 +395,7 @@ def nudged(live: LiveOrchestration, instance: Instance, batch: Sequence[Delivery
             if generation == instance.generation and task_id in live.pending and task_id in instance.retries
         }
         for nudge in delivery.message.nudges:
-            if nudge.generation != instance.generation:
+            if not is_of_this_generation(nudge, instance):
                 continue
             if nudge.deadline is not None:  # of the task that it names, and of others that were called with it
                 if (due := from_epoch(nudge.deadline)) > now:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
-from ..engine.events import ContinueAsNew, ExecutionCompleted, ExecutionTerminated
+from ..engine.events import ContinueAsNew, Event, ExecutionCompleted, ExecutionTerminated, Segment
 from ..engine.replay import InstanceInfo, LiveOrchestration
+from ..errors import NonDeterminismError
 from ..hub.instances import Instance
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, RuntimeStatus
-from ..registry import Registry
+from ..registry import OrchestratorDefinition, Registry
 from ..settings import Settings
+from ..versions import UNDECIDED
 from .activities import ActivityRunner
+from .causes import with_likely_cause
 from .clock import Clock
 from .outbox import Outbox
 from .parking import Parking
@@ -92,20 +96,55 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
     )
 
 
-async def revive(services: Services, instance: Instance, settled: int) -> Warm:
-    """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
+def definition_for(registry: Registry, name: str, version: str) -> OrchestratorDefinition:
+    """The code of an instance. UnknownOrchestratorError if it, or this version of it, is not here."""
+    return registry.orchestrator(name, None if version == UNDECIDED else version)
 
-    UnknownOrchestratorError, NonDeterminismError, NewerFormatError, HistoryMovedError.
+
+def replayed(
+    definition: OrchestratorDefinition,
+    info: InstanceInfo,
+    converter: Converter,
+    segments: Iterable[Segment],
+    seen: Iterable[str] = (),
+    *,
+    guard: bool = False,
+    compares_values: bool = False,
+    follow: Callable[[Event], None] | None = None,
+) -> LiveOrchestration:
+    """A new generator of the code at hand, told all that these segments hold. To be closed by the caller.
+
+    seen: keys of inbox rows that earlier generations consumed. guard: stop code that uses what it must not.
+    compares_values: inputs and results must be the same, too.
+    follow: told of every event before it is applied. NonDeterminismError, with what the linter has to say of the code,
+    and DeterminismError: then the generator is closed.
     """
-    definition = services.registry.orchestrator(instance.name, instance.version)
-    segments = await services.hub.instances.history(instance)
-    live = LiveOrchestration(definition, info_of(instance, services.callback_urls), services.converter)
-    live.remember((await services.hub.instances.carry(instance)).seen)
+    live = LiveOrchestration(definition, info, converter, guard=guard)
+    live.compares_values = compares_values
+    live.remember(seen)
     try:
-        live.replay(segments)
+        live.replay(segments, follow)
+    except NonDeterminismError as error:
+        live.close()
+        raise with_likely_cause(error, definition.fn) from None
     except BaseException:
         live.close()
         raise
+    return live
+
+
+async def revive(services: Services, instance: Instance, settled: int) -> Warm:
+    """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
+
+    UnknownOrchestratorError, NonDeterminismError, DeterminismError, NewerFormatError, HistoryMovedError.
+    """
+    definition = definition_for(services.registry, instance.name, instance.version)
+    if instance.version != definition.version:
+        instance = await services.hub.instances.pin(instance, definition.version)
+    segments = await services.hub.instances.history(instance)
+    seen = (await services.hub.instances.carry(instance)).seen
+    info = info_of(instance, services.callback_urls)
+    live = replayed(definition, info, services.converter, segments, seen, guard=services.settings.guard)
     custom = dumps(live.custom_status)  # its last commit has stored it; a new generation still shows the last one's
     if instance.is_unstarted and instance.custom is not None:
         custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)

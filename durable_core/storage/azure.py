@@ -281,7 +281,7 @@ def _check_keys(partition: str, key: str) -> None:
 
 def _entity(partition: str, key: str, props: Props) -> _Entity:
     entity: _Entity = {name: _to_sdk(value) for name, value in props.items()}
-    entity["PartitionKey"], entity["RowKey"] = partition, key
+    entity["PartitionKey"], entity["RowKey"] = str(partition), str(key)  # the SDK knows no subclasses of str
     return entity
 
 
@@ -314,7 +314,7 @@ def _plain(value: datetime) -> datetime:
 
 def _sdk_operation(partition: str, operation: Operation) -> Any:
     if isinstance(operation, Delete):
-        keys = {"PartitionKey": partition, "RowKey": operation.key}
+        keys = {"PartitionKey": str(partition), "RowKey": str(operation.key)}
         return "delete", keys, _condition(operation.etag)
     entity = _entity(partition, operation.key, operation.props)
     if isinstance(operation, Insert):

@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from ..errors import StorageUnavailableError
 from ..storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
 
 T = TypeVar("T")
+
+ROUNDING = 2e-6  # seconds by which a store's clock and a loop's may differ: one of them counts from 1970
 
 
 class Fault(StrEnum):
@@ -25,10 +27,20 @@ class Fault(StrEnum):
     CRASH_AFTER = "crash after"  # done, then the host dies
     FAIL_BEFORE = "fail before"  # not done, a transient error is reported
     LOSE_ANSWER = "lose answer"  # done, a transient error is reported
+    RETRY = "retry"  # done, the answer is lost, and the store's SDK does it again by itself: it meets its own effect
+    OUTAGE = "outage"  # from now on nothing of this host reaches the store, for longer than anybody tries again (503)
+    STALL = "stall"  # the host stands still, for longer than a message's lease; then it goes on with it
 
 
 class HostCrashError(BaseException):
     """The simulated host is dead. A BaseException, so that no handler of an app keeps it alive."""
+
+
+OUTAGE_SECONDS = 90.0
+STALL_SECONDS = 45.0
+
+Moment = Literal["before", "after"]
+Gate = Callable[[str, Moment], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -36,7 +48,9 @@ class FaultPlan:
     """``strikes``: operation number (from 0) → fault. ``struck`` lists what was struck; ``operations`` what was asked.
 
     pause: seconds to wait before and after each operation, so that hosts interleave; drawn anew each time.
-    twice: whether this message is sent a second time.
+    twice: whether this message is sent a second time. late: seconds by which it comes later than it was sent for;
+    messages so overtake each other.
+    gate: waits for as long as the host is to be held at this operation; asked before and after each of them.
     """
 
     strikes: dict[int, Fault] = field(default_factory=dict[int, Fault])
@@ -46,23 +60,39 @@ class FaultPlan:
     on_hidden: Callable[[str, float], None] = lambda _queue, _seconds: None  # a message will be visible later
     pause: Callable[[], float] = lambda: 0.0
     twice: Callable[[], bool] = lambda: False
+    late: Callable[[], float] = lambda: 0.0
+    gate: Gate | None = None
     dead: bool = False
+    unreachable_until: float = 0.0
+    still_until: float = 0.0
 
     async def around(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
         await self._wait()
+        if self.gate is not None:
+            await self.gate(what, "before")
         result = await self._strike(what, operation)
+        if self.gate is not None:
+            await self.gate(what, "after")
         await self._wait()
         return result
 
     async def _wait(self) -> None:
         if (seconds := self.pause()) > 0:
             await asyncio.sleep(seconds)
+        if (seconds := self.still_until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(seconds)
         if self.dead:
             raise HostCrashError
+
+    def check_reachable(self) -> None:
+        """StorageUnavailableError during an outage."""
+        if asyncio.get_running_loop().time() < self.unreachable_until:
+            raise StorageUnavailableError(f"injected: {Fault.OUTAGE}")
 
     async def _strike(self, what: str, operation: Callable[[], Awaitable[T]]) -> T:
         if self.dead:
             raise HostCrashError
+        self.check_reachable()
         number = len(self.operations)
         self.operations.append(what)
         fault = self.strikes.get(number)
@@ -80,6 +110,15 @@ class FaultPlan:
                 pass
             case Fault.LOSE_ANSWER:
                 await operation()
+            case Fault.RETRY:
+                await operation()
+                return await operation()
+            case Fault.OUTAGE:
+                self.unreachable_until = asyncio.get_running_loop().time() + OUTAGE_SECONDS
+            case Fault.STALL:
+                self.still_until = asyncio.get_running_loop().time() + STALL_SECONDS
+                await self._wait()
+                return await operation()
         raise StorageUnavailableError(f"injected: {fault}")
 
     def _crash(self) -> None:
@@ -147,18 +186,21 @@ class FaultyQueue:
         return self._inner.name
 
     async def send(self, body: str, delay: float = 0.0) -> None:
+        delay += self._plan.late()
         if delay:
             self._plan.on_hidden(self.name, delay)
+        hidden_for = max(delay - ROUNDING, 0.0)  # so that it is there at that very moment
         for _ in range(2 if self._plan.twice() else 1):
-            await self._plan.around(f"send {self.name} {body}", lambda: self._inner.send(body, delay))
+            await self._plan.around(f"send {self.name} {body}", lambda: self._inner.send(body, hidden_for))
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
         """An empty queue is no operation to strike. A struck receipt comes back when its lease has expired."""
         if self._plan.dead:
             raise HostCrashError
+        self._plan.check_reachable()
         messages = await self._inner.receive(max_messages, lease)
         if messages:
-            self._plan.on_hidden(self.name, lease)
+            self._plan.on_hidden(self.name, lease + ROUNDING)
 
         async def received() -> list[QueueMessage]:
             return messages
@@ -166,6 +208,8 @@ class FaultyQueue:
         return await self._plan.around(f"receive {self.name}", received) if messages else messages
 
     async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
+        if lease:
+            self._plan.on_hidden(self.name, lease + ROUNDING)
         return await self._plan.around(f"extend {self.name}", lambda: self._inner.extend(message, lease))
 
     async def delete(self, message: QueueMessage) -> None:

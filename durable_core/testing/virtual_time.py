@@ -1,14 +1,16 @@
 """An event loop whose clock jumps: when nothing is ready to run, time passes at once to the next timer.
 
-The idea is Trio's autojump clock. Everything on the loop must wait through the loop; threads are not waited for. Where
-sockets are open, both ends of which must be on this loop, what is on its way through the kernel gets a moment first.
+The idea is Trio's autojump clock. Everything on the loop must wait through the loop, or in a thread that the loop began
+(``asyncio.to_thread``). Where sockets are open, both ends of which must be on this loop, what is on its way through the
+kernel gets a moment first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -16,23 +18,43 @@ T = TypeVar("T")
 
 ON_THE_WAY = 0.002  # real seconds that bytes between two sockets of this loop may take
 
+THREADS_MAY_TAKE = 5.0  # real seconds; then time goes on without them
+
+RESOLUTION = 1e-6  # seconds: timers as close as that fire together
+
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Never waits: what it was asked to wait is added to the clock."""
+    """Never waits: what it was asked to wait is added to the clock, up to ``limit``, where ``at_limit`` is called.
+
+    due: when the loop wanted to wake when the limit stopped it; None: never, by itself.
+    threads: calls in other threads under way; they are really waited for, up to ``THREADS_MAY_TAKE``.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.elapsed = 0.0
+        self.limit: float | None = None
+        self.at_limit: Callable[[], None] = lambda: None
+        self.due: float | None = None
+        self.threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         has_sockets = len(self.get_map()) > 1  # besides the loop's own
         ready = super().select(ON_THE_WAY if has_sockets and timeout != 0 else 0)
-        if not ready and timeout is None:
+        if not ready and self.threads and timeout != 0:
+            ready = super().select(THREADS_MAY_TAKE)
+        if ready or timeout == 0:
+            return ready
+        self.due = None if timeout is None else self.elapsed + timeout
+        if self.limit is not None and (self.due is None or self.due > self.limit):
+            self.elapsed = self.limit
+            self.at_limit()
+        elif self.due is None:
             raise RuntimeError("nothing is left to happen: every task waits for something that no timer will bring")
-        if not ready and timeout:
-            self.elapsed += timeout
+        else:
+            self.elapsed = self.due
         return ready
 
 
@@ -42,6 +64,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
+        self._jumping.at_limit = self.stop
+        self._clock_resolution = RESOLUTION  # asyncio's own is lost in the rounding of a year's seconds: timers hang
 
     def time(self) -> float:
         return self._jumping.elapsed
@@ -49,6 +73,36 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def now(self) -> datetime:
         """The virtual time of day, UTC. With this method the loop is a ``Clock`` for the runtime."""
         return START + timedelta(seconds=self.time())
+
+    def run_to(self, moment: float) -> float | None:
+        """Run all that is due up to this ``time()``, at which the clock stands when it returns.
+
+        Returns when something is due next; None: nothing that waits now is waiting for a time.
+        """
+        self._jumping.limit = max(moment, self.time())
+        try:
+            self.run_forever()
+        finally:
+            self._jumping.limit = None
+        return self._jumping.due
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """As usual; the clock stands still while the thread is at work."""
+        future = super().run_in_executor(executor, func, *args)
+        self._jumping.threads += 1
+        future.add_done_callback(self._left)
+        return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """As usual: it waits for a thread, which tells the loop when it is done."""
+        self._jumping.threads += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self._jumping.threads -= 1
+
+    def _left(self, _: object) -> None:
+        self._jumping.threads -= 1
 
 
 def run_virtual(main: Coroutine[Any, Any, T], loop: VirtualTimeLoop) -> T:

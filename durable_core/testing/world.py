@@ -47,9 +47,9 @@ Handler = Callable[[str, int], Awaitable[None]]
 Role = Literal["control", "work"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SkewedClock:
-    """A host's clock that is ``seconds`` ahead of the world's."""
+    """A host's clock that is ``seconds`` ahead of the world's; somebody may set it."""
 
     world: VirtualTimeLoop
     seconds: float
@@ -67,6 +67,7 @@ class HostShape:
     work: bool = True
     ahead: float = 0.0
     registry: Registry | None = None  # None: the world's
+    build: str = ""  # "": the world's
 
     @classmethod
     def of(cls, role: Role | None) -> HostShape:
@@ -81,14 +82,15 @@ class SimulatedHost:
         self._world = world
         self.shape = shape
         self.plan = plan = shape.plan
+        self.clock = SkewedClock(world.loop, shape.ahead)
         self.app = DurableApp(
             shape.registry or world.registry,
-            world.settings,
+            replace(world.settings, app_build=shape.build or world.settings.app_build),
             FaultyStorage(world.storage, plan),
-            clock=SkewedClock(world.loop, shape.ahead),
+            clock=self.clock,
             executor=None,
             source=random.Random(seed),
-            callback_urls=PlainCallbackUrls(),
+            callback_urls=world.callback_urls,
             ends=world.ends,
             codec=world.codec,
         )
@@ -101,7 +103,12 @@ class SimulatedHost:
         for own, work in names.all_work.items() if self.shape.work else ():
             for name in work:
                 self._spawn(self._listen(storage.queue(name), partial(self.app.on_work_message, queue=own)))
-        self._spawn(self._recover())
+        if not self._world.is_quiet:
+            self._spawn(self._recover())
+
+    def recover(self) -> None:
+        """One round of recovery, now; for who drives a quiet world."""
+        self._spawn(self._recover_once())
 
     async def stop(self) -> None:
         """Kill the host: nothing it has begun goes on."""
@@ -113,7 +120,7 @@ class SimulatedHost:
         await self.app.close()
 
     def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._world.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -135,7 +142,18 @@ class SimulatedHost:
             if not messages:
                 await self._world.something_sent(queue.name)
 
-    async def _handle(self, queue: Queue, message: QueueMessage, handler: Handler, busy: asyncio.Semaphore) -> None:
+    async def _handle(self, queue: Queue, received: QueueMessage, handler: Handler, busy: asyncio.Semaphore) -> None:
+        holding = _Holding(received)
+        renewing = self._world.loop.create_task(holding.renew(queue)) if self._world.is_quiet else None
+        try:
+            await self._answer(queue, holding, handler)
+        finally:
+            if renewing is not None:
+                renewing.cancel()
+            busy.release()
+
+    async def _answer(self, queue: Queue, holding: _Holding, handler: Handler) -> None:
+        message = holding.message
         try:
             if message.dequeue_count > MAX_DEQUEUE:  # its receivers died one after the other
                 raise RuntimeError(f"set aside after {MAX_DEQUEUE} deliveries that did not end: {message.body}")
@@ -145,20 +163,35 @@ class SimulatedHost:
             with suppress(LeaseLostError, StorageUnavailableError):
                 if message.dequeue_count >= MAX_DEQUEUE:
                     await self._world.storage.queue(f"{queue.name}-poison").send(message.body)
-                    await queue.delete(message)
+                    await queue.delete(holding.message)
                 else:
-                    await queue.extend(message, 0.0)
+                    await queue.extend(holding.message, 0.0)
         else:
             with suppress(LeaseLostError, StorageUnavailableError):
-                await queue.delete(message)
-        finally:
-            busy.release()
+                await queue.delete(holding.message)
 
     async def _recover(self) -> None:
         while True:
             await asyncio.sleep(RECOVERY_INTERVAL)
-            with suppress(StorageUnavailableError):  # the next round will do
-                await self.app.recover()
+            await self._recover_once()
+
+    async def _recover_once(self) -> None:
+        with suppress(StorageUnavailableError):  # the next round will do
+            await self.app.recover()
+
+
+@dataclass(slots=True)
+class _Holding:
+    """A message in hand, with the receipt that is valid now."""
+
+    message: QueueMessage
+
+    async def renew(self, queue: Queue) -> None:
+        """Keep it hidden while it is handled, as the Functions host does."""
+        with suppress(LeaseLostError, StorageUnavailableError, HostCrashError):
+            while True:
+                await asyncio.sleep(LEASE / 2)
+                self.message = await queue.extend(self.message, LEASE)
 
 
 class PlainCallbackUrls:
@@ -184,6 +217,8 @@ class World:
 
     hosts: how many, or the role of each (as on Flex Consumption, where every queue function has machines of its own).
     counting: count the storage operations of everybody in ``counted``.
+    quiet: nobody looks just in case: queues are looked at when something was sent or has become visible, and recovery
+        is up to who drives the loop. So nothing but what is to happen keeps time from jumping over years.
     """
 
     def __init__(
@@ -197,11 +232,13 @@ class World:
         counting: bool = False,
         shape: Callable[[int], HostShape] | None = None,
         outside: FaultPlan | None = None,
+        quiet: bool = False,
     ) -> None:
         """``shape`` makes the host of each number; those that replace a dead one go on counting. ``outside``: the
         plan of the client outside of all hosts."""
         self.registry = registry
         self.codec = codec
+        self.is_quiet = quiet
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
         self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
@@ -220,7 +257,9 @@ class World:
 
         self._shape: Callable[[int], HostShape] = shape or plain
         self._plan_outside = outside or FaultPlan()
+        self._plan_outside.on_hidden = self.hidden
         self._burials: set[asyncio.Task[None]] = set()
+        self.callback_urls = PlainCallbackUrls()
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
         self._due: dict[str, list[float]] = {}
@@ -247,36 +286,45 @@ class World:
         """Run a scenario against hosts with these fault plans (none for those without)."""
 
         async def main() -> T:
-            self._outside = DurableApp(
-                self.registry,
-                self.settings,
-                FaultyStorage(self.storage, self._plan_outside),
-                clock=self.loop,
-                executor=None,
-                source=random.Random(self._seed),
-                callback_urls=PlainCallbackUrls(),
-                ends=self.ends,
-                codec=self.codec,
-            )
-            self._outside.client.longest_poll = LONGEST_POLL
-            await self._outside.hub.create()
-            for name in self._outside.hub.names.queues:
-                event = self._sent[name] = asyncio.Event()
-                self._due[name] = []
-                self.storage.on_send(name, event.set)
-            for index in range(self._count):
-                self._begin_host(plans[index] if index < len(plans) else None)
+            await self.open(*plans)
             try:
                 return await scenario(self)
             finally:
-                while self._burials:
-                    await asyncio.gather(*self._burials)
-                for host in self.hosts:
-                    await host.stop()
-                await self._outside.close()
-                await self.storage.close()
+                await self.close()
 
         return run_virtual(main(), self.loop)
+
+    async def open(self, *plans: FaultPlan) -> None:
+        """Make the hub and start the hosts, for somebody who drives ``loop`` from outside and then calls ``close``."""
+        self._outside = DurableApp(
+            self.registry,
+            self.settings,
+            FaultyStorage(self.storage, self._plan_outside),
+            clock=self.loop,
+            executor=None,
+            source=random.Random(self._seed),
+            callback_urls=self.callback_urls,
+            ends=self.ends,
+            codec=self.codec,
+        )
+        self._outside.client.longest_poll = LONGEST_POLL
+        await self._outside.hub.create()
+        for name in self._outside.hub.names.queues:
+            event = self._sent[name] = asyncio.Event()
+            self._due[name] = []
+            self.storage.on_send(name, event.set)
+        for index in range(self._count):
+            self._begin_host(plans[index] if index < len(plans) else None)
+
+    async def close(self) -> None:
+        """Stop the hosts and close the store. The loop stays open: whoever drives it closes it."""
+        while self._burials:
+            await asyncio.gather(*self._burials)
+        for host in self.hosts:
+            await host.stop()
+        if self._outside is not None:
+            await self._outside.close()
+        await self.storage.close()
 
     async def replace_hosts(self, codec: PayloadCodec | None) -> None:
         """Stop every host, and start as many that have this codec."""
@@ -292,9 +340,9 @@ class World:
         event, due = self._sent[queue], self._due[queue]
         while due and due[0] <= self.loop.time():
             heapq.heappop(due)
-        wait = due[0] - self.loop.time() if due else LONGEST_WAIT
+        wait = due[0] - self.loop.time() if due else None if self.is_quiet else LONGEST_WAIT
         with suppress(TimeoutError):
-            async with asyncio.timeout(wait + 0.001):
+            async with asyncio.timeout(None if wait is None else wait + (0.0 if self.is_quiet else 0.001)):
                 await event.wait()
         event.clear()
 
@@ -304,14 +352,17 @@ class World:
             heapq.heappush(self._due[queue], self.loop.time() + seconds)
             self._sent[queue].set()  # who waits for a later one must look again
 
-    def add_host(self, registry: Registry | None = None) -> SimulatedHost:
-        """Start one more host, perhaps one that has other orchestrators and activities than the rest."""
-        return self._begin_host(FaultPlan(), HostShape(registry=registry))
+    def add_host(
+        self, registry: Registry | None = None, build: str = "", plan: FaultPlan | None = None
+    ) -> SimulatedHost:
+        """Start one more host, perhaps one of another build, with other orchestrators and activities, or faults."""
+        return self._begin_host(plan or FaultPlan(), HostShape(registry=registry, build=build))
 
     def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> SimulatedHost:
         shape = self._shape(len(self.plans))
         if like is not None:
             shape.control, shape.work, shape.registry = like.control, like.work, like.registry
+            shape.build = like.build
         if plan is not None:
             shape.plan = plan
         plan = shape.plan

@@ -17,6 +17,7 @@ from .scenarios import Effects, Scenario, make_registry, result, simple
 
 LARGE = 70 * 1024
 HUGE = 700 * 1024
+ROLLING = 40 * 1024
 
 
 def noise(size: int, salt: int = 0) -> str:
@@ -86,6 +87,15 @@ def full_registry(effects: Effects) -> Registry:
         return "".join([text, event, grown, queued])
 
     @orchestrator_
+    def rolls(ctx: OrchestrationContext, steps: int) -> Orchestration[int]:
+        """Results so large that the log is rolled into chunk rows on the way."""
+        size = 0
+        for _ in range(steps):
+            text = yield from ctx.call_activity(grow, ROLLING)
+            size += len(text)
+        return size
+
+    @orchestrator_
     def echo(ctx: OrchestrationContext, text: str) -> Orchestration[str]:
         yield from ctx.call_activity(add_one, 1)
         return text
@@ -98,7 +108,7 @@ def full_registry(effects: Effects) -> Registry:
         return 3
 
     registry = make_registry(effects)
-    return registry.add(add_one, grow, count, grandparent, collect, third_time, insists, heavy, echo, tell)
+    return registry.add(add_one, grow, count, grandparent, collect, third_time, insists, heavy, rolls, echo, tell)
 
 
 async def _terminated(world: World) -> Any:
@@ -188,6 +198,15 @@ async def _long_timer(world: World) -> Any:
     return await result(world, "one", timedelta(days=16), look_every=6 * 3600)
 
 
+async def _rolled(world: World) -> Any:
+    await world.client.start_new("rolls", "one", 15)
+    outcome = await result(world, "one")
+    instance = await world.outside.hub.instances.get("one")
+    assert instance is not None
+    assert instance.base > 0, "the log was rolled"
+    return outcome
+
+
 async def _told(world: World) -> Any:
     await world.client.start_new("collect", "one", 3)
     await world.client.start_new("tell", "two", "one")
@@ -211,6 +230,7 @@ COSTLY = [
     Scenario("more events than a commit holds", _many_events, True),
     Scenario("large values", _heavy, True),
     Scenario("timer of 14 days", _long_timer, "timeout"),
+    Scenario("rolled log", _rolled, 15 * ROLLING),
     simple("wide fan-out", "fan", 300, sum(range(300)) * 4),
     simple("long chain", "count", 300, 300),
 ]

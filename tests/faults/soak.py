@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.world import LEASE, HostShape, World
 
 from .more_scenarios import full_registry
-from .oracle import check, come_to_rest
+from .oracle import Accepted, check, come_to_rest, watched
 from .scenarios import Effects, Scenario
 
 SPAN = 60  # host operations among which faults strike
@@ -45,16 +46,22 @@ class Chaos:
         self._pace = draw.choice([0.0, 0.01, 0.3])
         self._stalls = not calm and draw.random() < 0.4
         self._twice = 0.0 if calm or draw.random() < 0.6 else 0.1
+        self._late = 0.0 if calm or draw.random() < 0.6 else draw.choice([1.0, 20.0, 400.0])
+        self.purged_at = draw.uniform(0.0, 60.0) if not calm and draw.random() < 0.15 else None
 
     def shape(self, number: int) -> HostShape:
         """A host; the first ones have faults, those that replace the dead have fewer."""
         draw = self._random
-        plan = FaultPlan(pause=self.pause, twice=lambda: draw.random() < self._twice)
+        plan = FaultPlan(pause=self.pause, twice=lambda: draw.random() < self._twice, late=self.late)
         if not self.calm and number < 2 * len(self.roles):
             strikes = draw.randrange(4) if number < len(self.roles) else draw.randrange(2)
             plan.strikes = {draw.randrange(SPAN): draw.choice(list(Fault)) for _ in range(strikes)}
         control, work = self.roles[number % len(self.roles)]
         return HostShape(plan, control, work, draw.uniform(-self._skew, self._skew))
+
+    def late(self) -> float:
+        """By how much a message comes later than it was sent for: now and then, so that others overtake it."""
+        return self._random.random() * self._late if self._late and self._random.random() < 0.2 else 0.0
 
     def pause(self) -> float:
         """Usually short; now and then longer than a lease."""
@@ -62,6 +69,14 @@ class Chaos:
         if self._stalls and draw.random() < 0.01:
             return draw.uniform(0.5, 2.0) * LEASE
         return 0.0 if draw.random() < 0.3 else draw.random() * self._pace
+
+
+async def _purge_and_recover(world: World, after: float) -> None:
+    """At that time every message is lost, and somebody recovers (invariant 5)."""
+    await asyncio.sleep(after)
+    for name in world.outside.hub.names.queues:
+        await world.storage.queue(name).clear()
+    await world.outside.recover(full=True)
 
 
 def run_seed(scenario: Scenario, seed: int, *, calm: bool = False) -> Outcome:
@@ -76,11 +91,17 @@ def run_seed(scenario: Scenario, seed: int, *, calm: bool = False) -> Outcome:
         outside=FaultPlan(pause=chaos.pause),
     )
 
+    oracle = watched(world)
+
     async def drive(world: World) -> Any:
-        value = await scenario.drive(world)
+        accepted = Accepted(world)
+        async with asyncio.TaskGroup() as group:
+            if chaos.purged_at is not None:
+                group.create_task(_purge_and_recover(world, chaos.purged_at))
+            value = await scenario.drive(world)
         await come_to_rest(world)
-        retries = "retries" in scenario.name
-        await check(world, effects, exactly_once=calm and not retries and "recovered" not in scenario.name)
+        once = calm and "retries" not in scenario.name and "recovered" not in scenario.name
+        await check(world, effects, exactly_once=once, oracle=oracle, accepted=accepted)
         return value
 
     value = world.run(drive)

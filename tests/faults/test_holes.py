@@ -19,9 +19,11 @@ from durable_core.runtime.parking import Parking
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan, HostCrashError
 from durable_core.testing.world import HostShape, World
+from tests.support.totals import Totals
 
+from .exhaustive import strike_each
 from .more_scenarios import CHEAP, full_registry
-from .oracle import check, come_to_rest
+from .oracle import Accepted, check, come_to_rest, watched
 from .scenarios import Effects, Scenario, result
 
 SMALL = [s for s in CHEAP if s.name in ("terminate in flight", "purge and start anew", "restart if done")]
@@ -30,11 +32,13 @@ SMALL = [s for s in CHEAP if s.name in ("terminate in flight", "purge and start 
 def play(scenario: Scenario, *plans: FaultPlan, outside: FaultPlan | None = None) -> World:
     effects = Effects()
     world = World(full_registry(effects), outside=outside)
+    oracle = watched(world)
 
     async def drive(world: World) -> Any:
+        accepted = Accepted(world)
         outcome = await scenario.drive(world)
         await come_to_rest(world)
-        await check(world, effects, exactly_once=False)
+        await check(world, effects, oracle=oracle, accepted=accepted)
         return outcome
 
     assert world.run(drive, *plans) == scenario.expected
@@ -45,16 +49,12 @@ def play(scenario: Scenario, *plans: FaultPlan, outside: FaultPlan | None = None
 @pytest.mark.parametrize("fault", list(Fault))
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda s: s.name)
 def test_a_fault_of_the_host_changes_no_outcome_of_lives_that_follow_each_other(
-    scenario: Scenario, fault: Fault
+    scenario: Scenario, fault: Fault, totals: Totals
 ) -> None:
-    for number in range(len(play(scenario).plans[0].operations)):
-        try:
-            play(scenario, FaultPlan({number: fault}))
-        except BaseException as error:
-            raise AssertionError(f"{fault} at operation {number}: {error}") from error
+    strike_each(lambda plan: (scenario.expected, play(scenario, plan)), fault, scenario.expected, totals)
 
 
-@pytest.mark.parametrize("fault", [Fault.FAIL_BEFORE, Fault.LOSE_ANSWER])
+@pytest.mark.parametrize("fault", [Fault.FAIL_BEFORE, Fault.LOSE_ANSWER, Fault.RETRY])
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda s: s.name)
 def test_a_lost_answer_to_a_client_changes_no_outcome(scenario: Scenario, fault: Fault) -> None:
     calm = FaultPlan()

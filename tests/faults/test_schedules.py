@@ -21,6 +21,9 @@ from durable_core.runtime.schedule_loop import SCHEDULE_PREFIX
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.world import World
+from tests.support.totals import Totals
+
+from .exhaustive import strike_each
 
 MINUTE = timedelta(minutes=1)
 
@@ -117,19 +120,12 @@ def test_a_schedule_starts_each_due_run_once(drive: Any, expected: Any, cache: s
     assert not world.failures
 
 
-@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
+@pytest.mark.parametrize("fault", list(Fault))
 @pytest.mark.parametrize(("drive", "expected"), SCENARIOS)
-def test_a_crash_at_any_storage_operation_changes_no_run(drive: Any, expected: Any, fault: Fault) -> None:
-    _, world = simulate(drive)
-    for number, what in enumerate(world.plans[0].operations):
-        if what.startswith("receive"):
-            continue  # tests/faults/test_single_faults.py has those
-        plan = FaultPlan({number: fault})
-        try:
-            outcome, _ = simulate(drive, plan)
-        except BaseException as error:
-            raise AssertionError(f"{fault} at operation {number}: {plan.struck}: {error}") from error
-        assert outcome == expected, plan.struck
+def test_a_fault_at_any_storage_operation_changes_no_run(
+    drive: Any, expected: Any, fault: Fault, totals: Totals
+) -> None:
+    strike_each(lambda plan: simulate(drive, plan), fault, expected, totals, receipts=False, at_most=2)
 
 
 def test_a_run_that_still_goes_is_not_overtaken() -> None:

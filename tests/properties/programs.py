@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from hypothesis import strategies as st
 
@@ -137,6 +137,15 @@ class TryFinally:
 
 
 @dataclass(frozen=True)
+class Patched:
+    """A place that was changed: ``new`` for ``old``. How it is written depends on the stage of its life."""
+
+    patch_id: str
+    old: Program
+    new: Program
+
+
+@dataclass(frozen=True)
 class Raise:
     pass
 
@@ -165,6 +174,7 @@ Statement: TypeAlias = (
     | If
     | Try
     | TryFinally
+    | Patched
     | Raise
     | Again
 )
@@ -198,7 +208,11 @@ programs: st.SearchStrategy[Program] = st.recursive(
     st.lists(leaves, min_size=1, max_size=5).map(tuple),
     lambda inner: st.lists(
         st.one_of(
-            leaves, st.builds(If, inner, inner), st.builds(Try, inner, inner), st.builds(TryFinally, inner, inner)
+            leaves,
+            st.builds(If, inner, inner),
+            st.builds(Try, inner, inner),
+            st.builds(TryFinally, inner, inner),
+            st.builds(Patched, st.sampled_from(NAMES), inner, inner),
         ),
         min_size=1,
         max_size=5,
@@ -207,11 +221,16 @@ programs: st.SearchStrategy[Program] = st.recursive(
 )
 
 
+Stage: TypeAlias = Literal["before", "patched", "deprecated", "removed"]
+"""The life of a change: not there yet, asked for, taken for granted, and taken without a word."""
+
+
 class Run:
     """One run of a program."""
 
-    def __init__(self, ctx: OrchestrationContext, program: Program, data: int) -> None:
+    def __init__(self, ctx: OrchestrationContext, program: Program, data: int, stage: Stage = "patched") -> None:
         self.ctx, self.program, self.data = ctx, program, data
+        self.stage: Stage = stage
         self.trace: list[str] = []
         self.started: list[Task[Any]] = []
         self.handlers: set[str] = set()
@@ -234,6 +253,18 @@ class Run:
                 return self.ctx.wait_condition(lambda: self.handled >= wanted, timedelta(seconds=90))
             case _:
                 return self.ctx.wait_for_external_event(call.name)
+
+    def takes(self, patch_id: str) -> bool:
+        match self.stage:
+            case "before":
+                return False
+            case "patched":
+                return self.ctx.patched(patch_id)
+            case "deprecated":
+                self.ctx.deprecate_patch(patch_id)
+                return True
+            case "removed":
+                return True
 
     def handle(self, data: object) -> None:
         self.handled += 1
@@ -314,6 +345,10 @@ class Run:
                     yield from self.execute(body)
                 finally:
                     yield from self.execute(handler)
+            case Patched(patch_id, old, new):
+                taken = self.takes(patch_id)
+                self.trace.append(f"{patch_id} is {'in' if taken else 'not in'}")
+                yield from self.execute(new if taken else old)
             case Raise():
                 raise ArithmeticError(len(self.trace))
             case Again(keep_events):

@@ -40,7 +40,7 @@ from durable_core.engine.replay import InstanceInfo, LiveOrchestration, Turn
 from durable_core.registry import OrchestratorDefinition
 from durable_core.runtime.limits import timed_out
 
-from .programs import NAMES, Program, Run, programs
+from .programs import NAMES, Program, Run, Stage, programs
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 FAILURES = (FailureDetails("ValueError", "no"), timed_out("too slow"))
@@ -55,9 +55,9 @@ def _no_warnings_of_forgotten_yields() -> Generator[None]:  # pyright: ignore[re
     logger.disabled = False
 
 
-def new(program: Program, generation: int) -> LiveOrchestration:
+def new(program: Program, generation: int, stage: Stage = "patched") -> LiveOrchestration:
     def orchestrate(ctx: OrchestrationContext, data: int) -> Generator[Task[Any], Any, list[str]]:
-        run = Run(ctx, program, data)
+        run = Run(ctx, program, data, stage)
         yield from run.execute(program)
         return run.trace
 
@@ -239,3 +239,50 @@ def test_at_one_time_it_does_not_matter_how_events_are_cut_into_steps(program: P
         incoming = world.batch(together)
     one_by_one.close()
     together.close()
+
+
+DEPLOYMENTS: list[tuple[Stage, Stage]] = [
+    ("before", "patched"),
+    ("patched", "deprecated"),
+    ("deprecated", "removed"),
+    ("deprecated", "patched"),  # a step back, or hosts of both builds
+    ("removed", "deprecated"),
+]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(program=programs, seed=st.integers(0, 2**32), stages=st.sampled_from(DEPLOYMENTS))
+def test_the_next_stage_of_a_patch_goes_on_where_the_last_one_was(
+    program: Program, seed: int, stages: tuple[Stage, Stage]
+) -> None:
+    """Whenever it is deployed: no mismatch, and again nobody can tell a warm generator from a replayed one."""
+    world = World(random.Random(seed))
+    first, second = stages
+    deployed_at = world.choice.randint(0, 6)
+    now = START
+    incoming: list[Incoming] = [ExecutionStarted("random", "", 0)]
+    live = new(program, 0, first)
+    for seq in range(15):
+        if seq == deployed_at:
+            moved = new(program, live.info.generation, second)
+            moved.replay(map(stored, live.history))
+            live.close()
+            live = moved
+        stage = first if seq < deployed_at else second
+        cold = new(program, live.info.generation, stage)
+        cold.replay(map(stored, live.history))
+        assert state(cold) == state(live)
+        turn = live.step(now, incoming)
+        assert cold.step(now, incoming) == turn
+        cold.close()
+        live.record(Segment(seq, f"c{seq}", now, turn.events))
+        now += timedelta(seconds=world.choice.randint(0, 90))
+        if live.completion is None:
+            incoming = world.batch(live)
+        elif isinstance(live.completion, ContinueAsNew):
+            incoming = next_generation(live, live.completion, turn)
+            live.close()
+            live = new(program, live.info.generation + 1, stage)
+        else:
+            break
+    live.close()

@@ -148,11 +148,11 @@ async def test_a_new_generation_begins_empty_and_knows_what_is_left_to_do(hub: T
     left = Carried(0, NOW + timedelta(microseconds=123457), EventSent(3, "two", "Hello", 5))
     carry = Carry((EventRaised("Kept", 1, "ikey"),), (left,))
     ending = ContinueAsNew({"round": 2})
-    instance = await hub.instances.next_generation(instance, a_commit(hub, ""), ending, carry, ["c0"])
+    instance = await hub.instances.next_generation(instance, a_commit(hub, ""), ending, carry, ["c0"], "2")
     loaded = (await hub.instances.load("one")).instance
     assert loaded is not None
     assert (loaded.generation, loaded.first, loaded.base, loaded.seq) == (1, 2, 2, 2)
-    assert loaded.is_unstarted
+    assert (loaded.is_unstarted, loaded.version) == (True, "2")
     assert loaded.ended == ("c0", instance.last_commit)
     assert await hub.instances.history(loaded) == []
     assert await hub.instances.carry(loaded) == carry

@@ -74,7 +74,7 @@ def load_functions(folder: Path, environ: Mapping[str, str] | None = None) -> li
     An exception raised by the app's own code at import is passed through: its stack says more than we could.
     """
     env = os.environ if environ is None else environ
-    app = _find_app(_import_script(folder))
+    app = find_app(import_script(folder))
     try:
         functions = app.get_functions()
     except (ValueError, TypeError) as error:
@@ -84,7 +84,8 @@ def load_functions(folder: Path, environ: Mapping[str, str] | None = None) -> li
     return [_index(function, env) for function in functions]
 
 
-def _import_script(folder: Path) -> ModuleType:
+def import_script(folder: Path) -> ModuleType:
+    """Run the folder's ``function_app.py``. ConfigurationError if it is not there; what its code raises passes on."""
     script = folder / SCRIPT
     if not script.is_file():
         raise ConfigurationError(f"there is no {SCRIPT} in {folder}; name the app's folder with --app")
@@ -98,7 +99,8 @@ def _import_script(folder: Path) -> ModuleType:
     return module
 
 
-def _find_app(module: ModuleType) -> func.FunctionApp:
+def find_app(module: ModuleType) -> func.FunctionApp:
+    """The one FunctionApp of a module. ConfigurationError."""
     import azure.functions as func
 
     apps = {id(value): value for value in vars(module).values() if isinstance(value, func.FunctionApp)}

@@ -108,7 +108,7 @@ def child(ctx: OrchestrationContext, order: Order) -> Orchestration[Receipt]:
     return (yield from ctx.call_activity(charge, order))
 
 
-@orchestrator(version="2")
+@orchestrator(version="2", default=True)
 def lonely(ctx: OrchestrationContext) -> Orchestration[int]:
     yield ctx.create_timer(timedelta(seconds=1))
     return 1

@@ -1,0 +1,56 @@
+"""``debug``: one instance's history, replayed under pdb."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import NonDeterminismError
+from .app_options import absolute, code_options, hub_options, load_code, or_cannot_run
+
+if TYPE_CHECKING:
+    from ..hosting.app_code import AppCode
+    from ..testing.replaying import History
+
+
+@click.command()
+@click.argument("target", metavar="INSTANCE|FILE")
+@click.option("--at", type=click.IntRange(1), metavar="EVENT", help="Stop after this event of the history; 1 is first.")
+@code_options
+@hub_options
+def debug(target: str, at: int | None, folder: Path, modules: str | None, hub: str | None, store: str | None) -> None:
+    """Replay an instance, or an exported FILE, under pdb: step through its orchestrator, see what each yield returned.
+
+    The hub is only read: no activity runs and the instance notices nothing. Commands are pdb's: n (next line), s (into
+    a function), p EXPR (print), b FILE:LINE (breakpoint), c (to the end, or the next breakpoint), q (quit).
+    """
+    path, store = Path(target).absolute(), absolute(store)
+    is_file = path.is_file() or path.suffix == ".json"
+    with or_cannot_run():
+        from ..testing.debugging import debug_history
+        from ..testing.replaying import History, definition_for
+
+        code = load_code(folder, modules)
+        history = History.read(path) if is_file else asyncio.run(_load(code, target, hub, store))
+        definition = definition_for(code.registry, history.name, history.version)
+        click.echo(
+            f"instance '{history.instance_id}' of '{history.name}', {history.status.value}: "
+            f"{len(history.events)} events, code at {definition.location}"
+        )
+        try:
+            debug_history(definition, history, at=at, converter=code.converter, say=click.echo)
+        except NonDeterminismError as error:
+            click.echo(str(error))
+            sys.exit(1)
+
+
+async def _load(code: AppCode, instance_id: str, hub: str | None, store: str | None) -> History:
+    from ..hosting.app_code import open_to_read, with_place
+    from ..testing.replaying import load_history
+
+    async with open_to_read(with_place(code.settings, hub, store), code.codec) as opened:
+        return await load_history(opened, instance_id)

@@ -1,0 +1,53 @@
+"""``replay``: exported histories against the code at hand."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import click
+
+from ..errors import DurableError, NonDeterminismError, UnknownOrchestratorError
+from .app_options import code_options, load_code, or_cannot_run
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@code_options
+def replay(files: tuple[Path, ...], folder: Path, modules: str | None) -> None:
+    """Replay exported histories against the code at hand; a folder stands for the .json files in it.
+
+    Exit code 0: all fit; 1: some do not; 2: some could not be replayed (broken file, newer format, no such
+    orchestrator), or the code cannot be loaded.
+    """
+    from ..testing.replaying import History, replay
+
+    paths = [path.absolute() for each in files for path in (sorted(each.glob("*.json")) if each.is_dir() else [each])]
+    worst = 0 if paths else 2
+    if not paths:
+        click.echo("there is no .json file there", err=True)
+    with or_cannot_run():
+        code = load_code(folder, modules)
+    for path, shown in zip(paths, _shown(paths), strict=True):
+        try:
+            history = History.read(path)
+            with redirect_stdout(sys.stderr):  # what orchestrators print is not what this verb says
+                replay(code.registry, history, code.converter)
+        except NonDeterminismError as error:
+            click.echo(f"{shown}: does not fit\n{error}")
+            worst = max(worst, 1)
+        except UnknownOrchestratorError as error:
+            click.echo(f"{shown}: {error}; keep the version that running instances began with")
+            worst = 2
+        except DurableError as error:
+            click.echo(f"{shown}: {error}" if str(path) not in str(error) else str(error))
+            worst = 2
+        else:
+            click.echo(f"{shown}: ok, {len(history.events)} events of '{history.name}' ({history.status.value})")
+    sys.exit(worst)
+
+
+def _shown(paths: list[Path]) -> list[str]:
+    """Names that tell the files apart: without the folder if they share one."""
+    return [path.name for path in paths] if len({path.name for path in paths}) == len(paths) else list(map(str, paths))

@@ -1,0 +1,174 @@
+"""The run-time guard: orchestrator code that uses a file, a clock or chance is stopped at that line.
+
+Orchestrator code runs again at every replay and must decide the same. While it runs, and only in its thread and at that
+moment, two of Python's own instruments are looked at:
+
+* the audit hook (PEP 578) hears of files, sockets, processes, threads and ``time.sleep``. It cannot be taken away once
+  installed, so it is installed with the first orchestrator that is guarded and does nothing unless code is watched;
+* the profiler hears of calls, of which clocks and chance are some. It slows every call down, so it is set only for an
+  orchestrator that mentions such a name at all (``names_clock_or_chance``), and not where another profiler is at work.
+
+What libraries do by themselves is excused: imports, time zones, tracebacks and their source lines, logging, debuggers,
+coverage, finalizers. A use is a bug of the code: whoever catches the error in between gains nothing, since it is
+raised once more when the code has come to its next wait.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from threading import get_ident
+from types import CodeType, FrameType
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from .errors import DeterminismError
+from .guard_uses import (
+    C_NAMES_OF_INTEREST,
+    CODES_OF_INTEREST,
+    Use,
+    audited,
+    c_function,
+    names_clock_or_chance,
+    python_function,
+)
+from .places import is_library, place
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_EXCUSED = frozenset(  # top-level names of libraries that do IO on their own account
+    (
+        *("importlib", "_frozen_importlib", "_frozen_importlib_external", "zipimport", "pkgutil", "runpy"),
+        *("zoneinfo", "tzdata", "dateutil", "pytz", "gettext"),
+        *("linecache", "traceback", "tokenize", "inspect", "logging", "warnings", "weakref"),
+        *("bdb", "pdb", "pydevd", "_pydevd_bundle", "_pydevd_frame_eval", "debugpy", "coverage", "_pytest", "pluggy"),
+    )
+)
+_ZONES = "/zoneinfo/"  # the C code of zoneinfo opens its files without a frame of its own
+
+
+class Watch(Protocol):
+    """How the engine calls code of the user's: ``watch(generator.send, value)``."""
+
+    def __call__(self, code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+def unwatched(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Without a guard: just call it."""
+    return code(*args, **kwargs)
+
+
+def watch_of(orchestrator: Callable[..., Any]) -> Watch:
+    """The guard for the code of one orchestrator function, its handlers and conditions."""
+    _install()
+    return _watched_calls if names_clock_or_chance(orchestrator) else _watched
+
+
+class _Watched:
+    """Code that runs now, in one thread. ``error``: the first thing that it must not have done."""
+
+    __slots__ = ("error",)
+
+    def __init__(self) -> None:
+        self.error: DeterminismError | None = None
+
+
+_WATCHED: dict[int, _Watched] = {}  # by thread; empty unless orchestrator code runs at this very moment
+
+
+def _watched(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call code of the user's. DeterminismError if it used what it must not, even if it has caught that."""
+    thread = get_ident()
+    if thread in _WATCHED:  # a handler that is called by the code itself
+        return code(*args, **kwargs)
+    watched = _WATCHED[thread] = _Watched()
+    try:
+        return code(*args, **kwargs)
+    finally:
+        del _WATCHED[thread]
+        if watched.error is not None:
+            raise watched.error
+
+
+def _watched_calls(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """The same, and look at every call."""
+    if get_ident() in _WATCHED or sys.getprofile() is not None:
+        return _watched(code, *args, **kwargs)
+    try:
+        return _watched(_profiled, code, *args, **kwargs)
+    finally:
+        sys.setprofile(None)
+
+
+def _profiled(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    sys.setprofile(_on_call)
+    try:
+        return code(*args, **kwargs)
+    finally:
+        sys.setprofile(None)
+
+
+_BOUNDARIES: frozenset[CodeType] = frozenset({_watched.__code__, _profiled.__code__})
+
+
+@cache
+def _install() -> None:
+    sys.addaudithook(_on_audit)
+
+
+def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _WATCHED:
+        return
+    watched = _WATCHED.get(get_ident())
+    if watched is None:
+        return
+    use = audited(event)
+    if use is None:
+        return
+    if event == "open":
+        name = str(arguments[0])
+        if _ZONES in name.replace("\\", "/"):
+            return
+        use = Use(f"open({name!r})", use.replacement)
+    _judge(watched, use, sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
+
+
+def _on_call(frame: FrameType, event: str, called: Any) -> None:
+    """Called at every call and return: whatever is of no interest must leave at once."""
+    if event == "call":
+        if id(frame.f_code) not in CODES_OF_INTEREST:
+            return
+        found = python_function(frame)
+        if found is None:
+            return
+        use, caller = found
+    elif event == "c_call":
+        if called.__name__ not in C_NAMES_OF_INTEREST:
+            return
+        use, caller = c_function(called), frame
+    else:
+        return
+    watched = _WATCHED.get(get_ident())
+    if use is None or watched is None or caller is None or is_library(caller.f_code.co_filename):
+        return
+    _judge(watched, use, caller)
+
+
+def _judge(watched: _Watched, use: Use, frame: FrameType | None) -> None:
+    """Raise at the line of the code's that did it, unless a library did it on its own account."""
+    location = ""
+    while frame is not None and frame.f_code not in _BOUNDARIES:
+        code = frame.f_code
+        if code.co_name == "__del__":  # the garbage collector may run anybody's finalizer here
+            return
+        if is_library(code.co_filename):
+            if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _EXCUSED:
+                return
+        elif not location and not code.co_filename.startswith("<"):
+            location = place(code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    error = DeterminismError(used=use.used, location=location, replacement=use.replacement)
+    if watched.error is None:
+        watched.error = error
+    raise error

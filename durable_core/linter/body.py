@@ -1,0 +1,442 @@
+"""One look at one function's body: the rules it breaks there, and the project's functions that it leads to.
+
+Owns the walk through expressions and calls; statements that wait, loop or catch are looked at by ``Statements``. How
+the body itself is reached is for ``Linter`` to say.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+
+from .api import CALLS_BY_NAME, DECIDES, is_context, method_of_context
+from .calls import LOCAL_ZONE, VALUES, Forbidden, forbidden_call, is_local_zone
+from .findings import Reference, Spot
+from .origins import Class, External, Function, Origins, Variable
+from .scopes import Comprehension, FunctionNode, Scope, own_nodes
+from .sources import SourceFile
+from .state import Sets, State
+from .statements import Statements
+
+_FIXED = {
+    "instance_id",
+    "parent_instance_id",
+    "version",
+    "logger",
+    "current_utc_datetime",
+    "is_replaying",
+    "custom_status",
+}
+_HANDED_ON = ("DC1", "DC2", "DC301", "DC302")  # found where the function is not called but given to somebody who does
+
+
+@dataclass(slots=True)
+class Look:
+    """What a look at a body found."""
+
+    spots: list[Spot] = field(default_factory=list[Spot])
+    references: list[Reference] = field(default_factory=list[Reference])
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every look uses."""
+
+    origins: Origins
+    state: State
+    sets: Sets
+
+
+class Body(ast.NodeVisitor):
+    """Looks at a function. waits, only_looks: as in ``Reference``."""
+
+    def __init__(self, function: Function, tools: Tools, *, waits: bool, only_looks: bool) -> None:
+        self.function, self.scope = function, function.scope
+        self.origins, self.state, self.sets = tools.origins, tools.state, tools.sets
+        self.waits, self.only_looks = waits, only_looks
+        self.look = Look()
+        self._statements = Statements(self)
+        self._in_run: set[ast.AST] = set()  # calls below a 'yield from'
+        self._changed: set[ast.AST] = set()  # expressions that a change is reported of
+        self._reads: dict[Variable, ast.expr] = {}
+        self._writes: set[Variable] = set()
+
+    def run(self) -> Look:
+        node = self.function.node
+        for part in [node.body] if isinstance(node, ast.Lambda) else node.body:
+            self.visit(part)
+        for variable, at in self._reads.items():
+            if variable not in self._writes:
+                self.report("DC503", at, f"reads '{variable.name}', which functions of its module change")
+        return self.look
+
+    # ------------------------------------------------------------ reports
+
+    def report(self, code: str, node: ast.AST, message: str, expression: str = "", replacement: str = "") -> None:
+        line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
+        file = self.function.file
+        self.look.spots.append(
+            Spot(
+                file=file,
+                line=line,
+                column=column,
+                code=code,
+                message=message,
+                expression=expression,
+                replacement=replacement,
+            )
+        )
+
+    def refer(self, function: Function, name: str = "", *, waits: bool = False, only_looks: bool = False) -> None:
+        """Note that this body leads to a function. Activities and orchestrators are looked at by themselves."""
+        if self.origins.mark(function) is None:
+            only_looks = only_looks or self.only_looks
+            self.look.references.append(
+                Reference(function=function, name=name or function.name, waits=waits, only_looks=only_looks)
+            )
+
+    def _forbid(self, rule: Forbidden, node: ast.expr, *, called: bool = True) -> None:
+        expression = ast.unparse(node)
+        text = f"{expression}()" if called else expression
+        self.report(rule.code, node, f"{text} {rule.does}; use {rule.instead}", text, rule.instead)
+
+    # ------------------------------------------------------------ names
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load):
+            self._mention(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if not self._mention(node):
+            self.visit(node.value)
+
+    def _mention(self, node: ast.Name | ast.Attribute) -> bool:
+        """Look at a name that is read; whether that says all about it."""
+        origin = self.origins.of(node, self.scope)
+        match origin:
+            case External(dotted=dotted):
+                rule = VALUES.get(dotted)
+                if rule is not None:
+                    self._forbid(rule, node, called=False)
+                    return True
+            case Function():
+                self.refer(origin)
+                return isinstance(node, ast.Name)
+            case _:
+                pass
+        variable = self.origins.variable(node, self.scope)
+        if variable is not None and node not in self._changed and self.state.is_changing(variable):
+            self._reads.setdefault(variable, node)
+            return True
+        return False
+
+    # ------------------------------------------------------------ calls
+
+    def visit_Call(self, node: ast.Call) -> None:
+        self._change(node)
+        self._statements.pop_of_set(node)
+        if is_local_zone(node):
+            self._forbid(LOCAL_ZONE, node.func)
+        method = method_of_context(node.func, self.scope, self.origins)
+        if method:
+            self._call_of_context(node, method)
+            return
+        if isinstance(node.func, ast.Attribute) and self._call_by_name(node, node.func.attr):
+            return
+        origin = self.origins.of(node.func, self.scope)
+        match origin:
+            case External(dotted=dotted):
+                rule = forbidden_call(dotted, node)
+                if rule is not None:
+                    self._forbid(rule, node.func)
+            case Function():
+                self._call_of_function(node, origin)
+            case Class():
+                self._construction(node, origin)
+            case _:
+                pass
+        if isinstance(node.func, ast.Attribute):
+            self.visit(node.func.value)
+        elif not isinstance(node.func, ast.Name):
+            self.visit(node.func)
+        self._arguments(node)
+
+    def _call_of_function(self, node: ast.Call, function: Function) -> None:
+        called = ast.unparse(node.func)
+        if self.origins.mark(function) == "activity":
+            self.report(
+                "DC403", node, f"{called}() is an activity, called as a function; use ctx.call_activity({called})"
+            )
+        elif isinstance(function.node, ast.AsyncFunctionDef):
+            self.report(
+                "DC308", node, f"{called}() is async: its coroutine never runs here; use ctx.run or an activity"
+            )
+        else:
+            self.refer(function, called.rpartition(".")[2], waits=node in self._in_run)
+
+    def _construction(self, node: ast.Call, kind: Class) -> None:
+        for name in ("__init__", "__post_init__", "__new__"):
+            method = self.origins.member(kind, name)
+            if method is not None:
+                self.refer(method, kind.name)
+        given = {keyword.arg for keyword in node.keywords}
+        if node.args or None in given:
+            return
+        for statement in kind.node.body:
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and isinstance(statement.target, ast.Name)
+                and isinstance(statement.value, ast.Call)
+                and statement.target.id not in given
+            ):
+                for keyword in statement.value.keywords:
+                    if keyword.arg == "default_factory":
+                        self._default(keyword.value, kind)
+
+    def _default(self, factory: ast.expr, kind: Class) -> None:
+        """A field's ``default_factory`` runs where the object is made."""
+        file = kind.scope.file
+        origin = self.origins.of(factory, kind.scope)
+        if isinstance(factory, ast.Lambda):
+            origin = file.function_of(factory)
+        if isinstance(origin, Function):
+            self.refer(origin, kind.name)
+        elif isinstance(origin, External):
+            rule = forbidden_call(origin.dotted, None)
+            if rule is not None:
+                text = ast.unparse(factory)
+                self.look.spots.append(
+                    Spot(
+                        file=file,
+                        line=factory.lineno,
+                        column=factory.col_offset + 1,
+                        code=rule.code,
+                        message=f"{text}, called for a field that is not given, {rule.does}; use {rule.instead}",
+                        expression=text,
+                        replacement=rule.instead,
+                        through=(kind.name,),
+                    )
+                )
+
+    def _arguments(self, node: ast.Call, *, without: ast.expr | None = None) -> None:
+        for argument in [*node.args, *(k.value for k in node.keywords if k.arg != "retry_if")]:
+            if argument is without:
+                continue
+            dotted = self.origins.dotted(argument, self.scope)
+            rule = forbidden_call(dotted, None) if dotted else None
+            if rule is not None and rule.code.startswith(_HANDED_ON):
+                self._forbid(rule, argument, called=False)
+            self.visit(argument)
+
+    # ------------------------------------------------------------ calls of the context
+
+    def _call_of_context(self, node: ast.Call, method: str) -> None:
+        if self.only_looks and method in DECIDES:
+            self.report("DC407", node, f"ctx.{method}() in a query's handler or a condition, which may only look")
+        if isinstance(node.func, ast.Attribute) and self._call_by_name(node, node.func.attr):
+            return
+        handed: ast.expr | None = None
+        match method:
+            case "run":
+                handed = _argument(node, 1, "fn")
+                self._keep_context_from(node, "a step")
+                self._step(handed)
+            case "wait_condition":
+                handed = _argument(node, 0, "predicate")
+                self._looked_at(handed)
+            case "set_query_handler":
+                handed = _argument(node, 1, "fn")
+                self._looked_at(handed)
+            case "run_saga":
+                handed = _argument(node, 0, "body")
+                self._runs_here(handed)
+            case _:
+                pass
+        self._arguments(node, without=handed)
+
+    def _call_by_name(self, node: ast.Call, method: str) -> bool:
+        """Look at a call whose first argument runs elsewhere, whoever's method it is."""
+        if method in CALLS_BY_NAME:
+            handed = _argument(node, 0, CALLS_BY_NAME[method])
+            self._keep_context_from(node, "an activity or another orchestrator")
+        elif method == "add_compensation":
+            handed = _argument(node, 0, "fn_or_name")
+            self._runs_here(handed)
+        else:
+            return False
+        self._arguments(node, without=handed)
+        return True
+
+    def _keep_context_from(self, node: ast.Call, whom: str) -> None:
+        for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
+            if is_context(argument, self.scope, self.origins):
+                self.report(
+                    "DC405", argument, f"the orchestrator's context is given to {whom}; give it the values it needs"
+                )
+
+    def _step(self, handed: ast.expr | None) -> None:
+        """The function of a ``ctx.run``: its body is no orchestrator code, but must leave the context alone."""
+        origin = None if handed is None else self.origins.of(handed, self.scope)
+        if isinstance(handed, ast.Call):  # partial(...): its arguments are made here
+            self._keep_context_from(handed, "a step")
+            self._arguments(handed, without=handed.args[0] if handed.args else None)
+        elif isinstance(handed, ast.Lambda):
+            self._defaults(handed)
+            origin = self.function.file.function_of(handed)
+        if isinstance(origin, Function) and self.origins.mark(origin) is None:
+            inner = origin.node
+            for part in [inner.body] if isinstance(inner, ast.Lambda) else inner.body:
+                self._step_body(part, origin)
+
+    def _step_body(self, part: ast.AST, step: Function) -> None:
+        if isinstance(step.node, ast.FunctionDef | ast.AsyncFunctionDef) and not step.is_inside(self.function):
+            return  # it can have the context only as an argument, which is reported where it is given
+        for node in own_nodes(part):
+            if isinstance(node, ast.Attribute):
+                method = method_of_context(node, step.scope, self.origins)
+                if method and method.split(".")[0] not in _FIXED:
+                    self.report("DC405", node, f"ctx.{method} in a step, which runs beside the orchestrator")
+            elif isinstance(node, ast.Call):
+                self._keep_context_in(node, step.scope)
+
+    def _keep_context_in(self, node: ast.Call, scope: Scope) -> None:
+        for argument in node.args:
+            if is_context(argument, scope, self.origins):
+                self.report("DC405", argument, "the orchestrator's context is used in a step, which runs beside it")
+
+    def _looked_at(self, handed: ast.expr | None) -> None:
+        function = self._function(handed)
+        if function is not None:
+            self.refer(function, only_looks=True)
+
+    def _runs_here(self, handed: ast.expr | None) -> None:
+        function = self._function(handed)
+        if function is not None and (function.is_generator or isinstance(function.node, ast.Lambda)):
+            self.refer(function, waits=True)
+
+    def _function(self, node: ast.expr | None) -> Function | None:
+        if isinstance(node, ast.Lambda):
+            return self.function.file.function_of(node)
+        origin = self.origins.of(node, self.scope)
+        return origin if isinstance(origin, Function) else None
+
+    # ------------------------------------------------------------ changes of what outlives the run
+
+    def _change(self, node: ast.AST) -> None:
+        for base in self.state.changed(node, self.scope):
+            kind = self.origins.of(base, self.scope)
+            variable = self.state.variable_changed(base, self.scope, by_call=isinstance(node, ast.Call))
+            if variable is not None:
+                self._changed.add(base)
+                self._writes.add(variable)
+                self.report(
+                    "DC502", base, f"changes '{variable.name}', a variable of the module, which outlives the run"
+                )
+            elif isinstance(kind, Class) and not isinstance(node, ast.Call):
+                self.report("DC502", base, f"changes class '{kind.name}', which all instances of a process share")
+            elif self.only_looks and not isinstance(base, ast.Attribute) and self._is_of_orchestrator(base):
+                self.report("DC407", base, f"changes '{ast.unparse(base)}' in a query's handler or a condition")
+
+    def _is_of_orchestrator(self, node: ast.expr) -> bool:
+        """Whether a name is bound around this function, but not by the module."""
+        found = self.scope.find(node.id) if isinstance(node, ast.Name) else None
+        return found is not None and found[0] is not self.function.scope and not found[0].is_module
+
+    def visit_Global(self, node: ast.Global) -> None:
+        for name in node.names:
+            self._writes.add(Variable(self.function.file, name))
+        self.report("DC502", node, f"'global {', '.join(node.names)}': a variable of the module outlives the run")
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
+        if self.only_looks:
+            self.report("DC407", node, f"'nonlocal {', '.join(node.names)}' in a query's handler or a condition")
+
+    # ------------------------------------------------------------ scopes
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        """A lambda that is handed on is taken to be called."""
+        self._defaults(node)
+        function = self.function.file.function_of(node)
+        if function is not None:
+            self.refer(function)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """Only its head runs here; the body, where the function is called or handed on."""
+        for decorator in node.decorator_list:
+            self.visit(decorator)
+        self._defaults(node)
+
+    def _defaults(self, node: FunctionNode) -> None:
+        """The defaults of a function within this one are made here."""
+        for value in [*node.args.defaults, *node.args.kw_defaults]:
+            if value is not None:
+                self.visit(value)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        pass
+
+    def _comprehension(self, node: Comprehension) -> None:
+        self._statements.comprehension(node)
+        outer = self.scope
+        self.visit(node.generators[0].iter)
+        self.scope = self.function.file.scope_of(node) or outer
+        for at, generator in enumerate(node.generators):
+            for part in [*([generator.iter] if at else []), *generator.ifs]:
+                self.visit(part)
+        for part in [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]:
+            self.visit(part)
+        self.scope = outer
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+
+    # ------------------------------------------------------------ statements
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self._change(node)
+        self._statements.unread(node)
+        if not (
+            isinstance(node.value, ast.Lambda) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+        ):
+            self.generic_visit(node)  # the body of 'name = lambda: ...' runs where the name is called
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        self._change(node)
+        self._statements.unread(node)
+        if node.value is not None:
+            self.visit(node.value)
+        if not isinstance(node.target, ast.Name):
+            self.visit(node.target)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        self._change(node)
+        self.generic_visit(node)
+
+    def visit_Delete(self, node: ast.Delete) -> None:
+        self._change(node)
+        self.generic_visit(node)
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
+        self._in_run.add(node.value)
+        self._statements.yield_from(node)
+        self.visit(node.value)
+
+    def visit_Yield(self, node: ast.Yield) -> None:
+        self._statements.yielded(node)
+        self.generic_visit(node)
+
+    def generic_visit(self, node: ast.AST) -> None:
+        self._statements.visit(node)
+        super().generic_visit(node)
+
+    @property
+    def file(self) -> SourceFile:
+        return self.function.file
+
+
+def _argument(node: ast.Call, index: int, name: str) -> ast.expr | None:
+    """A call's argument by its place or its name."""
+    if len(node.args) > index:
+        return None if any(isinstance(value, ast.Starred) for value in node.args[: index + 1]) else node.args[index]
+    return next((keyword.value for keyword in node.keywords if keyword.arg == name), None)

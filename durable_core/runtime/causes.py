@@ -1,0 +1,29 @@
+"""What may be behind a mismatch: the engine says what differs, the linter whether the code looks at a clock or chance.
+
+Knows both, as neither knows the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from ..errors import NonDeterminismError
+
+MOST = 3  # suspects that are named: the first to be put right may be all
+
+
+def with_likely_cause(error: NonDeterminismError, orchestrator: Callable[..., Any]) -> NonDeterminismError:
+    """The error, which first names the lines of this function, and of what it calls, that look at a clock or chance."""
+    suspects = _suspects(orchestrator)
+    if not suspects:
+        return error
+    return error.with_cause("the code looks at a clock, chance or its environment: " + "; ".join(suspects))
+
+
+@lru_cache(maxsize=256)
+def _suspects(orchestrator: Callable[..., Any]) -> tuple[str, ...]:
+    from ..linter import clock_and_chance_in  # only those pay for it who need it
+
+    return tuple(str(suspect) for suspect in clock_and_chance_in(orchestrator)[:MOST])

@@ -1,0 +1,444 @@
+"""A test environment: the real dispatcher on the in-memory store, with a clock that stands still until it is moved.
+
+A test is plain synchronous code. The environment owns an event loop in virtual time and runs it only inside its own
+methods: each lets all that is due happen before it returns, and time passes in ``advance``, ``result`` and ``run``
+alone, at once, from one event to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from types import ModuleType, TracebackType
+from typing import Any, TypeVar, Unpack, overload
+
+from ..codec import PayloadCodec
+from ..converter import Converter
+from ..engine.context import Orchestration, OrchestrationContext
+from ..engine.source import result_type
+from ..errors import (
+    ConfigurationError,
+    DeterminismError,
+    InstanceCompletedError,
+    InstanceNotFoundError,
+    InstanceStuckError,
+    InstanceWaitsError,
+    NonDeterminismError,
+    OrchestrationFailedError,
+    UnknownActivityError,
+    UnknownOrchestratorError,
+)
+from ..hub.catalog import OPEN, Entry
+from ..models import JSON, OrchestrationStatus, RuntimeStatus
+from ..registry import Registry, name_of
+from ..runtime.client import DurableClient, StartOptions
+from ..settings import Settings
+from .crashes import CRASHES, CrashReport, crash_everywhere
+from .driving import Driver, NothingLeftError, TooLongError, moment_of
+from .faults import Fault, FaultPlan
+from .substitutes import ActivityRun, Substitute
+from .verifying import entries, reproduce, verify, verify_all, why_it_waits
+from .virtual_time import START
+from .world import World
+
+C = TypeVar("C", bound=Callable[..., Any])
+R = TypeVar("R")
+X = TypeVar("X")
+
+LONGEST_RESULT = timedelta(days=10 * 366)
+GRACE = 1e-5  # seconds after a moment within which what is due at it has happened
+
+
+class TestEnvironment:
+    """Orchestrators and activities under test. To be closed, as by ``with``; the fixture ``durable`` does it.
+
+    registered: modules (packages with all that is in them) and functions marked ``@orchestrator`` or ``@activity``.
+    replay_every_step: replay the history into a new generator for each step, as after a crash, so that code which
+        does not repeat itself is found out at once. False: generators live on from step to step.
+    guard: stop orchestrator code where it uses a file, a clock, chance and the like.
+    settings, codec: those of the app, where they matter; the store is in memory in any case.
+    plan: faults at the storage operations of its host; see ``crash_everywhere``.
+
+    Not for ``async def`` tests: it drives an event loop of its own.
+    """
+
+    __test__ = False  # no class of tests, whatever pytest thinks of its name
+
+    def __init__(
+        self,
+        *registered: ModuleType | Callable[..., Any],
+        replay_every_step: bool = True,
+        guard: bool = True,
+        settings: Settings | None = None,
+        codec: PayloadCodec | None = None,
+        plan: FaultPlan | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        warm_cache = 0 if replay_every_step else settings.warm_cache
+        self._settings = dataclasses.replace(settings, warm_cache=warm_cache, guard=guard)
+        self._replays_every_step = replay_every_step
+        self._codec = codec
+        self._plan = plan
+        self._registered: list[ModuleType | Callable[..., Any]] = []
+        self._registry = Registry()
+        self._substitutes: dict[str, Substitute] = {}
+        self._converter = Converter(settings.max_payload)
+        self._driver: Driver | None = None
+        self._is_closed = False
+        self._told: set[str] = set()  # instances of whose problem a test knows
+        self._effects: list[Callable[[], object]] = []
+        self.runs: list[ActivityRun] = []
+        """Every run of an activity, replaced or not, in order."""
+        self.register(*registered)
+
+    # ------------------------------------------------------------------ before it starts
+
+    def register(self, *registered: ModuleType | Callable[..., Any]) -> None:
+        """Add orchestrators and activities; before the first call that needs them running. RegistrationError."""
+        if self._driver is not None:
+            raise ConfigurationError("register everything before the first call that starts or asks something")
+        self._registered.extend(registered)
+        modules = [each for each in self._registered if isinstance(each, ModuleType)]
+        functions = [each for each in self._registered if not isinstance(each, ModuleType)]
+        self._registry = Registry.scan(*modules).add(*functions)
+        for name in self._registry.activity_names:
+            if name not in self._substitutes:
+                self._substitutes[name] = Substitute(self._registry.activity(name), self.runs)
+
+    def replace(self, activity: str | Callable[..., Any], replacement: C) -> C:
+        """Run this function, or mock, in the place of an activity, from now on; returns it.
+
+        It may be async, may raise, and may take the ActivityContext as its first parameter (annotated so); a mock is
+        called with the input alone. The input is of the type that the activity's own annotation says, and the result
+        goes through JSON as in production.
+
+        UnknownActivityError lists those that are registered; RegistrationError: it cannot be called so.
+        """
+        name = name_of(activity)
+        if name not in self._substitutes:
+            raise UnknownActivityError(name, self._registry.activity_names)
+        self._substitutes[name].use(replacement)
+        return replacement
+
+    def effects(self, snapshot: Callable[[], object]) -> None:
+        """Tell a crash test what to compare: the state outside, such as the rows of a fake bank, after each run.
+
+        What it returns is compared by ``==``, and at once: return a copy, of plain values.
+        """
+        self._effects.append(snapshot)
+
+    def snapshot(self) -> list[object]:
+        """What the ``effects`` say now."""
+        return [effect() for effect in self._effects]
+
+    # ------------------------------------------------------------------ instances
+
+    @overload
+    def start(
+        self,
+        orchestrator: str,
+        client_input: object = None,
+        *,
+        instance_id: str | None = None,
+        **options: Unpack[StartOptions],
+    ) -> str: ...
+    @overload
+    def start(
+        self,
+        orchestrator: Callable[[OrchestrationContext], Orchestration[Any]],
+        client_input: object = None,
+        *,
+        instance_id: str | None = None,
+        **options: Unpack[StartOptions],
+    ) -> str: ...
+    @overload
+    def start(
+        self,
+        orchestrator: Callable[[OrchestrationContext, X], Orchestration[Any]],
+        client_input: X,
+        *,
+        instance_id: str | None = None,
+        **options: Unpack[StartOptions],
+    ) -> str: ...
+    def start(
+        self,
+        orchestrator: Callable[..., Any] | str,
+        client_input: object = None,
+        *,
+        instance_id: str | None = None,
+        **options: Unpack[StartOptions],
+    ) -> str:
+        """Start an instance and return its id. Options and errors are those of ``DurableClient.start_new``.
+
+        It has run as far as it goes without time passing when this returns.
+        """
+        start: Callable[..., Coroutine[Any, Any, str]] = self.client.start_new
+        return self.run(start(orchestrator, instance_id, client_input, **options))
+
+    def raise_event(
+        self,
+        instance_id: str,
+        name: str,
+        data: object = None,
+        *,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+    ) -> None:
+        """Raise an event on an instance: now, or at a virtual time that is to come.
+
+        One for later is dropped if the instance has ended by then. Now: raises what ``DurableClient.raise_event`` does.
+        """
+        if at is None and after is None:
+            self.run(self.client.raise_event(instance_id, name, data))
+            return
+        if at is not None and after is not None:
+            raise ConfigurationError("raise_event takes 'at' or 'after', not both")
+        moment = self.now + after if after is not None else at
+        assert moment is not None
+        driver = self._driver or self._running()
+        driver.begin(self._raise_at(driver.world.client, moment, instance_id, name, data))
+
+    def cancel(self, instance_id: str, reason: str = "") -> None:
+        """See ``DurableClient.cancel``."""
+        self.run(self.client.cancel(instance_id, reason))
+
+    def terminate(self, instance_id: str, reason: str = "") -> None:
+        """See ``DurableClient.terminate``."""
+        self.run(self.client.terminate(instance_id, reason))
+
+    def suspend(self, instance_id: str, reason: str = "") -> None:
+        """See ``DurableClient.suspend``."""
+        self.run(self.client.suspend(instance_id, reason))
+
+    def resume(self, instance_id: str, reason: str = "") -> None:
+        """See ``DurableClient.resume``."""
+        self.run(self.client.resume(instance_id, reason))
+
+    def query(self, instance_id: str, name: str, args: object = None) -> JSON:
+        """See ``DurableClient.query``."""
+        return self.run(self.client.query(instance_id, name, args))
+
+    def status(self, instance_id: str) -> OrchestrationStatus:
+        """The state of an instance; falsy if there is none."""
+        return self.run(self.client.get_status(instance_id))
+
+    def history(self, instance_id: str) -> list[dict[str, JSON]]:
+        """The events of an instance's generation, as the HTTP API shows them, with inputs and results.
+
+        ``[e["Name"] for e in env.history(id) if e["EventType"] == "TaskScheduled"]`` lists the activities called.
+        InstanceNotFoundError.
+        """
+        status = self.run(self.client.get_status(instance_id, show_history=True, show_history_output=True))
+        if status.history_events is None:
+            raise InstanceNotFoundError(instance_id)
+        return status.history_events
+
+    @overload
+    def result(self, instance_id: str, returns: type[R], *, within: timedelta = ...) -> R: ...
+    @overload
+    def result(self, instance_id: str, returns: Any = None, *, within: timedelta = ...) -> Any: ...
+    def result(self, instance_id: str, returns: Any = None, *, within: timedelta = LONGEST_RESULT) -> Any:
+        """What the instance returns. Time jumps as far as needed for that, and no further.
+
+        returns: the type to read it as; None: that of the orchestrator's annotation.
+        within: virtual time that this may take.
+
+        OrchestrationFailedError: it failed, was terminated or cancelled. InstanceWaitsError: nothing is left to happen
+        that would let it end, or it takes longer. NonDeterminismError: its code does not repeat itself;
+        DeterminismError: it uses what it must not. InstanceStuckError: it cannot go on for another reason, or for one
+        of these that does not show a second time. InstanceNotFoundError.
+        """
+        driver = self._running()
+        latest: list[OrchestrationStatus] = []
+
+        def is_done() -> bool:
+            latest[:] = [driver.now_do(self.client.get_status(instance_id))]
+            return not latest[0] or latest[0].is_terminal
+
+        try:
+            driver.go_on(is_done, within=driver.world.loop.time() + within.total_seconds(), stuck=self._raise_stuck)
+        except NothingLeftError:
+            why = driver.now_do(why_it_waits(driver.world.outside, driver.world.callback_urls, instance_id))
+            text = f"instance '{instance_id}' of orchestrator '{latest[0].name}' cannot end by itself: {why}"
+            raise InstanceWaitsError(instance_id, text) from None
+        except TooLongError:
+            text = (
+                f"instance '{instance_id}' of orchestrator '{latest[0].name}' has not ended by "
+                f"{self.now:%Y-%m-%d %H:%M} of virtual time; if it is to go on "
+                "for ever, move time with env.advance and look with env.status"
+            )
+            raise InstanceWaitsError(instance_id, text) from None
+        driver.settle()
+        status = latest[0]
+        if not status:
+            raise InstanceNotFoundError(instance_id)
+        try:
+            driver.now_do(verify(driver.world.outside, driver.world.callback_urls, instance_id))
+        except (NonDeterminismError, DeterminismError):
+            self._told.add(instance_id)
+            raise
+        if status.runtime_status is not RuntimeStatus.COMPLETED:
+            raise OrchestrationFailedError(status)
+        return self._converter.from_json(status.output, self._returned(status) if returns is None else returns)
+
+    # ------------------------------------------------------------------ time
+
+    @property
+    def now(self) -> datetime:
+        """The virtual time, UTC; it begins in 2030."""
+        return START if self._driver is None else moment_of(self._driver.world.loop.time())
+
+    @property
+    def steps_of_time(self) -> int:
+        """How often time has jumped to where something was to happen: what a test costs, besides its activities."""
+        return 0 if self._driver is None else self._driver.jumps
+
+    def advance(
+        self,
+        by: timedelta | None = None,
+        *,
+        to: datetime | None = None,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+    ) -> None:
+        """Let so much time pass, or time up to ``to``, and do all that is due in it, the last moment included."""
+        driver = self._running()
+        moment = self.now + (by or timedelta(0)) + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        moment = moment if to is None else to
+        if moment < self.now:
+            raise ConfigurationError(f"time does not go back: it is {self.now} already")
+        until = (moment - START).total_seconds() + GRACE
+        driver.go_on(lambda: False, until=until, stuck=self._raise_stuck_once)
+        driver.settle()
+        self._stuck_at_rest()
+
+    def run_until_idle(self) -> None:
+        """Do all that is due now, without letting time pass. (Every other method does so, too.)"""
+        self._running().settle()
+        self._stuck_at_rest()
+
+    # ------------------------------------------------------------------ all else
+
+    @property
+    def client(self) -> DurableClient:
+        """The app's real client, whose methods are async: ``env.run(env.client.get_status_all())``."""
+        return self._running().world.client
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine on the environment's loop and return its result; time jumps as far as it needs."""
+        driver = self._running()
+        task = driver.world.loop.create_task(coroutine)
+        try:
+            driver.go_on(task.done)
+        except NothingLeftError:
+            raise ConfigurationError(f"{coroutine} waits for something that nothing is going to bring") from None
+        finally:
+            task.cancel()
+        driver.settle()
+        return task.result()
+
+    def crash_everywhere(
+        self, scenario: Callable[[TestEnvironment], object], *, faults: tuple[Fault, ...] = CRASHES
+    ) -> CrashReport:
+        """Run a scenario again and again, each time with a crash at another storage operation; report what changes.
+
+        It runs in an environment of its own each time, which has what this one has registered and nothing else: state
+        outside, fakes and replacements are to be made anew by the scenario. What it returns, and what its ``effects``
+        say, must be the same as without a crash. See docs/testing.md.
+        """
+
+        def fresh(plan: FaultPlan) -> TestEnvironment:
+            return TestEnvironment(
+                *self._registered,
+                replay_every_step=self._replays_every_step,
+                guard=self._settings.guard,
+                settings=self._settings,
+                codec=self._codec,
+                plan=plan,
+            )
+
+        return crash_everywhere(fresh, scenario, faults)
+
+    def close(self) -> None:
+        """Replay every instance once more, and stop; a second time nothing. NonDeterminismError, InstanceStuckError."""
+        if self._is_closed:
+            return
+        try:
+            if self._driver is not None:
+                world = self._driver.world
+                self._driver.settle()
+                self._stuck_at_rest()
+                self._driver.now_do(verify_all(world.outside, world.callback_urls, self._told))
+        finally:
+            self._stop()
+
+    def __enter__(self) -> TestEnvironment:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._stop()
+
+    # ------------------------------------------------------------------ parts
+
+    def _running(self) -> Driver:
+        if self._is_closed:
+            raise ConfigurationError("this test environment is closed")
+        if self._driver is None:
+            definitions = [substitute.definition for substitute in self._substitutes.values()]
+            registry = self._registry.with_built_in(*definitions)
+            self._driver = Driver(registry, self._settings, self._codec, self._plan)
+        if self._driver.is_running:
+            raise ConfigurationError(
+                "an activity cannot move the environment that it runs in; raise_event(..., after=...) it may call"
+            )
+        return self._driver
+
+    def _stop(self) -> None:
+        driver, self._driver, self._is_closed = self._driver, None, True
+        if driver is not None:
+            driver.close()
+
+    async def _raise_at(
+        self, client: DurableClient, moment: datetime, instance_id: str, name: str, data: object
+    ) -> None:
+        await asyncio.sleep((moment - self.now).total_seconds())
+        try:
+            await client.raise_event(instance_id, name, data)
+        except InstanceCompletedError:
+            return
+
+    def _returned(self, status: OrchestrationStatus) -> Any:
+        try:
+            return result_type(self._registry.orchestrator(status.name, status.version).fn)
+        except UnknownOrchestratorError:  # one of the framework's own
+            return Any
+
+    def _stuck_at_rest(self) -> None:
+        driver = self._running()
+        open_entries = driver.now_do(entries(driver.world.outside, [OPEN]))
+        self._raise_stuck_once([entry for entry in open_entries if entry.stuck])
+
+    def _raise_stuck_once(self, stuck: list[Entry]) -> None:
+        self._raise_stuck([entry for entry in stuck if entry.instance_id not in self._told])
+
+    def _raise_stuck(self, stuck: list[Entry]) -> None:
+        """An instance of a test that cannot go on is what the test must show, whatever it asked for."""
+        driver = self._running()
+        for entry in stuck:
+            self._told.add(entry.instance_id)
+            driver.now_do(reproduce(driver.world.outside, driver.world.callback_urls, entry.instance_id))
+            raise InstanceStuckError(entry.instance_id, driver.now_do(self._reason(driver.world, entry)))
+
+    async def _reason(self, world: World, entry: Entry) -> str:
+        """In full; the catalogue's is cut."""
+        instance = await world.outside.hub.instances.get(entry.instance_id)
+        return entry.stuck if instance is None or not instance.stuck else instance.stuck

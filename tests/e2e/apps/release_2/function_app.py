@@ -1,0 +1,45 @@
+"""The next build of ``release_1``: a step B2 more, as a version of one orchestrator and as a patch of the other."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
+from durable_core.hosting.functions import Durable
+
+
+@activity
+def step(name: str) -> str:
+    return name
+
+
+@orchestrator(version="1")
+def order(ctx: OrchestrationContext) -> Orchestration[str]:
+    did = yield from ctx.call_activity(step, "A")
+    did += yield from ctx.call_activity(step, "B", inline=False)
+    yield from ctx.wait_for_external_event("go")
+    return did + (yield from ctx.call_activity(step, "C"))
+
+
+@orchestrator(name="order", version="2")
+def order_2(ctx: OrchestrationContext) -> Orchestration[str]:
+    did = yield from ctx.call_activity(step, "A")
+    did += yield from ctx.call_activity(step, "B", inline=False)
+    did += yield from ctx.call_activity(step, "B2", inline=False)
+    yield from ctx.wait_for_external_event("go")
+    return did + (yield from ctx.call_activity(step, "C"))
+
+
+@orchestrator
+def changed(ctx: OrchestrationContext) -> Orchestration[str]:
+    did = yield from ctx.call_activity(step, "A")
+    yield from ctx.wait_for_external_event("on")
+    did += yield from ctx.call_activity(step, "B", inline=False)
+    if ctx.patched("b2"):
+        did += yield from ctx.call_activity(step, "B2", inline=False)
+    yield from ctx.wait_for_external_event("go")
+    return did + (yield from ctx.call_activity(step, "C"))
+
+
+app = func.FunctionApp()
+app.register_functions(Durable(Registry().add(step, order, order_2, changed)).blueprint())

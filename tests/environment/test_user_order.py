@@ -1,0 +1,24 @@
+"""What is promised of a user's test of the ``order`` flow: short, quick, and no waiting."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from datetime import timedelta
+
+from docs.examples.testing import test_order as example
+from durable_core.testing import TestEnvironment
+
+
+def test_a_users_test_of_the_order_flow_has_at_most_15_lines() -> None:
+    source = inspect.getsource(example.test_a_parcel_that_never_arrives_is_paid_back)
+    assert len([line for line in source.splitlines() if line.strip()]) <= 15
+
+
+def test_two_weeks_pass_without_waiting(durable: TestEnvironment) -> None:
+    began, real = durable.now, time.perf_counter()
+    example.test_a_parcel_that_never_arrives_is_paid_back(durable)
+    passed, took = durable.now - began, time.perf_counter() - real
+    assert passed == timedelta(days=15)
+    assert passed.total_seconds() / took > 1e5
+    assert durable.steps_of_time < 20  # and it did not look for news every minute of them

@@ -1,0 +1,155 @@
+"""What a play is made of: orchestrators for the stage, and the form in which plays are listed.
+
+A play is one interleaving that a rule of docs/architecture.md was found by, and the way to take that rule out. With
+the rule the play ends well; without it an assertion fails, which shows that the play is about this rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from durable_core import ActivityContext, Orchestration, OrchestrationContext, Registry, RetryPolicy, activity
+from durable_core import orchestrator as orchestrator_
+
+from .more_scenarios import noise
+from .scenarios import Effects
+from .stage import Stage
+
+TakeOut = Callable[[pytest.MonkeyPatch], None]
+
+LARGE_RESULT = 40 * 1024
+
+
+@dataclass(frozen=True)
+class Play:
+    """``perform`` plays it, and asserts. ``without`` takes the rule out; then an assertion fails with ``breaks`` in
+    its message (a pattern). The name of ``perform`` is the guarantee, its docstring the interleaving."""
+
+    rule: str
+    perform: Callable[[Stage], Awaitable[None]]
+    without: TakeOut
+    breaks: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.rule}-{self.perform.__name__}"
+
+
+def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
+    """Activities can be held by the text that they are called with."""
+
+    @activity
+    async def mark(ctx: ActivityContext, text: str) -> str:
+        effects.runs[ctx.idempotency_key] += 1
+        await stage().during(text)
+        return text
+
+    @activity
+    async def fail_once(ctx: ActivityContext) -> int:
+        effects.runs[ctx.idempotency_key] += 1
+        if ctx.attempt == 1:
+            raise ValueError("the first attempt fails")
+        return ctx.attempt
+
+    @activity
+    async def large(ctx: ActivityContext, salt: int) -> str:
+        effects.runs[ctx.idempotency_key] += 1
+        return noise(LARGE_RESULT, salt)
+
+    @orchestrator_
+    def steps(ctx: OrchestrationContext, texts: list[str]) -> Orchestration[list[str]]:
+        """One activity after the other, each through the work queue."""
+        done: list[str] = []
+        for text in texts:
+            result = yield from ctx.call_activity(mark, text, inline=False)
+            done.append(result)
+        return done
+
+    @orchestrator_
+    def inline_steps(ctx: OrchestrationContext, texts: list[str]) -> Orchestration[list[str]]:
+        done: list[str] = []
+        for text in texts:
+            result = yield from ctx.call_activity(mark, text, inline=True)
+            done.append(result)
+        return done
+
+    @orchestrator_
+    def fan(ctx: OrchestrationContext, texts: list[str]) -> Orchestration[list[str]]:
+        done = yield from ctx.task_all([ctx.call_activity(mark, text) for text in texts])
+        return done
+
+    @orchestrator_
+    def event_between(ctx: OrchestrationContext) -> Orchestration[list[str]]:
+        first = yield from ctx.call_activity(mark, "a", inline=False)
+        item = yield from ctx.wait_for_external_event("Item", str)
+        second = yield from ctx.call_activity(mark, "b", inline=False)
+        return [first, item, second]
+
+    @orchestrator_
+    def collect(ctx: OrchestrationContext, number: int) -> Orchestration[list[str]]:
+        found: list[str] = []
+        for _ in range(number):
+            item = yield from ctx.wait_for_external_event("Item", str)
+            found.append(item)
+        return found
+
+    @orchestrator_
+    def collect_anew(ctx: OrchestrationContext, found: list[str]) -> Orchestration[list[str]]:
+        """Begins anew with every event, until there are two."""
+        item = yield from ctx.wait_for_external_event("Item", str)
+        found = [*found, item]
+        if len(found) < 2:
+            ctx.continue_as_new(found)
+        return found
+
+    @orchestrator_
+    def insists(ctx: OrchestrationContext) -> Orchestration[int]:
+        policy = RetryPolicy(first_interval=timedelta(minutes=25), max_interval=timedelta(hours=1))
+        attempt = yield from ctx.call_activity(fail_once, retry=policy, inline=False)
+        return attempt
+
+    @orchestrator_
+    def renews(ctx: OrchestrationContext, number: int) -> Orchestration[str]:
+        """Two generations with the same task ids."""
+        result = yield from ctx.call_activity(mark, f"generation {number}", inline=False)
+        if number == 0:
+            ctx.continue_as_new(1)
+        return result
+
+    @orchestrator_
+    def parent(ctx: OrchestrationContext) -> Orchestration[list[str]]:
+        result = yield from ctx.call_sub_orchestrator(steps, ["of the child"])
+        return result
+
+    @orchestrator_
+    def parent_anew(ctx: OrchestrationContext, number: int) -> Orchestration[list[str]]:
+        """A child in each of two generations."""
+        result = yield from ctx.call_sub_orchestrator(steps, [f"child {number}"])
+        if number == 0:
+            ctx.continue_as_new(1)
+        return result
+
+    @orchestrator_
+    def heavy_steps(ctx: OrchestrationContext, number: int) -> Orchestration[int]:
+        """So large results that the log is rolled every few steps; ends with an event."""
+        for salt in range(number):
+            yield from ctx.call_activity(large, salt, inline=False)
+        yield from ctx.wait_for_external_event("Enough", str)
+        return number
+
+    @orchestrator_
+    def heavy_anew(ctx: OrchestrationContext, number: int) -> Orchestration[int]:
+        """The same; goes on with a new generation at an event."""
+        for salt in range(number):
+            yield from ctx.call_activity(large, salt, inline=False)
+        if number:
+            yield from ctx.wait_for_external_event("Anew", str)
+            ctx.continue_as_new(0)
+        return number
+
+    registry = Registry().add(mark, fail_once, large, steps, inline_steps, fan, event_between, collect)
+    return registry.add(collect_anew, insists, renews, parent, parent_anew, heavy_steps, heavy_anew)

@@ -1,0 +1,430 @@
+"""Interleavings about turns: what is read before it is believed, what a redelivery must do again (R1-R7, R16-R18)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from durable_core.engine.events import TaskScheduled
+from durable_core.engine.replay import LiveOrchestration, Turn
+from durable_core.hub.instances import Instance
+from durable_core.hub.messages import ControlMessage, WorkMessage
+from durable_core.runtime import actor, inline
+from durable_core.runtime.actor import Actor
+from durable_core.runtime.delivery import Delivery
+from durable_core.runtime.turn import redispatch_floor
+from durable_core.runtime.worker import Worker
+
+from .plays import Play, TakeOut
+from .stage import Stage
+
+READ = r"read \w+ one i"
+COMMIT = r"(merge|replace|transact) \w+Instances one"
+SEND_WORK = r"send \S+-work "
+SEND_CONTROL = r"send \S+-control "
+LOST = "lost: no message is left"
+
+
+def always(module: object, function: str, value: object) -> TakeOut:
+    """Replace a function by one that always gives this answer."""
+
+    def take_out(patch: pytest.MonkeyPatch) -> None:
+        def answer(*_: Any, **__: Any) -> Any:
+            return value
+
+        patch.setattr(module, function, answer)
+
+    return take_out
+
+
+# ---------------------------------------------------------------- R1 - R4
+
+
+async def a_result_that_the_warm_state_never_heard_of_is_not_dropped(stage: Stage) -> None:
+    """Host 1 schedules A through the queue and keeps its warm state. Host 2 runs A, commits the result, and sends B.
+    Host 1 runs B, and hands the result to its own warm state, in which there is no B."""
+    await stage.client.start_new("steps", "one", ["a", "b"])
+    first, second = stage.host(), stage.host()
+    await first.handle("control")
+    await second.handle("work")
+    await second.handle("control")
+    await first.handle("work")
+    await stage.ends_well(exactly_once=True)
+
+
+async def an_event_is_seen_by_a_host_that_is_warm(stage: Stage) -> None:
+    """A host waits, warm. A client writes an inbox row and rings; the doorbell says no more than "look"."""
+    await stage.client.start_new("collect", "one", 1)
+    host = stage.host()
+    await host.handle("control")
+    await stage.client.raise_event("one", "Item", "a")
+    await host.handle("control")
+    await stage.ends_well()
+
+
+async def a_reminder_of_what_another_host_has_recorded_is_not_dropped(stage: Stage) -> None:
+    """Host 1 schedules A and keeps its warm state. Host 2 runs A, which fails, and records when it is to be tried
+    again: nothing that is in any history. The reminder of that time reaches host 1."""
+    await stage.client.start_new("insists", "one")
+    first, second = stage.host(), stage.host()
+    await first.handle("control")
+    await second.handle("work")
+    await second.handle("control")
+    await asyncio.sleep(20 * 60)
+    await second.app.recover()  # arms what is due within ten minutes
+    await asyncio.sleep(6 * 60)
+    await first.handle("control")
+    await stage.ends_well()
+
+
+async def a_doorbell_that_comes_during_a_turn_gets_a_look_of_its_own(stage: Stage) -> None:
+    """A host has read the inbox and not committed yet. An event is written and rung for; the doorbell comes to the
+    same host, and is pooled behind the turn that has read already."""
+    await stage.client.start_new("collect", "one", 1)
+    host = stage.host()
+    has_read = host.hold(READ, "after")
+    turn = await host.begin("control")
+    await has_read.reached()
+    await stage.client.raise_event("one", "Item", "a")
+    pooled = await host.begin("control")
+    await asyncio.sleep(1)
+    has_read.let_go()
+    await asyncio.wait([turn, pooled])
+    await stage.ends_well()
+
+
+def _release_what_comes_during_a_turn(patch: pytest.MonkeyPatch) -> None:
+    pool = Actor.deliver
+
+    def deliver(self: Actor, delivery: Delivery) -> None:
+        if self.is_turning and delivery.is_door:
+            delivery.release()  # the turn under way looks anyhow
+        else:
+            pool(self, delivery)
+
+    patch.setattr(Actor, "deliver", deliver)
+
+
+async def an_activity_that_runs_inline_is_not_run_by_a_host_that_finds_it_open(stage: Stage) -> None:
+    """Host 1 schedules A and runs it inline. A doorbell for something else reaches host 2, which loads an instance
+    that waits for A and nothing else."""
+    await stage.client.start_new("inline_steps", "one", ["a"])
+    await stage.client.raise_event("one", "Unheard", "x")
+    first, second = stage.host(), stage.host()
+    running = stage.hold_activity("a")
+    turn = await first.begin("control")
+    await running.reached()
+    await second.handle("control")
+    running.let_go()
+    await asyncio.wait([turn])
+    await stage.ends_well(exactly_once=True)
+
+
+def _take_any_open_activity(patch: pytest.MonkeyPatch) -> None:
+    def lone(_: Turn, live: LiveOrchestration) -> TaskScheduled | None:
+        events = [pending.event for pending in live.pending.values()]
+        return events[0] if len(events) == 1 and isinstance(events[0], TaskScheduled) else None
+
+    patch.setattr(inline, "lone_activity", lone)
+
+
+# ---------------------------------------------------------------- R5
+
+
+async def what_a_dead_host_committed_and_did_not_dispatch_is_dispatched(stage: Stage) -> None:
+    """A host commits "A is scheduled" and dies before it sends A. Its doorbell comes back, to another host."""
+    await stage.client.start_new("steps", "one", ["a"])
+    first, second = stage.host(), stage.host()
+    first.crash_at(SEND_WORK)
+    await first.handle("control")
+    await stage.lease_expires()
+    await second.handle("control")
+    await stage.ends_well()
+
+
+async def a_redelivered_message_counts_as_one_behind_a_fresh_one_too(stage: Stage) -> None:
+    """A host commits and dies before dispatch. Host 2 is in a turn when two doorbells are pooled: first a fresh one,
+    then the one that has come back."""
+    await stage.client.start_new("steps", "one", ["a"])
+    first, second = stage.host(), stage.host()
+    first.crash_at(SEND_WORK)
+    await first.handle("control")
+    await asyncio.sleep(25)
+    for item in ("x", "y"):
+        await stage.client.raise_event("one", "Item", item)
+    has_read = second.hold(READ, "after")
+    turns = [await second.begin("control")]
+    await has_read.reached()
+    turns.append(await second.begin("control"))
+    await asyncio.sleep(6)
+    turns.append(await second.begin("control"))
+    await asyncio.sleep(1)
+    has_read.let_go()
+    await asyncio.wait(turns)
+    await stage.ends_well()
+
+
+def _ask_only_the_first(patch: pytest.MonkeyPatch) -> None:
+    def floor(instance: Instance, segments: Sequence[Any], batch: Sequence[Delivery]) -> int | None:
+        return redispatch_floor(instance, segments, batch[:1])
+
+    patch.setattr(actor, "redispatch_floor", floor)
+
+
+async def a_redelivered_message_is_not_judged_by_a_warm_state(stage: Stage) -> None:
+    """Host 2 records the result of A, and cannot delete its message. It comes back to host 3, which finds A recorded
+    and an event in the inbox: it commits the event with the decision to run B, and dies before it sends B. The event's
+    own doorbell finds nothing to do. The result comes back once more, to host 2, whose warm state knows A as done."""
+    await stage.client.start_new("event_between", "one")
+    first, second, third, fourth = (stage.host() for _ in range(4))
+    await first.handle("control")
+    await second.handle("work")
+    cannot_delete = second.hold(r"delete \S+-control")
+    await second.begin("control")
+    await cannot_delete.reached()
+    await stage.lease_expires()
+    await stage.client.raise_event("one", "Item", "x")
+    third.crash_at(SEND_WORK)
+    await third.handle("control")
+    await fourth.handle("control")
+    await stage.lease_expires()
+    await second.handle("control")
+    await stage.ends_well()
+
+
+async def a_redelivery_repeats_no_more_than_its_own_turn_may_have_left(stage: Stage) -> None:
+    """Six activities are under way. The result of one is recorded, and its message comes back: the others are not
+    sent again, or every one of them would do the same in its turn."""
+    await stage.client.start_new("fan", "one", list("abcdef"))
+    first, second, third = stage.host(), stage.host(), stage.host()
+    await first.handle("control")
+    await second.handle("work")
+    first.crash_at(r"delete \S+-control")
+    await first.handle("control")
+    await stage.lease_expires()
+    await third.handle("control")
+    again = [operation for operation in third.plan.operations if "-work" in operation]
+    assert not again, f"repeated, though it is under way: {again}"
+    await stage.ends_well(exactly_once=True)
+
+
+def _repeat_everything(patch: pytest.MonkeyPatch) -> None:
+    def floor(instance: Instance, _: object, batch: Sequence[Delivery]) -> int | None:
+        return instance.first - 1 if any(delivery.redelivered for delivery in batch) else None
+
+    patch.setattr(actor, "redispatch_floor", floor)
+
+
+# ---------------------------------------------------------------- R6, R7
+
+
+async def a_message_that_takes_anothers_place_is_a_redelivery_as_that_was(stage: Stage) -> None:
+    """A host commits and dies before dispatch. The doorbell comes back to host 2, which stalls with it until it may
+    no longer commit, and sends it on. The event that it would have committed is dealt with by host 3."""
+    await stage.client.start_new("steps", "one", ["a"])
+    first, second, third = stage.host(), stage.host(), stage.host()
+    first.crash_at(SEND_WORK)
+    await first.handle("control")
+    await stage.lease_expires()
+    await stage.client.raise_event("one", "Item", "x")
+    has_read = second.hold(READ, "after")
+    turn = await second.begin("control")
+    await has_read.reached()
+    await third.handle("control")
+    await asyncio.sleep(20)
+    has_read.let_go()
+    await asyncio.wait([turn])
+    await stage.ends_well()
+
+
+def _send_a_bare_doorbell_on(patch: pytest.MonkeyPatch) -> None:
+    def bare(delivery: Delivery, since: float | None, *, is_owed: bool) -> ControlMessage:
+        message = delivery.message
+        return ControlMessage(instance_id=message.instance_id, execution_id=message.execution_id)
+
+    patch.setattr(actor, "handed_over", bare)
+
+
+async def a_result_that_is_sent_on_keeps_its_content(stage: Stage) -> None:
+    """A host stalls with the result of A until it may no longer commit, and sends it on."""
+    await stage.client.start_new("steps", "one", ["a"])
+    first, second = stage.host(), stage.host()
+    await first.handle("control")
+    await second.handle("work")
+    has_read = second.hold(READ, "after")
+    turn = await second.begin("control")
+    await has_read.reached()
+    await asyncio.sleep(20)
+    has_read.let_go()
+    await asyncio.wait([turn])
+    await stage.ends_well(exactly_once=True)
+
+
+async def what_a_redispatch_sends_brings_later_commits_to_be_dispatched(stage: Stage) -> None:
+    """Host 1 runs A inline. All queues are purged, and recovery rings: host 2 sends A once more. Host 1 commits the
+    result of A, which decides that B is to run, and dies. Of its commit only the second A is left as a witness."""
+    await stage.client.start_new("inline_steps", "one", ["a", "b"])
+    first, second = stage.host(), stage.host()
+    running = stage.hold_activity("a")
+    turn = await first.begin("control")
+    await running.reached()
+    for name in stage.world.outside.hub.names.queues:
+        await stage.world.storage.queue(name).clear()
+    await stage.world.outside.recover(full=True)
+    await second.handle("control")
+    first.crash_at(COMMIT, "after")
+    running.let_go()
+    await asyncio.wait([turn])
+    await stage.ends_well()
+
+
+async def the_end_is_listed_though_the_host_that_committed_it_dies(stage: Stage) -> None:
+    """A host commits the end and dies before the catalogue hears of it. Its message comes back to an ended instance."""
+    await stage.client.start_new("inline_steps", "one", ["a"])
+    first, second = stage.host(), stage.host()
+    first.crash_at(r"transact \w+Catalog")
+    await first.handle("control")
+    await stage.lease_expires()
+    await second.handle("control")
+    await stage.ends_well()
+
+
+async def a_parent_hears_of_its_childs_end_though_the_host_dies(stage: Stage) -> None:
+    """A host commits the end of a child and dies before it tells the parent."""
+    await stage.client.start_new("parent", "one")
+    first, second, third = stage.host(), stage.host(), stage.host()
+    await first.handle("control")
+    await first.handle("control")
+    await second.handle("work")
+    third.crash_at(SEND_CONTROL)
+    await third.handle("control")
+    await stage.lease_expires()
+    await second.handle("control")
+    await stage.ends_well()
+
+
+# ---------------------------------------------------------------- R16 - R18
+
+
+async def a_host_whose_messages_may_be_gone_commits_nothing(stage: Stage) -> None:
+    """A host stalls with the result of A. Host 2 gets it, records it, and deletes it. An event is written, and its
+    sender is about to ring. The first host goes on: it finds A recorded and the event new. It commits the event, dies
+    before dispatch, and no message is left that would come back. The sender's doorbell finds nothing to do."""
+    await stage.client.start_new("event_between", "one")
+    first, second, third = stage.host(), stage.host(), stage.host()
+    await second.handle("control")
+    await third.handle("work")
+    stalled = first.hold(READ)
+    turn = await first.begin("control")
+    await stalled.reached()
+    await stage.lease_expires()
+    await second.handle("control")
+    about_to_ring = stage.outside.hold(SEND_CONTROL)
+    sender = asyncio.create_task(stage.client.raise_event("one", "Item", "x"))
+    await about_to_ring.reached()
+    first.crash_at(SEND_WORK)
+    stalled.let_go()
+    await asyncio.wait([turn])
+    await first.crash()
+    about_to_ring.let_go()
+    await sender
+    await stage.ends_well()
+
+
+async def a_host_that_dies_during_an_inline_activity_leaves_a_message_that_comes_back(stage: Stage) -> None:
+    """A host commits "A is scheduled", runs A inline, and dies with it."""
+    await stage.client.start_new("inline_steps", "one", ["a"])
+    host = stage.host()
+    running = stage.hold_activity("a")
+    await host.begin("control")
+    await running.reached()
+    await asyncio.sleep(1)
+    await host.crash()
+    await stage.lease_expires()
+    await stage.ends_well()
+
+
+def _release_before_the_inline_activity(patch: pytest.MonkeyPatch) -> None:
+    def take(batch: Sequence[Delivery]) -> list[asyncio.Future[None]]:
+        for delivery in batch:
+            delivery.release()
+        return []
+
+    patch.setattr(inline, "take_callers", take)
+
+
+async def an_activity_whose_result_is_recorded_does_not_run_again(stage: Stage) -> None:
+    """A host runs A, sends the result, and dies before it deletes the work message. The result is recorded; then the
+    work message comes back."""
+    await stage.client.start_new("steps", "one", ["a"])
+    first, second = stage.host(), stage.host()
+    await first.handle("control")
+    second.crash_at(r"delete \S+-work")
+    await second.handle("work")
+    await first.handle("control")
+    await stage.lease_expires()
+    await first.handle("work")
+    await stage.ends_well(exactly_once=True)
+
+
+def _run_all_again(patch: pytest.MonkeyPatch) -> None:
+    async def all_of(_: Worker, message: WorkMessage) -> tuple[list[Any], frozenset[tuple[int, int]]]:
+        return list(message.calls), frozenset()
+
+    patch.setattr(Worker, "_not_done", all_of)
+
+
+PLAYS = [
+    Play(
+        "R1", a_result_that_the_warm_state_never_heard_of_is_not_dropped, always(actor, "brings_unknown", False), LOST
+    ),
+    Play("R2", an_event_is_seen_by_a_host_that_is_warm, always(actor, "needs_a_look", False), LOST),
+    Play("R2", a_reminder_of_what_another_host_has_recorded_is_not_dropped, always(actor, "is_stale", False), LOST),
+    Play("R3", a_doorbell_that_comes_during_a_turn_gets_a_look_of_its_own, _release_what_comes_during_a_turn, LOST),
+    Play(
+        "R4",
+        an_activity_that_runs_inline_is_not_run_by_a_host_that_finds_it_open,
+        _take_any_open_activity,
+        "run more than once",
+    ),
+    Play(
+        "R5",
+        what_a_dead_host_committed_and_did_not_dispatch_is_dispatched,
+        always(actor, "redispatch_floor", None),
+        LOST,
+    ),
+    Play("R5", a_redelivered_message_counts_as_one_behind_a_fresh_one_too, _ask_only_the_first, LOST),
+    Play("R5", a_redelivered_message_is_not_judged_by_a_warm_state, always(actor, "must_load_cold", False), LOST),
+    Play(
+        "R5",
+        a_redelivery_repeats_no_more_than_its_own_turn_may_have_left,
+        _repeat_everything,
+        "though it is under way",
+    ),
+    Play("R6", a_message_that_takes_anothers_place_is_a_redelivery_as_that_was, _send_a_bare_doorbell_on, LOST),
+    Play("R6", a_result_that_is_sent_on_keeps_its_content, _send_a_bare_doorbell_on, LOST),
+    Play(
+        "R6",
+        what_a_redispatch_sends_brings_later_commits_to_be_dispatched,
+        always(actor, "covered", None),
+        LOST,
+    ),
+    Play(
+        "R7",
+        the_end_is_listed_though_the_host_that_committed_it_dies,
+        always(actor, "floor_of_ended", None),
+        "still listed as open|these wait for ever",
+    ),
+    Play("R7", a_parent_hears_of_its_childs_end_though_the_host_dies, always(actor, "floor_of_ended", None), LOST),
+    Play("R16", a_host_whose_messages_may_be_gone_commits_nothing, always(actor, "may_be_lost", False), LOST),
+    Play(
+        "R17",
+        a_host_that_dies_during_an_inline_activity_leaves_a_message_that_comes_back,
+        _release_before_the_inline_activity,
+        LOST,
+    ),
+    Play("R18", an_activity_whose_result_is_recorded_does_not_run_again, _run_all_again, "run more than once"),
+]

@@ -1,0 +1,33 @@
+"""Rules R1 to R18 of docs/architecture.md: each with the interleaving that it was found by, and broken without it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from . import plays_of_lives, plays_of_turns
+from .plays import Play, play_registry
+from .stage import on_stage
+
+PLAYS = [*plays_of_turns.PLAYS, *plays_of_lives.PLAYS]
+ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
+
+
+@pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.title)
+def test_with_the_rules_this_interleaving_ends_well(play: Play) -> None:
+    on_stage(play_registry, play.perform)
+
+
+@pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.title)
+def test_without_its_rule_this_interleaving_breaks(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    play.without(monkeypatch)
+    with pytest.raises(AssertionError, match=play.breaks):
+        on_stage(play_registry, play.perform)
+
+
+def test_every_rule_of_the_architecture_has_a_play() -> None:
+    written = set(re.findall(r"\*\*(R\d+)\*\*", ARCHITECTURE.read_text()))
+    assert written == {f"R{number}" for number in range(1, 19)}
+    assert {play.rule for play in PLAYS} == written

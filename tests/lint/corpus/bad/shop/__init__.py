@@ -1,0 +1,3 @@
+from .pricing import price_of
+
+__all__ = ["price_of"]
