@@ -23,7 +23,7 @@ from .limits import (
     check_transaction,
 )
 from .listeners import SendListeners
-from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Table
+from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Table, Write
 from .sqlite_commit import GroupCommit
 from .sqlite_messages import Messages
 from .sqlite_rows import Patch, RawPart, Rows, fold
@@ -74,6 +74,9 @@ class SqliteStorage:
             check_queue_name(name)
         wanted = [("table", name.lower()) for name in tables] + [("queue", name) for name in queues]
         await self._store.write(partial(_create, wanted), peek=partial(_all_exist, wanted))
+
+    async def in_order(self, *writes: Write) -> None:
+        await self._store.in_order(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(queue, callback)

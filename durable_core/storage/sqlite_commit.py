@@ -28,11 +28,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..errors import NewerFormatError, StorageError, StorageUnavailableError
+from .ports import Write, one_by_one
 from .sqlite_reads import UNANSWERED, DirectReader, Unanswered
 from .sqlite_session import Session
 
@@ -76,6 +78,7 @@ class _Pending(Generic[T]):
     then: Callable[[], None] | None
     future: asyncio.Future[T] | None
     flushes: bool = True
+    after: _Pending[Any] | None = None
     result: T | None = None
     error: BaseException | None = None
 
@@ -88,6 +91,32 @@ class _Pending(Generic[T]):
                 self.future.set_result(self.result)  # pyright: ignore[reportArgumentType] - T may be None
         if self.error is None and self.then is not None:
             self.then()
+
+
+class _LeftOutError(StorageError):
+    """An operation that comes after one that failed."""
+
+
+class _Chain:
+    """Operations of several tasks, each task's after those of the task before it."""
+
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Task[object]] = []
+        self.latest: dict[asyncio.Task[object] | None, _Pending[Any]] = {}
+
+    def link(self, pending: _Pending[Any]) -> None:
+        """Let it come after the latest operation of the task before its own. _LeftOutError if there is none yet."""
+        task = asyncio.current_task()
+        at = self.tasks.index(task) if task in self.tasks else 0
+        if at > 0:
+            before = self.latest.get(self.tasks[at - 1])
+            if before is None:
+                raise _LeftOutError("its turn has not come")
+            pending.after = before
+        self.latest[task] = pending
+
+
+_CHAIN: ContextVar[_Chain | None] = ContextVar("durable_sqlite_chain", default=None)
 
 
 class _OperationFailedError(Exception):
@@ -144,6 +173,25 @@ class GroupCommit:
                 peek = None
         return await self._submit(run, peek, False, then, flush)
 
+    async def in_order(self, *writes: Write) -> None:
+        """See the port. All are handed over at once: a batch is run in order, and an operation after one that failed
+        is left out. What was left out because of a passing fault is done when those before it have got through."""
+        if self._path == MEMORY:
+            await one_by_one(*writes)
+            return
+        chain = _Chain()
+        token = _CHAIN.set(chain)
+        try:
+            chain.tasks.extend(asyncio.ensure_future(_begin(write)) for write in writes)
+        finally:
+            _CHAIN.reset(token)
+        results = await asyncio.gather(*chain.tasks, return_exceptions=True)
+        for write, result in zip(writes, results, strict=True):
+            if isinstance(result, _LeftOutError):
+                await write()
+            elif isinstance(result, BaseException):
+                raise result
+
     async def close(self) -> None:
         """End what waits, then the thread and the connection. Closing twice is harmless."""
         if self._closed:
@@ -189,7 +237,10 @@ class GroupCommit:
             # A daemon: a process that forgets to close may still end, and loses nothing that was acknowledged.
             self._thread = threading.Thread(target=self._serve, name="durable-sqlite-writer", daemon=True)
             self._thread.start()
-        self._gather(_Pending(run, peek, reads_only, then, future, flush), future.get_loop())
+        pending = _Pending(run, peek, reads_only, then, future, flush)
+        if (chain := _CHAIN.get()) is not None:
+            chain.link(pending)
+        self._gather(pending, future.get_loop())
         return await future
 
     def _gather(self, pending: _Pending[Any], loop: asyncio.AbstractEventLoop) -> None:
@@ -291,6 +342,9 @@ class GroupCommit:
 
     def _run(self, pending: _Pending[Any], run: Callable[[Session], Any], session: Session) -> None:
         pending.result = pending.error = None
+        if pending.after is not None and pending.after.error is not None:
+            pending.error = _LeftOutError("what comes before it has failed")
+            return
         try:
             pending.result = run(session)
         except StorageError as error:
@@ -325,6 +379,10 @@ class GroupCommit:
                 # A connection that cannot even undo is of no use; the next batch opens another one.
                 self._con.close()
                 self._con = None
+
+
+async def _begin(write: Write) -> object:
+    return await write()
 
 
 def _answer(done: list[_Pending[Any]]) -> None:
