@@ -206,9 +206,12 @@ class DurableClient(Messaging, ScheduleClient):
         )
         fresh = with_times(fresh, start_at, timeout)
         row = None if first is None else await first(execution_id)
-        await self._hub.catalog.open(entry_of(fresh))
         try:
-            await self._hub.instances.create(fresh, row)
+            await self._hub.in_order(
+                lambda: self._hub.catalog.open(entry_of(fresh)),
+                lambda: self._hub.instances.create(fresh, row),
+                lambda: self._ring_start(fresh),
+            )
         except RowExistsError:
             present = await self._hub.instances.get(instance_id)
             if present is None:  # purged this instant: the id is free again
@@ -218,7 +221,7 @@ class DurableClient(Messaging, ScheduleClient):
                 )
             if present.execution_id != execution_id:
                 return await self._take_over(present, fresh, if_exists, row)
-        await self._ring_start(fresh)
+            await self._ring_start(fresh)
         return _Started(execution_id, True)
 
     async def signal_with_start(

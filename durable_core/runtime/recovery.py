@@ -120,7 +120,7 @@ class Recovery:
             logger.info("a message in %s is of an execution that is gone: %s", queue.name, error)
             await queue.delete(message)
             return
-        instance = await self._hub.instances.get(content.instance_id)
+        instance, is_set_aside = await self._hub.instances.get(content.instance_id), False
         if instance is not None and instance.execution_id == content.execution_id:
             is_first = content.since is None and (isinstance(content, WorkMessage) or not instance.stuck)
             if is_first and not (isinstance(content, ControlMessage) and instance.is_terminal):
@@ -133,18 +133,22 @@ class Recovery:
                 await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
                 if await self._hub.catalog.look_at(entry_of(instance)) is None:
                     await self._hub.catalog.leave_alone(entry_of(instance), self._clock.now() + FIRST_LOOK)
-                await self._end_if_asked(instance)
+                is_set_aside = True
             elif isinstance(content, ControlMessage):  # what it owes at its end
                 await self._hub.send(replace(content, redelivered=True))
         report.poisoned += 1
         await queue.delete(message)
+        if instance is not None and is_set_aside:
+            await self._end_if_asked(instance)
 
     async def _end_if_asked(self, instance: Instance) -> None:
-        """A termination needs no code, now that the instance is stuck."""
-        with suppress(CodecError):
+        """A termination needs no code, now that the instance is stuck. If this fails, its next look brings it."""
+        try:
             inbox = (await self._hub.instances.peek(instance.instance_id)).inbox
             if termination_in(inbox, instance) is not None:
                 await self._ring(entry_of(instance), full=False)
+        except Exception:  # whatever made its messages fail may strike here too, and must not keep us from the others
+            logger.exception("whether the stuck instance '%s' is to end is not known", instance.instance_id)
 
     async def _put_off(self, queue: Queue, message: QueueMessage, error: CodecError) -> None:
         """A poisoned message that this host cannot decode goes back to its queue, for one that can."""

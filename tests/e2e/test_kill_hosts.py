@@ -21,6 +21,7 @@ import pytest
 from durable_core.testing.azurite import Azurite
 from tests.faults.oracle import check_history
 from tests.support.busy_hub import BusyHub, completed
+from tests.support.totals import Totals
 
 SOAK = "DURABLE_SOAK" in os.environ
 ACTIVITIES = 7  # of each instance, its child's included
@@ -62,7 +63,7 @@ async def session() -> AsyncGenerator[aiohttp.ClientSession]:
         yield opened
 
 
-async def play(hub: BusyHub, case: Case, session: aiohttp.ClientSession, azurite: Azurite | None) -> str:
+async def play(hub: BusyHub, case: Case, session: aiohttp.ClientSession, azurite: Azurite | None) -> dict[str, int]:
     """Start the instances, kill hosts while they run, wait for the end and count."""
     instances = 500 if SOAK else case.instances
     kills = 3 * case.kills if SOAK else case.kills
@@ -104,20 +105,20 @@ async def play(hub: BusyHub, case: Case, session: aiohttp.ClientSession, azurite
         assert duplicates <= bound, f"{duplicates} runs too many; {bound} could be in flight at {hub.kills} kills"
         for queue in app.hub.names.poison_queues:
             assert await hub.count(queue) == 0
-        return f"{case}: {instances} instances, {total} activities, {hub.kills} kills, {duplicates} duplicates"
+        return {"kills": hub.kills, "instances": instances, "activities": total, "run_twice": duplicates}
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", EMBEDDED + AZURITE, ids=str)
 async def test_nothing_is_lost_and_little_done_twice_when_hosts_are_killed(
-    case: Case, tmp_path: Path, session: aiohttp.ClientSession
+    case: Case, tmp_path: Path, session: aiohttp.ClientSession, totals: Totals
 ) -> None:
     azurite = Azurite(tmp_path / "azurite").start() if case.store == "azurite" else None
     try:
         hub = BusyHub(tmp_path / "hosts", case.roles, azurite=azurite, cold=case.cold)
         try:
             hub.start()
-            print(await play(hub, case, session, azurite))
+            totals.add(f"kill -9 ({case.store})", **await play(hub, case, session, azurite))
         finally:
             hub.stop()
     finally:

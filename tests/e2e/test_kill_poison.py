@@ -21,6 +21,10 @@ from tests.support.busy_hub import BusyHub, completed
 
 POISONED = 5  # deliveries, after which a message is set aside
 SECOND_CHANCE = 4.0  # seconds, instead of two minutes
+SETTINGS = {
+    "SECOND_CHANCE": f"{SECOND_CHANCE}",
+    "DURABLE_GUARD": "false",  # it would stop the orchestrator that looks for its bomb
+}
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +86,7 @@ async def start_healthy(hub: BusyHub, count: int) -> None:
 
 @pytest.mark.timeout(900)
 async def test_an_orchestrator_that_kills_its_host_is_shown_and_can_be_terminated(tmp_path: Path) -> None:
-    hub = BusyHub(tmp_path, [""], more_env={"SECOND_CHANCE": f"{SECOND_CHANCE}"})
+    hub = BusyHub(tmp_path, [""], more_env=SETTINGS)
     (hub.bombs / "boom").touch()
     async with platform(hub) as keeper, hub.app() as app:
         await start_healthy(hub, 5)
@@ -112,7 +116,7 @@ async def test_an_orchestrator_that_kills_its_host_is_shown_and_can_be_terminate
 
 @pytest.mark.timeout(900)
 async def test_an_activity_that_kills_its_host_spares_those_packed_with_it(tmp_path: Path) -> None:
-    hub = BusyHub(tmp_path, [""], more_env={"SECOND_CHANCE": f"{SECOND_CHANCE}"})
+    hub = BusyHub(tmp_path, [""], more_env=SETTINGS)
     (hub.bombs / "boom").touch()
     names = [f"well-{n}" for n in range(12)]
     async with platform(hub) as keeper, hub.app() as app:

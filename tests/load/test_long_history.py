@@ -44,7 +44,7 @@ async def write(app: DurableApp, instance_id: str, count: int) -> int:
     """The history that such an instance would have, up to its last event; returns how many events that is."""
     fresh = Instance(
         instance_id=instance_id,
-        execution_id=f"x{instance_id}",
+        execution_id=f"{count:016x}",
         name="rounds",
         version="",
         status=RuntimeStatus.PENDING,
