@@ -65,7 +65,12 @@ def main(
             if anew:
                 forget(plan.results, variant)
             progress.start_task(tasks[variant])
-            lines += Measurement(plan=plan, variant=variant, tell=tell).run()
+            measurement = Measurement(plan=plan, variant=variant, tell=tell)
+            try:
+                measurement.run()
+            except Exception as error:  # noqa: BLE001  a store or a host that cannot be had: the other store may be
+                console.print(f"[red]{variant}: {type(error).__name__}: {error}")
+            lines += measurement.lines
     show(lines, plan.workloads, variants, others, console)
 
 

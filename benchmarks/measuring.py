@@ -51,40 +51,43 @@ class Measurement:
     tell: Callable[[Sized, Line | None], None]
     lines: list[Line] = field(default_factory=list[Line])
 
-    def run(self) -> list[Line]:
-        """First all that runs in this process, then all that needs a host process, each on an empty store."""
+    def run(self) -> None:
+        """First all that runs in this process, then all that needs a host process. ``lines`` grows meanwhile.
+
+        Each begins on an empty store, and so does what follows a failure: what that left behind would still be at work.
+        """
         inside = [each for each in self.plan.workloads if isinstance(each.workload.how, InProcess)]
         outside = [each for each in self.plan.workloads if isinstance(each.workload.how, OverHttp)]
-        if inside:
-            with fresh_store(self.variant, self.plan.results) as store:
-                asyncio.run(self._in_process(inside, store))
-        if outside:
-            with fresh_store(self.variant, self.plan.results) as store:
-                asyncio.run(self._over_http(outside, store))
-        return self.lines
+        for rest, measure in ((inside, self._in_process), (outside, self._over_http)):
+            while rest:
+                with fresh_store(self.variant, self.plan.results) as store:
+                    rest = asyncio.run(measure(rest, store))
 
-    async def _in_process(self, workloads: Sequence[Sized], store: Store) -> None:
+    async def _in_process(self, workloads: Sequence[Sized], store: Store) -> list[Sized]:
+        """Returns what is left to do after a failure."""
         roles = {"host": os.getpid(), **store.pids}
         async with running_host() as client:
-            for each in workloads:
-                match each.workload.how:
-                    case InProcess(run):
-                        await self._repeat(each, partial(run, client, each.size), lambda: roles)
-                    case OverHttp():
-                        raise AssertionError("it needs a host process")
+            for number, each in enumerate(workloads, 1):
+                how = each.workload.how
+                assert isinstance(how, InProcess), f"{each.label} needs a host process"
+                if not await self._repeat(each, partial(how.run, client, each.size), lambda: roles):
+                    return list(workloads[number:])
+        return []
 
-    async def _over_http(self, workloads: Sequence[Sized], store: Store) -> None:
+    async def _over_http(self, workloads: Sequence[Sized], store: Store) -> list[Sized]:
+        """Returns what is left to do after a failure."""
         async with running_host_process(store.folder) as driver:
             roles = {"driver": os.getpid(), **store.pids}
-            for each in workloads:
-                match each.workload.how:
-                    case OverHttp(run):
-                        work = partial(run, driver, each.size)
-                        await self._repeat(each, work, lambda: {"host": driver.host.pid, **roles})
-                    case InProcess():
-                        raise AssertionError("it needs a client")
+            for number, each in enumerate(workloads, 1):
+                how = each.workload.how
+                assert isinstance(how, OverHttp), f"{each.label} needs a client"
+                run = partial(how.run, driver, each.size)
+                if not await self._repeat(each, run, lambda: {"host": driver.host.pid, **roles}):
+                    return list(workloads[number:])
+        return []
 
-    async def _repeat(self, each: Sized, run: Callable[[], Awaitable[Figures]], roles: Roles) -> None:
+    async def _repeat(self, each: Sized, run: Callable[[], Awaitable[Figures]], roles: Roles) -> bool:
+        """All repetitions of a workload. Whether none of them raised an error; after one that did there are no more."""
         todo, again = list(range(self.plan.reps)), AGAIN if self.plan.quiet else 0
         while todo:
             rep = todo.pop(0)
@@ -99,7 +102,7 @@ class Measurement:
                     figures = await run()
             except Exception as error:  # noqa: BLE001  whatever it was, it is this workload's result
                 self._keep(each, line | {"error": f"{type(error).__name__}: {str(error)[:300]}"})
-                return  # the rest of it would only meet what this one has left behind
+                return False
             if roles() == before:
                 noise = meter.foreign_cores()
                 line |= figures | {"foreign_cores": noise, "cpu_s": meter.cpu_s()}
@@ -109,6 +112,7 @@ class Measurement:
             else:  # a process was replaced, and its CPU time is gone with it
                 line |= figures | {"foreign_cores": None, "cpu_s": {}}
             self._keep(each, line)
+        return True
 
     def _keep(self, each: Sized, line: Line) -> None:
         kept = keep(line, self.plan.results)

@@ -17,15 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"w3": 20, "w3short": 20, "w4": 10, "w8chain": 20, "w8fan": 20, "floor": 3, "idle": 1}
 
 
-@pytest.fixture(scope="module")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
-    """The line of each workload, of one run on the embedded store."""
-    folder = tmp_path_factory.mktemp("results")
-    names = ",".join(f"{each.name}x{SMALL.get(each.name, 3)}" for each in WORKLOADS)
-    arguments = ["--store", "sqlite", "--reps", "1", "--quiet", "0", "--workloads", names, "--results", str(folder)]
+def measure(folder: Path, *arguments: str) -> list[Line]:
+    """One repetition of workloads on the embedded store, measured at once; the result lines."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DURABLE_", "AzureWebJobs"))}
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
+        [sys.executable, "-m", "benchmarks", "--store", "sqlite", "--reps", "1", "--quiet", "0"]
+        + ["--results", str(folder), *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -35,7 +32,15 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not list(folder.glob("store-*")), "the store was left behind"
-    return {line["w"].partition("x")[0]: line for line in results.read(folder)}
+    return results.read(folder)
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
+    """The line of each workload, of one run."""
+    names = ",".join(f"{each.name}x{SMALL.get(each.name, 3)}" for each in WORKLOADS)
+    found = measure(tmp_path_factory.mktemp("results"), "--workloads", names)
+    return {line["w"].partition("x")[0]: line for line in found}
 
 
 @pytest.mark.parametrize("name", [each.name for each in WORKLOADS])
@@ -52,3 +57,9 @@ def test_nothing_is_missing_after_a_kill_and_what_ran_twice_is_counted(lines: di
     assert (line["missing"], line["not_completed"]) == (0, 0)
     assert line["executions"] == 30 + line["dups"]
     assert 15 <= line["lines_at_kill"] <= line["executions"]
+
+
+def test_a_workload_that_fails_is_kept_as_failed_and_stops_no_other(tmp_path: Path) -> None:
+    found = measure(tmp_path, "--workloads", "w1x1,w3x2,w1hx1", "--timeout", "0.001")
+    assert [line["w"] for line in found] == ["w1x1", "w3x2", "w1hx1"]
+    assert all(line["error"].startswith("TimeoutError") for line in found)
