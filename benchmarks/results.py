@@ -86,9 +86,19 @@ def median(lines: Sequence[Line], metric: Metric) -> float | Failed | None:
     return statistics.median(values) if values else None
 
 
+def is_doubtful(lines: Iterable[Line]) -> bool:
+    """Whether at least half of the repetitions were disturbed, as far as that is known."""
+    noise = _noise(lines)
+    return bool(noise) and 2 * sum(value > NOISE for value in noise) >= len(noise)
+
+
+def _noise(lines: Iterable[Line]) -> list[float]:
+    return [float(line["foreign_cores"]) for line in lines if isinstance(line.get("foreign_cores"), int | float)]
+
+
 def noise_of(lines: Iterable[Line]) -> str:
     """What else ran meanwhile, in a sentence."""
-    noise = [float(line["foreign_cores"]) for line in lines if isinstance(line.get("foreign_cores"), int | float)]
+    noise = _noise(lines)
     if not noise:
         return "Nobody looked at what else ran on the machine."
     doubtful = sum(value > NOISE for value in noise)

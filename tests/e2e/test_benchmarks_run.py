@@ -20,9 +20,9 @@ SMALL = {"w3": 20, "w3short": 20, "w4": 10, "w8chain": 20, "w8fan": 20, "floor":
 def measure(folder: Path, *arguments: str) -> list[Line]:
     """One repetition of workloads on the embedded store, measured at once; the result lines."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DURABLE_", "AzureWebJobs"))}
+    always = ["--store", "sqlite", "--reps", "1", "--quiet", "0", "--results", str(folder)]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--store", "sqlite", "--reps", "1", "--quiet", "0"]
-        + ["--results", str(folder), *arguments],
+        [sys.executable, "-m", "benchmarks", *always, *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,

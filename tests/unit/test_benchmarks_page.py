@@ -41,10 +41,10 @@ def test_every_workload_has_a_row_on_either_store(tmp_path: Path) -> None:
 
 def test_the_page_says_where_a_peer_is_ahead_and_which_aims_were_missed(tmp_path: Path) -> None:
     page = page_of(times("w4", 2.88), tmp_path)
-    assert "- W4 one chain of 1,000, s, embedded store: 2.88, ratio 0.50" in page
+    assert "- W4 one chain of 1,000, s: 2.88, ratio 0.50" in page
     assert "- W4 one chain of 1,000, s, embedded store: 2.88, aim at most 0.4" in page
     good = page_of(times("w4", 0.1), tmp_path)
-    assert "On no row is a durable peer ahead." in good
+    assert "On no row is a durable peer ahead of the embedded store." in good
     assert "All of our own aims were reached." in good
 
 
@@ -58,6 +58,8 @@ def test_a_workload_that_failed_is_shown_as_failed_and_missed(tmp_path: Path) ->
 def test_a_disturbed_machine_is_said_to_be_one(tmp_path: Path) -> None:
     page = page_of([line("w4", wall_s=1.0, foreign_cores=1.2), line("w4", 1, wall_s=1.0, foreign_cores=0.1)], tmp_path)
     assert "1 of 2 repetitions were disturbed" in page
+    assert "The machine was busy" in page
+    assert "The machine was busy" not in page_of([line("w4", wall_s=1.0, foreign_cores=0.1)], tmp_path)
 
 
 def test_the_floor_stands_beside_what_is_built_on_it(tmp_path: Path) -> None:
