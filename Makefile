@@ -10,7 +10,7 @@ RUN_READY := $(VENV)/.run-$(INPUTS)
 DEV_READY := $(VENV)/.dev-$(INPUTS)
 BIN := $(VENV)/bin
 
-.PHONY: run run-azurite host test soak lint format bench clean
+.PHONY: run run-azurite host test soak fuzz lint format bench clean
 
 run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
 	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
@@ -24,8 +24,12 @@ host: $(RUN_READY)  ## only the host
 test: $(DEV_READY)  ## all tests, Azurite included
 	$(BIN)/python -m pytest
 
-soak: $(DEV_READY)  ## every fault at every operation, and over 10,000 seeds; fewer: make soak TIMES=5
+soak: $(DEV_READY)  ## every fault at every operation, over 10,000 seeds, many real kills; fewer: make soak TIMES=5
 	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults
+	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/e2e/test_kill_*.py tests/load -s
+
+fuzz: $(DEV_READY)  ## many more hostile inputs: make fuzz TIMES=20
+	DURABLE_FUZZ=$(TIMES) $(BIN)/python -m pytest tests/security
 
 lint: $(DEV_READY)  ## ruff, pyright strict, import contracts, and our own rules for orchestrators
 	$(BIN)/ruff check

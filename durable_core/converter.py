@@ -101,18 +101,22 @@ def _is_plain(text: Any) -> bool:
     return len(text) <= 1024 and text.isascii()
 
 
+def is_too_deep(value: JSON) -> bool:
+    """Whether lists and objects lie inside each other on more than ``MAX_DEPTH`` levels."""
+    level: list[Any] = [value] if type(value) in _CONTAINERS else []
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _members(outer) if type(inner) in _CONTAINERS]
+        if not level:
+            return False
+    return True
+
+
 def _check(plain: JSON, text: str) -> None:
     """Refuse what JSON's other readers would: half surrogate pairs, and too many levels."""
     if "\\ud" in text:
         json.dumps(plain, ensure_ascii=False).encode()  # UnicodeEncodeError: a half of a pair
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
-    level: list[Any] = [plain]
-    for _ in range(MAX_DEPTH):
-        level = [inner for outer in level for inner in _members(outer) if type(inner) in _CONTAINERS]
-        if not level:
-            return
-    raise _TooDeepError
+    if text.count("[") + text.count("{") > MAX_DEPTH and is_too_deep(plain):
+        raise _TooDeepError
 
 
 def _members(container: Any) -> Iterable[Any]:
@@ -130,7 +134,7 @@ def _reason(error: Exception) -> str:
             return (
                 "its text holds half a surrogate pair, which is no character; decode the bytes it came from otherwise"
             )
-        case _TooDeepError() | RecursionError():
+        case _ if isinstance(error, _TooDeepError | RecursionError) or "depth exceeded" in str(error):
             return f"it is nested more than {MAX_DEPTH} levels deep, or holds itself; make it flatter"
         case _:
             return f"{error}; use pydantic models, dataclasses or plain JSON types"

@@ -11,6 +11,7 @@
     ├── InstanceNotFoundError
     ├── InstanceAlreadyExistsError
     ├── InstanceCompletedError        the instance has ended and takes no more requests
+    ├── ExecutionGoneError            the id stands for another execution by now: it was purged and started again
     ├── OrchestrationFailedError      the instance whose result a test asks for did not complete; .failure says why
     ├── InstanceWaitsError            nothing is left to happen that would let the instance end
     ├── InstanceStuckError            the instance cannot go on; says why
@@ -134,6 +135,13 @@ class InstanceCompletedError(InstanceError):
     def __init__(self, instance_id: str, status: str) -> None:
         super().__init__(instance_id, f"instance '{instance_id}' has ended ({status}) and takes no more requests")
         self.status = status
+
+
+class ExecutionGoneError(InstanceError):
+    """The request was for one execution, and the id stands for another by now: it was ended and started again."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(instance_id, f"instance '{instance_id}' has been started again; this was for an earlier one")
 
 
 class OrchestrationFailedError(InstanceError):

@@ -1,4 +1,4 @@
-"""Which instance ids there can be: an id is a table key, so Azure Tables decides. Knows only errors."""
+"""What instance ids there can be: an id is a table key, so Azure Tables decides. Knows only errors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,27 @@ from .errors import InvalidInstanceIdError
 
 MAX_INSTANCE_ID = 256
 FORBIDDEN_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class StartedInstance(str):
+    """The id of an instance, as ``start_new`` returns it: a text that also knows which execution it stands for.
+
+    So the URLs made for it can be bound to that execution without another look at storage. A plain text of the same
+    letters is equal to it, and knows no execution.
+    """
+
+    __slots__ = ("execution_id",)
+    execution_id: str
+
+    def __new__(cls, instance_id: str, execution_id: str = "") -> StartedInstance:
+        self = super().__new__(cls, instance_id)
+        self.execution_id = execution_id
+        return self
+
+
+def execution_of(instance_id: str) -> str:
+    """The execution that an id from ``start_new`` stands for; '' of any other text."""
+    return instance_id.execution_id if isinstance(instance_id, StartedInstance) else ""
 
 
 def check_instance_id(instance_id: str) -> None:

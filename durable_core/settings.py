@@ -52,12 +52,12 @@ class Settings:
     hub: str = "durable"
     partitions: int = 1
     store: str = DEFAULT_STORE
-    connection: Mapping[str, str] = field(default_factory=dict[str, str])
+    connection: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # holds the account's key
     warm_cache: int = 64 * 1024 * 1024
     inline_default: bool = True
     message_lease: float = 600.0
     max_payload: int = 10 * 1024 * 1024
-    signing_keys: tuple[str, ...] = ()
+    signing_keys: tuple[str, ...] = field(default=(), repr=False)
     base_url: str = ""
     app_build: str = ""
     max_threads: int = 32

@@ -331,7 +331,7 @@ def to_array(event: Event) -> list[JSON]:
 
 def from_array(array: list[JSON]) -> Event:
     """The event of a stored form. NewerFormatError if this version does not know it."""
-    code = array[0]
+    code = array[0] if array else ""
     try:
         match code:
             case "TF" | "SF":
@@ -351,7 +351,7 @@ def from_array(array: list[JSON]) -> Event:
                 return _CODES[code](*array[1:])
     except KeyError:
         raise NewerFormatError(f"history holds an event of kind '{code}', which this version does not know") from None
-    except TypeError as error:
+    except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise NewerFormatError(f"history holds a '{code}' event with fields that this version does not know") from error
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -19,12 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import azure.functions as func
 
 from ..codec import PayloadCodec
-from ..errors import ConfigurationError, DurableError
+from ..errors import ConfigurationError, DurableError, InstanceNotFoundError
+from ..instance_ids import execution_of
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
 from .callbacks import SignedCallbackUrls, app_address
-from .capabilities import CapabilitySigner
+from .capabilities import DEFAULT_LIFETIME, CapabilitySigner, Verb
 from .http_api import DEFAULT_BASE, Endpoint, HttpApi
 from .http_errors import failure_response
 from .http_shapes import (
@@ -58,6 +60,8 @@ class Durable:
     registry: the app's orchestrators and activities.
     settings: None reads them from the environment (ConfigurationError).
     base: where the management API lives, below the host's route prefix.
+    auth_level: the key that Azure asks of the management API's callers, whatever the app's own default is; ANONYMOUS
+        opens it to everybody. The signed URLs (``/c/...``) never need one.
     codec: through which all that is the user's passes on its way to storage and back, to encrypt it for instance.
     """
 
@@ -68,6 +72,7 @@ class Durable:
         settings: Settings | None = None,
         base: str = DEFAULT_BASE,
         codec: PayloadCodec | None = None,
+        auth_level: func.AuthLevel = func.AuthLevel.FUNCTION,
         factory: AppFactory | None = None,
     ) -> None:
         self.registry = registry
@@ -77,6 +82,7 @@ class Durable:
         if not self._base or self._base.split("/")[0].lower() in ("admin", "runtime"):
             raise ConfigurationError(f"the Functions host keeps '{base}' to itself; choose another base for the API")
         urls = SignedCallbackUrls(lambda: self._signer, self._own_base_url)
+        self._auth_level = auth_level
         self._opener = AppOpener(registry, self.settings, factory or partial(open_app, codec=codec, callback_urls=urls))
 
     # ------------------------------------------------------------ for your own functions
@@ -85,16 +91,48 @@ class Durable:
         """The client of this app's task hub; opens the app when it is not open yet."""
         return (await self._opener.app()).client
 
-    def create_http_management_payload(self, request: func.HttpRequest, instance_id: str) -> HttpManagementPayload:
+    def create_http_management_payload(
+        self, request: func.HttpRequest, instance_id: str, *, execution_id: str = ""
+    ) -> HttpManagementPayload:
         """The URIs by which their holder can follow and manage this instance, without any key.
 
+        Made for an id as ``start_new`` returned it, or with ``execution_id`` (a status has it), they end with that
+        execution: when the id is purged and started again, they are answered with 410. Made for any other text they
+        stand for whatever instance has that id, until they expire.
         ConfigurationError where URLs cannot be signed: see ``DURABLE_SIGNING_KEYS``.
         """
-        return create_http_management_payload(self._signer, instance_id, self._base_url(request))
+        return create_http_management_payload(self._signer, instance_id, self._base_url(request), execution_id)
 
-    def create_check_status_response(self, request: func.HttpRequest, instance_id: str) -> func.HttpResponse:
-        """202 with the management payload, ``Location`` and ``Retry-After``. ConfigurationError as above."""
-        return _to_azure(create_check_status_response(self._signer, instance_id, self._base_url(request)))
+    def create_check_status_response(
+        self, request: func.HttpRequest, instance_id: str, *, execution_id: str = ""
+    ) -> func.HttpResponse:
+        """202 with the management payload, ``Location`` and ``Retry-After``. ``execution_id`` and errors as above."""
+        return _to_azure(
+            create_check_status_response(self._signer, instance_id, self._base_url(request), execution_id=execution_id)
+        )
+
+    async def create_event_url(
+        self,
+        request: func.HttpRequest,
+        instance_id: str,
+        event_name: str,
+        *,
+        lifetime: timedelta = DEFAULT_LIFETIME,
+    ) -> str:
+        """A URL that sends this one event to this execution of the instance, once, by a POST of its data as JSON.
+
+        What to put into a mail: of two clicks the second is answered with 410. For an id as ``start_new`` returned it
+        no storage is read. Raises InstanceNotFoundError, ConfigurationError as above.
+        """
+        execution_id = execution_of(instance_id)
+        if not execution_id:
+            execution_id = (await (await self.client()).get_status(instance_id, show_input=False)).execution_id
+        if not execution_id:
+            raise InstanceNotFoundError(instance_id)
+        token = self._signer.issue(
+            instance_id, Verb.EVENT, execution_id=execution_id, event_name=event_name, lifetime=lifetime
+        )
+        return f"{self._base_url(request)}/c/{token}"
 
     async def wait_for_completion_or_create_check_status_response(
         self,
@@ -180,7 +218,8 @@ class Durable:
             route=f"{self._base}/{route.template}",
             trigger_arg_name="request",
             methods=route.methods,
-            auth_level=func.AuthLevel.ANONYMOUS if route.keyless else None,  # None: the level of the FunctionApp
+            # Said outright: an app that is anonymous by default must not open its management to the world.
+            auth_level=func.AuthLevel.ANONYMOUS if route.keyless else self._auth_level,
         )
         self._add(blueprint, f"durable_{endpoint.name.lower()}", trigger, on_request)
 

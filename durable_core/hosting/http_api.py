@@ -7,41 +7,41 @@ Functions extension; ``docs/http-api.md`` is the reference for users.
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
-from enum import Enum
-from typing import TYPE_CHECKING, Protocol, assert_never
+from functools import partial
+from typing import assert_never
 from urllib.parse import urlencode, urlsplit
 
-from ..engine.callbacks import CallbackTicket
 from ..errors import (
     CapabilityError,
+    ExecutionGoneError,
     InstanceAlreadyExistsError,
     InstanceNotFoundError,
     InvalidInputError,
     InvalidInstanceIdError,
 )
 from ..hub.layout import check_instance_id
+from ..instance_ids import StartedInstance, execution_of
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
+from ..registry import RESERVED
 from .callbacks import ticket_of
 from .capabilities import Capability, CapabilitySigner, Verb
+from .endpoints import OPERATIONS
+from .endpoints import Endpoint as Endpoint
 from .http_errors import failure_response, method_not_allowed, not_implemented
 from .http_shapes import (
     RETRY_AFTER_SECONDS,
     create_check_status_response,
-    create_http_management_payload,
     schedule_json,
     status_json,
 )
-from .http_types import HttpRequest, HttpResponse, error_response, json_response
-
-if TYPE_CHECKING:
-    from ..runtime.recovery import RecoveryReport
-    from ..runtime.schedules import ScheduleStatus
+from .http_types import HttpRequest, HttpResponse, error_response, json_response, parse_json
+from .management import ManagementClient
+from .openapi import openapi_description
 
 MAX_WAIT_SECONDS = 200.0
 """How long a request may wait for a result: Azure's load balancer cuts an answer that takes 230 s."""
@@ -54,85 +54,7 @@ _STATUS_FLAGS = ("showHistory", "showHistoryOutput", "showInput", "returnInterna
 _STATUSES = {status.value.lower(): status for status in RuntimeStatus}
 
 
-class InstancePage(Protocol):
-    @property
-    def instances(self) -> Sequence[OrchestrationStatus]: ...
-    @property
-    def continuation_token(self) -> str | None: ...
-
-
-class ManagementClient(Protocol):
-    """What the API asks of a ``DurableClient``. The errors are those of ``errors.py``."""
-
-    async def recover(self, *, full: bool = True) -> RecoveryReport: ...
-    async def start_new(
-        self, name: str, instance_id: str | None = None, client_input: JSON = None, /, *, version: str | None = None
-    ) -> str: ...
-    async def get_status(
-        self,
-        instance_id: str,
-        /,
-        *,
-        show_history: bool = False,
-        show_history_output: bool = False,
-        show_input: bool = True,
-    ) -> OrchestrationStatus: ...
-    async def list_instances(
-        self,
-        *,
-        created_time_from: datetime | None = None,
-        created_time_to: datetime | None = None,
-        runtime_status: Collection[RuntimeStatus] | None = None,
-        instance_id_prefix: str | None = None,
-        page_size: int = 100,
-        continuation_token: str | None = None,
-        show_input: bool = True,
-    ) -> InstancePage: ...
-    async def raise_event(self, instance_id: str, event_name: str, event_data: JSON = None, /) -> None: ...
-    async def redeem_callback(self, ticket: CallbackTicket, result: JSON = None, /) -> None: ...
-    async def query(self, instance_id: str, name: str, args: JSON = None, /) -> JSON: ...
-    async def terminate(self, instance_id: str, reason: str = "", /) -> None: ...
-    async def cancel(self, instance_id: str, reason: str = "", /) -> None: ...
-    async def list_schedules(self) -> list[ScheduleStatus]: ...
-    async def suspend(self, instance_id: str, reason: str = "", /) -> None: ...
-    async def resume(self, instance_id: str, reason: str = "", /) -> None: ...
-    async def purge_instance_history(self, instance_id: str, /) -> int: ...
-    async def purge_instance_history_by(
-        self,
-        created_time_from: datetime,
-        created_time_to: datetime | None = None,
-        runtime_status: Collection[RuntimeStatus] | None = None,
-        /,
-    ) -> int: ...
-    async def wait_for_completion(self, instance_id: str, seconds: float, /) -> OrchestrationStatus: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """``template`` is an ASP.NET route below the base. Keyless: the URL itself is the proof of what it allows."""
-
-    template: str
-    methods: tuple[str, ...]
-    keyless: bool = False
-
-
-class Endpoint(Enum):
-    """The routes. The member's name, in lower case, names the function that serves it."""
-
-    START = Route("orchestrators/{name}/{instanceId?}", ("POST",))
-    INSTANCES = Route("instances", ("GET", "DELETE"))
-    INSTANCE = Route("instances/{instanceId}", ("GET", "DELETE"))
-    EVENT = Route("instances/{instanceId}/raiseEvent/{eventName}", ("POST",))
-    MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
-    QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
-    RECOVER = Route("recover", ("POST",))
-    SCHEDULES = Route("schedules", ("GET",))
-    CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)
-
-
-_OPERATIONS = {
-    verb.value: verb for verb in (Verb.TERMINATE, Verb.CANCEL, Verb.SUSPEND, Verb.RESUME, Verb.REWIND, Verb.RESTART)
-}
+_ACCEPTED = HttpResponse(status=202, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
 _METHODS = {Verb.STATUS: "GET", Verb.PURGE: "DELETE"}  # the others: POST, so that no link preview can trigger them
 
 
@@ -169,7 +91,7 @@ class HttpApi:
             case Endpoint.INSTANCES:
                 return await self._purge_many(request)
             case Endpoint.INSTANCE if request.method == "GET":
-                return await self._status(request, instance_id, self._status_location(request, instance_id))
+                return await self._status(request, instance_id, partial(self._status_location, request))
             case Endpoint.INSTANCE:
                 return await self._purge_one(instance_id)
             case Endpoint.EVENT:
@@ -182,6 +104,8 @@ class HttpApi:
                 return json_response(200, asdict(await self._client.recover(full=True)))
             case Endpoint.SCHEDULES:
                 return json_response(200, [schedule_json(found) for found in await self._client.list_schedules()])
+            case Endpoint.OPENAPI:
+                return json_response(200, openapi_description(self.base_url(request)))
             case Endpoint.CAPABILITY:
                 return await self._with_capability(request)
             case _:
@@ -191,6 +115,9 @@ class HttpApi:
 
     async def _start(self, request: HttpRequest) -> HttpResponse:
         name, given_id = request.route.get("name", ""), request.route.get("instanceId")
+        if name.startswith(RESERVED):
+            message = f"'{name}' is the framework's own; it is not started over HTTP"
+            return error_response(400, "UnknownOrchestrator", message)
         timeout, polling = request.seconds("timeout"), request.seconds("pollingInterval")
         fail_with_500 = request.flag("returnInternalServerErrorOnFailure", False)
         key = None if given_id else request.headers.get("idempotency-key", "").strip().strip('"') or None
@@ -203,9 +130,9 @@ class HttpApi:
                 raise
             raise InvalidInstanceIdError(f"the header Idempotency-Key becomes the instance id: {error}") from error
         except InstanceAlreadyExistsError:
-            if key is None or (await self._client.get_status(key, show_input=False)).name != name:
+            if key is None or (present := await self._client.get_status(key, show_input=False)).name != name:
                 raise
-            instance_id = key  # the same request again: its first answer was lost on the way
+            instance_id = StartedInstance(key, present.execution_id)  # the same request again: its answer was lost
         return await self.result_or_check_status(
             instance_id,
             self.base_url(request),
@@ -221,18 +148,28 @@ class HttpApi:
 
         Still active: 202 with the management payload, and ``retry_after`` seconds as the interval to poll by.
         """
+        execution_id = execution_of(instance_id)
         if wait > 0:
             status = await self._client.wait_for_completion(instance_id, min(wait, MAX_WAIT_SECONDS))
             if status.runtime_status is RuntimeStatus.COMPLETED:
                 return json_response(200, status.output)
             if status.is_terminal:
                 return json_response(_final_code(status, fail_with_500), status_json(status))
+            execution_id = execution_id or status.execution_id
         seconds = max(1, math.ceil(retry_after))
-        return create_check_status_response(self._signer, instance_id, base_url, retry_after=seconds)
+        return create_check_status_response(
+            self._signer, instance_id, base_url, retry_after=seconds, execution_id=execution_id
+        )
 
     # ------------------------------------------------------------ status and list
 
-    async def _status(self, request: HttpRequest, instance_id: str, location: str) -> HttpResponse:
+    async def _status(
+        self,
+        request: HttpRequest,
+        instance_id: str,
+        location: Callable[[OrchestrationStatus], str],
+        execution_id: str = "",
+    ) -> HttpResponse:
         show_history = request.flag("showHistory", False)
         fail_with_500 = request.flag("returnInternalServerErrorOnFailure", False)
         status = await self._client.get_status(
@@ -243,10 +180,12 @@ class HttpApi:
         )
         if not status:
             raise InstanceNotFoundError(instance_id)
+        if execution_id and status.execution_id != execution_id:
+            raise ExecutionGoneError(instance_id)
         shown = status_json(status, show_history=show_history)
         if status.is_terminal:
             return json_response(_final_code(status, fail_with_500), shown)
-        return json_response(202, shown, {"Location": location, "Retry-After": str(RETRY_AFTER_SECONDS)})
+        return json_response(202, shown, {"Location": location(status), "Retry-After": str(RETRY_AFTER_SECONDS)})
 
     async def _list(self, request: HttpRequest) -> HttpResponse:
         created_from, created_to = _created_between(request)
@@ -264,8 +203,8 @@ class HttpApi:
 
     # ------------------------------------------------------------ purge
 
-    async def _purge_one(self, instance_id: str) -> HttpResponse:
-        deleted = await self._client.purge_instance_history(instance_id)
+    async def _purge_one(self, instance_id: str, execution_id: str | None = None) -> HttpResponse:
+        deleted = await self._client.purge_instance_history(instance_id, execution_id=execution_id)
         if deleted:
             return json_response(200, {"instancesDeleted": deleted})
         status = await self._client.get_status(instance_id, show_input=False)
@@ -285,11 +224,12 @@ class HttpApi:
 
     # ------------------------------------------------------------ requests to one instance
 
-    async def _raise_event(self, request: HttpRequest, instance_id: str, event_name: str) -> HttpResponse:
-        if event_name in ("", "{eventName}"):
-            raise InvalidInputError("the event's name is missing: it belongs at the end of the URL's path")
-        await self._client.raise_event(instance_id, event_name, self._json_body(request, "an event"))
-        return HttpResponse(status=202)
+    async def _raise_event(
+        self, request: HttpRequest, instance_id: str, event_name: str, execution_id: str | None = None
+    ) -> HttpResponse:
+        data = self._json_body(request, "an event")
+        await self._client.raise_event(instance_id, _named(event_name), data, execution_id=execution_id)
+        return _ACCEPTED
 
     def _json_body(self, request: HttpRequest, what: str) -> JSON:
         media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
@@ -299,36 +239,35 @@ class HttpApi:
 
     async def _query(self, request: HttpRequest, instance_id: str) -> HttpResponse:
         text = request.text("args")
-        try:
-            args: JSON = json.loads(text) if text else None
-        except ValueError as error:
-            raise InvalidInputError(f"query parameter 'args' must be JSON: {error}") from error
+        args = parse_json(text.encode(errors="replace"), "query parameter 'args'") if text.strip() else None
         return json_response(200, await self._client.query(instance_id, request.route.get("queryName", ""), args))
 
     async def _manage(self, request: HttpRequest, instance_id: str) -> HttpResponse:
         operation = request.route.get("operation", "").lower()
         if operation == "raiseevent":
             return await self._raise_event(request, instance_id, "")
-        if operation not in _OPERATIONS:
-            known = ", ".join(sorted(_OPERATIONS))
+        if operation not in OPERATIONS:
+            known = ", ".join(sorted(OPERATIONS))
             return error_response(404, "NotFound", f"there is no operation '{operation}'; there are: {known}")
-        return await self._operate(request, instance_id, _OPERATIONS[operation])
+        return await self._operate(request, instance_id, OPERATIONS[operation])
 
-    async def _operate(self, request: HttpRequest, instance_id: str, verb: Verb) -> HttpResponse:
+    async def _operate(
+        self, request: HttpRequest, instance_id: str, verb: Verb, execution_id: str | None = None
+    ) -> HttpResponse:
         reason = request.text("reason")
         reason = "" if reason == "{text}" else reason  # the payload's placeholder, left as it was
         match verb:
             case Verb.TERMINATE:
-                await self._client.terminate(instance_id, reason)
+                await self._client.terminate(instance_id, reason, execution_id=execution_id)
             case Verb.CANCEL:
-                await self._client.cancel(instance_id, reason)
+                await self._client.cancel(instance_id, reason, execution_id=execution_id)
             case Verb.SUSPEND:
-                await self._client.suspend(instance_id, reason)
+                await self._client.suspend(instance_id, reason, execution_id=execution_id)
             case Verb.RESUME:
-                await self._client.resume(instance_id, reason)
+                await self._client.resume(instance_id, reason, execution_id=execution_id)
             case _:
                 return not_implemented(verb.value)
-        return HttpResponse(status=202)
+        return _ACCEPTED
 
     # ------------------------------------------------------------ capability URLs
 
@@ -340,26 +279,26 @@ class HttpApi:
             return method_not_allowed(request.method, (allowed,))
         if event_name and verb is not Verb.EVENT:
             return error_response(404, "NotFound", "nothing may follow the token in this URL")
-        await self._check_execution(capability)
+        execution_id = capability.execution_id
         match verb:
             case Verb.STATUS:
-                return await self._status(request, instance_id, _same_url(request))
+                return await self._status(request, instance_id, lambda _: _same_url(request), execution_id)
+            case Verb.EVENT if capability.event_name:
+                _check_event(capability, event_name)
+                data = self._json_body(request, "an event")
+                await self._client.raise_event_once(
+                    instance_id, capability.event_name, data, nonce=capability.nonce, execution_id=execution_id
+                )
+                return _ACCEPTED
             case Verb.EVENT:
-                return await self._raise_event(request, instance_id, _permitted_event(capability, event_name))
+                return await self._raise_event(request, instance_id, event_name, execution_id)
             case Verb.PURGE:
-                return await self._purge_one(instance_id)
+                return await self._purge_one(instance_id, execution_id)
             case Verb.CALLBACK:
                 await self._client.redeem_callback(ticket_of(capability), self._json_body(request, "a callback"))
-                return HttpResponse(status=202)
+                return _ACCEPTED
             case _:
-                return await self._operate(request, instance_id, verb)
-
-    async def _check_execution(self, capability: Capability) -> None:
-        if not capability.execution_id:
-            return
-        status = await self._client.get_status(capability.instance_id, show_input=False)
-        if status.execution_id != capability.execution_id:
-            raise CapabilityError("the execution that this URL was issued for is gone", gone=True)
+                return await self._operate(request, instance_id, verb, execution_id)
 
     # ------------------------------------------------------------ URLs
 
@@ -368,10 +307,11 @@ class HttpApi:
         before = self._before_base.match(urlsplit(request.url).path)
         return f"{request.origin}{before[1] if before else '/api'}/{self._base}"
 
-    def _status_location(self, request: HttpRequest, instance_id: str) -> str:
+    def _status_location(self, request: HttpRequest, status: OrchestrationStatus) -> str:
         """A status URI that needs no key and shows what was asked for here."""
         flags = {name: value for name in _STATUS_FLAGS if (value := request.text(name))}
-        url = create_http_management_payload(self._signer, instance_id, self.base_url(request))["statusQueryGetUri"]
+        token = self._signer.issue(status.instance_id, Verb.STATUS, execution_id=status.execution_id)
+        url = f"{self.base_url(request)}/c/{token}"
         return f"{url}?{urlencode(flags)}" if flags else url
 
 
@@ -381,12 +321,15 @@ def _same_url(request: HttpRequest) -> str:
     return f"{request.origin}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
-def _permitted_event(capability: Capability, asked: str) -> str:
-    if not capability.event_name:
-        return asked
+def _check_event(capability: Capability, asked: str) -> None:
     if asked and asked.lower() != capability.event_name.lower():
         raise CapabilityError(f"this URL sends the event '{capability.event_name}' and no other")
-    return capability.event_name
+
+
+def _named(event_name: str) -> str:
+    if event_name in ("", "{eventName}"):
+        raise InvalidInputError("the event's name is missing: it belongs at the end of the URL's path")
+    return event_name
 
 
 def _final_code(status: OrchestrationStatus, fail_with_500: bool) -> int:

@@ -9,6 +9,7 @@ from ..errors import (
     CapabilityError,
     CodecError,
     ConfigurationError,
+    ExecutionGoneError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -36,6 +37,7 @@ _OUTCOMES: Mapping[type[Exception], tuple[int, str]] = {
     QueryFailedError: (500, "QueryFailed"),
     InstanceAlreadyExistsError: (409, "InstanceAlreadyExists"),
     InstanceCompletedError: (410, "InstanceCompleted"),
+    ExecutionGoneError: (410, "CapabilityGone"),
     PayloadTooLargeError: (413, "PayloadTooLarge"),
 }
 

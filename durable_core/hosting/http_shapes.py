@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..instance_ids import execution_of
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from .capabilities import CapabilitySigner, Verb
 from .http_types import HttpResponse, json_response
@@ -21,15 +22,22 @@ RETRY_AFTER_SECONDS = 2
 HttpManagementPayload: TypeAlias = dict[str, str]
 
 
-def create_http_management_payload(signer: CapabilitySigner, instance_id: str, base_url: str) -> HttpManagementPayload:
+def create_http_management_payload(
+    signer: CapabilitySigner, instance_id: str, base_url: str, execution_id: str = ""
+) -> HttpManagementPayload:
     """The URIs by which the holder can follow and manage this one instance, without any key.
+
+    They are bound to ``execution_id``, else to the one that the id knows (``StartedInstance``). With neither they stand
+    for whatever instance has the id.
 
     ``base_url`` is the absolute URL of the API's base, such as ``https://app.example/api/durabletask``. In
     ``sendEventPostUri`` replace ``{eventName}``, in the others ``{text}`` (a reason; it may also stay as it is).
     """
 
+    execution_id = execution_id or execution_of(instance_id)
+
     def url(verb: Verb, rest: str = "") -> str:
-        return f"{base_url}/c/{signer.issue(instance_id, verb)}{rest}"
+        return f"{base_url}/c/{signer.issue(instance_id, verb, execution_id=execution_id)}{rest}"
 
     return {
         "id": instance_id,
@@ -46,10 +54,15 @@ def create_http_management_payload(signer: CapabilitySigner, instance_id: str, b
 
 
 def create_check_status_response(
-    signer: CapabilitySigner, instance_id: str, base_url: str, *, retry_after: int = RETRY_AFTER_SECONDS
+    signer: CapabilitySigner,
+    instance_id: str,
+    base_url: str,
+    *,
+    retry_after: int = RETRY_AFTER_SECONDS,
+    execution_id: str = "",
 ) -> HttpResponse:
     """202 with the management payload, ``Location`` (the status URI) and ``Retry-After`` (seconds)."""
-    payload = create_http_management_payload(signer, instance_id, base_url)
+    payload = create_http_management_payload(signer, instance_id, base_url, execution_id)
     headers = {"Location": payload["statusQueryGetUri"], "Retry-After": str(retry_after)}
     return json_response(202, payload, headers)
 

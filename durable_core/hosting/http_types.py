@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from ..converter import MAX_DEPTH, is_too_deep
 from ..errors import InvalidInputError, PayloadTooLargeError
 from ..models import JSON
 
@@ -140,17 +141,25 @@ class HttpRequest:
         """The body as JSON; an empty one is null. PayloadTooLargeError over ``limit`` bytes, InvalidInputError."""
         if len(self.body) > limit:
             raise PayloadTooLargeError("the request body", len(self.body), limit)
-        if not self.body.strip():
-            return None
-        try:
-            value = json.loads(self.body.decode("utf-8-sig"), parse_constant=_no_constant)
-            if _SURROGATE.search(self.body):
-                json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text, and cannot be stored
-        except RecursionError:
-            raise InvalidInputError("the request body is JSON nested too deeply") from None
-        except ValueError as error:  # JSONDecodeError and UnicodeError among them
-            raise InvalidInputError(f"the request body is not JSON: {error}") from None
-        return value
+        return parse_json(self.body, "the request body") if self.body.strip() else None
+
+
+def parse_json(raw: bytes, what: str) -> JSON:
+    """A value that can be stored, of JSON that somebody sent. InvalidInputError says ``what`` is wrong with it.
+
+    Of an object's equal names the last one counts, as in every JSON reader of note.
+    """
+    try:
+        value = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant, parse_float=_finite)
+        if _SURROGATE.search(raw):
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text, and cannot be stored
+        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and is_too_deep(value):
+            raise RecursionError
+    except RecursionError:
+        raise InvalidInputError(f"{what} is JSON nested more than {MAX_DEPTH} levels deep; make it flatter") from None
+    except ValueError as error:  # JSONDecodeError, UnicodeError, and an integer of over 4,300 digits among them
+        raise InvalidInputError(f"{what} is not JSON: {error}") from None
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +177,14 @@ class HttpResponse:
 def json_response(status: int, value: JSON, headers: Mapping[str, str] | None = None) -> HttpResponse:
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # Answers differ from one moment to the next and may hold private data: nothing on the way may keep them.
-    fixed = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store"}
-    return HttpResponse(status=status, headers={**fixed, **(headers or {})}, body=body.encode())
+    # And no browser may take what an instance's data holds for a page.
+    fixed = {
+        "Content-Type": "application/json; charset=utf-8",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    # An error may quote a header, in which a server puts half surrogate pairs for bytes that are no text.
+    return HttpResponse(status=status, headers={**fixed, **(headers or {})}, body=body.encode(errors="replace"))
 
 
 def error_response(
@@ -188,3 +203,9 @@ def _refused(name: str, value: str, wanted: str) -> InvalidInputError:
 
 def _no_constant(name: str) -> JSON:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value

@@ -24,7 +24,10 @@ CLOSED = "c"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One instance as the catalogue knows it. ``start_at``: of a delayed start."""
+    """One instance as the catalogue knows it. ``start_at``: of a delayed start.
+
+    look_at: until then recovery leaves a stuck instance alone, unless it is run on demand.
+    """
 
     instance_id: str
     execution_id: str
@@ -36,6 +39,7 @@ class Entry:
     stuck: str = ""
     tags: dict[str, str] = field(default_factory=dict[str, str])
     start_at: datetime | None = None
+    look_at: datetime | None = None
     key: str = ""
 
     def props(self) -> dict[str, Value]:
@@ -58,7 +62,7 @@ class Entry:
     @classmethod
     def from_row(cls, row: Row) -> Entry:
         props: Props = row.props
-        tags, start = props.get("tags"), props.get("start")
+        tags, start, look = props.get("tags"), props.get("start"), props.get("look")
         return cls(
             instance_id=str(props["instance"]),
             execution_id=str(props["exec"]),
@@ -70,6 +74,7 @@ class Entry:
             stuck=str(props.get("stuck", "")),
             tags={} if tags is None else json.loads(str(tags)),
             start_at=None if start is None else from_iso(str(start)),
+            look_at=None if not look else from_iso(str(look)),
             key=row.key,
         )
 
@@ -103,10 +108,23 @@ class Catalog:
                     "stuck": entry.stuck[:2000],
                     "updated": iso(entry.updated),
                     "version": entry.version,
+                    "look": "",
                 },
             )
         except RowNotFoundError:
             return  # ended or purged meanwhile
+
+    async def look_at(self, entry: Entry) -> datetime | None:
+        """When recovery is to look at a stuck instance next; None: at any time."""
+        row = await self._table.get(self._shard_of(entry), _key(OPEN, entry), ["look"])
+        return None if row is None or not row.props.get("look") else from_iso(str(row.props["look"]))
+
+    async def leave_alone(self, entry: Entry, until: datetime) -> None:
+        """Say when recovery is to look at a stuck instance next; ``note`` takes it back."""
+        try:
+            await self._table.merge(self._shard_of(entry), _key(OPEN, entry), {"look": iso(until)})
+        except RowNotFoundError:
+            return  # as above
 
     async def close(self, entry: Entry) -> bool:
         """Move the open row to the closed ones; False if there is none: it was done, or purged, before."""

@@ -11,7 +11,7 @@ import binascii
 import zlib
 
 from ..codec import PayloadCodec
-from ..errors import CodecError
+from ..errors import CodecError, SerializationError
 
 _ENCODED = b"\0"
 _PROBE = 64 * 1024
@@ -35,13 +35,16 @@ class Encoding:
         try:
             return _ENCODED + self._codec.encode(packed)
         except Exception as error:
-            raise CodecError(f"the payload codec cannot encode: {type(error).__name__}: {error}") from error
+            raise CodecError(f"the payload codec cannot encode: {type(error).__name__}; see its cause") from error
 
     def unpack(self, packed: bytes) -> str:
         """CodecError if it was encoded and this app's codec cannot decode it."""
         if packed.startswith(_ENCODED):
             packed = self._decode(packed[1:])
-        return zlib.decompress(packed).decode()
+        try:
+            return zlib.decompress(packed).decode()
+        except (zlib.error, UnicodeDecodeError) as error:
+            raise SerializationError(f"stored data is damaged: it does not unpack ({type(error).__name__})") from error
 
     def hide(self, text: str) -> str:
         """A short text as a text that may be stored."""
@@ -65,7 +68,7 @@ class Encoding:
             zlib.decompressobj().decompress(decoded, 1)  # a wrong key of a cipher without a check gives noise
         except Exception as error:
             raise CodecError(
-                f"stored data cannot be decoded by this app's payload codec ({type(error).__name__}: {error}); "
+                f"stored data cannot be decoded by this app's payload codec ({type(error).__name__}); "
                 "has its key changed? Put the old one back, beside the new one"
             ) from error
         return decoded

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
-from ..errors import CodecError, NewerFormatError, SerializationError
+from ..errors import CodecError, InvalidInputError, NewerFormatError, SerializationError
 from ..models import JSON, FailureDetails
 from .encoding import Encoding
-from .layout import FORMAT
-from .payloads import dumps
+from .layout import FORMAT, check_instance_id
+from .payloads import check_reference, dumps
 
 ENVELOPE = "durable"
+
+_EXECUTION = re.compile(r"[0-9A-Za-z_.]{1,64}")
+_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
+_MAX_COUNT = 2**53
+_MAX_MOMENT = 250_000_000_000  # in the year 9892
 
 REDISPATCH_ALL = -1
 
@@ -43,8 +51,15 @@ class TaskOutcome:
     @classmethod
     def from_json(cls, data: JSON) -> TaskOutcome:
         generation, task_id, attempt, result, failure, child = data[:6]
-        details = None if failure is None else FailureDetails.from_json(failure)
-        return cls(generation, task_id, attempt, result, details, bool(child), data[6] if len(data) > 6 else "")
+        return cls(
+            _count(generation),
+            _count(task_id),
+            _count(attempt),
+            result,
+            None if failure is None else _failure(failure),
+            bool(child),
+            _text(data[6]) if len(data) > 6 else "",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,11 @@ class Nudge:
 
     def to_json(self) -> JSON:
         return [self.generation, self.task_id, *([] if self.deadline is None else [self.deadline])]
+
+    @classmethod
+    def from_json(cls, data: JSON) -> Nudge:
+        generation, task_id, *rest = data
+        return cls(_count(generation), _count(task_id), _moment(rest[0]) if rest else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +119,12 @@ class Call:
     def to_json(self) -> JSON:
         fixed = [self.generation, self.task_id, self.attempt, self.name, self.input]
         return fixed if self.options is None else [*fixed, self.options]
+
+    @classmethod
+    def from_json(cls, data: JSON) -> Call:
+        generation, task_id, attempt, name, value, *rest = data
+        options = _options(rest[0]) if rest else None
+        return cls(_count(generation), _count(task_id), _count(attempt), _text(name), value, options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +179,8 @@ def put_off(body: str, since: float) -> str:
 
 def waiting_since(body: str) -> float | None:
     """From when on hosts have put this body off, in seconds since 1970."""
-    return json.loads(body)[ENVELOPE].get("s")
+    since = json.loads(body)[ENVELOPE].get("s")
+    return None if since is None else _moment(since)
 
 
 def reference_body(instance_id: str, reference: str) -> str:
@@ -172,39 +199,64 @@ class Referenced:
 
 
 def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | WorkMessage | Referenced:
-    """SerializationError for what is no message of ours, NewerFormatError for one of a later version, CodecError."""
+    """SerializationError for what is no message of ours, NewerFormatError for one of a later version, CodecError.
+
+    Whoever may write to the queue can send anything: what gets through is of the right types all through, so that
+    nothing further in breaks on it. Its text is not in the error, which goes to the log: it may hold a user's data.
+    """
     try:
-        inner = json.loads(body)[ENVELOPE]
-        if inner["v"] > FORMAT:
+        inner = _READER.decode(body)[ENVELOPE]
+        if _count(inner["v"]) > FORMAT:
+            if inner.get("s") is not None:
+                _moment(inner["s"])  # of every format: since when hosts have put it off
             raise NewerFormatError(f"a message of format {inner['v']}; this version reads up to {FORMAT}")
-        instance_id = _text(inner["i"])
+        instance_id, redelivered = _text(inner["i"]), bool(inner.get("r"))
+        check_instance_id(instance_id)
+        since = None if inner.get("s") is None else _moment(inner["s"])
         if "ref" in inner:
-            return Referenced(instance_id, _text(inner["ref"]), inner.get("s"), bool(inner.get("r")))
-        execution_id, redelivered = _text(inner["x"]), bool(inner.get("r"))
+            return Referenced(instance_id, check_reference(_text(inner["ref"])), since, redelivered)
+        execution_id = _text(inner["x"])
+        if not _EXECUTION.fullmatch(execution_id):
+            raise ValueError("no execution id")
+        after = None if inner.get("a") is None else _count(inner["a"], REDISPATCH_ALL)
         if "z" in inner:
-            inner |= json.loads(_decoded(inner["z"], encoding or Encoding(), instance_id, execution_id))
+            inner |= _READER.decode(_decoded(inner["z"], encoding or Encoding(), instance_id, execution_id))
         if "c" in inner:
             return WorkMessage(
                 instance_id=instance_id,
                 execution_id=execution_id,
-                calls=tuple(Call(*call[:6]) for call in inner["c"]),
+                calls=tuple(Call.from_json(call) for call in inner["c"]),
                 redelivered=redelivered,
-                after=inner.get("a"),
-                since=inner.get("s"),
+                after=after,
+                since=since,
             )
         return ControlMessage(
             instance_id=instance_id,
             execution_id=execution_id,
             outcomes=tuple(TaskOutcome.from_json(outcome) for outcome in inner.get("e", ())),
-            nudges=tuple(Nudge(*nudge[:3]) for nudge in inner.get("n", ())),
+            nudges=tuple(Nudge.from_json(nudge) for nudge in inner.get("n", ())),
             redelivered=redelivered,
-            after=inner.get("a"),
-            since=inner.get("s"),
+            after=after,
+            since=since,
         )
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, InvalidInputError) as error:
         raise SerializationError(
-            f"a queue message that is none of durable_core's ({type(error).__name__}: {error}): {body[:200]!r}"
-        ) from error
+            f"a queue message of {len(body):,} characters that is none of durable_core's ({type(error).__name__})"
+        ) from None
+
+
+def _refuse(constant: str) -> JSON:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError("too large a number")
+    return value
+
+
+_READER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+"""Of nothing that could not be written again."""
 
 
 def _decoded(data: str, encoding: Encoding, instance_id: str, execution_id: str) -> str:
@@ -215,6 +267,47 @@ def _decoded(data: str, encoding: Encoding, instance_id: str, execution_id: str)
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {value!r}")
+    if not isinstance(value, str) or _HALF_PAIR.search(value):
+        raise TypeError("expected text")
     return value
+
+
+def _count(value: object, least: int = 0) -> int:
+    if type(value) is not int or not least <= value < _MAX_COUNT:
+        raise TypeError("expected a whole number")
+    return value
+
+
+def _moment(value: object) -> float:
+    """Seconds since 1970 that a calendar has."""
+    if type(value) not in (int, float) or not 0 <= value < _MAX_MOMENT:  # pyright: ignore[reportOperatorIssue]
+        raise TypeError("expected a time")
+    return value  # pyright: ignore[reportReturnType]
+
+
+def _options(value: object) -> JSON:
+    match value:
+        case None:
+            return None
+        case dict():
+            found = cast("dict[str, JSON]", value)
+            for name in ("timeout", "deadline"):
+                if name in found:
+                    _moment(found[name])
+            if "queue" in found:
+                _text(found["queue"])
+            return found
+        case _:
+            raise TypeError("expected options")
+
+
+def _failure(data: JSON) -> FailureDetails:
+    found = FailureDetails.from_json(data)
+    for text in (found.type, found.message, found.stack_trace, *found.bases):
+        _text(text)
+    if type(found.retriable) is not bool:
+        raise TypeError("expected true or false")
+    for inner in (found.cause, *found.members):  # made by from_json, which knows no types
+        if inner is not None:
+            _failure(inner.to_json())
+    return found

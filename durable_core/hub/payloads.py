@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from ..errors import PayloadTooLargeError, RowExistsError, StorageError
@@ -23,14 +24,18 @@ from .encoding import Encoding
 from .layout import payload_key
 
 NOTHING = "null"  # JSON that hides nothing
+_REFERENCE = re.compile(r"@[0-9A-Za-z_.]{1,64}-[0-9a-f]{64}-[0-9]{1,4}")
 PLAIN_CHARS = 4 * 1024  # above this, JSON is compressed
 PROPERTY_BYTES = 60 * 1024
 ROW_BYTES = 14 * PROPERTY_BYTES  # of one payload row: below Azure's 1 MiB with room for keys and names
 
 
+_write = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # json.dumps would make one for every call
+
+
 def dumps(value: JSON) -> str:
     """Compact JSON, ASCII only: so its length is its size, twice that in Azure's UTF-16."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _write(value)
 
 
 class PayloadGoneError(StorageError):
@@ -93,6 +98,13 @@ class Payloads:
         if hashlib.sha256(packed).hexdigest() != digest:
             raise StorageError(f"payload {reference} of instance '{instance_id}' is damaged")
         return packed
+
+
+def check_reference(text: str) -> str:
+    """The reference itself; ValueError if it is none."""
+    if not _REFERENCE.fullmatch(text):
+        raise ValueError("no reference to payload rows")
+    return text
 
 
 def is_reference(stored: object) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..codec import PayloadCodec
-from ..errors import CodecError, QueueNotFoundError
+from ..errors import CodecError, QueueNotFoundError, SerializationError
 from ..settings import Settings
-from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage
+from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage, Write
 from .catalog import Catalog
 from .encoding import Encoding
 from .heartbeats import Heartbeats
@@ -77,6 +77,10 @@ class TaskHub:
                 raise
             await self._work[""][shard].send(body, delay)
 
+    async def in_order(self, *writes: Write) -> None:
+        """Do these writes one after another, none durable without those before it. The first that fails ends it."""
+        await self._storage.in_order(*writes)
+
     def _work_of(self, queue: str) -> list[Queue]:
         """Those of a queue that this host has no activity for are found all the same."""
         return self._work.get(queue) or [self._storage.queue(name) for name in self.names.work_of(queue)]
@@ -102,7 +106,8 @@ class TaskHub:
             execution_id = execution_of(message.reference)
             raise CodecError(f"a message: {error}", message.instance_id, execution_id) from error
         whole = decode(text)
-        assert not isinstance(whole, Referenced)
+        if isinstance(whole, Referenced) or whole.instance_id != message.instance_id:
+            raise SerializationError("a queue message refers to what is no message of its instance's")
         redelivered = whole.redelivered or message.redelivered
         return replace(whole, redelivered=redelivered, since=whole.since or message.since)
 

@@ -15,12 +15,11 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
-from ..engine.events import ContinueAsNew
+from ..engine.events import ContinueAsNew, Segment
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     CodecError,
     DeterminismError,
-    DurableError,
     NewerFormatError,
     NonDeterminismError,
     PreconditionFailedError,
@@ -29,7 +28,7 @@ from ..errors import (
     StorageUnavailableError,
     UnknownOrchestratorError,
 )
-from ..hub.inbox import InboxRow
+from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.messages import ControlMessage
 from .committing import prepare, write
@@ -39,7 +38,6 @@ from .inline import InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
 from .outbox import Decision, Dispatch, entry_of
 from .steps import Steps
-from .terminating import dispatch_end, prepare_end, readable_history, request_to_terminate
 from .turn import (
     brings_unknown,
     covered,
@@ -49,11 +47,13 @@ from .turn import (
     is_stale,
     must_load_cold,
     needs_a_look,
+    owes_only_the_catalogue,
     redispatch_floor,
     undone,
     undone_of_ended,
     with_calls,
 )
+from .unreplayed import history_of, terminate, termination_in
 from .warm import Services, Warm, revive
 
 MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over
@@ -96,6 +96,7 @@ class _Attempt:
     outage: bool = False
     owed: int | None = None  # commits of ours later than this were found whose dispatch may not have begun
     wrote: tuple[int, str] | None = None  # seq and id of a commit of which nobody knows whether it was written
+    to_end: bool = False  # a termination waits until somebody can read who else must hear of it, or all have had time
 
 
 class _HandOver(Exception):
@@ -225,53 +226,43 @@ class Actor:
         if instance.is_terminal:
             await self._after_the_end(attempt, instance, loaded.inbox)
             return None
+        if instance.stuck and await self._terminate(attempt, instance, loaded.inbox):
+            return None  # without its code, of which it may be stuck
         return loaded.inbox if await self._revive(attempt, instance, loaded.inbox) else None
 
     async def _revive(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
-        """Whether the orchestrator could be replayed; else it waits for a host that can, is parked, or is terminated,
-        if somebody has asked for that: it needs no code."""
+        """Whether the orchestrator could be replayed; else it is ended if that is asked, waits for a host that can
+        replay it, or is parked."""
         services = self._services
         try:
             self._warm = await revive(services, instance, self._home.settled(instance))
-        except (UnknownOrchestratorError, NewerFormatError, DeterminismError, NonDeterminismError) as error:
-            if (row := request_to_terminate(instance, inbox)) is not None:
-                await self._terminate(attempt, instance, row)
-            else:
-                await self._stand_still(attempt, instance, error)
+        except (UnknownOrchestratorError, NewerFormatError, DeterminismError, NonDeterminismError, CodecError) as error:
+            if not await self._terminate(attempt, instance, inbox):
+                await self._cannot_replay(attempt, instance, error)
         return self._warm is not None
 
-    async def _stand_still(self, attempt: _Attempt, instance: Instance, error: DurableError) -> None:
+    async def _cannot_replay(self, attempt: _Attempt, instance: Instance, error: Exception) -> None:
+        """Wait for a host that can, or park the instance. A CodecError is raised: see ``_cannot_decode``."""
         services = self._services
-        if isinstance(error, UnknownOrchestratorError):
-            reason = f"waiting for a host that has it: {error}"
-            if instance.stuck == reason and all(d.is_door and not d.redelivered for d in attempt.batch):
-                release(attempt.batch)  # shown already: recovery rings again
-                return
-            await services.parking.show(instance, reason)
-            await self._wait(attempt, reason, instance)
-        elif isinstance(error, DeterminismError):
-            await self._park(attempt, instance, str(error))
-        elif isinstance(error, NewerFormatError) or instance.build != services.build:
-            await self._wait(attempt, str(error), instance)  # perhaps the build that committed last knows better
-        else:
-            await self._park(attempt, instance, str(error))
-
-    async def _terminate(self, attempt: _Attempt, instance: Instance, row: InboxRow) -> None:
-        """End an instance without its code. See ``terminating``."""
-        services, batch = self._services, attempt.batch
-        if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
-            raise _HandOver
-        history = await readable_history(services, instance)
-        floor = redispatch_floor(instance, history, batch)
-        commit = await prepare_end(services, instance, row, history)
-        attempt.wrote = (instance.seq, commit.commit_id)
-        ended = await services.hub.instances.commit(instance, commit)
-        attempt.wrote = None
-        if floor is not None:
-            await self._dispatch_carried(ended, floor)
-        await dispatch_end(services, ended, commit, history, floor)
-        self._home.ended(ended)
-        release(batch)
+        match error:
+            case UnknownOrchestratorError():
+                reason = f"waiting for a host that has it: {error}"
+                shown = instance.stuck == reason and not attempt.to_end
+                if shown and all(d.is_door and not d.redelivered for d in attempt.batch):
+                    release(attempt.batch)  # shown already: recovery rings again
+                    return
+                await services.parking.show(instance, reason)
+                await self._wait(attempt, reason, instance)
+            case NewerFormatError():
+                await self._wait(attempt, str(error), instance)
+            case DeterminismError():
+                await self._park(attempt, instance, str(error))
+            case NonDeterminismError() if instance.build == services.build:
+                await self._park(attempt, instance, str(error))
+            case NonDeterminismError():  # perhaps the build that committed last knows better
+                await self._wait(attempt, str(error), instance)
+            case _:
+                raise error
 
     # ------------------------------------------------------------------ run and commit
 
@@ -281,15 +272,23 @@ class Actor:
         before, live = warm.instance, warm.live
         gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
         told = [*batch, *gathered.saved]
-        floor = self._floor(attempt, warm, told)
-        turn = self._step(warm, gathered)
+        floor = self._floor(attempt, before, live.history, told)
+        turn, is_listed = self._step(warm, gathered), False
         if turn.events or gathered.results.changed:
             if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
                 raise _HandOver
             open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
             attempt.wrote = (before.seq, commit.commit_id)
-            await write(services, warm, turn, commit)
+            again = floor is not None or gathered.results.send
+            if is_listed := not again and owes_only_the_catalogue(before, live, turn):
+                ended = replace(before, status=commit.status, updated=commit.timestamp, stuck="")
+                await services.hub.in_order(
+                    lambda: write(services, warm, turn, commit),
+                    lambda: services.hub.catalog.close(entry_of(ended)),
+                )
+            else:
+                await write(services, warm, turn, commit)
             attempt.wrote = None
             services.runner.turned(before, turn)
         elif gathered.mail.rows:
@@ -299,7 +298,7 @@ class Actor:
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
         if live.completion is not None:
-            await self._end(warm, before, batch)
+            await self._end(warm, before, batch, is_listed=is_listed)
             return
         if inline is not None:
             self._inline.start(warm.instance, inline, before.seq, batch)
@@ -312,11 +311,13 @@ class Actor:
             release(batch)
         self._home.warmed(self, warm.instance.log_bytes + ROW_WEIGHT)
 
-    def _floor(self, attempt: _Attempt, warm: Warm, told: Sequence[Delivery]) -> int | None:
+    def _floor(
+        self, attempt: _Attempt, instance: Instance, history: Sequence[Segment], told: Sequence[Delivery]
+    ) -> int | None:
         """From which commit on dispatch must be repeated, for redeliveries and for a commit of ours found written."""
-        floor = redispatch_floor(warm.instance, warm.live.history, told)
+        floor = redispatch_floor(instance, history, told)
         if attempt.wrote is not None:
-            lost = floor_of_lost_commit(attempt.wrote, warm.instance, warm.live.history)
+            lost = floor_of_lost_commit(attempt.wrote, instance, history)
             attempt.wrote, attempt.outage = None, False
             if attempt.owed is None:  # kept until this turn ends: its next commit may fail before any dispatch
                 attempt.owed = lost
@@ -392,8 +393,8 @@ class Actor:
             dispatch = Dispatch(decisions=[decision], retries={}, generation=generation, after=after)
             await outbox.dispatch(instance, dispatch)
 
-    async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery]) -> None:
-        """The orchestrator has ended, or goes on as a new generation."""
+    async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery], *, is_listed: bool) -> None:
+        """The orchestrator has ended, or goes on as a new generation. ``is_listed``: the catalogue knows."""
         self.cool()
         self._services.runner.instance_moved(warm.instance)
         if isinstance(warm.live.completion, ContinueAsNew):
@@ -405,7 +406,8 @@ class Actor:
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started
             return
-        await self._services.outbox.end(warm.instance, *warm.ending)
+        if not is_listed:
+            await self._services.outbox.end(warm.instance, *warm.ending)
         self._home.ended(warm.instance)
         release(batch)
 
@@ -449,6 +451,48 @@ class Actor:
 
     # ------------------------------------------------------------------ when it cannot go on here
 
+    async def _terminate(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
+        """End an instance that is asked to end, without its code. False if it is not, or if others must be waited for
+        who may be able to read which sub-orchestrations have to hear of it."""
+        request = termination_in(inbox, instance)
+        if request is None:
+            return False
+        hub, outbox, batch = self._services.hub, self._services.outbox, attempt.batch
+        history = await history_of(self._services, instance)
+        if history is None and self._waited(attempt) <= self._services.parking.PATIENCE:
+            attempt.to_end = True
+            return False
+        floor = self._floor(attempt, instance, history or (), batch)
+        if any(row.kind is InboxKind.RESULTS for row in inbox):  # saved from a message whose receivers died
+            floor = instance.dispatched if floor is None else min(floor, instance.dispatched)
+        if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
+            raise _HandOver
+        ending = await terminate(self._services, instance, history or (), inbox, request)
+        attempt.wrote = (instance.seq, ending.commit.commit_id)
+        ended = await hub.instances.commit(instance, ending.commit)
+        attempt.wrote = None
+        if floor is not None:
+            await self._dispatch_carried(instance, floor)
+        await outbox.dispatch(
+            ended,
+            Dispatch(
+                decisions=ending.decisions(instance.seq, floor),
+                retries=ended.retries,
+                generation=ended.generation,
+                after=covered(ended, floor),
+            ),
+        )
+        await outbox.end(ended, request.name, None)
+        self._services.runner.instance_moved(ended)
+        self._home.ended(ended)
+        release(batch)
+        return True
+
+    def _waited(self, attempt: _Attempt) -> float:
+        """Seconds for which the cause has been waited for to go away."""
+        since = min((d.message.since for d in attempt.batch if d.message.since), default=None)
+        return 0.0 if since is None else self._services.parking.age(since)
+
     async def _hand_over(self, attempt: _Attempt, delay: float = 0.0, since: float | None = None) -> None:
         """Send what is in hand back as control messages, whole (rule R6), before anything is released."""
         for delivery in attempt.batch:
@@ -459,12 +503,11 @@ class Actor:
     async def _wait(self, attempt: _Attempt, reason: str, instance: Instance | None) -> None:
         """Give everything back with a delay: another host, or a later build, may be able to go on."""
         parking = self._services.parking
-        since = min((d.message.since for d in attempt.batch if d.message.since), default=None)
-        waited = 0.0 if since is None else parking.age(since)
+        waited = self._waited(attempt)
         if instance is not None and waited > parking.PATIENCE:
             await self._park(attempt, instance, reason)
             return
-        await self._hand_over(attempt, parking.delay(waited), parking.stamp() if since is None else since)
+        await self._hand_over(attempt, parking.delay(waited), parking.stamp() - waited)
 
     async def _cannot_decode(self, attempt: _Attempt, error: CodecError) -> None:
         """Rows of the instance need a codec, or a key, that this app does not have: another host may."""
@@ -472,7 +515,11 @@ class Actor:
         parking = self._services.parking
         if instance is None:
             release(attempt.batch)
-        elif instance.stuck == str(error) and all(d.is_door and not d.redelivered for d in attempt.batch):
+        elif (
+            instance.stuck == str(error)
+            and not attempt.to_end
+            and all(d.is_door and not d.redelivered for d in attempt.batch)
+        ):
             release(attempt.batch)  # shown already: recovery rings again
         else:  # and never into the inbox, which this app could only fill with what the others cannot read
             if not instance.is_terminal:

@@ -183,8 +183,9 @@ class DurableApp:
         try:
             return await self.hub.read_message(body)
         except NewerFormatError as error:
+            if not await self._parking.wait_for_newer(body, NEWER_HOST_DELAY, work=work):
+                raise  # nobody has come who can read it: to the poison queue, where it is kept for one
             logger.warning("a message goes back to its queue: %s", error)
-            await self.hub.give_back(body, NEWER_HOST_DELAY, work=work)
         except PayloadGoneError as error:
             logger.info("a message is dropped, the execution it was for is gone: %s", error)
         except CodecError as error:

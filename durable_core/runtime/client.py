@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
@@ -18,6 +18,7 @@ from ..engine.context import Orchestration, OrchestrationContext
 from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
     CodecError,
+    ExecutionGoneError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -30,6 +31,7 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
 from ..hub.layout import check_instance_id, check_tags, iso
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
+from ..instance_ids import StartedInstance
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import NO_INPUT, Registry, name_of
 from ..storage.ports import Insert
@@ -51,6 +53,13 @@ FirstEvent: TypeAlias = Callable[[str], Awaitable[Insert]]
 X = TypeVar("X")
 
 IfExists = Literal["error", "return", "restart_if_done"]
+
+
+class _Started(NamedTuple):
+    """The execution that has the id after a start, and whether it is a new one."""
+
+    execution_id: str
+    is_new: bool
 
 
 class StartOptions(TypedDict, total=False):
@@ -138,6 +147,8 @@ class DurableClient(Messaging, ScheduleClient):
     ) -> str:
         """Start an instance and return its id; it is durable when this returns.
 
+        The id is a text that also knows the execution (``StartedInstance``), so that URLs made for it are bound to it.
+
         version: of the orchestrator; None: the default one, else the newest that this app has. The instance stays with
         it, whatever is deployed later.
         start_at: an aware time before which it does not begin; until then it is Pending, keeps the events raised on
@@ -153,10 +164,10 @@ class DurableClient(Messaging, ScheduleClient):
         """
         if instance_id is None:
             instance_id = self._hub.ids.instance_id()
-        await self._begin(
+        started = await self._begin(
             orchestrator, instance_id, client_input, version, tags, if_exists, start_at=start_at, timeout=timeout
         )
-        return instance_id
+        return StartedInstance(instance_id, started.execution_id)
 
     async def _begin(
         self,
@@ -169,8 +180,8 @@ class DurableClient(Messaging, ScheduleClient):
         first: FirstEvent | None = None,
         start_at: datetime | None = None,
         timeout: timedelta | None = None,  # noqa: ASYNC109  of the run
-    ) -> bool:
-        """Whether a new instance, or execution, was started; ``first`` is an event that it finds in its inbox."""
+    ) -> _Started:
+        """``first`` is an event that a new instance finds in its inbox."""
         definition = self._registry.orchestrator(name_of(orchestrator), version)
         check_instance_id(instance_id)
         data = self._converter.to_json(client_input, "the input")
@@ -195,9 +206,12 @@ class DurableClient(Messaging, ScheduleClient):
         )
         fresh = with_times(fresh, start_at, timeout)
         row = None if first is None else await first(execution_id)
-        await self._hub.catalog.open(entry_of(fresh))
         try:
-            await self._hub.instances.create(fresh, row)
+            await self._hub.in_order(
+                lambda: self._hub.catalog.open(entry_of(fresh)),
+                lambda: self._hub.instances.create(fresh, row),
+                lambda: self._ring_start(fresh),
+            )
         except RowExistsError:
             present = await self._hub.instances.get(instance_id)
             if present is None:  # purged this instant: the id is free again
@@ -207,8 +221,8 @@ class DurableClient(Messaging, ScheduleClient):
                 )
             if present.execution_id != execution_id:
                 return await self._take_over(present, fresh, if_exists, row)
-        await self._ring_start(fresh)
-        return True
+            await self._ring_start(fresh)
+        return _Started(execution_id, True)
 
     async def signal_with_start(
         self,
@@ -238,7 +252,10 @@ class DurableClient(Messaging, ScheduleClient):
                 await self._raise(instance_id, event_name, text, event_id)
                 return False
             with suppress(InstanceAlreadyExistsError):  # somebody else restarts it: raise it there
-                if await self._begin(orchestrator, instance_id, client_input, version, tags, "restart_if_done", first):
+                started = await self._begin(
+                    orchestrator, instance_id, client_input, version, tags, "restart_if_done", first
+                )
+                if started.is_new:
                     return True
 
     async def get_status(
@@ -331,7 +348,9 @@ class DurableClient(Messaging, ScheduleClient):
         full = [await self.get_status(status.instance_id) or status for status in page.instances]
         return replace(page, instances=full)
 
-    async def cancel(self, instance_id: str, reason: str = "", *, recursive: bool = True) -> None:
+    async def cancel(
+        self, instance_id: str, reason: str = "", *, recursive: bool = True, execution_id: str | None = None
+    ) -> None:
         """Ask an instance to clean up and end: a TaskCancelledError is raised where its code waits.
 
         The code may catch it, and wait for further tasks in ``except`` and ``finally``, such as compensations. If the
@@ -340,31 +359,40 @@ class DurableClient(Messaging, ScheduleClient):
         nothing; a suspended instance hears of it when it is resumed.
 
         recursive: its open sub-orchestrations get the same request; detached ones do not.
-        Raises InstanceNotFoundError, InstanceCompletedError.
-        """
-        await self._put(await self._running(instance_id), InboxKind.CANCEL, reason, RECURSIVE if recursive else "null")
-
-    async def terminate(self, instance_id: str, reason: str = "", *, recursive: bool = True) -> None:
-        """End an instance at once, whatever it waits for; its code does not run again (see ``cancel``).
-
-        recursive: its open sub-orchestrations are terminated too; detached ones are not.
+        execution_id: only if the id still stands for this execution; else ExecutionGoneError.
         Raises InstanceNotFoundError, InstanceCompletedError.
         """
         data = RECURSIVE if recursive else "null"
-        await self._put(await self._running(instance_id), InboxKind.TERMINATE, reason, data)
+        await self._put(await self._running(instance_id, execution_id), InboxKind.CANCEL, reason, data)
 
-    async def suspend(self, instance_id: str, reason: str = "") -> None:
+    async def terminate(
+        self, instance_id: str, reason: str = "", *, recursive: bool = True, execution_id: str | None = None
+    ) -> None:
+        """End an instance at once, whatever it waits for; its code does not run again (see ``cancel``).
+
+        recursive: its open sub-orchestrations are terminated too; detached ones are not. execution_id: as above.
+        Raises InstanceNotFoundError, InstanceCompletedError.
+        """
+        data = RECURSIVE if recursive else "null"
+        await self._put(await self._running(instance_id, execution_id), InboxKind.TERMINATE, reason, data)
+
+    async def suspend(self, instance_id: str, reason: str = "", *, execution_id: str | None = None) -> None:
         """Hold an instance: what is sent to it is kept until ``resume``."""
-        await self._put(await self._running(instance_id), InboxKind.SUSPEND, reason)
+        await self._put(await self._running(instance_id, execution_id), InboxKind.SUSPEND, reason)
 
-    async def resume(self, instance_id: str, reason: str = "") -> None:
+    async def resume(self, instance_id: str, reason: str = "", *, execution_id: str | None = None) -> None:
         """Let a suspended instance go on."""
-        await self._put(await self._running(instance_id), InboxKind.RESUME, reason)
+        await self._put(await self._running(instance_id, execution_id), InboxKind.RESUME, reason)
 
-    async def purge_instance_history(self, instance_id: str) -> int:
-        """Delete an ended instance with all it stored. Returns how many were deleted: 0 if none is there or it runs."""
+    async def purge_instance_history(self, instance_id: str, *, execution_id: str | None = None) -> int:
+        """Delete an ended instance with all it stored. Returns how many were deleted: 0 if none is there or it runs.
+
+        execution_id: only if the id still stands for this execution; else ExecutionGoneError.
+        """
         check_instance_id(instance_id)
         instance = await self._hub.instances.get(instance_id)
+        if instance is not None and execution_id and instance.execution_id != execution_id:
+            raise ExecutionGoneError(instance_id)
         if instance is None or not instance.is_terminal:
             return 0
         await self._outbox.forget(instance)
@@ -429,8 +457,8 @@ class DurableClient(Messaging, ScheduleClient):
 
     async def _take_over(
         self, present: Instance, fresh: Instance, if_exists: IfExists, first: Insert | None = None
-    ) -> bool:
-        """Deal with an id that is in use: put ``fresh`` in its place if that is asked for and may be. Whether it is."""
+    ) -> _Started:
+        """Deal with an id that is in use: put ``fresh`` in its place if that is asked for and may be."""
         hub = self._hub
         if if_exists == "restart_if_done" and present.is_terminal:
             await self._outbox.forget(present)
@@ -443,13 +471,13 @@ class DurableClient(Messaging, ScheduleClient):
                     raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
             await self._ring_start(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
-            return True
+            return _Started(fresh.execution_id, True)
         await hub.catalog.forget_open(entry_of(fresh))
         if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the doorbell
             await self._ring_start(present)
         if if_exists == "error":
             raise InstanceAlreadyExistsError(present.instance_id, present.status.value)
-        return False
+        return _Started(present.execution_id, False)
 
     async def _ring_start(self, instance: Instance) -> None:
         """Ring for its start, now or when its time comes."""

@@ -24,7 +24,6 @@ from ..hub.messages import ControlMessage, TaskOutcome
 from ..models import JSON
 from .delivery import Delivery, longest
 from .lifetime import ending_before_start, is_early, is_overdue
-from .terminating import request_to_terminate
 from .turn import Nudged, Results, is_of_this_execution, nudged
 from .warm import Services, Warm
 
@@ -80,8 +79,6 @@ async def gather(
     incoming = gathered.incoming
     early = is_early(instance, now)
     ending = ending_before_start(instance, mail.rows, early=early)
-    if ending is None and instance.stuck:  # its code must not run first, and get stuck again
-        ending = request_to_terminate(instance, mail.rows)
     if ending is not None:
         mail.rows = [ending]
     elif instance.deadline is not None and is_overdue(instance, now):
@@ -104,9 +101,9 @@ async def gather(
             case InboxKind.EVENT:
                 incoming.append(EventRaised(row.name, json.loads(text), row.key))
             case InboxKind.TERMINATE:
-                incoming.append(ExecutionTerminated(row.name, row.key, await _is_recursive(services, row, instance)))
+                incoming.append(ExecutionTerminated(row.name, row.key, await is_recursive(services, row, instance)))
             case InboxKind.CANCEL:
-                incoming.append(CancelRequested(row.name, row.key, await _is_recursive(services, row, instance)))
+                incoming.append(CancelRequested(row.name, row.key, await is_recursive(services, row, instance)))
             case InboxKind.SUSPEND:
                 incoming.append(ExecutionSuspended(row.name, row.key))
             case InboxKind.RESUME:
@@ -129,6 +126,6 @@ async def gather(
     return gathered
 
 
-async def _is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:
+async def is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:
     asked: dict[str, JSON] | None = await services.hub.payloads.load(instance.instance_id, row.data)
     return asked is not None and bool(asked.get("recursive"))

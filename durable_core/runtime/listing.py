@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,9 +14,11 @@ from ..errors import InvalidInputError
 from ..hub.catalog import CLOSED, OPEN, Entry, newest_first
 from ..hub.layout import inverted_ms
 from ..hub.taskhub import TaskHub
+from ..instance_ids import FORBIDDEN_IN_KEYS
 from ..models import OrchestrationStatus, RuntimeStatus
 from ..registry import RESERVED
 
+_POSITION = re.compile(r"-?[0-9]{1,16}-[0-9A-Za-z_.]{1,64}-.{1,256}")
 CHUNK = 200  # catalogue rows fetched at a time from each stream
 
 
@@ -120,8 +123,8 @@ def _read_token(token: str | None) -> str:
         return ""
     try:
         version, position = json.loads(base64.urlsafe_b64decode(token.encode()))
-        if version != 1 or not isinstance(position, str):
+        if version != 1 or not _POSITION.fullmatch(position) or FORBIDDEN_IN_KEYS.search(position):
             raise ValueError(version)
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise InvalidInputError("the continuation token is none of this hub's; start again without one") from error
+    except (ValueError, TypeError, RecursionError, binascii.Error):
+        raise InvalidInputError("the continuation token is none of this hub's; start again without one") from None
     return position

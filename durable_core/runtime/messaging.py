@@ -11,6 +11,7 @@ from ..converter import Converter
 from ..engine.callbacks import CallbackTicket, CallbackUrls
 from ..errors import (
     ConfigurationError,
+    ExecutionGoneError,
     InstanceCompletedError,
     InstanceNotFoundError,
     InvalidInputError,
@@ -25,7 +26,7 @@ from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import Registry
 from ..storage.ports import Insert, Value
-from .callbacks import redeem
+from .callbacks import deliver_once, redeem
 from .clock import Clock
 from .queries import ask
 
@@ -53,16 +54,35 @@ class Messaging:
         self._guard = guard
 
     async def raise_event(
-        self, instance_id: str, event_name: str, event_data: object = None, *, event_id: str | None = None
+        self,
+        instance_id: str,
+        event_name: str,
+        event_data: object = None,
+        *,
+        event_id: str | None = None,
+        execution_id: str | None = None,
     ) -> None:
         """Send an external event; buffered until the orchestrator waits for its name.
 
         event_id: makes it safe to repeat: of all events with one id, an execution is given the first alone, whenever
         the others come (after a continue-as-new it knows the hundred latest ids).
+        execution_id: only if the id still stands for this execution; else ExecutionGoneError.
 
         Raises InstanceNotFoundError, InstanceCompletedError, PayloadTooLargeError, SerializationError.
         """
-        await self._raise(instance_id, event_name, self._event_text(event_name, event_data), event_id)
+        await self._raise(instance_id, event_name, self._event_text(event_name, event_data), event_id, execution_id)
+
+    async def raise_event_once(
+        self, instance_id: str, event_name: str, event_data: object = None, *, nonce: str, execution_id: str = ""
+    ) -> None:
+        """What a URL for one event does: raise it unless one with this ``nonce`` was raised on the execution before.
+
+        Of several at once, one is delivered. The others get a CapabilityError (``gone``), now and for as long as the
+        execution is kept. Raises as ``raise_event`` does.
+        """
+        text = self._event_text(event_name, event_data)
+        instance = await self._running(instance_id, execution_id)
+        await deliver_once(self._hub, instance, event_name, f"once/{nonce}", nonce, text)
 
     async def query(self, instance_id: str, name: str, args: object = None) -> JSON:
         """Ask a query handler of the orchestrator (``ctx.set_query_handler``), whether the instance runs or has ended.
@@ -119,8 +139,10 @@ class Messaging:
         data = await self._hub.payloads.store_text(instance_id, execution_id, text)
         return self._hub.inbox.row(execution_id, key, InboxKind.EVENT, name, data)
 
-    async def _raise(self, instance_id: str, name: str, text: str, event_id: str | None) -> None:
-        instance = await self._running(instance_id)
+    async def _raise(
+        self, instance_id: str, name: str, text: str, event_id: str | None, execution_id: str | None = None
+    ) -> None:
+        instance = await self._running(instance_id, execution_id)
         row = await self._event_row(instance_id, instance.execution_id, name, text, event_id)
         with suppress(RowExistsError):  # written before: after a lost answer, or under an id of its sender's
             await self._hub.inbox.insert(instance_id, row)
@@ -137,11 +159,13 @@ class Messaging:
     def _new_key(self) -> str:
         return "i" + self._hub.ids.ulid(self._clock.now())
 
-    async def _running(self, instance_id: str) -> Instance:
+    async def _running(self, instance_id: str, execution_id: str | None = None) -> Instance:
         check_instance_id(instance_id)
         instance = await self._hub.instances.get(instance_id)
         if instance is None:
             raise InstanceNotFoundError(instance_id)
+        if execution_id and instance.execution_id != execution_id:
+            raise ExecutionGoneError(instance_id)
         if instance.is_terminal:
             raise InstanceCompletedError(instance_id, instance.status.value)
         return instance

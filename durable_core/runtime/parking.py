@@ -57,6 +57,14 @@ class Parking:
         since = waiting_since(body) or self.stamp()
         await self._hub.give_back(put_off(body, since), self.delay(self.age(since)), work=work)
 
+    async def wait_for_newer(self, body: str, delay: float, *, work: str | None) -> bool:
+        """Put a message of a later format back, for a host that can read it; False once the patience is used up."""
+        since = waiting_since(body)
+        if since is not None and self.age(since) > self.PATIENCE:
+            return False
+        await self._hub.give_back(put_off(body, self.stamp()), delay, work=work)
+        return True
+
     async def save(self, instance: Instance, message: ControlMessage) -> None:
         """Put a message into the inbox, whole (rule R6), where it waits for the instance to go on."""
         body = encode(message)

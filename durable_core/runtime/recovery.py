@@ -2,31 +2,43 @@
 
 Arms long timers that come due soon, saves the content of poisoned messages, rings instances that were started but
 never ran and those that are stuck; on demand it also redispatches every open instance.
+
+What it costs is bounded. A round of the timer reads the open rows of the catalogue, a page of a thousand per
+operation, and keeps none of them; an instance that waits for something costs nothing more. On demand it costs one
+message more per open instance. An instance whose messages were set aside is looked at ever more rarely: each look may
+cost a host its life.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError
+from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError, StorageUnavailableError
 from ..hub.catalog import OPEN, Entry
+from ..hub.instances import Instance
 from ..hub.messages import REDISPATCH_ALL, ControlMessage, Nudge, WorkMessage
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..models import RuntimeStatus
 from ..storage.ports import Queue, QueueMessage
 from .clock import Clock
-from .outbox import Outbox, entry_of
+from .outbox import Outbox, entry_of, run_some_at_once
 from .parking import Parking
+from .unreplayed import termination_in
 
 ARM_AHEAD = timedelta(minutes=10)
 PENDING_PATIENCE = timedelta(minutes=2)
 ORPHAN_PATIENCE = timedelta(minutes=15)  # longer than a starter may take, its clock differing from this one's
-SECOND_CHANCE = 120.0  # seconds over which poisoned work is spread for another round, away from what it died with
-PAGE = 500
+SECOND_CHANCE = 120.0  # seconds over which poisoned messages are spread for another round, apart from each other
+PAGE = 1000  # what one read of a range brings at most
+FIRST_LOOK = timedelta(minutes=10)  # after an instance's messages were set aside; then twice as long each time
+LONGEST_LOOK = timedelta(hours=6)
 KEEP_GARBAGE = 24 * 3600.0  # seconds for which an unreadable poison message is left where it is
+
+_NOT_OURS = (CodecError, NewerFormatError)  # rows that only a host with another codec, or a later one, can read
 
 logger = logging.getLogger("durable_core.recovery")
 
@@ -81,6 +93,16 @@ class Recovery:
                     await self._save(queue, message, report)
                 except LeaseLostError:
                     continue  # another host drains too
+                except StorageUnavailableError:
+                    raise
+                except _NOT_OURS as error:  # hidden for a while, then for whoever can
+                    logger.warning("a message stays in %s: %s", queue.name, error)
+                except Exception:
+                    # Anybody with access to the queue can put anything there: it must not stop the recovery of others.
+                    logger.exception("a message in %s cannot be saved; it stays there", queue.name)
+                    report.unreadable += 1
+                    with suppress(LeaseLostError):
+                        await queue.extend(message, KEEP_GARBAGE)
 
     async def _save(self, queue: Queue, message: QueueMessage, report: RecoveryReport) -> None:
         """Keep what a poisoned message holds: its results go to the inbox, the instance is shown as stuck."""
@@ -98,19 +120,35 @@ class Recovery:
             logger.info("a message in %s is of an execution that is gone: %s", queue.name, error)
             await queue.delete(message)
             return
-        instance = await self._hub.instances.get(content.instance_id)
+        instance, is_set_aside = await self._hub.instances.get(content.instance_id), False
         if instance is not None and instance.execution_id == content.execution_id:
-            if isinstance(content, WorkMessage) and content.since is None:  # perhaps it only shared a host with another
+            is_first = content.since is None and (isinstance(content, WorkMessage) or not instance.stuck)
+            if is_first and not (isinstance(content, ControlMessage) and instance.is_terminal):
+                # Perhaps it only shared a host with another.
                 again = replace(content, redelivered=True, since=self._parking.stamp())
                 await self._hub.send(again, self._hub.ids.unit() * SECOND_CHANCE)
             elif not instance.is_terminal:
                 if isinstance(content, ControlMessage):
                     await self._parking.save(instance, replace(content, redelivered=True))
                 await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
+                if await self._hub.catalog.look_at(entry_of(instance)) is None:
+                    await self._hub.catalog.leave_alone(entry_of(instance), self._clock.now() + FIRST_LOOK)
+                is_set_aside = True
             elif isinstance(content, ControlMessage):  # what it owes at its end
                 await self._hub.send(replace(content, redelivered=True))
         report.poisoned += 1
         await queue.delete(message)
+        if instance is not None and is_set_aside:
+            await self._end_if_asked(instance)
+
+    async def _end_if_asked(self, instance: Instance) -> None:
+        """A termination needs no code, now that the instance is stuck. If this fails, its next look brings it."""
+        try:
+            inbox = (await self._hub.instances.peek(instance.instance_id)).inbox
+            if termination_in(inbox, instance) is not None:
+                await self._ring(entry_of(instance), full=False)
+        except Exception:  # whatever made its messages fail may strike here too, and must not keep us from the others
+            logger.exception("whether the stuck instance '%s' is to end is not known", instance.instance_id)
 
     async def _put_off(self, queue: Queue, message: QueueMessage, error: CodecError) -> None:
         """A poisoned message that this host cannot decode goes back to its queue, for one that can."""
@@ -123,19 +161,41 @@ class Recovery:
         await queue.delete(message)
 
     async def _ring_open(self, report: RecoveryReport, full: bool) -> None:
-        old = self._clock.now() - PENDING_PATIENCE
         for shard in self._hub.catalog.shards:
             after = ""
             while entries := await self._hub.catalog.read(shard, OPEN, after, PAGE):
                 after = entries[-1].key
                 report.open_instances += len(entries)
-                for entry in entries:
-                    pending = entry.status is RuntimeStatus.PENDING and (entry.start_at or entry.created) < old
-                    if full or pending or entry.stuck or entry.status is RuntimeStatus.SUSPENDED:
-                        await self._look_at(entry, report)
-                    if full or pending or entry.stuck:
-                        await self._ring(entry, full)
-                        report.rung += 1
+                if full:
+                    await run_some_at_once(self._see_to(entry, report, full) for entry in entries)
+                else:
+                    for entry in filter(self._is_due, entries):
+                        await self._see_to(entry, report, full)
+                if len(entries) < PAGE:
+                    break
+
+    def _is_due(self, entry: Entry) -> bool:
+        """Whether an open instance may not go on by itself. One that is suspended is looked at while that is news:
+        if it has moved on since, a redelivery sees to it that the catalogue hears of it."""
+        now = self._clock.now()
+        if entry.stuck:
+            return entry.look_at is None or entry.look_at <= now
+        if entry.status is RuntimeStatus.PENDING:
+            return (entry.start_at or entry.created) < now - PENDING_PATIENCE
+        return entry.status is RuntimeStatus.SUSPENDED and entry.updated > now - ORPHAN_PATIENCE
+
+    async def _see_to(self, entry: Entry, report: RecoveryReport, full: bool) -> None:
+        if entry.status is not RuntimeStatus.RUNNING or entry.stuck:
+            try:
+                await self._look_at(entry, report)
+            except _NOT_OURS as error:  # it must not keep recovery from the others
+                logger.warning("instance '%s' is left to another host's recovery: %s", entry.instance_id, error)
+        if full or entry.stuck or entry.status is RuntimeStatus.PENDING:
+            if entry.look_at is not None and entry.stuck:
+                now = self._clock.now()
+                await self._hub.catalog.leave_alone(entry, now + _until_next_look(now - entry.updated))
+            await self._ring(entry, full)
+            report.rung += 1
 
     async def _look_at(self, entry: Entry, report: RecoveryReport) -> None:
         """Put right what the catalogue shows of an instance that seems to stand still."""
@@ -161,6 +221,10 @@ class Recovery:
                 after=REDISPATCH_ALL if full else None,
             )
         )
+
+
+def _until_next_look(stuck_for: timedelta) -> timedelta:
+    return min(max(stuck_for, FIRST_LOOK), LONGEST_LOOK)
 
 
 def _poison_reason(content: ControlMessage | WorkMessage, message: QueueMessage) -> str:

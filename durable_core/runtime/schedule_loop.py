@@ -10,6 +10,7 @@ Each run is a sub-orchestration whose id holds the due time: however often a cra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -79,19 +80,28 @@ class ScheduleState:
         del state["input"]
         return {**state, "running": running}
 
-    def obey(self, request: dict[str, Any], now: datetime, *, running: bool) -> None:
-        """What somebody asked for with ``pause_schedule``, ``resume_schedule`` or ``trigger_schedule``."""
-        match request["do"]:
-            case "pause":
-                self.paused, self.reason = True, request["reason"]
-            case "resume" if self.paused:
+    def obey(self, request: JSON, now: datetime, *, running: bool) -> None:
+        """What somebody asked for with ``pause_schedule``, ``resume_schedule`` or ``trigger_schedule``.
+
+        Anybody who may raise events can send anything else: it is ignored.
+        """
+        match request:
+            case {"do": "pause", "reason": str(reason)}:
+                self.paused, self.reason = True, reason
+            case {"do": "resume"} if self.paused:
                 self.paused, self.reason = False, ""
                 if self.next_due <= now:
                     self.due = self.timing.next_in_step(self.next_due, now).isoformat()
-            case "trigger" if len(self.waiting) < MAX_WAITING and not (running and self.overlap == "skip"):
-                self.waiting.insert(0 if self.paused else len(self.waiting), (request["run"], now.isoformat(), True))
+            case {"do": "trigger", "run": str(run)} if (
+                self.run_fits(run) and len(self.waiting) < MAX_WAITING and not (running and self.overlap == "skip")
+            ):
+                self.waiting.insert(0 if self.paused else len(self.waiting), (run, now.isoformat(), True))
             case _:
-                return  # resumed twice, or skipped
+                return  # resumed twice, or skipped, or none of ours
+
+    def run_fits(self, run: str) -> bool:
+        """Whether this is the id of a run of this schedule."""
+        return re.fullmatch(re.escape(self.schedule_id) + r":\d{8}T\d{6}Z-\d{6}", run) is not None
 
     def catch_up(self, now: datetime, *, ran: bool) -> None:
         """Deal with what has fallen due. ``ran``: a run was going meanwhile."""

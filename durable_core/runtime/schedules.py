@@ -164,7 +164,7 @@ class ScheduleClient:
     async def get_schedule(self: _Client, schedule_id: str) -> ScheduleStatus:
         """InstanceNotFoundError if there is no such schedule."""
         status = await self.get_status(SCHEDULE_PREFIX + schedule_id)
-        if not status or status.is_terminal:
+        if status.name != SCHEDULE_NAME or status.is_terminal:
             raise InstanceNotFoundError(SCHEDULE_PREFIX + schedule_id)
         return _shown(status)
 
@@ -178,7 +178,7 @@ class ScheduleClient:
             )
             for listed in page.instances:
                 status = await self.get_status(listed.instance_id)
-                if status and not status.is_terminal:
+                if status.name == SCHEDULE_NAME and not status.is_terminal:  # any instance may have such an id
                     found.append(_shown(status))
             token = page.continuation_token
             if token is None:

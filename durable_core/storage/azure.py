@@ -36,7 +36,21 @@ from .limits import (
     check_transaction,
 )
 from .listeners import SendListeners
-from .ports import Delete, Insert, Merge, Operation, Props, Queue, QueueMessage, Row, RowRange, Table, Value
+from .ports import (
+    Delete,
+    Insert,
+    Merge,
+    Operation,
+    Props,
+    Queue,
+    QueueMessage,
+    Row,
+    RowRange,
+    Table,
+    Value,
+    Write,
+    one_by_one,
+)
 
 _KEYS = ("PartitionKey", "RowKey", "Timestamp")
 _PAGE = 1000
@@ -80,6 +94,9 @@ class AzureStorage:
             *(_make(tables_client.create_table(name), f"create table '{name}'") for name in tables),
             *(_make(queues_client.create_queue(name), f"create queue '{name}'") for name in queues),
         )
+
+    async def in_order(self, *writes: Write) -> None:
+        await one_by_one(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(queue, callback)
@@ -281,7 +298,7 @@ def _check_keys(partition: str, key: str) -> None:
 
 def _entity(partition: str, key: str, props: Props) -> _Entity:
     entity: _Entity = {name: _to_sdk(value) for name, value in props.items()}
-    entity["PartitionKey"], entity["RowKey"] = partition, key
+    entity["PartitionKey"], entity["RowKey"] = str(partition), str(key)  # the SDK knows no subclasses of str
     return entity
 
 
@@ -314,7 +331,7 @@ def _plain(value: datetime) -> datetime:
 
 def _sdk_operation(partition: str, operation: Operation) -> Any:
     if isinstance(operation, Delete):
-        keys = {"PartitionKey": partition, "RowKey": operation.key}
+        keys = {"PartitionKey": str(partition), "RowKey": str(operation.key)}
         return "delete", keys, _condition(operation.etag)
     entity = _entity(partition, operation.key, operation.props)
     if isinstance(operation, Insert):

@@ -103,8 +103,11 @@ def check_settings(settings: Mapping[str, str]) -> None:
     try:
         TableServiceClient.from_connection_string(text)
         QueueServiceClient.from_connection_string(text)
-    except ValueError as error:
-        raise ConfigurationError(f"the connection string in AzureWebJobsStorage cannot be used: {error}") from error
+    except ValueError:  # its text is not told: it may quote a part of the string, which holds a key
+        raise ConfigurationError(
+            "the connection string in AzureWebJobsStorage cannot be used: a part of it is missing or misspelt; it "
+            "looks like DefaultEndpointsProtocol=https;AccountName=...;AccountKey=...;EndpointSuffix=core.windows.net"
+        ) from None
 
 
 def _expand(text: str) -> str:

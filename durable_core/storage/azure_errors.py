@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -28,6 +29,8 @@ from ..errors import (
 )
 
 T = TypeVar("T")
+
+_SECRETS = re.compile(r"\b(sig|AccountKey|SharedAccessSignature)=[^&;\s'\"]+", re.IGNORECASE)
 
 _LEASE_LOST = frozenset({"MessageNotFound", "PopReceiptMismatch"})
 _BEING_DELETED = frozenset({"TableBeingDeleted", "QueueBeingDeleted"})
@@ -108,6 +111,6 @@ def _refused(what: str, error: Exception) -> StorageError:
 
 
 def _line(error: Exception) -> str:
-    """The first line of an error; the SDKs append whole responses."""
+    """The first line of an error; the SDKs append whole responses. Without secrets: an error may quote a URL."""
     text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    return _SECRETS.sub(r"\1=***", text.splitlines()[0]) if text else type(error).__name__

@@ -47,9 +47,9 @@ Handler = Callable[[str, int], Awaitable[None]]
 Role = Literal["control", "work"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SkewedClock:
-    """A host's clock that is ``seconds`` ahead of the world's."""
+    """A host's clock that is ``seconds`` ahead of the world's; somebody may set it."""
 
     world: VirtualTimeLoop
     seconds: float
@@ -82,11 +82,12 @@ class SimulatedHost:
         self._world = world
         self.shape = shape
         self.plan = plan = shape.plan
+        self.clock = SkewedClock(world.loop, shape.ahead)
         self.app = DurableApp(
             shape.registry or world.registry,
             replace(world.settings, app_build=shape.build or world.settings.app_build),
             FaultyStorage(world.storage, plan),
-            clock=SkewedClock(world.loop, shape.ahead),
+            clock=self.clock,
             executor=None,
             source=random.Random(seed),
             callback_urls=world.callback_urls,

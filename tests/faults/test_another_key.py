@@ -154,7 +154,7 @@ def test_a_codec_that_cannot_encode_refuses_the_start() -> None:
             raise OSError("the key vault does not answer")
 
     async def scenario(world: World) -> None:
-        with pytest.raises(CodecError, match="cannot encode: OSError: the key vault does not answer"):
+        with pytest.raises(CodecError, match="cannot encode: OSError"):
             await world.client.start_new(steps, "one", 1)
         assert not await world.client.get_status("one")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 
 PROJECT = Path(__file__).resolve().parents[2]
-READY = "listening on http://"
+READY = "listening on "
 START_TIMEOUT = 60.0  # seconds; a loaded machine imports slowly
-STOP_TIMEOUT = 20.0
+STOP_TIMEOUT = 60.0
 
 
 def free_port() -> int:
@@ -62,6 +62,21 @@ class HostProcess:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the process ended though nobody here ended it."""
+        return self._process is not None and self._process.poll() is not None
+
+    def start_again(self) -> None:
+        """Start in the place of a process that has died."""
+        assert self._process is not None and self._process.poll() is not None
+        self._process = None
+        self.start()
+
+    @property
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
@@ -96,9 +111,9 @@ class HostProcess:
         """SIGKILL: the host gets no chance to write or release anything."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> int:
-        """SIGINT, as Ctrl-C sends it; returns the exit code."""
-        return self._end(signal.SIGINT)
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """SIGINT, as Ctrl-C sends it, or SIGTERM; returns the exit code."""
+        return self._end(how)
 
     def _end(self, how: signal.Signals) -> int:
         assert self._process is not None, "the host does not run"
@@ -117,18 +132,19 @@ class HostProcess:
         try:
             return self.wait_ready()
         except BaseException:
-            self._kill_if_alive()
+            self.kill_if_alive()
             raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._kill_if_alive()
+            self.kill_if_alive()
         elif self._process is not None:
             self.stop()
 
-    def _kill_if_alive(self) -> None:
+    def kill_if_alive(self) -> None:
+        """End it however it stands, and expect nothing of it."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from durable_core.engine.callbacks import CallbackTicket
 from durable_core.errors import (
     CapabilityError,
+    ExecutionGoneError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -24,6 +25,7 @@ from durable_core.hosting.capabilities import CapabilitySigner
 from durable_core.hosting.http_api import Endpoint, HttpApi
 from durable_core.hosting.http_types import HttpRequest, HttpResponse
 from durable_core.hub.layout import check_instance_id
+from durable_core.instance_ids import StartedInstance
 from durable_core.models import JSON, OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.recovery import RecoveryReport
 from durable_core.runtime.schedules import ScheduleStatus
@@ -49,6 +51,7 @@ class MemoryClient:
     next_page: str | None = None
     schedules: list[ScheduleStatus] = field(default_factory=list[ScheduleStatus])
     broken: Exception | None = None
+    used: set[str] = field(default_factory=set[str])
 
     def add(self, instance_id: str, status: RuntimeStatus = RuntimeStatus.RUNNING, **more: Any) -> None:
         found = OrchestrationStatus(
@@ -76,7 +79,7 @@ class MemoryClient:
         if instance_id in self.instances:
             raise InstanceAlreadyExistsError(instance_id, "Running")
         self.add(instance_id, RuntimeStatus.PENDING, name=name, input_=client_input, version=version or "")
-        return instance_id
+        return StartedInstance(instance_id, self.instances[instance_id].execution_id)
 
     async def get_status(
         self,
@@ -114,8 +117,19 @@ class MemoryClient:
         self.calls.append(("list", *asked, show_input))
         return Page(list(self.instances.values()), self.next_page)
 
-    async def raise_event(self, instance_id: str, event_name: str, event_data: JSON = None, /) -> None:
-        self._live(instance_id)
+    async def raise_event(
+        self, instance_id: str, event_name: str, event_data: JSON = None, /, *, execution_id: str | None = None
+    ) -> None:
+        self._live(instance_id, execution_id)
+        self.calls.append(("event", instance_id, event_name, event_data))
+
+    async def raise_event_once(
+        self, instance_id: str, event_name: str, event_data: JSON = None, /, *, nonce: str, execution_id: str = ""
+    ) -> None:
+        self._live(instance_id, execution_id)
+        if nonce in self.used:
+            raise CapabilityError("used", gone=True)
+        self.used.add(nonce)
         self.calls.append(("event", instance_id, event_name, event_data))
 
     async def redeem_callback(self, ticket: CallbackTicket, result: JSON = None, /) -> None:
@@ -131,29 +145,32 @@ class MemoryClient:
             raise UnknownQueryError(instance_id, name, ["progress"])
         return {"args": args}
 
-    async def terminate(self, instance_id: str, reason: str = "", /) -> None:
-        self._live(instance_id)
+    async def terminate(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
+        self._live(instance_id, execution_id)
         self.calls.append(("terminate", instance_id, reason))
 
-    async def cancel(self, instance_id: str, reason: str = "", /) -> None:
-        self._live(instance_id)
+    async def cancel(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
+        self._live(instance_id, execution_id)
         self.calls.append(("cancel", instance_id, reason))
 
     async def list_schedules(self) -> list[ScheduleStatus]:
         return self.schedules
 
-    async def suspend(self, instance_id: str, reason: str = "", /) -> None:
-        self._live(instance_id)
+    async def suspend(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
+        self._live(instance_id, execution_id)
         self.calls.append(("suspend", instance_id, reason))
 
-    async def resume(self, instance_id: str, reason: str = "", /) -> None:
-        self._live(instance_id)
+    async def resume(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
+        self._live(instance_id, execution_id)
         self.calls.append(("resume", instance_id, reason))
 
     async def recover(self, *, full: bool = True) -> RecoveryReport:
         return RecoveryReport(rung=len(self.instances) if full else 0, open_instances=len(self.instances))
 
-    async def purge_instance_history(self, instance_id: str, /) -> int:
+    async def purge_instance_history(self, instance_id: str, /, *, execution_id: str | None = None) -> int:
+        found = self.instances.get(instance_id)
+        if found is not None and execution_id and found.execution_id != execution_id:
+            raise ExecutionGoneError(instance_id)
         if instance_id not in self.instances or not self.instances[instance_id].is_terminal:
             return 0
         del self.instances[instance_id]
@@ -174,9 +191,11 @@ class MemoryClient:
         self.instances[instance_id] = self.finish(self.instances[instance_id])
         return self.instances[instance_id]
 
-    def _live(self, instance_id: str) -> None:
+    def _live(self, instance_id: str, execution_id: str | None = None) -> None:
         if instance_id not in self.instances:
             raise InstanceNotFoundError(instance_id)
+        if execution_id and self.instances[instance_id].execution_id != execution_id:
+            raise ExecutionGoneError(instance_id)
         if self.instances[instance_id].is_terminal:
             raise InstanceCompletedError(instance_id, "Completed")
 

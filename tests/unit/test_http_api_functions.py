@@ -119,6 +119,7 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_recover": ("httpTrigger", "durabletask/recover"),
         "durable_schedules": ("httpTrigger", "durabletask/schedules"),
         "durable_query": ("httpTrigger", "durabletask/instances/{instanceId}/query/{queryName}"),
+        "durable_openapi": ("httpTrigger", "durabletask/openapi.json"),
         "durable_capability": ("httpTrigger", "durabletask/c/{token}/{eventName?}"),
     }
     assert {t["connection"] for t in found.values() if t["type"] == "queueTrigger"} == {"AzureWebJobsStorage"}

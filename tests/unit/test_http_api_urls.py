@@ -91,10 +91,33 @@ async def test_a_status_uri_works_for_weeks_and_an_expired_one_is_401(world: Wor
 async def test_a_token_for_one_event_sends_no_other(world: World) -> None:
     world.client.add("o-1")
     token = world.signer.issue("o-1", Verb.EVENT, event_name="Approval")
-    assert (await world.call("POST", f"c/{token}", {"ok": True})).status == 202
-    assert (await world.call("POST", f"c/{token}/approval")).status == 202
     assert (await world.call("POST", f"c/{token}/payment")).status == 401
-    assert world.client.calls == [("event", "o-1", "Approval", {"ok": True}), ("event", "o-1", "Approval", None)]
+    assert (await world.call("POST", f"c/{token}/approval", {"ok": True})).status == 202
+    assert world.client.calls == [("event", "o-1", "Approval", {"ok": True})]
+
+
+async def test_a_token_for_one_event_works_once_and_one_for_any_event_until_it_expires(world: World) -> None:
+    any_event = (await world.payload("o-1"))["sendEventPostUri"].replace("{eventName}", "Item")
+    one_event = "c/" + world.signer.issue("o-1", Verb.EVENT, event_name="Approval")
+    for uri, second in ((any_event, 202), (one_event, 410)):
+        assert (await world.call("POST", uri)).status == 202
+        assert (await world.call("POST", uri)).status == second
+    assert len(world.client.calls) == 3
+
+
+@pytest.mark.parametrize("verb", [verb for verb in Verb if verb not in (Verb.CALLBACK, Verb.REWIND, Verb.RESTART)])
+async def test_the_uris_of_a_purged_and_restarted_instance_are_410(world: World, verb: Verb) -> None:
+    payload = await world.payload("o-1")
+    world.client.add("o-1", execution_id="x2")
+    uri = next(uri for uri in payload.values() if uri != "o-1" and world.signer.verify(_token(uri)).verb is verb)
+    method = {Verb.STATUS: "GET", Verb.PURGE: "DELETE"}.get(verb, "POST")
+    response = await world.call(method, uri.replace("{eventName}", "go"))
+    assert (response.status, error(response)["code"]) == (410, "CapabilityGone")
+    assert not world.client.calls
+
+
+def _token(uri: str) -> str:
+    return uri.partition("/c/")[2].partition("?")[0].partition("/")[0]
 
 
 async def test_an_event_uri_whose_placeholder_was_not_replaced_is_400(world: World) -> None:
@@ -106,10 +129,10 @@ async def test_an_event_uri_whose_placeholder_was_not_replaced_is_400(world: Wor
 
 async def test_a_token_of_one_execution_is_410_in_the_next(world: World) -> None:
     world.client.add("o-1")
-    token = world.signer.issue("o-1", Verb.EVENT, execution_id="x1", event_name="go")
-    assert (await world.call("POST", f"c/{token}")).status == 202
+    token = world.signer.issue("o-1", Verb.EVENT, execution_id="x1")
+    assert (await world.call("POST", f"c/{token}/go")).status == 202
     world.client.instances["o-1"] = replace(world.client.instances["o-1"], execution_id="x2")
-    response = await world.call("POST", f"c/{token}")
+    response = await world.call("POST", f"c/{token}/go")
     assert (response.status, error(response)["code"]) == (410, "CapabilityGone")
     assert len(world.client.calls) == 1
 

@@ -25,8 +25,8 @@ NUMBERS = st.integers(0, 10**6)
 FAILURES = st.none() | st.builds(FailureDetails, st.text(max_size=9), st.text(max_size=9), retriable=st.booleans())
 OUTCOMES = st.builds(TaskOutcome, NUMBERS, NUMBERS, NUMBERS, JSONS, FAILURES, st.booleans())
 COMMON: dict[str, st.SearchStrategy[Any]] = {
-    "instance_id": st.text(max_size=12),
-    "execution_id": st.text(max_size=12),
+    "instance_id": st.from_regex(r"[^/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,12}", fullmatch=True),
+    "execution_id": st.from_regex(r"[0-9a-f]{16}", fullmatch=True),
     "redelivered": st.booleans(),
     "after": st.none() | st.integers(-1, 10**6),
     "since": st.none() | st.floats(0, 1e10),

@@ -63,7 +63,10 @@ class HttpServer:
         """
         app = web.Application(client_max_size=self._max_body)
         app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=grace)
+        # As in Azure, a compressed body stays so: what it would grow to is nothing that a stranger should decide.
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=grace, auto_decompress=False
+        )
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port).start()

@@ -1,0 +1,279 @@
+"""The OpenAPI description of the management API, built from the very routes that serve it.
+
+A route without a description, or a description without a route, is an error when it is built: it cannot drift. The
+tests fuzz the API from it and hold every answer against it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from ..instance_ids import MAX_INSTANCE_ID
+from ..models import JSON, RuntimeStatus
+from .endpoints import OPERATIONS, Endpoint
+from .openapi_schemas import SCHEMAS
+
+_OPTIONAL = re.compile(r"/\{\w+\?\}")
+_VARIABLE = re.compile(r"\{(\w+)\}")
+
+_EXPLAINED = {
+    400: "The request is refused; nothing was done",
+    401: "No function key, or a URL that is forged or has expired",
+    404: "There is no such thing here",
+    405: "The URL is for another method; Allow names it",
+    409: "Not in this state",
+    410: "It has ended, or the URL was used or is of an earlier execution",
+    413: "The body is over DURABLE_MAX_PAYLOAD",
+    500: "The app failed; its log says why",
+    501: "Not in this release",
+    503: "Storage does not answer at present",
+}
+_ALWAYS = (400, 401, 500, 503)
+
+
+def openapi_description(base_url: str) -> JSON:
+    """The description as a JSON value. ``base_url``: the absolute URL of the API's base."""
+    return {**_description(), "servers": [{"url": base_url}]}
+
+
+@cache
+def _description() -> dict[str, JSON]:
+    paths: dict[str, dict[str, JSON]] = {}
+    undescribed = dict(_OPERATIONS)
+    for endpoint in Endpoint:
+        for method in endpoint.value.methods:
+            described = undescribed.pop((endpoint, method))
+            for template in _templates(endpoint.value.template):
+                operation = dict(described)
+                operation["operationId"] = _operation_id(endpoint, method, template)
+                operation["parameters"] = [
+                    *(_PATH[name] for name in _VARIABLE.findall(template)),
+                    *operation.get("parameters", ()),
+                ]
+                operation["security"] = [] if endpoint.value.keyless else [{"functionKey": []}, {"code": []}]
+                paths.setdefault(f"/{template}", {})[method.lower()] = operation
+    assert not undescribed, f"descriptions of no route: {list(undescribed)}"
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "durable_core management API",
+            "version": "1",
+            "description": "Start, watch and manage orchestration instances. See docs/http-api.md.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+                "code": {"type": "apiKey", "in": "query", "name": "code"},
+            },
+        },
+    }
+
+
+def _templates(template: str) -> list[str]:
+    """A route with an optional end is two paths."""
+    if not _OPTIONAL.search(template):
+        return [template]
+    return [_OPTIONAL.sub("", template), template.replace("?}", "}")]
+
+
+def _operation_id(endpoint: Endpoint, method: str, template: str) -> str:
+    parts = [endpoint.name.lower(), method.lower() if len(endpoint.value.methods) > 1 else ""]
+    parts.append("named" if "?" in endpoint.value.template and template.count("{") == 2 else "")
+    return "_".join(part for part in parts if part)
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def _in_path(name: str, text: str, schema: Mapping[str, JSON] | None = None) -> JSON:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": text,
+        "schema": schema or {"type": "string", "minLength": 1},
+    }
+
+
+def _in_query(name: str, text: str, schema: Mapping[str, JSON], *, required: bool = False) -> JSON:
+    return {"name": name, "in": "query", "required": required, "description": text, "schema": schema}
+
+
+def _flag(name: str, default: bool) -> JSON:
+    return _in_query(
+        name, f"true or false; {str(default).lower()} if left out", {"type": "boolean", "default": default}
+    )
+
+
+_PATH: Mapping[str, JSON] = {
+    "name": _in_path("name", "An orchestrator"),
+    "instanceId": _in_path(
+        "instanceId",
+        "An instance: no / \\ # ? and no control characters",
+        {"type": "string", "minLength": 1, "maxLength": MAX_INSTANCE_ID},
+    ),
+    "eventName": _in_path("eventName", "An event", {"type": "string", "minLength": 1, "maxLength": 256}),
+    "operation": _in_path("operation", "What to do", {"type": "string", "enum": list(OPERATIONS)}),
+    "queryName": _in_path("queryName", "A query that the orchestrator answers"),
+    "token": _in_path(
+        "token", "A signed right to one verb on one instance", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
+    ),
+}
+_SECONDS = {"type": "number", "minimum": 0}
+_MOMENT = {"type": "string", "format": "date-time"}
+_STATUSES = {"type": "array", "items": {"type": "string", "enum": [status.value for status in RuntimeStatus]}}
+_REASON = _in_query("reason", "Shown with the instance", {"type": "string", "maxLength": 4000})
+_VALUE: JSON = {"description": "Any JSON value, nested at most 100 levels deep; none: null"}
+_SHOWN: Sequence[JSON] = (
+    _flag("showHistory", False),
+    _flag("showHistoryOutput", False),
+    _flag("showInput", True),
+    _flag("returnInternalServerErrorOnFailure", False),
+)
+_CREATED_TO = _in_query("createdTimeTo", "Created at this time or before", _MOMENT)
+_RUNTIME_STATUS = _in_query("runtimeStatus", "Several with commas, or repeated", _STATUSES)
+
+
+# ---------------------------------------------------------------- answers
+
+
+def _body(required: bool = False) -> JSON:
+    return {"required": required, "content": {"application/json": {"schema": _VALUE}}}
+
+
+def _ok(text: str, schema: Mapping[str, JSON] | str, headers: Sequence[str] = ()) -> dict[str, JSON]:
+    chosen: JSON = {"$ref": f"#/components/schemas/{schema}"} if isinstance(schema, str) else schema
+    answer: dict[str, JSON] = {"description": text, "content": {"application/json": {"schema": chosen}}}
+    if headers:
+        answer["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
+    return answer
+
+
+_ACCEPTED: JSON = {"description": "Taken over, and durable"}
+
+
+def _answers(fine: Mapping[int, JSON], *refusals: int) -> JSON:
+    """The good answers by status, and the refusals, which have one shape."""
+    answers: dict[str, JSON] = {str(status): answer for status, answer in fine.items()}
+    for status in sorted({*refusals, *_ALWAYS} - set(fine)):
+        # What the host refuses itself has no body.
+        answers[str(status)] = _ok(_EXPLAINED[status], "Error")
+    return answers
+
+
+_DELETED = _ok("Deleted", "Deleted")
+_STARTED = _ok("Started", "ManagementPayload", ("Location", "Retry-After"))
+_ENDED = _ok("It has ended", "Status")
+_ACTIVE = _ok("It has not ended", "Status", ("Location", "Retry-After"))
+_FAILED = _ok("It failed, and you asked for 500 then; or the app did", {"description": "A status, or an error"})
+
+_OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
+    (Endpoint.START, "POST"): {
+        "summary": "Start an instance",
+        "parameters": [
+            _in_query("timeout", "Seconds to wait for the result, at most 200", _SECONDS),
+            _in_query("pollingInterval", "Becomes the answer's Retry-After", _SECONDS),
+            _flag("returnInternalServerErrorOnFailure", False),
+            _in_query("version", "Of the orchestrator; none: the newest", {"type": "string"}),
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "Becomes the id where the path has none: the same key starts one instance",
+                "schema": {"type": "string", "maxLength": MAX_INSTANCE_ID},
+            },
+        ],
+        "requestBody": _body(),
+        "responses": _answers(
+            {200: _ok("It ended in time: its output, or its status", _VALUE), 202: _STARTED, 500: _FAILED}, 409, 413
+        ),
+    },
+    (Endpoint.INSTANCES, "GET"): {
+        "summary": "List instances, newest first",
+        "parameters": [
+            _in_query("instanceIdPrefix", "Ids that begin so", {"type": "string"}),
+            _in_query("createdTimeFrom", "Created at this time or later", _MOMENT),
+            _CREATED_TO,
+            _RUNTIME_STATUS,
+            _flag("showInput", True),
+            _in_query("top", "Instances per page", {"type": "integer", "minimum": 1, "maximum": 1000}),
+            {
+                "name": "x-ms-continuation-token",
+                "in": "header",
+                "description": "That of the page before",
+                "schema": {"type": "string"},
+            },
+        ],
+        "responses": _answers(
+            {
+                200: _ok(
+                    "A page; with a header x-ms-continuation-token there is more",
+                    {"type": "array", "items": {"$ref": "#/components/schemas/Status"}},
+                )
+            }
+        ),
+    },
+    (Endpoint.INSTANCES, "DELETE"): {
+        "summary": "Purge the instances that have ended and fit",
+        "parameters": [
+            _in_query("createdTimeFrom", "Created at this time or later", _MOMENT, required=True),
+            _CREATED_TO,
+            _RUNTIME_STATUS,
+        ],
+        "responses": _answers({200: _DELETED}, 404),
+    },
+    (Endpoint.INSTANCE, "GET"): {
+        "summary": "The status of an instance",
+        "parameters": _SHOWN,
+        "responses": _answers({200: _ENDED, 202: _ACTIVE, 500: _FAILED}, 404),
+    },
+    (Endpoint.INSTANCE, "DELETE"): {
+        "summary": "Purge an instance that has ended",
+        "responses": _answers({200: _DELETED}, 404, 409),
+    },
+    (Endpoint.EVENT, "POST"): {
+        "summary": "Raise an external event",
+        "requestBody": _body(),
+        "responses": _answers({202: _ACCEPTED}, 404, 410, 413),
+    },
+    (Endpoint.MANAGE, "POST"): {
+        "summary": "Terminate, cancel, suspend, resume",
+        "parameters": [_REASON],
+        "responses": _answers({202: _ACCEPTED}, 404, 410, 501),
+    },
+    (Endpoint.QUERY, "GET"): {
+        "summary": "Ask a query handler of the orchestrator",
+        "parameters": [_in_query("args", "JSON", {"type": "string"})],
+        "responses": _answers({200: _ok("What the handler returned", _VALUE)}, 404),
+    },
+    (Endpoint.RECOVER, "POST"): {
+        "summary": "Rebuild every message of the hub from its tables",
+        "responses": _answers({200: _ok("What was done, counted", "RecoveryReport")}),
+    },
+    (Endpoint.SCHEDULES, "GET"): {
+        "summary": "Every schedule, newest first",
+        "responses": _answers({200: _ok("Schedules", {"type": "array", "items": {"type": "object"}})}),
+    },
+    (Endpoint.OPENAPI, "GET"): {
+        "summary": "This description",
+        "responses": _answers({200: _ok("OpenAPI 3.1", {"type": "object"})}),
+    },
+    (Endpoint.CAPABILITY, "GET"): {
+        "summary": "The status of the instance that the token is for",
+        "parameters": _SHOWN,
+        "responses": _answers({200: _ENDED, 202: _ACTIVE, 500: _FAILED}, 404, 405, 410),
+    },
+    (Endpoint.CAPABILITY, "POST"): {
+        "summary": "An event, a callback's result, or the operation that the token is for",
+        "parameters": [_REASON],
+        "requestBody": _body(),
+        "responses": _answers({202: _ACCEPTED}, 404, 405, 410, 413, 501),
+    },
+    (Endpoint.CAPABILITY, "DELETE"): {
+        "summary": "Purge the instance that the token is for",
+        "responses": _answers({200: _DELETED}, 404, 405, 409, 410),
+    },
+}

@@ -1,0 +1,89 @@
+"""JSON schemas of what the management API answers. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..models import JSON, RuntimeStatus
+
+_TEXT: JSON = {"type": "string"}
+_MOMENT: JSON = {"type": ["string", "null"], "description": "UTC, to the second", "format": "date-time"}
+_COUNT: JSON = {"type": "integer", "minimum": 0}
+_URIS = (
+    "statusQueryGetUri",
+    "sendEventPostUri",
+    "terminatePostUri",
+    "cancelPostUri",
+    "rewindPostUri",
+    "purgeHistoryDeleteUri",
+    "restartPostUri",
+    "suspendPostUri",
+    "resumePostUri",
+)
+_COUNTS = ("timers_armed", "poisoned", "unreadable", "rung", "orphans", "open_instances")
+
+SCHEMAS: Mapping[str, JSON] = {
+    "Error": {
+        "type": "object",
+        "required": ["error"],
+        "additionalProperties": False,
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["code", "message"],
+                "additionalProperties": False,
+                "properties": {
+                    "code": _TEXT,
+                    "message": _TEXT,
+                    "problems": {"type": "array", "items": _TEXT},
+                },
+            }
+        },
+    },
+    "Failure": {
+        "type": "object",
+        "required": ["type", "message", "retriable"],
+        "properties": {
+            "type": _TEXT,
+            "message": _TEXT,
+            "retriable": {"type": "boolean"},
+            "cause": {"$ref": "#/components/schemas/Failure"},
+        },
+    },
+    "Status": {
+        "type": "object",
+        "required": ["name", "instanceId", "runtimeStatus", "input", "output", "createdTime", "lastUpdatedTime"],
+        "properties": {
+            "name": _TEXT,
+            "instanceId": _TEXT,
+            "runtimeStatus": {"enum": [status.value for status in RuntimeStatus]},
+            "input": {},
+            "customStatus": {},
+            "output": {},
+            "createdTime": _MOMENT,
+            "lastUpdatedTime": _MOMENT,
+            "historyEvents": {"type": "array", "items": {"type": "object"}},
+            "version": _TEXT,
+            "tags": {"type": "object", "additionalProperties": _TEXT},
+            "scheduledStartTime": _MOMENT,
+            "deadline": _MOMENT,
+            "stuckReason": _TEXT,
+            "failure": {"$ref": "#/components/schemas/Failure"},
+        },
+    },
+    "ManagementPayload": {
+        "type": "object",
+        "required": ["id", *_URIS],
+        "properties": {"id": _TEXT, **dict.fromkeys(_URIS, _TEXT)},
+    },
+    "Deleted": {
+        "type": "object",
+        "required": ["instancesDeleted"],
+        "properties": {"instancesDeleted": {"type": "integer", "minimum": 1}},
+    },
+    "RecoveryReport": {
+        "type": "object",
+        "required": list(_COUNTS),
+        "properties": dict.fromkeys(_COUNTS, _COUNT),
+    },
+}

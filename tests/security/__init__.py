@@ -1,0 +1,1 @@
+"""What strangers, key holders and broken neighbours may try, and must not get."""
