@@ -32,7 +32,7 @@ from ..engine.events import (
 from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownOrchestratorError
 from ..hub.catalog import Entry
 from ..hub.inbox import RECURSIVE, InboxKind
-from ..hub.instances import Instance, RetryState
+from ..hub.instance_row import Instance, RetryState
 from ..hub.layout import MAX_INSTANCE_ID, event_key
 from ..hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage
 from ..hub.payloads import dumps
