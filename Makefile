@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PORT ?= 7071
 STORE ?=
-TIMES ?= 65
+TIMES ?= 90
 REPS ?= 3
 PEERS ?=
 VENV := .venv

@@ -125,7 +125,10 @@ class Driver:
         while True:
             try:
                 return await self._post(orchestrator, data, query, {"Idempotency-Key": key})
-            except aiohttp.ClientConnectionError:
+            except (
+                aiohttp.ClientConnectionError,
+                aiohttp.ClientPayloadError,
+            ):  # it was killed before or while it answered
                 await asyncio.sleep(_AGAIN)
 
     async def _post(

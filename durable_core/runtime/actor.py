@@ -29,7 +29,8 @@ from ..errors import (
     UnknownOrchestratorError,
 )
 from ..hub.inbox import InboxKind, InboxRow
-from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
+from ..hub.instance_row import Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import ControlMessage
 from .committing import prepare, write
 from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers

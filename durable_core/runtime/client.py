@@ -27,7 +27,8 @@ from ..errors import (
     RowNotFoundError,
 )
 from ..hub.inbox import RECURSIVE, InboxKind
-from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
+from ..hub.instance_row import Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.layout import check_instance_id, check_tags, iso
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub

@@ -30,7 +30,8 @@ from ..engine.events import (
 )
 from ..engine.replay import LiveOrchestration, PendingTask, Turn
 from ..engine.steps import Step
-from ..hub.instances import Carried, Instance, RetryState
+from ..hub.instance_row import Instance, RetryState
+from ..hub.instances import Carried
 from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
