@@ -6,6 +6,7 @@ STORE ?=
 TIMES ?= 90
 REPS ?= 3
 PEERS ?=
+BENCH ?=
 VENV := .venv
 INPUTS := $(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 RUN_READY := $(VENV)/.run-$(INPUTS)
@@ -45,13 +46,13 @@ format: $(DEV_READY)
 	$(BIN)/ruff format
 
 bench: $(DEV_READY)  ## every workload on either store, beside what is known of other engines: make bench REPS=5
-	$(BIN)/python -m benchmarks --reps $(REPS)
+	$(BIN)/python -m benchmarks --reps $(REPS) $(BENCH)
 
 bench-peers: $(DEV_READY)  ## the same, beside the result lines of other engines: make bench-peers PEERS=their/results
-	$(BIN)/python -m benchmarks --reps $(REPS) --peers "$(or $(PEERS),$(error PEERS=FOLDER is missing: it holds other engines' result lines, *.jsonl))"
+	$(BIN)/python -m benchmarks --reps $(REPS) $(BENCH) --peers "$(or $(PEERS),$(error PEERS=FOLDER is missing: it holds other engines' result lines, *.jsonl))"
 
-bench-page: $(DEV_READY)  ## measure anew and write docs/performance.md; PEERS= and REPS= as above
-	$(BIN)/python -m benchmarks --anew --reps $(REPS) $(if $(PEERS),--peers "$(PEERS)")
+bench-page: $(DEV_READY)  ## measure anew and write docs/performance.md; PEERS=, REPS= and BENCH=--timeout=600 as wanted
+	$(BIN)/python -m benchmarks --anew --reps $(REPS) $(BENCH) $(if $(PEERS),--peers "$(PEERS)")
 	$(BIN)/python -m benchmarks.profiles
 	$(BIN)/python -m benchmarks.report_page $(if $(PEERS),--peers "$(PEERS)")
 
