@@ -3,14 +3,17 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PORT ?= 7071
 STORE ?=
-TIMES ?= 65
+TIMES ?= 90
+REPS ?= 3
+PEERS ?=
+BENCH ?=
 VENV := .venv
 INPUTS := $(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 RUN_READY := $(VENV)/.run-$(INPUTS)
 DEV_READY := $(VENV)/.dev-$(INPUTS)
 BIN := $(VENV)/bin
 
-.PHONY: run run-azurite host test soak fuzz lint format bench clean
+.PHONY: run run-azurite host test soak fuzz lint format bench bench-peers bench-page clean
 
 run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
 	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
@@ -42,8 +45,16 @@ format: $(DEV_READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(DEV_READY)
-	$(BIN)/python -m benchmarks
+bench: $(DEV_READY)  ## every workload on either store, beside what is known of other engines: make bench REPS=5
+	$(BIN)/python -m benchmarks --reps $(REPS) $(BENCH)
+
+bench-peers: $(DEV_READY)  ## the same, beside the result lines of other engines: make bench-peers PEERS=their/results
+	$(BIN)/python -m benchmarks --reps $(REPS) $(BENCH) --peers "$(or $(PEERS),$(error PEERS=FOLDER is missing: it holds other engines' result lines, *.jsonl))"
+
+bench-page: $(DEV_READY)  ## measure anew and write docs/performance.md; PEERS=, REPS= and BENCH=--timeout=600 as wanted
+	$(BIN)/python -m benchmarks --anew --reps $(REPS) $(BENCH) $(if $(PEERS),--peers "$(PEERS)")
+	$(BIN)/python -m benchmarks.profiles
+	$(BIN)/python -m benchmarks.report_page $(if $(PEERS),--peers "$(PEERS)")
 
 clean:  ## the virtual environment and what the local host has stored
 	rm -rf $(VENV) .durable .azurite

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from datetime import timedelta
 
 import azure.functions as func
 
@@ -23,6 +25,17 @@ async def short_echo(number: int) -> int:
 @activity
 async def stamp(number: int) -> float:
     return time.time()
+
+
+@activity
+async def note(line: tuple[str, str]) -> None:
+    """Append a line to a file: an effect that can be counted after a crash. Not flushed: only the process is killed."""
+    path, text = line
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(file, f"{text}\n".encode())
+    finally:
+        os.close(file)
 
 
 @orchestrator
@@ -61,7 +74,31 @@ def long(ctx: OrchestrationContext, steps: int) -> Orchestration[list[float]]:
     return kept
 
 
-durable = Durable(Registry().add(echo, short_echo, stamp, one, chain, fan, short_fan, long))
+@orchestrator
+def sleeper(ctx: OrchestrationContext, seconds: float) -> Orchestration[float]:
+    yield from ctx.create_timer(timedelta(seconds=seconds))
+    return seconds
+
+
+@orchestrator
+def waiter(ctx: OrchestrationContext) -> Orchestration[int]:
+    number: int = yield from ctx.wait_for_external_event("go")
+    return number
+
+
+@orchestrator
+def noting_chain(ctx: OrchestrationContext, data: tuple[str, str, int]) -> Orchestration[int]:
+    """A chain whose activities leave lines in a file: the file's path, this chain's name, how many steps."""
+    path, name, steps = data
+    for number in range(steps):
+        yield from ctx.call_activity(note, (path, f"{name}.{number}"))
+    return steps
+
+
+registry = Registry().add(
+    echo, short_echo, stamp, note, one, chain, fan, short_fan, long, sleeper, waiter, noting_chain
+)
+durable = Durable(registry)
 
 app = func.FunctionApp()
 app.register_functions(durable.blueprint())

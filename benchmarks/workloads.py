@@ -1,24 +1,25 @@
-"""What is measured. Each workload drives a client and returns its figures; each checks the results it gets."""
+"""What is measured in one process with the host. Each drives a client, in the size it is given, and checks results."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from durable_core.models import RuntimeStatus
 from durable_core.runtime.client import DurableClient
 
-W1_RUNS, W1_WARM_UP = 200, 10
-W2_INSTANCES, W2_STEPS = 200, 10
-W3_WIDTH = 1000
-W4_STEPS = 1000
+WARM_UP = 10  # runs before those of W1 that count
+STEPS = 10  # of each chain of W2 and W7
+IN_FLIGHT = 200  # starts or events that are under way at once
+SLEEP = 1.0  # seconds of each timer of W5
+SETTLE = 3.0  # seconds that the instances of W6 wait before their events come
 PATIENCE = 300.0  # seconds
 
-Figures = dict[str, float | int]
+T = TypeVar("T")
+Figures = dict[str, Any]
 
 
 async def call(client: DurableClient, orchestrator: str, data: object) -> Any:
@@ -33,55 +34,68 @@ async def result_of(client: DurableClient, instance_id: str) -> Any:
     return status.output
 
 
-async def latency(client: DurableClient) -> Figures:
-    """One orchestration of one activity, start to result, one after another."""
-    for _ in range(W1_WARM_UP):
+async def bounded(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """All at once, but for IN_FLIGHT at most."""
+    limit = asyncio.Semaphore(IN_FLIGHT)
+
+    async def when_there_is_room(one: Awaitable[T]) -> T:
+        async with limit:
+            return await one
+
+    return await asyncio.gather(*map(when_there_is_room, calls))
+
+
+def check(result: object, expected: object) -> None:
+    """RuntimeError if a workload computed something else than it should: what is wrong is not fast."""
+    if result != expected:
+        raise RuntimeError(f"a wrong result: {str(result)[:200]}")
+
+
+async def latency(client: DurableClient, runs: int) -> Figures:
+    """W1: one orchestration of one activity, start to result, one after another."""
+    for _ in range(WARM_UP):
         await call(client, "one", 0)
     took: list[float] = []
-    for number in range(W1_RUNS):
+    for number in range(runs):
         began = time.perf_counter()
-        if await call(client, "one", number) != number:
-            raise RuntimeError("a wrong result")
+        check(await call(client, "one", number), number)
         took.append((time.perf_counter() - began) * 1000)
-    return {"p50_ms": percentile(took, 50), "p99_ms": percentile(took, 99), "max_ms": max(took), "n": len(took)}
+    return latencies(took)
 
 
-async def throughput(client: DurableClient) -> Figures:
-    """Many chains, all started at once."""
+async def throughput(client: DurableClient, instances: int) -> Figures:
+    """W2: many chains, all started at once."""
     began = time.perf_counter()
-    ids = await asyncio.gather(*[client.start_new("chain", None, W2_STEPS) for _ in range(W2_INSTANCES)])
+    ids = await bounded(client.start_new("chain", None, STEPS) for _ in range(instances))
     started = time.perf_counter() - began
     results = await asyncio.gather(*[result_of(client, instance_id) for instance_id in ids])
     wall = time.perf_counter() - began
-    if results != [W2_STEPS] * W2_INSTANCES:
-        raise RuntimeError("a wrong result")
-    return {
-        "act_per_s": W2_INSTANCES * W2_STEPS / wall,
-        "wf_per_s": W2_INSTANCES / wall,
-        "wall_s": wall,
-        "started_s": started,
-    }
+    check(results, [STEPS] * instances)
+    return rates(instances, wall, started)
 
 
-async def fan_out(client: DurableClient, orchestrator: str = "fan") -> Figures:
-    """One orchestration that starts all its activities at once."""
-    began = time.perf_counter()
-    total = await call(client, orchestrator, W3_WIDTH)
-    wall = time.perf_counter() - began
-    if total != W3_WIDTH * (W3_WIDTH - 1) // 2:
-        raise RuntimeError("a wrong result")
-    return {"wall_s": wall, "act_per_s": W3_WIDTH / wall, "n": W3_WIDTH}
+async def fan_out(client: DurableClient, width: int) -> Figures:
+    """W3: one orchestration that starts all its activities at once."""
+    return await _fan_out(client, width, "fan")
 
 
-async def short_fan_out(client: DurableClient) -> Figures:
+async def short_fan_out(client: DurableClient, width: int) -> Figures:
     """The same with an activity that says that it is short."""
-    return await fan_out(client, "short_fan")
+    return await _fan_out(client, width, "short_fan")
 
 
-async def long_chain(client: DurableClient) -> Figures:
-    """One long chain; its activities note the time, so that the second half can be held against the first."""
+async def _fan_out(client: DurableClient, width: int, orchestrator: str) -> Figures:
     began = time.perf_counter()
-    first, middle, last = await call(client, "long", W4_STEPS)
+    total = await call(client, orchestrator, width)
+    wall = time.perf_counter() - began
+    check(total, width * (width - 1) // 2)
+    return {"wall_s": wall, "act_per_s": width / wall, "n": width}
+
+
+async def long_chain(client: DurableClient, steps: int) -> Figures:
+    """W4: one long chain; its activities note the time, so that the second half can be held against the first."""
+    began = time.perf_counter()
+    first, middle, last = await call(client, "long", steps)
     wall = time.perf_counter() - began
     halves = middle - first, last - middle
     return {
@@ -89,27 +103,46 @@ async def long_chain(client: DurableClient) -> Figures:
         "first_half_s": halves[0],
         "second_half_s": halves[1],
         "ratio": halves[1] / halves[0],
-        "n": W4_STEPS,
+        "n": steps,
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """``shown``: the figures of the table, with their labels."""
+async def timers(client: DurableClient, instances: int) -> Figures:
+    """W5: instances that each sleep a second; ideally they all end a second after the start."""
+    began = time.perf_counter()
+    ids = await bounded(client.start_new("sleeper", None, SLEEP) for _ in range(instances))
+    started = time.perf_counter() - began
+    results = await asyncio.gather(*[result_of(client, instance_id) for instance_id in ids])
+    wall = time.perf_counter() - began
+    check(results, [SLEEP] * instances)
+    return {"wall_s": wall, "over_ideal_s": wall - SLEEP, "started_s": started}
 
-    name: str
-    title: str
-    run: Callable[[DurableClient], Awaitable[Figures]]
-    shown: Sequence[tuple[str, str]]
+
+async def events(client: DurableClient, instances: int) -> Figures:
+    """W6: instances that wait; after a while each gets an event with a number, which it returns."""
+    ids = await bounded(client.start_new("waiter", None, None) for _ in range(instances))
+    await asyncio.sleep(SETTLE)
+    began = time.perf_counter()
+    waiting = asyncio.gather(*[result_of(client, instance_id) for instance_id in ids])
+    await bounded(client.raise_event(instance_id, "go", number) for number, instance_id in enumerate(ids))
+    sent = time.perf_counter() - began
+    results = await waiting
+    wall = time.perf_counter() - began
+    lost = sum(result != number for number, result in enumerate(results))
+    return {"wall_s": wall, "sent_s": sent, "lost": lost}
 
 
-WORKLOADS = (
-    Workload("w1", "one activity, start to result", latency, (("p50_ms", "p50 ms"), ("p99_ms", "p99 ms"))),
-    Workload("w2", f"{W2_INSTANCES} chains of {W2_STEPS}", throughput, (("act_per_s", "activities/s"),)),
-    Workload("w3", f"fan-out of {W3_WIDTH:,}", fan_out, (("wall_s", "s"),)),
-    Workload("w3short", f"fan-out of {W3_WIDTH:,}, short=True", short_fan_out, (("wall_s", "s"),)),
-    Workload("w4", f"one chain of {W4_STEPS:,}", long_chain, (("wall_s", "s"), ("ratio", "2nd half / 1st"))),
-)
+def latencies(took: Sequence[float]) -> Figures:
+    return {"p50_ms": percentile(took, 50), "p99_ms": percentile(took, 99), "max_ms": max(took), "n": len(took)}
+
+
+def rates(instances: int, wall: float, started: float) -> Figures:
+    return {
+        "act_per_s": instances * STEPS / wall,
+        "wf_per_s": instances / wall,
+        "wall_s": wall,
+        "started_s": started,
+    }
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -1,4 +1,4 @@
-"""The instance row: its state, its append log, and the chunk rows that older commits move to.
+"""Reading and writing instances: the row, its append log, and the chunk rows that older commits move to.
 
 A commit is one ``merge`` guarded by the row's ETag that adds one segment property; it sends only what is new, however
 long the history is. When the log nears a row's limits, one transaction moves it to an immutable chunk row and replaces
@@ -9,10 +9,9 @@ means that the row was rolled in between: start over (``HistoryMovedError``).
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -28,19 +27,18 @@ from ..engine.events import (
     from_epoch,
     to_array,
 )
-from ..errors import NewerFormatError, PreconditionFailedError, RowNotFoundError, StorageError
-from ..models import JSON, ParentLink, RuntimeStatus
-from ..storage.ports import MAX_TRANSACTION_ROWS, Delete, Insert, Merge, Operation, Props, Replace, Row, Table, Value
+from ..errors import PreconditionFailedError, RowNotFoundError, StorageError
+from ..models import RuntimeStatus
+from ..storage.ports import MAX_TRANSACTION_ROWS, Delete, Insert, Merge, Operation, Replace, Row, Table, Value
 from .inbox import INBOX_PROPS, InboxRow
+from .instance_row import RETRY_BUCKETS, STATUS_PROPS, Instance, RetryState, read_instance, retry_bucket
 from .layout import (
     CHUNK_END,
-    FORMAT,
     INSTANCE_KEY,
     LIVE_RANGE,
     after_prefix,
     chunk_key,
     chunk_prefix,
-    from_iso,
     iso,
 )
 from .payloads import PLAIN_CHARS, Payloads, dumps, join_bytes, size_of, split_bytes
@@ -48,144 +46,12 @@ from .payloads import PLAIN_CHARS, Payloads, dumps, join_bytes, size_of, split_b
 LOG_SEGMENTS = 128  # what the row's log may hold before it is rolled
 LOG_BYTES = 256 * 1024
 SEGMENT_BYTES = 256 * 1024  # a larger segment goes to payload rows
-RETRY_BUCKETS = 16  # a row has 252 properties: retry states share these
-
-
 ENDED_KEPT = 8  # commits of ended generations that can still be told apart
 MOVED_TRIES = 20  # loads after which a history with a gap is taken for damaged
 
 
 class HistoryMovedError(StorageError):
     """The row changed while its history was read; load again."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryState:
-    """An open task whose next attempt is due. Times are UTC."""
-
-    attempt: int
-    first_try: datetime
-    next_try: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
-    """The instance row as read or written last. ``log`` maps a commit's seq to its stored value.
-
-    seq: number of the next commit; it goes on counting through continue-as-new.
-    first: the first commit of this generation; base: the first that is in the row, not in a chunk.
-    dispatched: every commit up to this one is known to be fully dispatched.
-    start_at: not to begin before then; deadline: when the whole run must have ended.
-    last_commit: id of the newest commit; carry: what the last generation left to do (see ``Carry``).
-    ended: ids of the last commits before this generation, whose history is gone.
-    """
-
-    instance_id: str
-    execution_id: str
-    generation: int = 0
-    name: str
-    version: str
-    status: RuntimeStatus
-    created: datetime
-    updated: datetime
-    input: Value
-    output: Value | None = None
-    failure: Value | None = None
-    custom: Value | None = None
-    parent: ParentLink | None = None
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    start_at: datetime | None = None
-    deadline: datetime | None = None
-    seq: int = 0
-    first: int = 0
-    base: int = 0
-    dispatched: int = -1
-    last_commit: str = ""
-    carry: Value | None = None
-    ended: tuple[str, ...] = ()
-    stuck: str = ""
-    build: str = ""
-    format: int = FORMAT
-    retries: Mapping[int, RetryState] = field(default_factory=dict[int, RetryState])
-    log: dict[int, Value] = field(default_factory=dict[int, Value])
-    log_bytes: int = 0
-    etag: str = ""
-
-    @property
-    def is_terminal(self) -> bool:
-        return self.status.is_terminal
-
-    @property
-    def is_unstarted(self) -> bool:
-        """Whether this generation has no commit yet."""
-        return self.seq == self.first
-
-    def props(self) -> dict[str, Value]:
-        """Every property but the log's."""
-        props: dict[str, Value] = {
-            "fmt": self.format,
-            "build": self.build,
-            "name": self.name,
-            "version": self.version,
-            "status": self.status.value,
-            "created": iso(self.created),
-            "updated": iso(self.updated),
-            "exec": self.execution_id,
-            "gen": self.generation,
-            "seq": self.seq,
-            "first": self.first,
-            "base": self.base,
-            "dispatched": self.dispatched,
-            "last": self.last_commit,
-            "input": self.input,
-            "stuck": self.stuck,
-        }
-        for name, value in (
-            ("output", self.output),
-            ("failure", self.failure),
-            ("custom", self.custom),
-            ("carry", self.carry),
-        ):
-            if value is not None:
-                props[name] = value
-        for name, moment in (("start", self.start_at), ("deadline", self.deadline)):
-            if moment is not None:
-                props[name] = iso(moment)
-        if self.parent is not None:
-            link = self.parent
-            props["parent"] = dumps([link.instance_id, link.execution_id, link.generation, link.task_id, link.attempt])
-        if self.tags:
-            props["tags"] = dumps(dict(self.tags))
-        if self.ended:
-            props["ended"] = " ".join(self.ended)
-        for bucket in {task % RETRY_BUCKETS for task in self.retries}:
-            props[f"r{bucket}"] = _bucket(self.retries, bucket)
-        return props
-
-
-STATUS_PROPS = (
-    "fmt",
-    "name",
-    "version",
-    "status",
-    "created",
-    "updated",
-    "exec",
-    "gen",
-    "seq",
-    "first",
-    "base",
-    "dispatched",
-    "input",
-    "output",
-    "failure",
-    "custom",
-    "parent",
-    "tags",
-    "stuck",
-    "start",
-    "deadline",
-)
 
 
 class Carried(NamedTuple):
@@ -263,12 +129,12 @@ class Instances:
     async def read(self, instance_id: str) -> Instance | None:
         """The row with its log, and nothing of what was sent to it."""
         row = await self._table.get(instance_id, INSTANCE_KEY)
-        return None if row is None else _read_instance(row)
+        return None if row is None else read_instance(row)
 
     async def get(self, instance_id: str) -> Instance | None:
         """The state alone, without its log."""
         row = await self._table.get(instance_id, INSTANCE_KEY, STATUS_PROPS)
-        return None if row is None else _read_instance(row)
+        return None if row is None else read_instance(row)
 
     async def history(self, instance: Instance) -> list[Segment]:
         """All commits of this generation. HistoryMovedError if the row has changed since it was read."""
@@ -336,7 +202,7 @@ class Instances:
                 for task in instance.retries.keys() | commit.retries.keys()
                 if instance.retries.get(task) != commit.retries.get(task)
             }
-            changes.update({f"r{bucket}": _bucket(commit.retries, bucket) for bucket in changed})
+            changes.update({f"r{bucket}": retry_bucket(commit.retries, bucket) for bucket in changed})
         if not commit.events:
             etag = await self._write(
                 instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed
@@ -473,7 +339,7 @@ class Instances:
         return str(etags[next(k for k, op in enumerate(operations) if op.key == INSTANCE_KEY)])
 
     def _split(self, rows: Sequence[Row]) -> Loaded:
-        instance = next((_read_instance(row) for row in rows if row.key == INSTANCE_KEY), None)
+        instance = next((read_instance(row) for row in rows if row.key == INSTANCE_KEY), None)
         return Loaded(instance, self._inbox(rows))
 
     def _inbox(self, rows: Sequence[Row]) -> list[InboxRow]:
@@ -494,80 +360,6 @@ def whole_log(instance: Instance, chunks: Sequence[tuple[int, Value]]) -> list[t
     return [(seq, log[seq]) for seq in range(instance.first, instance.seq)]
 
 
-def _read_instance(row: Row) -> Instance:
-    props: Props = row.props
-    form = props["fmt"]
-    if not isinstance(form, int) or form > FORMAT:
-        raise NewerFormatError(f"instance '{row.partition}' is of storage format {form}; this version reads {FORMAT}")
-    data: dict[str, Any] = dict(props)
-    log, log_bytes = _read_log(data)
-    parent, tags = data.get("parent"), data.get("tags")
-    retries: dict[int, RetryState] = {}
-    for bucket in range(RETRY_BUCKETS):
-        if text := data.get(f"r{bucket}"):
-            text = zlib.decompress(text) if isinstance(text, bytes) else text
-            for task, (attempt, first, following) in json.loads(text).items():
-                retries[int(task)] = RetryState(attempt, from_epoch(first), from_epoch(following))
-    return Instance(
-        instance_id=row.partition,
-        execution_id=data["exec"],
-        generation=data["gen"],
-        name=data["name"],
-        version=data["version"],
-        status=RuntimeStatus(data["status"]),
-        created=from_iso(data["created"]),
-        updated=from_iso(data["updated"]),
-        input=data["input"],
-        output=data.get("output"),
-        failure=data.get("failure"),
-        custom=data.get("custom"),
-        parent=None if parent is None else ParentLink(*json.loads(parent)),
-        tags={} if tags is None else json.loads(tags),
-        start_at=None if (start := data.get("start")) is None else from_iso(start),
-        deadline=None if (deadline := data.get("deadline")) is None else from_iso(deadline),
-        seq=data["seq"],
-        first=data["first"],
-        base=data["base"],
-        dispatched=data["dispatched"],
-        last_commit=data.get("last", ""),
-        carry=data.get("carry"),
-        ended=tuple(data.get("ended", "").split()),
-        stuck=data.get("stuck", ""),
-        build=data.get("build", ""),
-        format=form,
-        retries=retries,
-        log=log,
-        log_bytes=log_bytes,
-        etag=row.etag,
-    )
-
-
-def _read_log(data: dict[str, Any]) -> tuple[dict[int, Value], int]:
-    log: dict[int, Value] = {}
-    weight = 0
-    for seq in range(data["base"], data["seq"]):
-        piece = data.get(f"s{seq}_0")
-        if piece is None:
-            break  # a selective read
-        if isinstance(piece, bytes):
-            log[seq] = packed = join_bytes(f"s{seq}_", data)
-            weight += len(packed)
-        else:
-            log[seq] = piece
-            weight += 2 * len(piece)
-    return log, weight
-
-
 def _read_segment(seq: int, text: str) -> Segment:
     commit_id, timestamp, arrays = json.loads(text)
     return Segment(seq, commit_id, from_epoch(timestamp), tuple(from_array(array) for array in arrays))
-
-
-def _bucket(retries: Mapping[int, RetryState], bucket: int) -> Value:
-    states: JSON = {
-        str(task): [state.attempt, state.first_try.timestamp(), state.next_try.timestamp()]
-        for task, state in retries.items()
-        if task % RETRY_BUCKETS == bucket
-    }
-    text = dumps(states)
-    return text if len(text) <= PLAIN_CHARS else zlib.compress(text.encode(), 1)

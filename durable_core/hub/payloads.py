@@ -30,9 +30,12 @@ PROPERTY_BYTES = 60 * 1024
 ROW_BYTES = 14 * PROPERTY_BYTES  # of one payload row: below Azure's 1 MiB with room for keys and names
 
 
+_write = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # json.dumps would make one for every call
+
+
 def dumps(value: JSON) -> str:
     """Compact JSON, ASCII only: so its length is its size, twice that in Azure's UTF-16."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _write(value)
 
 
 class PayloadGoneError(StorageError):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..codec import PayloadCodec
 from ..errors import CodecError, QueueNotFoundError, SerializationError
 from ..settings import Settings
-from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage
+from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage, Write
 from .catalog import Catalog
 from .encoding import Encoding
 from .heartbeats import Heartbeats
@@ -76,6 +76,10 @@ class TaskHub:
             if not message.queue:
                 raise
             await self._work[""][shard].send(body, delay)
+
+    async def in_order(self, *writes: Write) -> None:
+        """Do these writes one after another, none durable without those before it. The first that fails ends it."""
+        await self._storage.in_order(*writes)
 
     def _work_of(self, queue: str) -> list[Queue]:
         """Those of a queue that this host has no activity for are found all the same."""

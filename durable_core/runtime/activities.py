@@ -23,7 +23,7 @@ from ..engine.events import CancelRequested, ExecutionTimedOut, TaskCompleted, T
 from ..engine.outside import outside
 from ..engine.replay import Turn
 from ..errors import InvalidInputError, PayloadTooLargeError, SerializationError
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.messages import Call, TaskOutcome
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails

@@ -29,7 +29,8 @@ from ..errors import (
     UnknownOrchestratorError,
 )
 from ..hub.inbox import InboxKind, InboxRow
-from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
+from ..hub.instance_row import Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import ControlMessage
 from .committing import prepare, write
 from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
@@ -47,6 +48,7 @@ from .turn import (
     is_stale,
     must_load_cold,
     needs_a_look,
+    owes_only_the_catalogue,
     redispatch_floor,
     undone,
     undone_of_ended,
@@ -272,14 +274,22 @@ class Actor:
         gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
         told = [*batch, *gathered.saved]
         floor = self._floor(attempt, before, live.history, told)
-        turn = self._step(warm, gathered)
+        turn, is_listed = self._step(warm, gathered), False
         if turn.events or gathered.results.changed:
             if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
                 raise _HandOver
             open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
             attempt.wrote = (before.seq, commit.commit_id)
-            await write(services, warm, turn, commit)
+            again = floor is not None or gathered.results.send
+            if is_listed := not again and owes_only_the_catalogue(before, live, turn):
+                ended = replace(before, status=commit.status, updated=commit.timestamp, stuck="")
+                await services.hub.in_order(
+                    lambda: write(services, warm, turn, commit),
+                    lambda: services.hub.catalog.close(entry_of(ended)),
+                )
+            else:
+                await write(services, warm, turn, commit)
             attempt.wrote = None
             services.runner.turned(before, turn)
         elif gathered.mail.rows:
@@ -289,7 +299,7 @@ class Actor:
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
         if live.completion is not None:
-            await self._end(warm, before, batch)
+            await self._end(warm, before, batch, is_listed=is_listed)
             return
         if inline is not None:
             self._inline.start(warm.instance, inline, before.seq, batch)
@@ -384,8 +394,8 @@ class Actor:
             dispatch = Dispatch(decisions=[decision], retries={}, generation=generation, after=after)
             await outbox.dispatch(instance, dispatch)
 
-    async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery]) -> None:
-        """The orchestrator has ended, or goes on as a new generation."""
+    async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery], *, is_listed: bool) -> None:
+        """The orchestrator has ended, or goes on as a new generation. ``is_listed``: the catalogue knows."""
         self.cool()
         self._services.runner.instance_moved(warm.instance)
         if isinstance(warm.live.completion, ContinueAsNew):
@@ -397,7 +407,8 @@ class Actor:
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started
             return
-        await self._services.outbox.end(warm.instance, *warm.ending)
+        if not is_listed:
+            await self._services.outbox.end(warm.instance, *warm.ending)
         self._home.ended(warm.instance)
         release(batch)
 

@@ -12,7 +12,8 @@ from typing import Any
 from ..converter import Converter
 from ..errors import DurableError
 from ..hub.heartbeats import Heartbeats
-from ..hub.instances import Instance, Instances
+from ..hub.instance_row import Instance
+from ..hub.instances import Instances
 from ..hub.messages import Call
 from ..models import JSON, FailureDetails
 from .limits import in_words, timed_out

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..engine.callbacks import CallbackTicket, generation_of
 from ..errors import CapabilityError, InstanceCompletedError, RowExistsError
 from ..hub.inbox import InboxKind
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.layout import event_key, marker_key
 from ..hub.messages import ControlMessage
 from ..hub.taskhub import TaskHub

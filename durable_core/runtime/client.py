@@ -27,7 +27,8 @@ from ..errors import (
     RowNotFoundError,
 )
 from ..hub.inbox import RECURSIVE, InboxKind
-from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
+from ..hub.instance_row import Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.layout import check_instance_id, check_tags, iso
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
@@ -206,9 +207,12 @@ class DurableClient(Messaging, ScheduleClient):
         )
         fresh = with_times(fresh, start_at, timeout)
         row = None if first is None else await first(execution_id)
-        await self._hub.catalog.open(entry_of(fresh))
         try:
-            await self._hub.instances.create(fresh, row)
+            await self._hub.in_order(
+                lambda: self._hub.catalog.open(entry_of(fresh)),
+                lambda: self._hub.instances.create(fresh, row),
+                lambda: self._ring_start(fresh),
+            )
         except RowExistsError:
             present = await self._hub.instances.get(instance_id)
             if present is None:  # purged this instant: the id is free again
@@ -218,7 +222,7 @@ class DurableClient(Messaging, ScheduleClient):
                 )
             if present.execution_id != execution_id:
                 return await self._take_over(present, fresh, if_exists, row)
-        await self._ring_start(fresh)
+            await self._ring_start(fresh)
         return _Started(execution_id, True)
 
     async def signal_with_start(

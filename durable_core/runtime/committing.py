@@ -16,7 +16,8 @@ from ..engine.events import (
     TimerCreated,
 )
 from ..engine.replay import LiveOrchestration, Turn
-from ..hub.instances import Carried, Carry, Commit, Instance
+from ..hub.instance_row import Instance
+from ..hub.instances import Carried, Carry, Commit
 from ..hub.layout import is_repeatable
 from ..hub.payloads import dumps
 from .gathering import Gathered

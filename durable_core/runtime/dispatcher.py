@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import Any
 
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage
 from .actor import Actor
 from .delivery import Delivery, Lease

@@ -19,7 +19,7 @@ from ..engine.events import (
 )
 from ..engine.replay import Turn
 from ..hub.inbox import InboxKind, InboxRow
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage, TaskOutcome
 from ..models import JSON
 from .delivery import Delivery, longest

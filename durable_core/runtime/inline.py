@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ..engine.events import TaskScheduled
 from ..engine.replay import LiveOrchestration, Turn
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.messages import Call, ControlMessage
 from ..models import JSON
 from .attempts import Attempt

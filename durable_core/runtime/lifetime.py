@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..errors import InvalidInputError
 from ..hub.inbox import InboxKind, InboxRow
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from .delivery import Delivery
 
 CLOCK_TASK = 0

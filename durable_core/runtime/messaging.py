@@ -18,7 +18,7 @@ from ..errors import (
     RowExistsError,
 )
 from ..hub.inbox import InboxKind
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.layout import check_instance_id, check_text, event_key
 from ..hub.messages import ControlMessage
 from ..hub.payloads import dumps

@@ -32,7 +32,7 @@ from ..engine.events import (
 from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownOrchestratorError
 from ..hub.catalog import Entry
 from ..hub.inbox import RECURSIVE, InboxKind
-from ..hub.instances import Instance, RetryState
+from ..hub.instance_row import Instance, RetryState
 from ..hub.layout import MAX_INSTANCE_ID, event_key
 from ..hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage
 from ..hub.payloads import dumps
@@ -46,6 +46,7 @@ from .lifetime import with_times
 from .limits import call_of, deadline_of, definition_here, queue_of
 
 LONG_TIMER = timedelta(minutes=10)
+SHORTEST_WAIT = 0.01  # seconds; queues take a smaller delay for none: a nudge a hair early would be so for ever
 SINGLES = 256  # up to so many calls travel one per message; more are packed into about as many messages
 PACK = 32
 PACK_BYTES = 32 * 1024
@@ -187,7 +188,8 @@ class Outbox:
             nudges=(Nudge(generation, task_id, due.timestamp() if is_deadline else None),),
             after=after,
         )
-        await self._hub.send(nudge, wait.total_seconds())
+        seconds = wait.total_seconds()
+        await self._hub.send(nudge, max(seconds, SHORTEST_WAIT) if seconds > 0 else 0.0)
 
     async def end(self, instance: Instance, result: JSON, failure: FailureDetails | None) -> None:
         """What is owed at the end of an instance: its parent hears of it, the catalogue shows it."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..errors import RowNotFoundError
 from ..hub.inbox import InboxKind
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage, encode, put_off, waiting_since
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub

@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError, StorageUnavailableError
 from ..hub.catalog import OPEN, Entry
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.messages import REDISPATCH_ALL, ControlMessage, Nudge, WorkMessage
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub

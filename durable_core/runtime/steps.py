@@ -25,7 +25,7 @@ from ..converter import Converter
 from ..engine.outside import outside
 from ..engine.steps import Step
 from ..errors import OrchestratorCodeError, PayloadTooLargeError, SerializationError
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails
 from .delivery import Delivery, Lease, longest, share_callers, take_callers

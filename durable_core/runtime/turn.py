@@ -10,8 +10,10 @@ from typing import cast
 
 from ..engine.events import (
     EventSent,
+    ExecutionCompleted,
     Incoming,
     OrchestrationStarted,
+    PatchMarked,
     RequestSent,
     Segment,
     StepCompleted,
@@ -21,13 +23,15 @@ from ..engine.events import (
     TaskCompleted,
     TaskFailed,
     TaskScheduled,
+    TimerCanceled,
     TimerCreated,
     TimerFired,
     from_epoch,
 )
-from ..engine.replay import LiveOrchestration, PendingTask
+from ..engine.replay import LiveOrchestration, PendingTask, Turn
 from ..engine.steps import Step
-from ..hub.instances import Carried, Instance, RetryState
+from ..hub.instance_row import Instance, RetryState
+from ..hub.instances import Carried
 from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
@@ -45,6 +49,18 @@ _RESULTS = (
     SubOrchestrationFailed,
     StepCompleted,
 )
+
+
+_TO_NOBODY = frozenset({ExecutionCompleted, PatchMarked, TimerCanceled})
+
+
+def owes_only_the_catalogue(instance: Instance, live: LiveOrchestration, turn: Turn) -> bool:
+    """Whether this turn ends the instance, and nobody is to hear of anything it decided: not even a parent."""
+    return (
+        isinstance(live.completion, ExecutionCompleted)
+        and instance.parent is None
+        and all(type(event) in _TO_NOBODY for event in turn.outgoing)
+    )
 
 
 def recorded_in(segments: Iterable[Segment]) -> dict[int, int]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from ..engine.events import ExecutionTerminated, Outgoing, RequestSent, Segment, SubOrchestrationCreated
 from ..errors import CodecError, NewerFormatError
 from ..hub.inbox import InboxKind, InboxRow
-from ..hub.instances import Commit, Instance
+from ..hub.instance_row import Instance
+from ..hub.instances import Commit
 from ..models import RuntimeStatus
 from .gathering import INBOX_BATCH, is_recursive
 from .outbox import Decision

@@ -11,7 +11,7 @@ from ..engine.callbacks import CallbackUrls
 from ..engine.events import ContinueAsNew, Event, ExecutionCompleted, ExecutionTerminated, Segment
 from ..engine.replay import InstanceInfo, LiveOrchestration
 from ..errors import NonDeterminismError
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails, RuntimeStatus

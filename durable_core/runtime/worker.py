@@ -7,7 +7,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
+from ..hub.instance_row import Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub

@@ -36,7 +36,21 @@ from .limits import (
     check_transaction,
 )
 from .listeners import SendListeners
-from .ports import Delete, Insert, Merge, Operation, Props, Queue, QueueMessage, Row, RowRange, Table, Value
+from .ports import (
+    Delete,
+    Insert,
+    Merge,
+    Operation,
+    Props,
+    Queue,
+    QueueMessage,
+    Row,
+    RowRange,
+    Table,
+    Value,
+    Write,
+    one_by_one,
+)
 
 _KEYS = ("PartitionKey", "RowKey", "Timestamp")
 _PAGE = 1000
@@ -80,6 +94,9 @@ class AzureStorage:
             *(_make(tables_client.create_table(name), f"create table '{name}'") for name in tables),
             *(_make(queues_client.create_queue(name), f"create queue '{name}'") for name in queues),
         )
+
+    async def in_order(self, *writes: Write) -> None:
+        await one_by_one(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(queue, callback)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from ..errors import LimitExceededError, StorageError
 from .limits import check_props
-from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
+from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
 
 T = TypeVar("T")
 
@@ -139,6 +139,9 @@ class CountingStorage:
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         await self._inner.create(tables, queues)
+
+    async def in_order(self, *writes: Write) -> None:
+        await self._inner.in_order(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._inner.on_send(queue, callback)

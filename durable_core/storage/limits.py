@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from ..errors import LimitExceededError
 from .ports import (
@@ -79,7 +80,10 @@ def check_props(props: Props) -> int:
         raise LimitExceededError(
             f"{len(props)} properties are over the limit of {MAX_PROPERTIES} of a row; spread them over several rows"
         )
-    return sum(_property_bytes(name, value) for name, value in props.items())
+    size = 0
+    for name, value in props.items():
+        size += _name_bytes(name) + _value_bytes(name, value)
+    return size
 
 
 def check_entity(partition: str, key: str, props: Props) -> int:
@@ -178,13 +182,15 @@ def utf16_bytes(text: str, what: str) -> int:
         raise LimitExceededError(f"{what} holds half a surrogate pair, which is no text; write valid text") from error
 
 
-def _property_bytes(name: str, value: Value) -> int:
+@lru_cache(maxsize=4096)  # rows of all kinds use the same few names again and again
+def _name_bytes(name: str) -> int:
+    """What a property takes before its value."""
     if not _PROPERTY_NAME.fullmatch(name) or name in _RESERVED_NAMES:
         raise LimitExceededError(
             f"property name {_shorten(name)} must be letters, digits and _, at most 255 of them, begin with no digit, "
             "and be none of " + ", ".join(sorted(_RESERVED_NAMES))
         )
-    return 8 + utf16_bytes(name, "a property's name") + _value_bytes(name, value)
+    return 8 + utf16_bytes(name, "a property's name")
 
 
 def _value_bytes(name: str, value: Value) -> int:

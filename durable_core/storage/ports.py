@@ -16,7 +16,7 @@ Semantics that every adapter keeps (tests/contract holds them to it):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -171,6 +171,10 @@ class Queue(Protocol):
     async def clear(self) -> None: ...
 
 
+Write: TypeAlias = Callable[[], Awaitable[object]]
+"""One write, to be begun by whoever is given it."""
+
+
 class Storage(Protocol):
     """A storage account, or the embedded file that stands in for one."""
 
@@ -184,6 +188,14 @@ class Storage(Protocol):
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         """Make what is missing."""
+        ...
+
+    async def in_order(self, *writes: Write) -> None:
+        """Do these writes one after another: none is durable without those before it. The first that fails ends it
+        with its error; those after it are not done.
+
+        In Azure each is waited for. The embedded store makes them durable together, with one flush.
+        """
         ...
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
@@ -201,3 +213,9 @@ class Storage(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+async def one_by_one(*writes: Write) -> None:
+    """``in_order`` for a store that can do no better."""
+    for write in writes:
+        await write()

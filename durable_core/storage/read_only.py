@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ..errors import StorageError
-from .ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
+from .ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
 
 
 def _refuse(what: str) -> NoReturn:
@@ -31,6 +31,9 @@ class ReadOnlyStorage:
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         _refuse("to create tables or queues")
+
+    async def in_order(self, *writes: Write) -> None:
+        _refuse("to write")
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._inner.on_send(queue, callback)

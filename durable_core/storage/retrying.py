@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from ..errors import StorageUnavailableError
-from .ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
+from .ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
 
 T = TypeVar("T")
 
@@ -128,6 +128,9 @@ class RetryingStorage:
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         await self._patience(lambda: self._inner.create(tables, queues))
+
+    async def in_order(self, *writes: Write) -> None:
+        await self._inner.in_order(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._inner.on_send(queue, callback)

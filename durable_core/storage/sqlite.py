@@ -23,7 +23,7 @@ from .limits import (
     check_transaction,
 )
 from .listeners import SendListeners
-from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Table
+from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Table, Write
 from .sqlite_commit import GroupCommit
 from .sqlite_messages import Messages
 from .sqlite_rows import Patch, RawPart, Rows, fold
@@ -54,6 +54,11 @@ class SqliteStorage:
         """How many write transactions there were: far fewer than writes, when writes come together."""
         return self._store.commits
 
+    @property
+    def flushes(self) -> int:
+        """How many of them were flushed to the disk before they were answered."""
+        return self._store.flushes
+
     def table(self, name: str) -> Table:
         check_table_name(name)
         return SqliteTable(self._store, name)
@@ -69,6 +74,9 @@ class SqliteStorage:
             check_queue_name(name)
         wanted = [("table", name.lower()) for name in tables] + [("queue", name) for name in queues]
         await self._store.write(partial(_create, wanted), peek=partial(_all_exist, wanted))
+
+    async def in_order(self, *writes: Write) -> None:
+        await self._store.in_order(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listeners.add(queue, callback)
@@ -184,14 +192,15 @@ class SqliteQueue:
         return await self._store.write(
             lambda session: self._messages(session).receive(max_messages, lease),
             peek=lambda session: self._messages(session).nothing_to_receive(),
+            flush=False,
         )
 
     async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
         check_delay(lease)
-        return await self._store.write(lambda session: self._messages(session).extend(message, lease))
+        return await self._store.write(lambda session: self._messages(session).extend(message, lease), flush=False)
 
     async def delete(self, message: QueueMessage) -> None:
-        await self._store.write(lambda session: self._messages(session).delete(message))
+        await self._store.write(lambda session: self._messages(session).delete(message), flush=False)
 
     async def count(self) -> int:
         return await self._store.read(lambda session: self._messages(session).count())

@@ -9,6 +9,10 @@ transaction, commits once and answers all with one call into the event loop. Whi
 gathers: the busier the store, the cheaper a write. An operation that is refused (a key is taken, an ETag differs) fails
 alone; what it had written is undone by its own savepoint.
 
+A batch is flushed if one of its operations asks for it. Leases do not: a receive, a renewal or a delete that a power
+cut undoes gives the message back, which a queue that delivers at least once may do at any time. They share the flush
+of the next batch that needs one, or go without.
+
 Reads are answered at once on the caller's thread (``sqlite_reads``). Those that are not run first in their batch, in
 a snapshot without the write lock. An operation may turn out to have nothing to write (a receive on an empty queue): it
 has a ``peek``, and if that settles it, nothing is locked and nothing is written.
@@ -24,11 +28,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..errors import NewerFormatError, StorageError, StorageUnavailableError
+from .ports import Write, one_by_one
 from .sqlite_reads import UNANSWERED, DirectReader, Unanswered
 from .sqlite_session import Session
 
@@ -71,6 +77,8 @@ class _Pending(Generic[T]):
     reads_only: bool
     then: Callable[[], None] | None
     future: asyncio.Future[T] | None
+    flushes: bool = True
+    after: _Pending[Any] | None = None
     result: T | None = None
     error: BaseException | None = None
 
@@ -85,6 +93,32 @@ class _Pending(Generic[T]):
             self.then()
 
 
+class _LeftOutError(StorageError):
+    """An operation that comes after one that failed."""
+
+
+class _Chain:
+    """Operations of several tasks, each task's after those of the task before it."""
+
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Task[object]] = []
+        self.latest: dict[asyncio.Task[object] | None, _Pending[Any]] = {}
+
+    def link(self, pending: _Pending[Any]) -> None:
+        """Let it come after the latest operation of the task before its own. _LeftOutError if there is none yet."""
+        task = asyncio.current_task()
+        at = self.tasks.index(task) if task in self.tasks else 0
+        if at > 0:
+            before = self.latest.get(self.tasks[at - 1])
+            if before is None:
+                raise _LeftOutError("its turn has not come")
+            pending.after = before
+        self.latest[task] = pending
+
+
+_CHAIN: ContextVar[_Chain | None] = ContextVar("durable_sqlite_chain", default=None)
+
+
 class _OperationFailedError(Exception):
     """An operation raised what is neither a refusal nor SQLite's: a defect, which must not harm its neighbours."""
 
@@ -94,10 +128,15 @@ class _OperationFailedError(Exception):
 
 
 class GroupCommit:
-    """Runs operations on one SQLite store. ``commits`` counts the transactions that took the write lock."""
+    """Runs operations on one SQLite store.
+
+    ``commits`` counts the transactions that took the write lock, ``flushes`` those that were made to survive a power
+    cut before they were answered.
+    """
 
     def __init__(self, path: str, now: Callable[[], float], *, synchronous: str = "FULL") -> None:
         self._path, self._now, self._synchronous = path, now, synchronous
+        self._flushing = synchronous  # the pragma as it stands on the connection
         self._waiting: queue.SimpleQueue[list[_Pending[Any]] | None] = queue.SimpleQueue()
         self._gathering: dict[asyncio.AbstractEventLoop, list[_Pending[Any]]] = {}
         self._con: sqlite3.Connection | None = None
@@ -105,7 +144,7 @@ class GroupCommit:
         self._reader: DirectReader | None = None
         self._containers: dict[tuple[str, str], int] = {}
         self._closed = False
-        self.commits = 0
+        self.commits = self.flushes = 0
 
     async def read(self, run: Callable[[Session], T]) -> T:
         """Run an operation that writes nothing."""
@@ -118,9 +157,11 @@ class GroupCommit:
         *,
         peek: Callable[[Session], T | None] | None = None,
         then: Callable[[], None] | None = None,
+        flush: bool = True,
     ) -> T:
         """Run an operation and answer when it is durable.
 
+        ``flush``: whether it must survive a power cut; if not, it survives the death of the process.
         ``peek``, if given, is tried first without the write lock; a result other than None is the answer.
         ``then`` is called on the loop once the operation is durable, even if its caller was cancelled.
         """
@@ -130,7 +171,26 @@ class GroupCommit:
                 if answer is not None:
                     return answer
                 peek = None
-        return await self._submit(run, peek, False, then)
+        return await self._submit(run, peek, False, then, flush)
+
+    async def in_order(self, *writes: Write) -> None:
+        """See the port. All are handed over at once: a batch is run in order, and an operation after one that failed
+        is left out. What was left out because of a passing fault is done when those before it have got through."""
+        if self._path == MEMORY:
+            await one_by_one(*writes)
+            return
+        chain = _Chain()
+        token = _CHAIN.set(chain)
+        try:
+            chain.tasks.extend(asyncio.ensure_future(_begin(write)) for write in writes)
+        finally:
+            _CHAIN.reset(token)
+        results = await asyncio.gather(*chain.tasks, return_exceptions=True)
+        for write, result in zip(writes, results, strict=True):
+            if isinstance(result, _LeftOutError):
+                await write()
+            elif isinstance(result, BaseException):
+                raise result
 
     async def close(self) -> None:
         """End what waits, then the thread and the connection. Closing twice is harmless."""
@@ -162,11 +222,12 @@ class GroupCommit:
         peek: Callable[[Session], T | None] | None,
         reads_only: bool,
         then: Callable[[], None] | None,
+        flush: bool = True,
     ) -> T:
         if self._closed:
             raise StorageError("this storage is closed; open another one")
         if self._path == MEMORY:
-            pending = _Pending(run, peek, reads_only, then, None)
+            pending = _Pending(run, peek, reads_only, then, None, flush)
             self._run_batch([pending], lambda done: [each.resolve() for each in done])
             if pending.error is not None:
                 raise pending.error
@@ -176,7 +237,10 @@ class GroupCommit:
             # A daemon: a process that forgets to close may still end, and loses nothing that was acknowledged.
             self._thread = threading.Thread(target=self._serve, name="durable-sqlite-writer", daemon=True)
             self._thread.start()
-        self._gather(_Pending(run, peek, reads_only, then, future), future.get_loop())
+        pending = _Pending(run, peek, reads_only, then, future, flush)
+        if (chain := _CHAIN.get()) is not None:
+            chain.link(pending)
+        self._gather(pending, future.get_loop())
         return await future
 
     def _gather(self, pending: _Pending[Any], loop: asyncio.AbstractEventLoop) -> None:
@@ -260,6 +324,8 @@ class GroupCommit:
         return settled, left
 
     def _write_all(self, con: sqlite3.Connection, batch: list[_Pending[Any]]) -> None:
+        flushes = any(each.flushes for each in batch)
+        self._set_flushing(con, self._synchronous if flushes else "NORMAL")
         con.execute("BEGIN IMMEDIATE")
         session = self._session(con)
         for each in batch:
@@ -267,9 +333,18 @@ class GroupCommit:
         session.save()
         con.execute("COMMIT")
         self.commits += 1
+        self.flushes += flushes
+
+    def _set_flushing(self, con: sqlite3.Connection, level: str) -> None:
+        if level != self._flushing:
+            con.execute(f"PRAGMA synchronous = {level}")
+            self._flushing = level
 
     def _run(self, pending: _Pending[Any], run: Callable[[Session], Any], session: Session) -> None:
         pending.result = pending.error = None
+        if pending.after is not None and pending.after.error is not None:
+            pending.error = _LeftOutError("what comes before it has failed")
+            return
         try:
             pending.result = run(session)
         except StorageError as error:
@@ -291,7 +366,7 @@ class GroupCommit:
             except BaseException:
                 con.close()
                 raise
-            self._con = con
+            self._con, self._flushing = con, self._synchronous
         return self._con
 
     def _abandon(self) -> None:
@@ -304,6 +379,10 @@ class GroupCommit:
                 # A connection that cannot even undo is of no use; the next batch opens another one.
                 self._con.close()
                 self._con = None
+
+
+async def _begin(write: Write) -> object:
+    return await write()
 
 
 def _answer(done: list[_Pending[Any]]) -> None:

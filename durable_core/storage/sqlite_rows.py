@@ -52,7 +52,7 @@ class Patch:
 
 
 def encode(props: Props) -> str:
-    return json.dumps(dict(props), ensure_ascii=False, separators=(",", ":"), default=_tag)
+    return _write(dict(props))
 
 
 def decode(text: str) -> dict[str, Value]:
@@ -109,6 +109,8 @@ class Rows:
         return str(etag)
 
     def merge(self, partition: str, key: str, patch: Patch, etag: str | None) -> str:
+        if etag is not None and patch.count and (merged := self._append(partition, key, patch, etag)) is not None:
+            return merged
         number, _, parts, size, count = self._expect(partition, key, etag)
         size, count = size + patch.size - key_bytes(partition, key), count + patch.count
         if parts >= MAX_PARTS or size > MAX_ENTITY_BYTES or count > MAX_PROPERTIES:
@@ -174,6 +176,29 @@ class Rows:
             return self.merge(partition, operation.key, patch, operation.etag)
         return self.replace(partition, operation.key, patch, operation.etag)
 
+    def _append(self, partition: str, key: str, patch: Patch, etag: str) -> str | None:
+        """A commit's merge in two statements: one part more, if the ETag is this one and no limit can be near.
+
+        None: nothing was written; what is the matter is for the long way to say.
+        """
+        session = self._session
+        more = patch.size - key_bytes(partition, key)
+        now = session.next_number()
+        grown = self._con.execute(
+            "UPDATE entity SET etag = ?, stamp = ?, parts = parts + 1, size = size + ?, count = count + ? "
+            "WHERE tbl = ? AND pk = ? AND rk = ? AND etag = ? AND parts < ? AND size <= ? AND count <= ? "
+            "RETURNING id, parts",
+            (
+                now, session.next_stamp(), more, patch.count, self._table, partition, key, etag,
+                MAX_PARTS, MAX_ENTITY_BYTES - more, MAX_PROPERTIES - patch.count,
+            ),
+        ).fetchall()  # fmt: skip
+        if not grown:
+            return None
+        number, parts = grown[0]
+        self._con.execute("INSERT INTO part VALUES (?, ?)", (number * _IDS_PER_ENTITY + parts - 1, patch.text))
+        return str(now)
+
     def _find(self, partition: str, key: str) -> tuple[int, int, int, int, int] | None:
         return self._con.execute(
             "SELECT id, etag, parts, size, count FROM entity WHERE tbl = ? AND pk = ? AND rk = ?",
@@ -226,3 +251,6 @@ def _untag(tagged: dict[str, str]) -> Value:
     if "t" in tagged:
         return datetime.fromisoformat(tagged["t"])
     return b64decode(tagged["b"])
+
+
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_tag).encode

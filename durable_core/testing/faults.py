@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Literal, TypeVar
 
 from ..errors import StorageUnavailableError
-from ..storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
+from ..storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
 
 T = TypeVar("T")
 
@@ -237,6 +237,9 @@ class FaultyStorage:
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         await self._inner.create(tables, queues)
+
+    async def in_order(self, *writes: Write) -> None:
+        await self._inner.in_order(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._inner.on_send(queue, callback)

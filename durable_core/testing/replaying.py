@@ -16,7 +16,8 @@ from ..engine.decisions import InstanceInfo
 from ..engine.events import Event, Segment
 from ..engine.replay import LiveOrchestration
 from ..errors import InstanceNotFoundError
-from ..hub.instances import MOVED_TRIES, HistoryMovedError, Instance
+from ..hub.instance_row import Instance
+from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..models import ParentLink, RuntimeStatus

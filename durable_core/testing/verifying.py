@@ -17,7 +17,7 @@ from ..engine.mismatch import other_value
 from ..engine.replay import LiveOrchestration
 from ..errors import NonDeterminismError, UnknownOrchestratorError
 from ..hub.catalog import CLOSED, OPEN, Entry
-from ..hub.instances import Instance
+from ..hub.instance_row import Instance
 from ..models import JSON, RuntimeStatus
 from ..runtime import warm
 from ..runtime.app import DurableApp

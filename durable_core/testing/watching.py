@@ -16,6 +16,7 @@ from ..storage.ports import (
     RowRange,
     Storage,
     Table,
+    Write,
 )
 
 Wrote = Callable[[str, Sequence[Operation]], None]
@@ -86,6 +87,9 @@ class WatchedStorage:
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         await self._inner.create(tables, queues)
+
+    async def in_order(self, *writes: Write) -> None:
+        await self._inner.in_order(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._inner.on_send(queue, callback)

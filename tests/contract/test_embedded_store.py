@@ -125,6 +125,21 @@ async def test_a_commit_is_flushed_to_the_disk_before_it_is_acknowledged(store: 
     assert await store._store.write(pragmas) == ("wal", 2)  # pyright: ignore[reportPrivateUsage]
 
 
+async def test_a_lease_is_not_flushed_by_itself_and_a_write_beside_it_is(store: SqliteStorage) -> None:
+    queue, table = store.queue("messages"), store.table("Rows")
+    for number in range(3):
+        await queue.send(f"message {number}")
+    before, commits = store.flushes, store.commits
+    first, second, third = [(await queue.receive())[0] for _ in range(3)]
+    await queue.delete(first)
+    await queue.extend(second, 60)
+    assert (store.flushes - before, store.commits - commits) == (0, 5)
+    await asyncio.gather(queue.delete(third), table.insert("p", "k", {}))
+    assert store.flushes - before == 1
+    await table.merge("p", "k", {"n": 1})
+    assert store.flushes - before == 2
+
+
 async def test_concurrent_writes_share_commits(store: SqliteStorage) -> None:
     table = store.table("Rows")
     before = store.commits

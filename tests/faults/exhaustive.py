@@ -15,10 +15,12 @@ from typing import Protocol
 from durable_core.testing.faults import Fault, FaultPlan
 from tests.support.totals import Totals
 
-AT_MOST = 3  # operations struck of each run and fault, but by ``make soak``
+AT_MOST = 2  # operations struck of each run and fault, but by ``make soak``
 OFFSET = int(os.environ.get("DURABLE_OFFSET", date.today().toordinal()))
 IS_SOAK = "DURABLE_SOAK" in os.environ
 ONLY = os.environ.get("DURABLE_STRIKE")
+
+_CALM: dict[str, tuple[str, ...]] = {}  # test → operations of its run without a fault
 
 
 class Ran(Protocol):
@@ -41,10 +43,8 @@ def strike_each(
 
     receipts: strike receipts of messages as well; some tests do that for the others.
     """
-    outcome, world = run(FaultPlan())
-    assert outcome == expected, f"without a fault: {outcome!r} instead of {expected!r}"
     totals.note("simulation", "every operation" if IS_SOAK else f"DURABLE_OFFSET={OFFSET} repeats it")
-    operations = world.plans[0].operations
+    operations = _without_a_fault(run, fault, expected)
     assert len(operations) > 5, "there is something to strike"
     for number in _struck(operations, receipts, at_most):
         plan = FaultPlan({number: fault})
@@ -54,6 +54,16 @@ def strike_each(
             raise AssertionError(f"{plan.struck or number}: {error}\n{_replay('STRIKE', number)}") from error
         assert outcome == expected, f"{plan.struck}: {outcome!r} instead of {expected!r}\n{_replay('STRIKE', number)}"
         count(totals, world)
+
+
+def _without_a_fault(run: Callable[[FaultPlan], tuple[object, Ran]], fault: Fault, expected: object) -> Sequence[str]:
+    """The operations of the calm run, which is the same for all faults of one test."""
+    test = _test().replace(str(fault), "*")
+    if test not in _CALM:
+        outcome, world = run(FaultPlan())
+        assert outcome == expected, f"without a fault: {outcome!r} instead of {expected!r}"
+        _CALM[test] = tuple(world.plans[0].operations)
+    return _CALM[test]
 
 
 def count(totals: Totals, world: Ran) -> None:
@@ -81,5 +91,8 @@ def replay_seed(seed: int) -> str:
 
 
 def _replay(variable: str, number: int) -> str:
-    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-    return f'to replay it: DURABLE_{variable}={number} .venv/bin/python -m pytest "{test}"'
+    return f'to replay it: DURABLE_{variable}={number} .venv/bin/python -m pytest "{_test()}"'
+
+
+def _test() -> str:
+    return os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]

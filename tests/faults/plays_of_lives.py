@@ -14,7 +14,8 @@ from durable_core.errors import InstanceAlreadyExistsError, InstanceCompletedErr
 from durable_core.hub import instances as instances_module
 from durable_core.hub.catalog import CLOSED, Catalog, Entry
 from durable_core.hub.inbox import InboxRow
-from durable_core.hub.instances import Instance, Instances
+from durable_core.hub.instance_row import Instance
+from durable_core.hub.instances import Instances
 from durable_core.hub.layout import inverted_ms
 from durable_core.models import ParentLink
 from durable_core.runtime import gathering, outbox, turn

@@ -10,7 +10,7 @@ import pytest
 
 from durable_core.engine.events import TaskScheduled
 from durable_core.engine.replay import LiveOrchestration, Turn
-from durable_core.hub.instances import Instance
+from durable_core.hub.instance_row import Instance
 from durable_core.hub.messages import ControlMessage, WorkMessage
 from durable_core.runtime import actor, inline
 from durable_core.runtime.actor import Actor

@@ -16,7 +16,8 @@ import pytest
 
 from durable_core import Orchestration, OrchestrationContext, Registry, orchestrator
 from durable_core.engine.events import ExecutionStarted, TimerCreated
-from durable_core.hub.instances import Commit, Instance
+from durable_core.hub.instance_row import Instance
+from durable_core.hub.instances import Commit
 from durable_core.models import RuntimeStatus
 from durable_core.runtime.app import DurableApp
 from durable_core.runtime.clock import SystemClock

@@ -22,8 +22,8 @@ FIRST = int(os.environ.get("DURABLE_SOAK_FIRST", "0"))
 ONLY = os.environ.get("DURABLE_SEED")
 QUICK = [scenario for scenario in COSTLY if "14 days" not in scenario.name]
 LONG = [] if TIMES == 1 else [scenario for scenario in COSTLY if "14 days" in scenario.name]
-ALL = [*((scenario, 8) for scenario in SCENARIOS + CHEAP), *((scenario, 1) for scenario in QUICK + LONG)]
-CALM = [*((scenario, 2) for scenario in SCENARIOS + CHEAP), *((scenario, 1) for scenario in QUICK)]
+ALL = [*((scenario, 6) for scenario in SCENARIOS + CHEAP), *((scenario, 1) for scenario in QUICK + LONG)]
+CALM = [*((scenario, 1) for scenario in SCENARIOS + CHEAP), *((scenario, 1) for scenario in QUICK)]
 
 
 def run_seeds(scenario: Scenario, seeds: int, totals: Totals, *, calm: bool) -> None:

@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from durable_core.storage.ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
+from durable_core.storage.ports import (
+    Delete,
+    Operation,
+    Props,
+    Queue,
+    QueueMessage,
+    Row,
+    RowRange,
+    Storage,
+    Table,
+    Write,
+)
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 
@@ -31,6 +42,9 @@ class RecordingStorage:
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         await self._inner.create(tables, queues)
+
+    async def in_order(self, *writes: Write) -> None:
+        await self._inner.in_order(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._inner.on_send(queue, callback)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from durable_core.storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table
+from durable_core.storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
 
 
 def _refuse(what: str) -> NoReturn:
@@ -27,6 +27,9 @@ class RefusingStorage:
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         _refuse("create")
+
+    async def in_order(self, *writes: Write) -> None:
+        _refuse("in_order")
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         _refuse("on_send")

@@ -16,7 +16,7 @@ import pytest
 from durable_core import ActivityContext, Registry, TaskTimeoutError, activity
 from durable_core.converter import Converter
 from durable_core.errors import SerializationError
-from durable_core.hub.instances import Instance
+from durable_core.hub.instance_row import Instance
 from durable_core.hub.messages import Call, TaskOutcome
 from durable_core.hub.taskhub import TaskHub
 from durable_core.models import RuntimeStatus

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from durable_core.engine.events import Segment, TaskCompleted, TaskScheduled, TimerCanceled, TimerCreated
-from durable_core.hub.instances import Instance, RetryState
+from durable_core.hub.instance_row import Instance, RetryState
 from durable_core.hub.messages import ControlMessage, Nudge, TaskOutcome
 from durable_core.models import FailureDetails, RuntimeStatus
 from durable_core.runtime.delivery import Delivery, Lease

@@ -1,0 +1,153 @@
+"""A local host as a process of its own, and a driver that speaks HTTP to it, as any client of the product would."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+APP = Path(__file__).parent
+IN_FLIGHT = 200
+"""Requests that the driver has open at most."""
+
+_START_TIMEOUT = 60.0
+_LONGEST_WAIT = 200  # seconds; what the API allows
+_AGAIN = 0.01  # seconds between tries while the host is being started again
+
+
+class HostProcess:
+    """``python -m durable_core host`` on the store that the environment names, on one port however often started."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the host has not been started"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it; it is not waited for."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "durable_core", "host", "--app", str(APP), "--port", str(self.port)],
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C meant for the benchmark is not for it: it is stopped in order
+            )
+
+    async def wait_until_it_listens(self) -> None:
+        """RuntimeError with the end of its log if it ends or takes too long."""
+        give_up_at = time.monotonic() + _START_TIMEOUT
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                assert self._process is not None
+                if self._process.poll() is not None or time.monotonic() > give_up_at:
+                    said = self._log.read_text(errors="replace")[-2000:]
+                    raise RuntimeError(f"the host does not listen on port {self.port}: {said}") from None
+                await asyncio.sleep(_AGAIN)
+            else:
+                writer.close()
+                return
+
+    def kill(self) -> None:
+        """SIGKILL, and until it is gone: no chance to write or to release anything."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        process = self._process
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(how)
+            try:
+                process.wait(_START_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        process.wait()
+
+
+class Driver:
+    """Starts instances of one host over HTTP, and waits for their results. ``folder``: for what a workload writes."""
+
+    def __init__(self, host: HostProcess, session: aiohttp.ClientSession, folder: Path) -> None:
+        self.host, self.folder = host, folder
+        self._session = session
+        self._base = f"http://127.0.0.1:{host.port}/api/durabletask"
+
+    async def call(self, orchestrator: str, data: object) -> Any:
+        """Start an instance by one request, which is answered with its output."""
+        status, answer = await self._post(orchestrator, data, {"timeout": _LONGEST_WAIT}, {})
+        if status != 200:
+            raise RuntimeError(f"{orchestrator}: {status} {str(answer)[:300]}")
+        return answer
+
+    async def start(self, orchestrator: str, data: object, key: str) -> None:
+        """Start an instance; ``key`` becomes its id. While nobody listens it is tried again: a start is idempotent."""
+        status, answer = await self._insisting(orchestrator, data, {}, key)
+        if status != 202:
+            raise RuntimeError(f"{orchestrator}: {status} {str(answer)[:300]}")
+
+    async def result(self, orchestrator: str, data: object, key: str) -> Any:
+        """The output of an instance started so: the same request again, which now waits.
+
+        RuntimeError if the instance ended in another way than by completing.
+        """
+        status = 202
+        while status == 202:
+            status, answer = await self._insisting(orchestrator, data, {"timeout": _LONGEST_WAIT}, key)
+            if status == 200:
+                return answer
+        raise RuntimeError(f"{orchestrator}: {status}")
+
+    async def _insisting(self, orchestrator: str, data: object, query: dict[str, int], key: str) -> tuple[int, Any]:
+        while True:
+            try:
+                return await self._post(orchestrator, data, query, {"Idempotency-Key": key})
+            except (
+                aiohttp.ClientConnectionError,
+                aiohttp.ClientPayloadError,
+            ):  # it was killed before or while it answered
+                await asyncio.sleep(_AGAIN)
+
+    async def _post(
+        self, orchestrator: str, data: object, query: dict[str, int], headers: dict[str, str]
+    ) -> tuple[int, Any]:
+        url = f"{self._base}/orchestrators/{orchestrator}"
+        async with self._session.post(url, json=data, params=query, headers=headers) as response:
+            return response.status, await response.json(content_type=None)
+
+
+@asynccontextmanager
+async def running_host_process(folder: Path) -> AsyncGenerator[Driver]:
+    """A host process that serves, and its driver. The host's log lies in ``folder``."""
+    host = HostProcess(folder / "host.log")
+    host.start()
+    try:
+        await host.wait_until_it_listens()
+        connector, timeout = aiohttp.TCPConnector(limit=IN_FLIGHT), aiohttp.ClientTimeout(total=None)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            yield Driver(host, session, folder)
+    finally:
+        host.stop()
