@@ -17,7 +17,7 @@ import pytest
 from durable_core.models import RuntimeStatus
 from durable_core.runtime import recovery
 from durable_core.runtime.app import DurableApp
-from tests.support.busy_hub import BusyHub, completed
+from tests.support.busy_hub import BusyHub
 
 POISONED = 5  # deliveries, after which a message is set aside
 SECOND_CHANCE = 4.0  # seconds, instead of two minutes
@@ -85,15 +85,23 @@ async def come_to_rest(hub: BusyHub, app: DurableApp) -> None:
 
     async def is_quiet() -> bool:
         await app.recover()
-        return sum([await hub.count(name) for name in names]) == 0
+        # Three times: a message that is moved on while the queues are counted one by one is in none of them.
+        return not any([await hub.count(name) for name in [*names, *names, *names]])
 
     await until(is_quiet)
 
 
-async def start_healthy(hub: BusyHub, count: int) -> None:
+async def start_healthy(hub: BusyHub, first: int, last: int) -> list[str]:
     async with aiohttp.ClientSession() as session:
-        for n in range(count):
+        for n in range(first, last):
             await hub.start_instance(session, "busy", f"busy-{n}", n)
+    return [f"busy-{n}" for n in range(first, last)]
+
+
+async def check_healthy(app: DurableApp, names: list[str]) -> None:
+    for name in names:
+        status = await app.client.wait_for_completion(name, 240)
+        assert status.output == int(name.removeprefix("busy-")) + 7, status
 
 
 @pytest.mark.timeout(900)
@@ -101,7 +109,7 @@ async def test_an_orchestrator_that_kills_its_host_is_shown_and_can_be_terminate
     hub = BusyHub(tmp_path, [""], more_env=SETTINGS)
     (hub.bombs / "boom").touch()
     async with platform(hub) as keeper, hub.app() as app:
-        await start_healthy(hub, 5)
+        early = await start_healthy(hub, 0, 5)
         async with aiohttp.ClientSession() as session:
             await hub.start_instance(session, "doomed", "bad", "boom")
             await hub.start_instance(session, "doomed", "worse", "boom")
@@ -109,8 +117,8 @@ async def test_an_orchestrator_that_kills_its_host_is_shown_and_can_be_terminate
             await app.client.raise_event(name, "go")
         for name in ("bad", "worse"):
             assert "set aside" in await until_stuck(app, name)
-        completed([s for s in await hub.until_all_ended(app.client, but=2) if s.name == "busy"])
         await come_to_rest(hub, app)
+        await check_healthy(app, await start_healthy(hub, 5, 10))
         deaths = keeper.deaths
         assert deaths >= POISONED
         for _ in range(20):  # rounds of the timer
@@ -124,6 +132,7 @@ async def test_an_orchestrator_that_kills_its_host_is_shown_and_can_be_terminate
         (hub.bombs / "boom").unlink()
         await app.client.recover()
         assert (await app.client.wait_for_completion("bad", 120)).output == "boom"
+        await check_healthy(app, early)  # at the latest now: one that died with the others ten times is shown as stuck
         assert all(s.stuck_reason is None for s in await app.client.get_status_all())
 
 
@@ -133,15 +142,16 @@ async def test_an_activity_that_kills_its_host_spares_those_packed_with_it(tmp_p
     (hub.bombs / "boom").touch()
     names = [f"well-{n}" for n in range(12)]
     async with platform(hub) as keeper, hub.app() as app:
-        await start_healthy(hub, 3)
+        early = await start_healthy(hub, 0, 3)
         async with aiohttp.ClientSession() as session:
             await hub.start_instance(session, "pack", "packed", [*names, "boom"])
         reason = await until_stuck(app, "packed")
         assert "may_explode" in reason
-        completed([s for s in await hub.until_all_ended(app.client, but=1) if s.name == "busy"])
-        history = (await app.client.get_status("packed", show_history=True)).history_events or []
-        assert sum(event["EventType"] == "TaskCompleted" for event in history) == len(names), "all but the one"
         await come_to_rest(hub, app)
+        await check_healthy(app, await start_healthy(hub, 3, 6))
+        history = (await app.client.get_status("packed", show_history=True)).history_events or []
+        done = sum(event["EventType"] == "TaskCompleted" for event in history)
+        assert len(names) // 2 <= done <= len(names), "a few may have died with it ten times, and are set aside, too"
         deaths, runs = keeper.deaths, len(hub.runs)
         assert POISONED < deaths < 20 * POISONED
         for _ in range(20):
@@ -151,5 +161,6 @@ async def test_an_activity_that_kills_its_host_spares_those_packed_with_it(tmp_p
         (hub.bombs / "boom").unlink()
         await app.client.recover()
         assert (await app.client.wait_for_completion("packed", 120)).output == [*names, "boom"]
+        await check_healthy(app, early)
         tries = Counter(run.task_id for run in hub.runs if run.instance_id == "packed")
         assert max(tries.values()) == tries[len(names) + 1]
