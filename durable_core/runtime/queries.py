@@ -9,13 +9,12 @@ from __future__ import annotations
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..engine.events import ExecutionStarted
-from ..engine.replay import LiveOrchestration
 from ..errors import InstanceNotFoundError
 from ..hub.instances import HistoryMovedError
 from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import Registry
-from .warm import definition_for, info_of
+from .warm import definition_for, info_of, replayed
 
 
 async def ask(
@@ -43,13 +42,12 @@ async def ask(
         except HistoryMovedError:
             continue
     definition = definition_for(registry, instance.name, instance.version)
-    live = LiveOrchestration(definition, info_of(instance, callback_urls), converter, guard=guard)
+    carry = await hub.instances.carry(instance)
+    live = replayed(definition, info_of(instance, callback_urls), converter, segments, carry.seen, guard=guard)
     try:
-        live.replay(segments)
         if instance.is_unstarted:  # its beginning tells which queries there are; nothing of it is kept
             data = await hub.payloads.load(instance.instance_id, instance.input)
-            kept = (await hub.instances.carry(instance)).events
-            live.preview(instance.updated, [ExecutionStarted(instance.name, instance.version, data), *kept])
+            live.preview(instance.updated, [ExecutionStarted(instance.name, instance.version, data), *carry.events])
         return live.query(name, args)
     finally:
         live.close()

@@ -39,7 +39,6 @@ from ..models import RuntimeStatus
 from ..storage.ports import Delete, Insert, Merge, Operation, Props, Replace, Storage, Value
 from .watching import WatchedStorage
 
-_BEGIN = (TaskScheduled, TimerCreated, SubOrchestrationCreated)
 _END = (TaskCompleted, TaskFailed, TimerFired, SubOrchestrationCompleted, SubOrchestrationFailed)
 _SEGMENT = re.compile(r"s(\d+)_0")
 

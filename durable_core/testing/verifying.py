@@ -43,7 +43,7 @@ async def verify(app: DurableApp, urls: CallbackUrls, instance_id: str) -> None:
 
     NonDeterminismError, DeterminismError.
     """
-    instance = (await app.hub.instances.load(instance_id)).instance
+    instance = await app.hub.instances.read(instance_id)
     if instance is None:
         return
     with suppress(UnknownOrchestratorError):
@@ -96,7 +96,7 @@ async def _compare_end(app: DurableApp, instance: Instance, live: LiveOrchestrat
 
 async def why_it_waits(app: DurableApp, urls: CallbackUrls, instance_id: str) -> str:
     """What an open instance waits for, in words, with the lines of its code."""
-    instance = (await app.hub.instances.load(instance_id)).instance
+    instance = await app.hub.instances.read(instance_id)
     if instance is None:
         return "it is gone"
     if instance.is_terminal:
