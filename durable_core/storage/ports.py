@@ -16,10 +16,10 @@ Semantics that every adapter keeps (tests/contract holds them to it):
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 Value: TypeAlias = str | int | float | bool | bytes | datetime
 """A property: text, 64-bit integer, float, bool, binary, or an aware datetime. ``None`` is not stored in Azure."""
@@ -171,7 +171,7 @@ class Queue(Protocol):
     async def clear(self) -> None: ...
 
 
-Write: TypeAlias = Callable[[], Awaitable[object]]
+Write: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 """One write, to be begun by whoever is given it."""
 
 

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..errors import NewerFormatError, StorageError, StorageUnavailableError
+from .begun import Begun
 from .ports import Write, one_by_one
 from .sqlite_reads import UNANSWERED, DirectReader, Unanswered
 from .sqlite_session import Session
@@ -87,6 +88,8 @@ class _Pending(Generic[T]):
         if self.future is not None and not self.future.done():
             if self.error is not None:
                 self.future.set_exception(self.error)
+                if isinstance(self.error, _LeftOutError):
+                    self.future.exception()  # nobody may wait for it any more: that is no news for the log
             else:
                 self.future.set_result(self.result)  # pyright: ignore[reportArgumentType] - T may be None
         if self.error is None and self.then is not None:
@@ -98,22 +101,22 @@ class _LeftOutError(StorageError):
 
 
 class _Chain:
-    """Operations of several tasks, each task's after those of the task before it."""
+    """Writes that are begun one after another: the operation of each comes after that of the one before."""
 
     def __init__(self) -> None:
-        self.tasks: list[asyncio.Task[object]] = []
-        self.latest: dict[asyncio.Task[object] | None, _Pending[Any]] = {}
+        self._latest: _Pending[Any] | None = None
+        self._is_broken = False
+
+    def begin(self, write: Write) -> Begun[object]:
+        latest, begun = self._latest, Begun(write())
+        self._is_broken |= self._latest is latest and not begun.is_done  # it has something else to do first
+        return begun
 
     def link(self, pending: _Pending[Any]) -> None:
-        """Let it come after the latest operation of the task before its own. _LeftOutError if there is none yet."""
-        task = asyncio.current_task()
-        at = self.tasks.index(task) if task in self.tasks else 0
-        if at > 0:
-            before = self.latest.get(self.tasks[at - 1])
-            if before is None:
-                raise _LeftOutError("its turn has not come")
-            pending.after = before
-        self.latest[task] = pending
+        """_LeftOutError if an operation that is to come before this one has not come yet."""
+        if self._is_broken:
+            raise _LeftOutError("its turn has not come")
+        pending.after, self._latest = self._latest, pending
 
 
 _CHAIN: ContextVar[_Chain | None] = ContextVar("durable_sqlite_chain", default=None)
@@ -182,15 +185,18 @@ class GroupCommit:
         chain = _Chain()
         token = _CHAIN.set(chain)
         try:
-            chain.tasks.extend(asyncio.ensure_future(_begin(write)) for write in writes)
+            begun = [chain.begin(write) for write in writes]
         finally:
             _CHAIN.reset(token)
-        results = await asyncio.gather(*chain.tasks, return_exceptions=True)
-        for write, result in zip(writes, results, strict=True):
-            if isinstance(result, _LeftOutError):
+        for write, each in zip(writes, begun, strict=True):
+            try:
+                await each
+            except _LeftOutError:
                 await write()
-            elif isinstance(result, BaseException):
-                raise result
+            except BaseException:
+                for other in begun:
+                    other.close()
+                raise
 
     async def close(self) -> None:
         """End what waits, then the thread and the connection. Closing twice is harmless."""
@@ -379,10 +385,6 @@ class GroupCommit:
                 # A connection that cannot even undo is of no use; the next batch opens another one.
                 self._con.close()
                 self._con = None
-
-
-async def _begin(write: Write) -> object:
-    return await write()
 
 
 def _answer(done: list[_Pending[Any]]) -> None:
