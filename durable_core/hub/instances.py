@@ -214,11 +214,14 @@ class Instances:
         after: dict[str, Any] = {"updated": commit.timestamp, "last_commit": commit.commit_id, "stuck": ""}
         if instance.stuck:
             changes["stuck"] = ""
-        for name in ("status", "dispatched", "build"):
-            if (value := getattr(commit, name)) != getattr(instance, name):
-                changes[name] = after[name] = value
-        for name in ("output", "failure", "custom"):
-            if (value := getattr(commit, name)) is not None:
+        if commit.dispatched != instance.dispatched:
+            changes["dispatched"] = after["dispatched"] = commit.dispatched
+        if commit.status is not instance.status:
+            changes["status"], after["status"] = commit.status.value, commit.status
+        if commit.build != instance.build:
+            changes["build"] = after["build"] = commit.build
+        for name, value in (("output", commit.output), ("failure", commit.failure), ("custom", commit.custom)):
+            if value is not None:
                 changes[name] = after[name] = value
         if commit.retries is not None:
             after["retries"] = commit.retries

@@ -438,7 +438,7 @@ class Actor:
 
     def _ring_self(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
         """Pool a doorbell of our own; these callers of ``batch`` wait for it."""
-        lease = longest(d.lease for d in batch)
+        lease = longest(batch)
         message = ControlMessage(instance_id=self.instance_id, execution_id=instance.execution_id)
         self._pool.append(Delivery(message=message, lease=lease, callers=callers))
 

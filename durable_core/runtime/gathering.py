@@ -41,6 +41,8 @@ class Mail:
 
     @classmethod
     def sort(cls, inbox: Sequence[InboxRow], instance: Instance) -> Mail:
+        if not inbox:
+            return cls([], [], False)
         ours = sorted((row for row in inbox if row.execution_id == instance.execution_id), key=lambda row: row.order)
         stale = [row for row in inbox if row.execution_id != instance.execution_id]
         return cls(ours[:INBOX_BATCH], stale, len(ours) > INBOX_BATCH)
@@ -112,7 +114,7 @@ async def gather(
                 message = await hub.read_message(json.loads(text))
                 if isinstance(message, ControlMessage):
                     outcomes.extend((outcome, True) for outcome in message.outcomes)
-                    lease = longest(delivery.lease for delivery in batch)
+                    lease = longest(batch)
                     gathered.saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
     for delivery in batch:
         if is_of_this_execution(delivery.message, instance):

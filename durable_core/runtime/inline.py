@@ -84,7 +84,7 @@ class InlineSteps:
             return None
         if any(delivery.redelivered for delivery in batch):
             return None
-        if asyncio.get_running_loop().time() > longest(d.lease for d in batch).budget:
+        if asyncio.get_running_loop().time() > longest(batch).budget:
             return None
         return event
 
@@ -97,7 +97,7 @@ class InlineSteps:
         self._running[key] = seq
         self._process.inline_running += 1
         message = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
-        lease: Lease = longest(delivery.lease for delivery in batch)
+        lease: Lease = longest(batch)
         delivery = Delivery(message=message, lease=lease, callers=take_callers(batch), inline_key=key)
         call = call_of(self._services.registry, event, instance.generation, 1, instance.updated)
         return self._run(instance, event, call, delivery)

@@ -405,6 +405,8 @@ def nudged(live: LiveOrchestration, instance: Instance, batch: Sequence[Delivery
     """Nudges that came before their time by this host's clock are armed again; attempts that are due are sent."""
     found = Nudged()
     for delivery in batch:
+        if not delivery.seen and not delivery.message.nudges:
+            continue
         found.due_retries |= {  # an attempt recorded as failed, by somebody who may have died before sending the next
             task_id
             for generation, task_id in delivery.seen

@@ -27,11 +27,11 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from ..errors import NewerFormatError, StorageError, StorageUnavailableError
 from .begun import Begun
@@ -154,14 +154,14 @@ class GroupCommit:
         answer = self._read_at_once(run)
         return await self._submit(run, None, True, None) if isinstance(answer, Unanswered) else answer
 
-    async def write(
+    def write(
         self,
         run: Callable[[Session], T],
         *,
         peek: Callable[[Session], T | None] | None = None,
         then: Callable[[], None] | None = None,
         flush: bool = True,
-    ) -> T:
+    ) -> Awaitable[T]:
         """Run an operation and answer when it is durable.
 
         ``flush``: whether it must survive a power cut; if not, it survives the death of the process.
@@ -172,9 +172,9 @@ class GroupCommit:
             answer = self._read_at_once(peek)
             if not isinstance(answer, Unanswered):
                 if answer is not None:
-                    return answer
+                    return _at_once(answer)
                 peek = None
-        return await self._submit(run, peek, False, then, flush)
+        return self._submit(run, peek, False, then, flush)
 
     async def in_order(self, *writes: Write) -> None:
         """See the port. All are handed over at once: a batch is run in order, and an operation after one that failed
@@ -222,14 +222,14 @@ class GroupCommit:
             self._reader = DirectReader(self._path, self._now)
         return self._reader.read(run)
 
-    async def _submit(
+    def _submit(
         self,
         run: Callable[[Session], T],
         peek: Callable[[Session], T | None] | None,
         reads_only: bool,
         then: Callable[[], None] | None,
         flush: bool = True,
-    ) -> T:
+    ) -> Awaitable[T]:
         if self._closed:
             raise StorageError("this storage is closed; open another one")
         if self._path == MEMORY:
@@ -237,8 +237,9 @@ class GroupCommit:
             self._run_batch([pending], lambda done: [each.resolve() for each in done])
             if pending.error is not None:
                 raise pending.error
-            return pending.result  # pyright: ignore[reportReturnType] - T may be None
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            return _at_once(cast("T", pending.result))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
         if self._thread is None:
             # A daemon: a process that forgets to close may still end, and loses nothing that was acknowledged.
             self._thread = threading.Thread(target=self._serve, name="durable-sqlite-writer", daemon=True)
@@ -246,8 +247,8 @@ class GroupCommit:
         pending = _Pending(run, peek, reads_only, then, future, flush)
         if (chain := _CHAIN.get()) is not None:
             chain.link(pending)
-        self._gather(pending, future.get_loop())
-        return await future
+        self._gather(pending, loop)
+        return future
 
     def _gather(self, pending: _Pending[Any], loop: asyncio.AbstractEventLoop) -> None:
         """Hand over what one turn of the event loop brings together: one batch, one wake-up of the thread."""
@@ -385,6 +386,10 @@ class GroupCommit:
                 # A connection that cannot even undo is of no use; the next batch opens another one.
                 self._con.close()
                 self._con = None
+
+
+async def _at_once(answer: T) -> T:
+    return answer
 
 
 def _answer(done: list[_Pending[Any]]) -> None:
