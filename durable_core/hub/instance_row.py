@@ -56,7 +56,7 @@ class Instance:
     failure: Value | None = None
     custom: Value | None = None
     parent: ParentLink | None = None
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = field(default_factory=lambda: {})
     start_at: datetime | None = None
     deadline: datetime | None = None
     seq: int = 0
@@ -69,8 +69,8 @@ class Instance:
     stuck: str = ""
     build: str = ""
     format: int = FORMAT
-    retries: Mapping[int, RetryState] = field(default_factory=dict[int, RetryState])
-    log: dict[int, Value] = field(default_factory=dict[int, Value])
+    retries: Mapping[int, RetryState] = field(default_factory=lambda: {})
+    log: dict[int, Value] = field(default_factory=lambda: {})
     log_bytes: int = 0
     etag: str = ""
 

@@ -42,7 +42,7 @@ class Delivery:
     redelivered: bool = False
     seen: frozenset[tuple[int, int]] = frozenset()
     inline_key: tuple[str, int, int] | None = None
-    callers: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+    callers: list[asyncio.Future[None]] = field(default_factory=lambda: [])
 
     @property
     def tasks(self) -> frozenset[tuple[int, int]]:

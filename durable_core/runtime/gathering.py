@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from ..engine.events import (
@@ -60,8 +60,8 @@ class Gathered:
     mail: Mail
     results: Results
     nudges: Nudged
-    incoming: list[Incoming] = field(default_factory=list[Incoming])
-    saved: list[Delivery] = field(default_factory=list[Delivery])
+    incoming: list[Incoming]
+    saved: list[Delivery]
 
     def consumed(self, turn: Turn) -> list[str]:
         """Keys of the rows that the turn has dealt with: what came after the end is left for the next generation."""
@@ -77,8 +77,8 @@ async def gather(
     now = max(services.clock.now(), instance.updated)
     mail = Mail.sort(inbox, instance)
     outcomes: list[tuple[TaskOutcome, bool]] = []
-    gathered = Gathered(now, mail, Results(), Nudged())
-    incoming = gathered.incoming
+    incoming: list[Incoming] = []
+    saved: list[Delivery] = []
     early = is_early(instance, now)
     ending = ending_before_start(instance, mail.rows, early=early)
     if ending is not None:
@@ -87,7 +87,7 @@ async def gather(
         incoming.append(ExecutionTimedOut(instance.deadline))
     elif early:
         mail.rows, mail.more = [], False  # they wait in the inbox
-        return gathered
+        return Gathered(now, mail, Results(), Nudged(), incoming, saved)
     elif instance.is_unstarted:
         data = await hub.payloads.load(instance.instance_id, instance.input)
         incoming.append(ExecutionStarted(instance.name, instance.version, data))
@@ -115,17 +115,15 @@ async def gather(
                 if isinstance(message, ControlMessage):
                     outcomes.extend((outcome, True) for outcome in message.outcomes)
                     lease = longest(batch)
-                    gathered.saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
+                    saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
     for delivery in batch:
         if is_of_this_execution(delivery.message, instance):
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
-    gathered.nudges = nudged(live, instance, [*batch, *gathered.saved], now)
-    gathered.results = services.judge.judge(
-        outcomes, instance, live, now, hub.ids.unit, is_deadline=gathered.nudges.is_deadline
-    )
-    incoming.extend(gathered.results.events)
+    nudges = nudged(live, instance, [*batch, *saved], now)
+    results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit, is_deadline=nudges.is_deadline)
+    incoming.extend(results.events)
     incoming.extend(live.due_timers(now))
-    return gathered
+    return Gathered(now, mail, results, nudges, incoming, saved)
 
 
 async def is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:

@@ -59,10 +59,10 @@ class _Running:
 class _Due:
     """Steps to be seen to after a turn."""
 
-    here: list[Step] = field(default_factory=list[Step])
-    running: list[_Running] = field(default_factory=list[_Running])
-    elsewhere: list[Step] = field(default_factory=list[Step])
-    later: list[Step] = field(default_factory=list[Step])
+    here: list[Step] = field(default_factory=lambda: [])
+    running: list[_Running] = field(default_factory=lambda: [])
+    elsewhere: list[Step] = field(default_factory=lambda: [])
+    later: list[Step] = field(default_factory=lambda: [])
 
 
 class Steps:
