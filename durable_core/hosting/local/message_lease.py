@@ -12,19 +12,16 @@ log = logging.getLogger(__name__)
 
 
 class MessageLease:
-    """Renews at half the lease's life until ``end``; each renewal gives the receipt that the next operation shows.
-
-    Until the first renewal it is a timer and no task: nearly every message is done with long before.
-    """
+    """Renews at half the lease's life until ``end``; each renewal gives the receipt that the next operation shows."""
 
     def __init__(self, queue: Queue, message: QueueMessage, seconds: float) -> None:
         self._queue, self._seconds = queue, seconds
         self._message: QueueMessage | None = message
-        self._has_ended = False
-        self._renewal: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
+        self._renewal: asyncio.Task[None] | None = None  # most functions end before there is one
         self._pause = seconds / 2
-        self._timer = self._loop.call_later(self._pause, self._begin)
+        self._has_ended = False
+        self._timer = self._loop.call_later(self._pause, self._is_due)
 
     async def end(self) -> QueueMessage | None:
         """Stop renewing. The message with its current receipt, or None if the lease was lost.
@@ -37,23 +34,20 @@ class MessageLease:
             await asyncio.shield(self._renewal)
         return self._message
 
-    def _begin(self) -> None:
-        if self._message is not None:
-            self._renewal = self._loop.create_task(
-                self._renew(self._message), name=f"lease {self._queue.name}/{self._message.id}"
-            )
+    def _is_due(self) -> None:
+        self._renewal = self._loop.create_task(self._renew(), name=f"lease {self._queue.name}")
 
-    async def _renew(self, message: QueueMessage) -> None:
+    async def _renew(self) -> None:
+        assert self._message is not None
         try:
-            self._message = await self._queue.extend(message, self._seconds)
+            self._message = await self._queue.extend(self._message, self._seconds)
             self._pause = self._seconds / 2
         except (LeaseLostError, QueueNotFoundError):
-            log.debug("lease lost: message %s of %s belongs to another receiver", message.id, self._queue.name)
+            log.debug("lease lost: message %s of %s belongs to another receiver", self._message.id, self._queue.name)
             self._message = None
-            return
         except StorageError as error:
             # Whether it was renewed is unknown. Half the lease is left to try again, faster each time.
             self._pause = max(0.2, self._pause / 2)
             log.warning("the lease of a message of %s was not renewed: %s", self._queue.name, error)
-        if not self._has_ended:
-            self._timer = self._loop.call_later(self._pause, self._begin)
+        if not self._has_ended and self._message is not None:
+            self._timer = self._loop.call_later(self._pause, self._is_due)
