@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, Unpack, cast, overload
 
 from ..activity_context import ActivityContext
-from ..converter import Converter
+from ..converter import Converter, is_plain
 from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
-from ..registry import name_of
+from ..registry import definition_of, name_of
 from ..versions import problem_of_version
 from .composition import Composition, check_child_id
 from .conditions import Conditions
@@ -25,8 +25,8 @@ from .events import (
     ContinueAsNew,
     Event,
     SubOrchestrationCreated,
-    TaskScheduled,
     TimerCreated,
+    make_task_scheduled,
 )
 from .handlers import Queries
 from .interaction import Interaction
@@ -219,12 +219,13 @@ class OrchestrationContext(Composition, Interaction):
         Raises SerializationError if the input is not JSON, OrchestratorCodeError for a time that is none.
         The task fails with ActivityFailedError, or with TaskTimeoutError if the last attempt overran its time.
         """
-        name = name_of(fn_or_name)
+        definition = definition_of(fn_or_name)
+        name = name_of(fn_or_name) if definition is None else definition.name
         kind = returned(fn_or_name, expected_type if returns is None else returns)
-        data = write(self._converter, input_, "the input of activity", name)
-        kept = scheduled_options(fn_or_name, options)
+        data = input_ if is_plain(input_) else write(self._converter, input_, "the input of activity", name)
+        kept = scheduled_options(definition, options)
         decisions = self._decisions
-        event = TaskScheduled(decisions.next_id(), name, data, caller(), kept)
+        event = make_task_scheduled(decisions.next_id(), name, data, caller(), kept)
         task: Task[Any] = Task(decisions, event, kind)
         decisions.call(task, event, options.get("retry"))
         return task

@@ -23,7 +23,7 @@ from .events import (
     TimerCanceled,
     TimerCreated,
 )
-from .outside import refuse_outside
+from .outside import refuse_outside, whose_code
 from .patches import Patches
 from .steps import Step
 from .tasks import Task
@@ -45,9 +45,9 @@ class InstanceInfo:
     callback_urls: CallbackUrls | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PendingTask:
-    """An open activity, timer or sub-orchestration.
+    """An open activity, timer or sub-orchestration. ``event``: history's own, as soon as history holds the call.
 
     ``retry`` is the live policy given at the call, which may hold callables; None: none was given at the call.
     ``since``: when it was called, the orchestrator's clock.
@@ -110,7 +110,8 @@ class Decisions:
 
     def next_id(self) -> int:
         """The number of the next call. Calls while it is dropped are not numbered."""
-        refuse_outside()
+        if whose_code():
+            refuse_outside()
         if self.is_running:
             self.last_id += 1
         return self.last_id
@@ -121,11 +122,12 @@ class Decisions:
         """The code called something that will have a result."""
         if not self.is_running:
             return
+        task_id = event.task_id
         self.made.append(event)
-        self.open[event.task_id] = task
-        self.pending[event.task_id] = PendingTask(event, retry, self.now)
+        self.open[task_id] = task
+        self.pending[task_id] = PendingTask(event, retry, self.now)
         if type(event) is TimerCreated:
-            self.timers.add(event.task_id)
+            self.timers.add(task_id)
 
     def run(self, task: Task[Any], step: Step) -> None:
         """The code called an inline step."""
@@ -154,10 +156,15 @@ class Decisions:
             self.timers.discard(task_id)
             self.made.append(TimerCanceled(task_id, line))
 
-    def answered(self, task_id: int) -> None:
-        """A pending call has its result in history."""
+    def answered(self, task_id: int, kind: type[TaskScheduled | TimerCreated | SubOrchestrationCreated]) -> bool:
+        """A call has its result in history. False, and nothing done, if no call of this kind and number is pending."""
+        found = self.pending.get(task_id)
+        if found is None or type(found.event) is not kind:
+            return False
         del self.pending[task_id]
-        self.timers.discard(task_id)
+        if kind is TimerCreated:
+            self.timers.discard(task_id)
+        return True
 
     def set_custom_status(self, value: JSON) -> None:
         refuse_outside()

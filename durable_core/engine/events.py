@@ -13,12 +13,14 @@ default, so that older events stay readable; trailing defaults are not written. 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from ..errors import NewerFormatError
 from ..models import JSON, FailureDetails
+from .frozen import maker
 
 # ---------------------------------------------------------------- incoming
 
@@ -274,6 +276,9 @@ class Segment:
     events: tuple[Event, ...]
 
 
+make_segment = maker(Segment)
+make_task_scheduled = maker(TaskScheduled)
+
 # ---------------------------------------------------------------- stored form
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -331,33 +336,59 @@ def to_array(event: Event) -> list[JSON]:
 
 def from_array(array: list[JSON]) -> Event:
     """The event of a stored form. NewerFormatError if this version does not know it."""
-    code = array[0] if array else ""
+    return from_arrays((array,))[0]
+
+
+def from_arrays(arrays: Iterable[list[JSON]]) -> tuple[Event, ...]:
+    """The events of stored forms, in order. NewerFormatError if this version does not know one."""
+    events: list[Event] = []
+    code: Any = ""
     try:
-        match code:
-            case "TF" | "SF":
-                return _CODES[code](array[1], FailureDetails.from_json(array[2]), *array[3:])
-            case "RC":
-                return TimerCreated(array[1], from_epoch(array[2]), *array[3:])
-            case "XO":
-                return ExecutionTimedOut(from_epoch(array[1]), *array[2:])
-            case "IC" | "XC":
-                event = _CODES[code](*array[1:])
-                if event.failure is None:
-                    return event
-                at = _NAMES[type(event)].index("failure") + 1
-                array = [*array[:at], FailureDetails.from_json(array[at]), *array[at + 1 :]]
-                return _CODES[code](*array[1:])
-            case _:
-                return _CODES[code](*array[1:])
+        for array in arrays:
+            code = array[0] if array else ""
+            events.append(_READERS[code](*array[1:]))
     except KeyError:
         raise NewerFormatError(f"history holds an event of kind '{code}', which this version does not know") from None
     except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise NewerFormatError(f"history holds a '{code}' event with fields that this version does not know") from error
+    return tuple(events)
+
+
+def _reader(kind: type[Any]) -> Callable[..., Event]:
+    """How an event of this kind is made of its stored fields."""
+    make: Callable[..., Event] = maker(kind)
+    if kind not in _CONVERTED:
+        return make
+    at, convert = _CONVERTED[kind]
+
+    def read(*values: JSON) -> Event:
+        if len(values) <= at:
+            return make(*values)
+        return make(*values[:at], convert(values[at]), *values[at + 1 :])
+
+    return read
 
 
 def from_epoch(seconds: float) -> datetime:
     """UTC time of seconds since 1970, exact to the microsecond."""
-    return _EPOCH + timedelta(microseconds=round(seconds * 1_000_000))
+    return _EPOCH + timedelta(0, seconds)
+
+
+def _failure_if_any(data: JSON) -> FailureDetails | None:
+    return None if data is None else FailureDetails.from_json(data)
+
+
+_CONVERTED: dict[type[Any], tuple[int, Callable[[JSON], object]]] = {
+    TaskFailed: (1, FailureDetails.from_json),
+    SubOrchestrationFailed: (1, FailureDetails.from_json),
+    StepCompleted: (3, _failure_if_any),
+    ExecutionCompleted: (2, _failure_if_any),
+    TimerCreated: (1, from_epoch),
+    ExecutionTimedOut: (0, from_epoch),
+}
+"""The field, by its place, that is no JSON value, and what reads it."""
+
+_READERS = {code: _reader(kind) for code, kind in _CODES.items()}
 
 
 def describe(event: Event) -> str:

@@ -15,6 +15,9 @@ from .source import caller
 
 _WHERE: ContextVar[str] = ContextVar("durable_core_outside", default="")
 
+whose_code = _WHERE.get
+"""What the code that runs now is, if it is not an orchestrator's; else ''."""
+
 
 @contextmanager
 def outside(what: str) -> Generator[None]:
