@@ -33,7 +33,7 @@ from .interaction import Interaction
 from .limits import run_options
 from .mailbox import Mailbox
 from .options import CallOptions, scheduled_options
-from .source import caller, returned
+from .source import caller, result_type, returned
 from .tasks import Orchestration, Task, TimerTask
 from .values import read, write
 
@@ -221,11 +221,16 @@ class OrchestrationContext(Composition, Interaction):
         """
         definition = definition_of(fn_or_name)
         name = name_of(fn_or_name) if definition is None else definition.name
-        kind = returned(fn_or_name, expected_type if returns is None else returns)
+        kind: Any = expected_type if returns is None else returns
+        if kind is None:
+            kind = returned(fn_or_name, None) if definition is None else result_type(cast("Any", fn_or_name))
         data = input_ if is_plain(input_) else write(self._converter, input_, "the input of activity", name)
         kept = scheduled_options(definition, options)
         decisions = self._decisions
-        event = make_task_scheduled(decisions.next_id(), name, data, caller(), kept)
+        task_id = decisions.next_id()
+        event = decisions.foretold_activity(task_id, name) if decisions.foretold else None
+        if event is None:
+            event = make_task_scheduled(task_id, name, data, caller(), kept)
         task: Task[Any] = Task(decisions, event, kind)
         decisions.call(task, event, options.get("retry"))
         return task

@@ -5,6 +5,7 @@ The context writes it while the generator runs; ``LiveOrchestration`` reads it b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -62,6 +63,7 @@ class Decisions:
     """The orchestrator's side of a generation.
 
     made: decisions since the last commit, in order.
+    foretold: in a replay, the decisions that history holds next, beginning with the first of ``made``.
     open: the task object of every call whose result the code has not been given.
     pending: of these, the calls whose result is not in history either: while suspended a result can be in history
         and not yet given. In order of task id.
@@ -77,6 +79,7 @@ class Decisions:
         "completion",
         "continuation",
         "custom_status",
+        "foretold",
         "history",
         "is_replaying",
         "is_running",
@@ -94,6 +97,7 @@ class Decisions:
     def __init__(self, watch: Watch = unwatched) -> None:
         self.watch = watch
         self.made: list[Outgoing] = []
+        self.foretold: Sequence[Outgoing] = ()
         self.open: dict[int, Task[Any]] = {}
         self.pending: dict[int, PendingTask] = {}
         self.steps: dict[int, Step] = {}
@@ -115,6 +119,14 @@ class Decisions:
         if self.is_running:
             self.last_id += 1
         return self.last_id
+
+    def foretold_activity(self, task_id: int, name: str) -> TaskScheduled | None:
+        """History's own event, if this call is what it holds next: another one would be the same, and cost more."""
+        at = len(self.made)
+        event = self.foretold[at] if at < len(self.foretold) else None
+        if isinstance(event, TaskScheduled) and event.task_id == task_id and event.name == name:
+            return event
+        return None
 
     def call(
         self, task: Task[Any], event: TaskScheduled | TimerCreated | SubOrchestrationCreated, retry: RetryPolicy | None

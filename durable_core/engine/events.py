@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from ..errors import NewerFormatError
 from ..models import JSON, FailureDetails
-from .frozen import maker
+from .frozen import maker, twin_of
 
 # ---------------------------------------------------------------- incoming
 
@@ -282,6 +282,7 @@ make_task_scheduled = maker(TaskScheduled)
 # ---------------------------------------------------------------- stored form
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR = 2**31  # seconds since then that every platform's own functions know
 _CODES: dict[str, type[Any]] = {
     "XS": ExecutionStarted,
     "TC": TaskCompleted,
@@ -346,7 +347,10 @@ def from_arrays(arrays: Iterable[list[JSON]]) -> tuple[Event, ...]:
     try:
         for array in arrays:
             code = array[0] if array else ""
-            events.append(_READERS[code](*array[1:]))
+            twin, kind, convert = _FORMS[code]
+            event = twin(*array) if convert is None else twin(*convert(array))
+            event.__class__ = kind
+            events.append(event)
     except KeyError:
         raise NewerFormatError(f"history holds an event of kind '{code}', which this version does not know") from None
     except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
@@ -354,41 +358,36 @@ def from_arrays(arrays: Iterable[list[JSON]]) -> tuple[Event, ...]:
     return tuple(events)
 
 
-def _reader(kind: type[Any]) -> Callable[..., Event]:
-    """How an event of this kind is made of its stored fields."""
-    make: Callable[..., Event] = maker(kind)
-    if kind not in _CONVERTED:
-        return make
-    at, convert = _CONVERTED[kind]
-
-    def read(*values: JSON) -> Event:
-        if len(values) <= at:
-            return make(*values)
-        return make(*values[:at], convert(values[at]), *values[at + 1 :])
-
-    return read
-
-
 def from_epoch(seconds: float) -> datetime:
     """UTC time of seconds since 1970, exact to the microsecond."""
+    if 0 <= seconds < _FAR:
+        return datetime.fromtimestamp(seconds, UTC)
     return _EPOCH + timedelta(0, seconds)
 
 
-def _failure_if_any(data: JSON) -> FailureDetails | None:
-    return None if data is None else FailureDetails.from_json(data)
+def _failure_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
+    """What reads the failure in this place of a stored form."""
+    return lambda array: [*array[:at], FailureDetails.from_json(array[at]), *array[at + 1 :]]
 
 
-_CONVERTED: dict[type[Any], tuple[int, Callable[[JSON], object]]] = {
-    TaskFailed: (1, FailureDetails.from_json),
-    SubOrchestrationFailed: (1, FailureDetails.from_json),
-    StepCompleted: (3, _failure_if_any),
-    ExecutionCompleted: (2, _failure_if_any),
-    TimerCreated: (1, from_epoch),
-    ExecutionTimedOut: (0, from_epoch),
+def _failure_if_any_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
+    read = _failure_at(at)
+    return lambda array: array if len(array) <= at or array[at] is None else read(array)
+
+
+def _time_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
+    return lambda array: [*array[:at], from_epoch(array[at]), *array[at + 1 :]]
+
+
+_CONVERTED = {  # kinds with a field that is no JSON value
+    TaskFailed: _failure_at(2),
+    SubOrchestrationFailed: _failure_at(2),
+    StepCompleted: _failure_if_any_at(4),
+    ExecutionCompleted: _failure_if_any_at(3),
+    TimerCreated: _time_at(2),
+    ExecutionTimedOut: _time_at(1),
 }
-"""The field, by its place, that is no JSON value, and what reads it."""
-
-_READERS = {code: _reader(kind) for code, kind in _CODES.items()}
+_FORMS = {code: (twin_of(kind, "code"), kind, _CONVERTED.get(kind)) for code, kind in _CODES.items()}
 
 
 def describe(event: Event) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Generator
 from datetime import datetime
 from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 from ..converter import Converter
 from ..errors import (
@@ -158,7 +158,7 @@ class Runner:
 
     def _run(self, error: BaseException | None = None) -> None:
         """Run the code until it waits for a task that has not ended, or ends. ``error`` is raised in it first."""
-        generator = cast("Generator[Any, Any, Any]", self._generator)
+        generator: Any = self._generator  # there is one: nothing else runs the code
         task, self._waiting = self._waiting, None
         decisions = self._decisions
         watch = decisions.watch
