@@ -13,6 +13,9 @@ from .source import caller
 
 _WHERE: ContextVar[str] = ContextVar("durable_core_outside", default="")
 
+whose_code = _WHERE.get
+"""What the code that runs now is, if it is not an orchestrator's; else ''."""
+
 
 class outside:
     """While this lasts, code in this ``contextvars`` context is not an orchestrator's. ``what`` names it in errors."""
