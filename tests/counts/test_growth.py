@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.growth import GROWTHS, Cost, Growth, Point, curve, exponent, measure, per_unit
+from benchmarks.scale.growth import GROWTHS, Cost, Growth, Point, curve, exponent, measure, per_unit
 
 MOST: dict[Cost, float] = {"operations": 1.05, "written": 1.05, "calls": 1.1}
 STEEPER = 1.15  # what the last unit of size may cost, of what the first did: no curve turns upwards late
