@@ -102,7 +102,7 @@ class CountedHost:
         assert self.process.stdout is not None
         line = await self.process.stdout.readline()
         if not line:
-            said = "" if log is None else log.read_text(errors="replace")[-2000:]
+            said = "" if log is None else log.read_text(errors="replace")[-2000:]  # noqa: ASYNC240
             raise RuntimeError(f"a host has ended: {said}")
         return json.loads(line)
 
@@ -134,7 +134,7 @@ class Hosts:
         return [f"n{number}" for number in numbers]
 
     async def until_all_ended(self) -> None:
-        while (await self.client.list_instances(runtime_status=_OPEN, page_size=1)).instances:
+        while (await self.client.list_instances(runtime_status=_OPEN, page_size=1)).instances:  # noqa: ASYNC110
             await asyncio.sleep(LOOK)
 
     async def counts(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What instances cost that only wait: memory of their host, how fast they start, and whether they slow an event down."""
+"""What instances cost that only wait: memory of their host, the rate of their starts, the latency of an event."""
 
 from __future__ import annotations
 

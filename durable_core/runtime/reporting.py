@@ -1,7 +1,7 @@
 """Results on their way to an orchestrator that is not in this process, as it is where control and work live apart.
 
 Those of one instance that end while a message of it is being sent travel together in the next one, as writes share a
-flush: nobody waits for a clock, and a wide fan-out takes far fewer messages, turns and conflicts than it has activities.
+flush: nobody waits for a clock, and a wide fan-out takes far fewer messages, turns and conflicts than activities.
 
 Owns the order of these sends; knows nothing of activities, leases or turns.
 """

@@ -1,4 +1,4 @@
-"""Cost grows in proportion to size: chains, fan-outs, instances. Operations, bytes and Python calls, exact for a seed."""
+"""Cost grows in proportion to size, of chains, fan-outs and instances: operations, bytes and Python calls, counted."""
 
 from __future__ import annotations
 
