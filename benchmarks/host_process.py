@@ -127,6 +127,12 @@ class Driver:
                 return answer
         raise RuntimeError(f"{orchestrator}: {status}")
 
+    async def raise_event(self, instance_id: str, event: str, data: object) -> None:
+        """RuntimeError if it is not accepted."""
+        async with self._session.post(f"{self._base}/instances/{instance_id}/raiseEvent/{event}", json=data) as answer:
+            if answer.status != 202:
+                raise RuntimeError(f"{event} to '{instance_id}': {answer.status} {(await answer.text())[:300]}")
+
     async def _insisting(self, orchestrator: str, data: object, query: dict[str, int], key: str) -> tuple[int, Any]:
         while True:
             try:
