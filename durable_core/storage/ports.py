@@ -199,7 +199,8 @@ class Storage(Protocol):
         ...
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back, on the event loop, when this object sends to that queue without a delay; returns an undo.
+        """Call back, on the event loop, when a message that this object sends to that queue is to be had; returns an
+        undo. One with a delay of over a minute is not told of.
 
         A send by another process is not seen: listeners poll for those.
         """
