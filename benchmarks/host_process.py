@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -109,28 +109,30 @@ class Driver:
             raise RuntimeError(f"{orchestrator}: {status} {str(answer)[:300]}")
         return answer
 
-    async def start(self, orchestrator: str, data: object, key: str) -> None:
-        """Start an instance; ``key`` becomes its id. While nobody listens it is tried again: a start is idempotent."""
-        status, answer = await self._insisting(orchestrator, data, {}, key)
+    async def start(self, orchestrator: str, data: object, key: str) -> URL:
+        """Start an instance, and return its status URI; ``key`` becomes its id.
+
+        While nobody listens it is tried again: a start is idempotent.
+        """
+        headers = {"Idempotency-Key": key}
+        status, answer = await self._insisting(lambda: self._post(orchestrator, data, {}, headers))
         if status != 202:
             raise RuntimeError(f"{orchestrator}: {status} {str(answer)[:300]}")
+        return URL(answer["statusQueryGetUri"])
 
-    async def result(self, orchestrator: str, data: object, key: str) -> Any:
-        """The output of an instance started so: the same request again, which now waits.
-
-        RuntimeError if the instance ended in another way than by completing.
-        """
+    async def result(self, status_uri: URL) -> Any:
+        """The output of an instance started so, waited for. RuntimeError if it ended in another way than completed."""
         status = 202
         while status == 202:
-            status, answer = await self._insisting(orchestrator, data, {"timeout": _LONGEST_WAIT}, key)
-            if status == 200:
-                return answer
-        raise RuntimeError(f"{orchestrator}: {status}")
+            status, answer = await self._insisting(lambda: self._get(status_uri, {"timeout": _LONGEST_WAIT}))
+            if status == 200 and answer["runtimeStatus"] == "Completed":
+                return answer["output"]
+        raise RuntimeError(f"{status_uri.host}: {status}")
 
-    async def _insisting(self, orchestrator: str, data: object, query: dict[str, int], key: str) -> tuple[int, Any]:
+    async def _insisting(self, ask: Callable[[], Awaitable[tuple[int, Any]]]) -> tuple[int, Any]:
         while True:
             try:
-                return await self._post(orchestrator, data, query, {"Idempotency-Key": key})
+                return await ask()
             except (
                 aiohttp.ClientConnectionError,
                 aiohttp.ClientPayloadError,
@@ -142,6 +144,10 @@ class Driver:
         if self._coming is None or self._coming.done():
             self._coming = asyncio.create_task(self.host.wait_until_it_listens())
         await asyncio.shield(self._coming)
+
+    async def _get(self, url: URL, query: dict[str, int]) -> tuple[int, Any]:
+        async with self._session.get(url % query) as response:
+            return response.status, await response.json(content_type=None)
 
     async def _post(
         self, orchestrator: str, data: object, query: dict[str, int], headers: dict[str, str]

@@ -424,13 +424,15 @@ class DurableClient(Messaging, ScheduleClient):
         """The status once the instance has ended, or the latest one after ``timeout`` seconds.
 
         An end in this process is seen at once, without a read; one elsewhere by polls that back off to two seconds.
-        Of an id that ended and was purged or started again at once, the end that was waited for is returned.
-        Falsy if there is no such instance.
+        Of an id that ended and was purged or started again at once, the end that was waited for is returned. For an id
+        as ``start_new`` returned it, only that execution is waited for: if another one has the id by now, its status is
+        returned at once. Falsy if there is no such instance.
         """
         check_instance_id(instance_id)
         ends, loop = self._dispatcher.ends, asyncio.get_running_loop()
         end, delay = loop.time() + timeout, FIRST_POLL
-        watch, execution_id = ends.watch(instance_id), execution_of(instance_id)
+        watch, only = ends.watch(instance_id), execution_of(instance_id)
+        execution_id = only
         is_open = timeout > 0 and ends.is_open(instance_id, execution_id)
         try:
             while True:
@@ -438,7 +440,8 @@ class DurableClient(Messaging, ScheduleClient):
                     instance = await self._hub.instances.get(instance_id)  # its values are loaded once, at the end
                     if instance is None:
                         return OrchestrationStatus(instance_id=instance_id)
-                    if instance.is_terminal or loop.time() >= end:
+                    is_gone = bool(only) and instance.execution_id != only
+                    if instance.is_terminal or is_gone or loop.time() >= end:
                         return await self._status(instance, show_input=True)
                     execution_id = instance.execution_id
                 is_open = False

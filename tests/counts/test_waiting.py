@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
+from durable_core.instance_ids import execution_of
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.client import DurableClient
 from durable_core.testing.world import World
@@ -138,6 +139,23 @@ def test_an_end_is_not_taken_for_that_of_an_execution_started_after_it(text: str
     told = World(registry_of_ends()).run(wait)
     assert [status.output for status in told] == [text, text, "second", "second"]
     assert len({status.execution_id for status in told}) == 2
+
+
+def test_nobody_waits_for_an_execution_that_another_one_has_replaced() -> None:
+    async def wait(world: World) -> tuple[OrchestrationStatus, str, float]:
+        client = world.client
+        first = await client.start_new("completes", "i", "first")
+        await client.raise_event("i", "go")
+        await client.wait_for_completion(first, REST)
+        second = await client.start_new("completes", "i", "second", if_exists="restart_if_done")
+        began = world.loop.time()
+        status = await client.wait_for_completion(first, REST)
+        return status, execution_of(second), world.loop.time() - began
+
+    status, second, took = World(registry_of_ends()).run(wait)
+    assert status.execution_id == second
+    assert not status.is_terminal
+    assert took == 0.0
 
 
 def test_an_end_that_came_before_the_waiting_is_found() -> None:
