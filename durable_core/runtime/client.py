@@ -433,10 +433,10 @@ class DurableClient(Messaging, ScheduleClient):
         end, delay = loop.time() + timeout, FIRST_POLL
         watch, only = ends.watch(instance_id), execution_of(instance_id)
         execution_id = only
-        is_open = timeout > 0 and ends.is_open(instance_id, execution_id)
+        must_look = timeout <= 0 or not ends.is_open(instance_id, execution_id)
         try:
             while True:
-                if not is_open:
+                if must_look:
                     instance = await self._hub.instances.get(instance_id)  # its values are loaded once, at the end
                     if instance is None:
                         return OrchestrationStatus(instance_id=instance_id)
@@ -444,9 +444,13 @@ class DurableClient(Messaging, ScheduleClient):
                     if instance.is_terminal or is_gone or loop.time() >= end:
                         return await self._status(instance, show_input=True)
                     execution_id = instance.execution_id
-                is_open = False
+                must_look = True
                 ended = await watch.next(min(delay, end - loop.time()))
                 if ended is None:
+                    # What is being moved here at this moment has hardly ended; a long step may still miss an end that
+                    # another process brings, so the longest poll always looks.
+                    must_look = delay >= self.longest_poll or not self._dispatcher.is_at_work(instance_id)
+                    must_look = must_look or loop.time() >= end
                     delay = min(delay * 2, self.longest_poll)
                 elif ended.execution_id == execution_id:
                     with suppress(PayloadGoneError):  # purged already: what is there now is read

@@ -184,3 +184,30 @@ def test_nobody_waits_for_longer_than_was_asked() -> None:
     for (status, took), most in zip(World(registry_of_ends()).run(wait), (0.01, 0.06, 5.01), strict=True):
         assert status.runtime_status in (RuntimeStatus.PENDING, RuntimeStatus.RUNNING)
         assert took <= most
+
+
+def test_nobody_looks_at_an_instance_while_this_process_runs_a_step_of_it() -> None:
+    """The polls are for ends that another process may bring."""
+
+    @activity
+    async def long(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "done"
+
+    @orchestrator
+    def one_step(ctx: OrchestrationContext, seconds: float) -> Orchestration[str]:
+        result = yield from ctx.call_activity(long, seconds)
+        return result
+
+    async def wait(world: World) -> tuple[OrchestrationStatus, int]:
+        # Inside the host, as a request that waits is.
+        client = world.hosts[0].app.client
+        started = await client.start_new("one_step", "i", 0.9)
+        await asyncio.sleep(0.1)
+        before = table_reads(world)
+        status = await client.wait_for_completion(started, REST)
+        return status, table_reads(world) - before
+
+    status, reads = World(Registry().add(long, one_step), counting=True).run(wait)
+    assert status.output == "done"
+    assert reads == 0
