@@ -99,7 +99,7 @@ class Driver:
     def __init__(self, host: HostProcess, session: aiohttp.ClientSession, folder: Path) -> None:
         self.host, self.folder = host, folder
         self._session = session
-        self._base = URL(f"http://127.0.0.1:{host.port}/api/durabletask/orchestrators")
+        self._base = URL(f"http://127.0.0.1:{host.port}/api/durabletask")
         self._coming: asyncio.Task[None] | None = None
 
     async def call(self, orchestrator: str, data: object) -> Any:
@@ -120,14 +120,25 @@ class Driver:
             raise RuntimeError(f"{orchestrator}: {status} {str(answer)[:300]}")
         return URL(answer["statusQueryGetUri"])
 
+    def status_uri(self, instance_id: str) -> URL:
+        """That of whatever has the id."""
+        return self._base / "instances" / instance_id
+
     async def result(self, status_uri: URL) -> Any:
-        """The output of an instance started so, waited for. RuntimeError if it ended in another way than completed."""
-        status = 202
-        while status == 202:
+        """The output of an instance, waited for. RuntimeError if it ended in another way than by completing."""
+        while True:
             status, answer = await self._insisting(lambda: self._get(status_uri, {"timeout": _LONGEST_WAIT}))
             if status == 200 and answer["runtimeStatus"] == "Completed":
                 return answer["output"]
-        raise RuntimeError(f"{status_uri.host}: {status}")
+            if status != 202:
+                raise RuntimeError(f"{status} {str(answer)[:300]}")
+
+    async def raise_event(self, instance_id: str, event: str, data: object) -> None:
+        """RuntimeError if it is not accepted."""
+        url = self._base / "instances" / instance_id / "raiseEvent" / event
+        async with self._session.post(url, json=data) as answer:
+            if answer.status != 202:
+                raise RuntimeError(f"{event} to '{instance_id}': {answer.status} {(await answer.text())[:300]}")
 
     async def _insisting(self, ask: Callable[[], Awaitable[tuple[int, Any]]]) -> tuple[int, Any]:
         while True:
@@ -152,7 +163,7 @@ class Driver:
     async def _post(
         self, orchestrator: str, data: object, query: dict[str, int], headers: dict[str, str]
     ) -> tuple[int, Any]:
-        url = self._base / orchestrator % query
+        url = self._base / "orchestrators" / orchestrator % query
         async with self._session.post(url, json=data, headers=headers) as response:
             return response.status, await response.json(content_type=None)
 

@@ -22,17 +22,25 @@ from .models import JSON
 MAX_DEPTH = 100  # of lists and objects inside each other: readers of JSON give up at about 200
 MAX_PAYLOAD = 10 * 1024 * 1024
 
-_SHORT = frozenset({bool, type(None)})
 _SCALARS = frozenset({str, int, float})
 _LEAVES = frozenset({bool, type(None), str, int, float})
 """Types of which a value that is there already is what a reader of the type would give."""
 _CONTAINERS = frozenset({list, dict})
 _UNCHECKED = frozenset({Any, object, None})
-_SMALL_INT = range(-(2**63), 2**63)
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 class _TooDeepError(Exception):
     pass
+
+
+def is_plain(value: object) -> bool:
+    """Whether this is its own JSON, and surely within every limit: most of what is passed to and fro is."""
+    if type(value) is int:
+        return _LEAST <= value <= _GREATEST
+    if type(value) is str:
+        return len(value) <= 1024 and value.isascii()
+    return value is None or type(value) is bool
 
 
 class Converter:
@@ -46,9 +54,9 @@ class Converter:
 
         SerializationError if there is none, PayloadTooLargeError if it is over the limit.
         """
-        kind = type(value)
-        if kind in _SHORT or (kind is int and value in _SMALL_INT) or (kind is str and _is_plain(value)):
+        if is_plain(value):
             return value
+        kind = type(value)
         try:
             plain = value if kind in _SCALARS else _written(value)
             text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
@@ -80,11 +88,6 @@ def _written(value: object) -> JSON:
     from .typed_values import written
 
     return written(value)
-
-
-def _is_plain(text: Any) -> bool:
-    """Whether a text is surely within the limits."""
-    return len(text) <= 1024 and text.isascii()
 
 
 def is_too_deep(value: JSON) -> bool:

@@ -47,6 +47,7 @@ from .schedules import ScheduleClient
 
 FIRST_POLL = 0.1
 LONGEST_POLL = 2.0
+POLLS_PER_SECOND = 100  # of all who wait in this process
 
 FirstEvent: TypeAlias = Callable[[str], Awaitable[Insert]]
 """Makes the inbox row of an event for an execution."""
@@ -423,7 +424,8 @@ class DurableClient(Messaging, ScheduleClient):
     async def wait_for_completion(self, instance_id: str, timeout: float) -> OrchestrationStatus:  # noqa: ASYNC109
         """The status once the instance has ended, or the latest one after ``timeout`` seconds.
 
-        An end in this process is seen at once, without a read; one elsewhere by polls that back off to two seconds.
+        An end in this process is seen at once, without a read; one elsewhere by polls that back off to two seconds,
+        the sooner the more callers wait: together they take no more than so many reads a second.
         Of an id that ended and was purged or started again at once, the end that was waited for is returned. For an id
         as ``start_new`` returned it, only that execution is waited for: if another one has the id by now, its status is
         returned at once. Falsy if there is no such instance.
@@ -445,11 +447,12 @@ class DurableClient(Messaging, ScheduleClient):
                         return await self._status(instance, show_input=True)
                     execution_id = instance.execution_id
                 must_look = True
-                ended = await watch.next(min(delay, end - loop.time()))
+                pause = min(max(delay, ends.waiting / POLLS_PER_SECOND), self.longest_poll)
+                ended = await watch.next(min(pause, end - loop.time()))
                 if ended is None:
                     # What is being moved here at this moment has hardly ended; a long step may still miss an end that
                     # another process brings, so the longest poll always looks.
-                    must_look = delay >= self.longest_poll or not self._dispatcher.is_at_work(instance_id)
+                    must_look = pause >= self.longest_poll or not self._dispatcher.is_at_work(instance_id)
                     must_look = must_look or loop.time() >= end
                     delay = min(delay * 2, self.longest_poll)
                 elif ended.execution_id == execution_id:

@@ -61,6 +61,11 @@ class Ends:
         """Whether this process has started the execution, and has not seen it end."""
         return (instance_id, execution_id) in self._open
 
+    @property
+    def waiting(self) -> int:
+        """How many instances somebody waits for."""
+        return len(self._watches)
+
     def watch(self, instance_id: str) -> EndWatch:
         """To be told when an app of this process ends the instance; give it back to ``unwatch``."""
         watch = EndWatch()
