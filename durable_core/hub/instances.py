@@ -85,12 +85,19 @@ class Peeked(NamedTuple):
     inbox: list[InboxRow]
 
 
+class Packed(NamedTuple):
+    """A segment as properties of the row, and as a stored value."""
+
+    props: dict[str, Value]
+    entry: Value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """One commit to be. ``consumed`` are keys of inbox rows that go in the same transaction.
 
     output, failure, custom: stored values, None to leave them as they are.
-    retries: every retry state there is after the commit. next_generation: see ``Instances.next_generation``.
+    retries: every retry state there is after the commit. packed: the segment, once it is ready to be written.
     """
 
     commit_id: str
@@ -104,6 +111,7 @@ class Commit:
     consumed: Sequence[str] = ()
     dispatched: int
     build: str = ""
+    packed: Packed | None = None
 
 
 class Instances:
@@ -179,9 +187,9 @@ class Instances:
         """``first``: an inbox row that comes into being with the instance. RowExistsError if the id is taken."""
         if first is not None:
             etags = await self._table.transact(instance.instance_id, [Insert(INSTANCE_KEY, instance.props()), first])
-            return replace(instance, etag=str(etags[0]))
+            return instance.but(etag=str(etags[0]))
         etag = await self._table.insert(instance.instance_id, INSTANCE_KEY, instance.props())
-        return replace(instance, etag=etag)
+        return instance.but(etag=etag)
 
     async def restart(self, ended: Instance, fresh: Instance, first: Insert | None = None) -> Instance:
         """Put a new execution in the place of an ended one. PreconditionFailedError if somebody was faster."""
@@ -189,21 +197,41 @@ class Instances:
             etags = await self._table.transact(
                 ended.instance_id, [Replace(INSTANCE_KEY, fresh.props(), ended.etag), first]
             )
-            return replace(fresh, etag=str(etags[0]))
+            return fresh.but(etag=str(etags[0]))
         etag = await self._table.replace(ended.instance_id, INSTANCE_KEY, fresh.props(), ended.etag)
-        return replace(fresh, etag=etag)
+        return fresh.but(etag=etag)
+
+    async def pack(
+        self, instance: Instance, commit_id: str, timestamp: datetime, events: Sequence[Event]
+    ) -> Packed | None:
+        """Make a commit's segment ready; payload rows that it needs are written. None if it has none."""
+        if not events:
+            return None
+        text = dumps([commit_id, timestamp.timestamp(), [to_array(event) for event in events]])
+        name = f"s{instance.seq}_"
+        encoding = self._payloads.encoding
+        if len(text) <= PLAIN_CHARS and not encoding.hides:
+            return Packed({f"{name}0": text}, text)
+        packed = encoding.pack(text)
+        if len(packed) <= SEGMENT_BYTES:
+            return Packed(split_bytes(name, packed), packed)
+        reference = await self._payloads.put(instance.instance_id, instance.execution_id, packed)
+        return Packed({f"{name}0": reference}, reference)
 
     async def commit(self, instance: Instance, commit: Commit) -> Instance:
-        """Write one commit. Any StorageError leaves it unknown whether it was written."""
+        """Write one commit; packed, it is one operation. Any StorageError leaves it unknown whether it was written."""
         changes: dict[str, Value] = {"last": commit.commit_id, "updated": iso(commit.timestamp)}
         after: dict[str, Any] = {"updated": commit.timestamp, "last_commit": commit.commit_id, "stuck": ""}
         if instance.stuck:
             changes["stuck"] = ""
-        for name in ("status", "dispatched", "build"):
-            if (value := getattr(commit, name)) != getattr(instance, name):
-                changes[name] = after[name] = value
-        for name in ("output", "failure", "custom"):
-            if (value := getattr(commit, name)) is not None:
+        if commit.dispatched != instance.dispatched:
+            changes["dispatched"] = after["dispatched"] = commit.dispatched
+        if commit.status is not instance.status:
+            changes["status"], after["status"] = commit.status.value, commit.status
+        if commit.build != instance.build:
+            changes["build"] = after["build"] = commit.build
+        for name, value in (("output", commit.output), ("failure", commit.failure), ("custom", commit.custom)):
+            if value is not None:
                 changes[name] = after[name] = value
         if commit.retries is not None:
             after["retries"] = commit.retries
@@ -213,19 +241,20 @@ class Instances:
                 if instance.retries.get(task) != commit.retries.get(task)
             }
             changes.update({f"r{bucket}": retry_bucket(commit.retries, bucket) for bucket in changed})
-        if not commit.events:
+        packed = commit.packed or await self.pack(instance, commit.commit_id, commit.timestamp, commit.events)
+        if packed is None:
             etag = await self._write(
                 instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed
             )
-            return replace(instance, **after, etag=etag)
-        segment, entry = await self._segment(instance, commit)
+            return instance.but(**after, etag=etag)
+        segment, entry = packed
         after |= {"seq": instance.seq + 1, "log_bytes": instance.log_bytes + size_of(segment)}
         if instance.log and (len(instance.log) >= LOG_SEGMENTS or after["log_bytes"] > LOG_BYTES):
-            return await self._roll(instance, replace(instance, **after), segment, entry, commit.consumed)
+            return await self._roll(instance, instance.but(**after), segment, entry, commit.consumed)
         changes |= segment | {"seq": instance.seq + 1}
         etag = await self._write(instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
         instance.log[instance.seq] = entry  # shared by the row before and after; nobody reads the one before again
-        return replace(instance, **after, etag=etag)
+        return instance.but(**after, etag=etag)
 
     async def next_generation(
         self,
@@ -246,8 +275,7 @@ class Instances:
             left = [[generation, at.timestamp(), to_array(event)] for generation, at, event in carry.decisions]
             arrays = [[to_array(e) for e in carry.events], left, list(carry.seen)]
             carried = await self._payloads.store(instance.instance_id, instance.execution_id, arrays)
-        after = replace(
-            instance,
+        after = instance.but(
             generation=instance.generation + 1,
             version=version,
             status=commit.status,
@@ -268,7 +296,7 @@ class Instances:
             log_bytes=0,
         )
         row = Replace(INSTANCE_KEY, after.props(), instance.etag)
-        return replace(after, etag=await self._write(instance.instance_id, [row], commit.consumed))
+        return after.but(etag=await self._write(instance.instance_id, [row], commit.consumed))
 
     async def pin(self, instance: Instance, version: str) -> Instance:
         """Decide which version of its orchestrator an instance begins with. HistoryMovedError if somebody else has."""
@@ -276,7 +304,7 @@ class Instances:
             etag = await self._table.merge(instance.instance_id, INSTANCE_KEY, {"version": version}, instance.etag)
         except (PreconditionFailedError, RowNotFoundError):
             raise HistoryMovedError(f"instance '{instance.instance_id}' has moved") from None
-        return replace(instance, version=version, etag=etag)
+        return instance.but(version=version, etag=etag)
 
     async def mark_stuck(self, instance_id: str, reason: str) -> None:
         """Show the instance as stuck; its next commit takes the mark away. RowNotFoundError."""
@@ -311,19 +339,6 @@ class Instances:
                     with suppress(RowNotFoundError):
                         await self._table.delete(instance_id, key)
 
-    async def _segment(self, instance: Instance, commit: Commit) -> tuple[dict[str, Value], Value]:
-        """The properties that hold the commit's segment, and its stored value."""
-        text = dumps([commit.commit_id, commit.timestamp.timestamp(), [to_array(e) for e in commit.events]])
-        name = f"s{instance.seq}_"
-        encoding = self._payloads.encoding
-        if len(text) <= PLAIN_CHARS and not encoding.hides:
-            return {f"{name}0": text}, text
-        packed = encoding.pack(text)
-        if len(packed) <= SEGMENT_BYTES:
-            return split_bytes(name, packed), packed
-        reference = await self._payloads.put(instance.instance_id, instance.execution_id, packed)
-        return {f"{name}0": reference}, reference
-
     async def _roll(
         self, instance: Instance, after: Instance, segment: dict[str, Value], entry: Value, consumed: Sequence[str]
     ) -> Instance:
@@ -332,10 +347,10 @@ class Instances:
         entries = [instance.log[seq] for seq in range(instance.base, instance.seq)]
         joined = ",".join(dumps(encoding.unpack(e) if isinstance(e, bytes) else e) for e in entries)
         packed = encoding.pack(f"[{joined}]")
-        after = replace(after, base=instance.seq, log={instance.seq: entry}, log_bytes=size_of(segment))
+        after = after.but(base=instance.seq, log={instance.seq: entry}, log_bytes=size_of(segment))
         chunk = Insert(chunk_key(instance.execution_id, instance.generation, instance.base), split_bytes("d", packed))
         row = Replace(INSTANCE_KEY, after.props() | segment, instance.etag)
-        return replace(after, etag=await self._write(after.instance_id, [chunk, row], consumed))
+        return after.but(etag=await self._write(after.instance_id, [chunk, row], consumed))
 
     async def _write(self, instance_id: str, operations: list[Operation], consumed: Sequence[str]) -> str:
         """The instance row's new ETag."""
