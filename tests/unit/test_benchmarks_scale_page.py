@@ -120,4 +120,4 @@ def test_the_section_stands_in_the_page_with_its_image(tmp_path: Path) -> None:
     assert "## Scale on this machine" in page
     assert f"]({CURVES})" in page
     assert (tmp_path / "docs" / CURVES).exists()
-    assert "3 repetitions" in page, "lines of scale are no repetitions of the workloads"
+    assert "1 repetitions" in page, "lines of scale are no repetitions of the workloads"
