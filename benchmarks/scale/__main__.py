@@ -51,9 +51,9 @@ def main(
             case "growth":
                 found = _growth()
             case "idle":
-                found = _idle(numbers or idle.NUMBERS, quiet)
+                found = _idle(numbers or idle.NUMBERS, quiet, results)
             case "hosts":
-                found = _hosts(hostings or HOSTINGS, reps, quiet)
+                found = _hosts(hostings or HOSTINGS, reps, quiet, results)
         steps.extend((part, step) for step in found)
         if anew:
             for variant in ("simulated", *VARIANTS):
@@ -96,17 +96,21 @@ def _growth() -> Iterator[Step]:
             yield lambda tell, of=of, size=size: step(of, size, tell)
 
 
-def _idle(numbers: Sequence[int], quiet: float) -> Iterator[Step]:
+def _idle(numbers: Sequence[int], quiet: float, results: Path) -> Iterator[Step]:
     for number in numbers:
-        yield lambda tell, number=number: asyncio.run(idle.measure(number, tell, quiet))
+        yield lambda tell, number=number: asyncio.run(idle.measure(number, tell, quiet, results))
 
 
-def _hosts(hostings: Sequence[Hosting], reps: int, quiet: float) -> Iterator[Step]:
+def _hosts(hostings: Sequence[Hosting], reps: int, quiet: float, results: Path) -> Iterator[Step]:
     for rep in range(reps):
         for hosting in hostings:
             variant: Variant = "azurite" if hosting == "azurite" else "sqlite"
             for case in many_hosts.cases(variant, azure_like=hosting != "sqlite"):
-                yield lambda tell, case=case, rep=rep: asyncio.run(many_hosts.measure(case, tell, quiet)) | {"rep": rep}
+                yield (
+                    lambda tell, case=case, rep=rep: (
+                        asyncio.run(many_hosts.measure(case, tell, quiet, results)) | {"rep": rep}
+                    )
+                )
 
 
 if __name__ == "__main__":

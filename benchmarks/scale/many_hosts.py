@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..machine import Meter, quiet_machine
 from ..results import ENGINE, Line
-from ..stores import Variant, fresh_store
+from ..stores import RESULTS, Variant, fresh_store
 from ..workloads import STEPS, check
 from .host_group import Group, Hosts, serving
 
@@ -103,11 +104,11 @@ def cases(variant: Variant, *, azure_like: bool) -> list[Case]:
     return [Case(load=load, group=group, variant=variant, azure_like=azure_like) for load in LOADS for group in GROUPS]
 
 
-async def measure(case: Case, tell: Callable[[str], None], quiet: float) -> Line:
+async def measure(case: Case, tell: Callable[[str], None], quiet: float, results: Path = RESULTS) -> Line:
     """One repetition on an empty store with fresh hosts."""
     load, variant = case.load, case.variant
     env = {"DURABLE_INLINE": str(load.inline).lower(), **(POLLING if case.azure_like else {})}
-    with fresh_store(variant) as store:
+    with fresh_store(variant, results) as store:
         tell(f"{case.label} {case.group}")
         async with serving(case.group, store.folder, azure_like=case.azure_like, more_env=env) as hosts:
             await _run(hosts, "chain", 2, 4 * len(hosts.hosts))  # so that nothing is done for the first time
