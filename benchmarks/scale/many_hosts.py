@@ -48,21 +48,21 @@ LOADS = (
         title=f"chains of {STEPS}",
         orchestrator="chain",
         data={"sqlite": STEPS, "azurite": STEPS},
-        instances={"sqlite": 800, "azurite": 100},
+        instances={"sqlite": 300, "azurite": 60},
     ),
     Load(
         name="queued",
         title=f"chains of {STEPS}, every step through the queue",
         orchestrator="chain",
         data={"sqlite": STEPS, "azurite": STEPS},
-        instances={"sqlite": 400, "azurite": 50},
+        instances={"sqlite": 150, "azurite": 30},
         inline=False,
     ),
     Load(
         name="fan",
         title="one fan-out",
         orchestrator="fan",
-        data={"sqlite": 3000, "azurite": 500},
+        data={"sqlite": 2000, "azurite": 400},
         instances={"sqlite": 1, "azurite": 1},
     ),
     Load(
@@ -70,7 +70,7 @@ LOADS = (
         title="fan-outs of 40",
         orchestrator="fan",
         data={"sqlite": 40, "azurite": 40},
-        instances={"sqlite": 100, "azurite": 10},
+        instances={"sqlite": 40, "azurite": 6},
     ),
 )
 
