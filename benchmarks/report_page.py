@@ -16,6 +16,7 @@ from .comparison import Peers, Row, number, ratio_text, rows
 from .machine import description
 from .profiles import profile_file
 from .results import ENGINE, Line, is_doubtful, median, noise_of
+from .scale import page as scale_page
 from .stores import RESULTS, VARIANTS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -45,6 +46,7 @@ def render(lines: Sequence[Line], peers: Peers, machine: str, profiles: Path) ->
         f"## The machine\n\n{machine}. {noise_of(lines)} {_repetitions(lines)}\n",
         _text("durability.md"),
         *_floor(lines, variants),
+        *scale_page.section(profiles),
         *_profiles(profiles, variants),
     ]
     return "\n".join(parts), found
@@ -221,6 +223,7 @@ def main(folder: Path, peers: Path | None, docs: Path) -> None:
     bars = [(f"{row.sized.label} {row.metric.label}", _ratios(row)) for row in found]
     (docs / CHART).parent.mkdir(parents=True, exist_ok=True)
     draw([(label, of) for label, of in bars if of], docs / CHART)
+    scale_page.draw_curves(folder, docs)
     (docs / "performance.md").write_text(page, "utf-8")
     click.echo(f"wrote {docs / 'performance.md'}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import cProfile
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -109,40 +109,67 @@ def measure(growth: Growth, size: int) -> Point:
 
     In a process that has done none of this before the first run counts a little more: what is made once is made then.
     """
+
+    async def begin(world: World) -> list[str]:
+        if not growth.instances_grow:
+            return [await world.client.start_new(growth.orchestrator, "alone", size)]
+        ids = [await world.client.start_new(growth.orchestrator, f"i{number}", STEPS) for number in range(size)]
+        if growth.orchestrator == "waiter":
+            await asyncio.sleep(REST)
+            for instance_id in ids:
+                await world.client.raise_event(instance_id, "go", 1)
+        return ids
+
+    return _counted(size, _nothing, begin)
+
+
+def measure_event(waiting: int) -> Point:
+    """What one event to one of so many waiting instances takes. RuntimeError as above."""
+
+    async def before(world: World) -> None:
+        for number in range(waiting):
+            await world.client.start_new("waiter", f"i{number}", 0)
+
+    async def begin(world: World) -> list[str]:
+        chosen = f"i{waiting // 2}"
+        await world.client.raise_event(chosen, "go", 1)
+        return [chosen]
+
+    return _counted(waiting, before, begin)
+
+
+async def _nothing(_: World) -> None:
+    pass
+
+
+def _counted(
+    size: int, before: Callable[[World], Awaitable[None]], begin: Callable[[World], Awaitable[list[str]]]
+) -> Point:
+    """What it takes from ``begin`` until all is at rest; it returns the instances that must have completed by then."""
     world = World(make_registry(), counting=True)
     profile = cProfile.Profile()
 
     async def drive(world: World) -> Point:
+        await before(world)
         await asyncio.sleep(REST)
-        before = world.counted.counts
+        earlier = world.counted.counts
         profile.enable()
         try:
-            ids = await _run(world, growth, size)
+            ids = await begin(world)
             await asyncio.sleep(REST)
         finally:
             profile.disable()
-        counts = world.counted.counts - before
+        counts = world.counted.counts - earlier
         for instance_id in ids:
             if not (status := await world.client.get_status(instance_id)).is_terminal or status.failure is not None:
-                raise RuntimeError(f"{growth.name} of {size}: {status}")
+                raise RuntimeError(f"with {size}: {status}")
         calls = sum(entry.callcount for entry in profile.getstats())
         return Point(size=size, operations=counts.total, written=counts.bytes_written, calls=calls)
 
     point = world.run(drive)
     for error in (*world.errors, *world.failures):
-        raise RuntimeError(f"{growth.name} of {size} did not go as it should") from error
+        raise RuntimeError(f"with {size} it did not go as it should") from error
     return point
-
-
-async def _run(world: World, growth: Growth, size: int) -> list[str]:
-    if not growth.instances_grow:
-        return [await world.client.start_new(growth.orchestrator, "alone", size)]
-    ids = [await world.client.start_new(growth.orchestrator, f"i{number}", STEPS) for number in range(size)]
-    if growth.orchestrator == "waiter":
-        await asyncio.sleep(REST)
-        for instance_id in ids:
-            await world.client.raise_event(instance_id, "go", 1)
-    return ids
 
 
 def curve(points: Sequence[Point], cost: Cost) -> list[tuple[int, int]]:

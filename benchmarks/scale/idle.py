@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from durable_core import Registry
 from durable_core.hosting.shared import acquire_storage, release_storage
@@ -18,7 +19,7 @@ from durable_core.storage.ports import Queue
 from ..host_process import Driver, running_host_process
 from ..machine import MIB, Meter, memory_mb, quiet_machine
 from ..results import ENGINE, Line
-from ..stores import fresh_store
+from ..stores import RESULTS, fresh_store
 from ..workloads import WARM_UP, bounded, check, latencies
 
 NUMBERS = (0, 1_000, 10_000, 100_000)
@@ -29,13 +30,13 @@ ALREADY_WAITING = 0.02  # seconds after which the request that waits for the res
 REST = 3.0  # seconds
 
 
-async def measure(instances: int, tell: Callable[[str], None], quiet: float) -> Line:
+async def measure(instances: int, tell: Callable[[str], None], quiet: float, results: Path = RESULTS) -> Line:
     """One host process on an empty embedded store, and so many instances that wait; each started by a request of its
     own. Then some of them, evenly chosen, get their event one after another.
 
     With 0 instances each event goes to one that has just begun to wait, and is the only one there is.
     """
-    with fresh_store("sqlite") as store:
+    with fresh_store("sqlite", results) as store:
         async with running_host_process(store.folder) as driver, _control_queue() as queue:
             run, pid = uuid.uuid4().hex[:8], driver.host.pid
             await _events(driver, queue, [f"{run}-first{number}" for number in range(WARM_UP)], started=False)

@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..machine import Meter, quiet_machine
 from ..results import ENGINE, Line
-from ..stores import Variant, fresh_store
+from ..stores import RESULTS, Variant, fresh_store
 from ..workloads import STEPS, check
 from .host_group import Group, Hosts, serving
 
@@ -47,21 +48,21 @@ LOADS = (
         title=f"chains of {STEPS}",
         orchestrator="chain",
         data={"sqlite": STEPS, "azurite": STEPS},
-        instances={"sqlite": 800, "azurite": 100},
+        instances={"sqlite": 300, "azurite": 60},
     ),
     Load(
         name="queued",
         title=f"chains of {STEPS}, every step through the queue",
         orchestrator="chain",
         data={"sqlite": STEPS, "azurite": STEPS},
-        instances={"sqlite": 400, "azurite": 50},
+        instances={"sqlite": 150, "azurite": 30},
         inline=False,
     ),
     Load(
         name="fan",
         title="one fan-out",
         orchestrator="fan",
-        data={"sqlite": 3000, "azurite": 500},
+        data={"sqlite": 2000, "azurite": 400},
         instances={"sqlite": 1, "azurite": 1},
     ),
     Load(
@@ -69,7 +70,7 @@ LOADS = (
         title="fan-outs of 40",
         orchestrator="fan",
         data={"sqlite": 40, "azurite": 40},
-        instances={"sqlite": 100, "azurite": 10},
+        instances={"sqlite": 40, "azurite": 6},
     ),
 )
 
@@ -103,11 +104,11 @@ def cases(variant: Variant, *, azure_like: bool) -> list[Case]:
     return [Case(load=load, group=group, variant=variant, azure_like=azure_like) for load in LOADS for group in GROUPS]
 
 
-async def measure(case: Case, tell: Callable[[str], None], quiet: float) -> Line:
+async def measure(case: Case, tell: Callable[[str], None], quiet: float, results: Path = RESULTS) -> Line:
     """One repetition on an empty store with fresh hosts."""
     load, variant = case.load, case.variant
     env = {"DURABLE_INLINE": str(load.inline).lower(), **(POLLING if case.azure_like else {})}
-    with fresh_store(variant) as store:
+    with fresh_store(variant, results) as store:
         tell(f"{case.label} {case.group}")
         async with serving(case.group, store.folder, azure_like=case.azure_like, more_env=env) as hosts:
             await _run(hosts, "chain", 2, 4 * len(hosts.hosts))  # so that nothing is done for the first time

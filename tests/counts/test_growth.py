@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.scale.growth import GROWTHS, Cost, Growth, Point, curve, exponent, measure, per_unit
+from benchmarks.scale.growth import (
+    GROWTHS,
+    Cost,
+    Growth,
+    Point,
+    curve,
+    exponent,
+    measure,
+    measure_event,
+    per_unit,
+)
 
 MOST: dict[Cost, float] = {"operations": 1.05, "written": 1.05, "calls": 1.1}
 STEEPER = 1.15  # what the last unit of size may cost, of what the first did: no curve turns upwards late
@@ -25,6 +35,15 @@ def test_cost_grows_no_faster_than_size(growth: Growth) -> None:
         if cost != "written":  # how well a text packs jumps with its length, and says nothing between two sizes
             first, last = per_unit(points, cost)
             assert last <= STEEPER * first, f"{cost}, one more at first: {first:.1f}, at last: {last:.1f}"
+
+
+def test_an_event_costs_the_same_however_many_instances_wait() -> None:
+    measure_event(1)
+    few, many = measure_event(1), measure_event(500)
+    assert few.operations > 0
+    assert many.operations == few.operations
+    assert many.written <= 1.05 * few.written
+    assert many.calls <= 1.05 * few.calls
 
 
 def test_the_same_run_counts_the_same() -> None:

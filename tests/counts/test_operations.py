@@ -50,7 +50,7 @@ def test_a_step_on_a_host_of_its_own_costs_seven_operations_and_eight_with_no_ca
 
 @pytest.mark.parametrize(
     ("program", "hosts", "most"),
-    [("fan", 1, 775), ("short_fan", 1, 107), ("fan", APART, 1525), ("short_fan", APART, 204)],
+    [("fan", 1, 775), ("short_fan", 1, 107), ("fan", APART, 818), ("short_fan", APART, 113)],
     ids=["one host", "one host, short", "control apart from work", "control apart from work, short"],
 )
 def test_a_fan_out_of_a_thousand_is_packed(program: str, hosts: int | Sequence[Role], most: int) -> None:

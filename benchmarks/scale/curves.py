@@ -1,0 +1,44 @@
+"""Draws how cost grows: a curve for each thing that grows, and a panel for each kind of cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .growth import COSTS, Cost, Growth, Point, curve, exponent
+
+_TITLES: dict[Cost, str] = {
+    "operations": "storage operations",
+    "written": "bytes written",
+    "calls": "Python calls",
+}
+
+
+def draw(grown: Sequence[tuple[Growth, Sequence[Point]]], path: Path) -> None:
+    """Write an SVG, both axes logarithmic, each curve named with its exponent; the same points make the same file."""
+    import matplotlib
+    from matplotlib.figure import Figure  # by itself: no window, no global state
+
+    mpl: Any = matplotlib  # its types are known in part only
+
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "durable_core", "font.family": "sans-serif"}):
+        figure: Any = Figure(figsize=(13, 5.2), layout="constrained")
+        for axes, cost in zip(figure.subplots(1, len(COSTS)), COSTS, strict=True):
+            for growth, points in grown:
+                values = curve(points, cost)
+                axes.plot(
+                    [size for size, _ in values],
+                    [value for _, value in values],
+                    marker="o",
+                    label=f"{growth.title}: {exponent(values):.2f}",
+                )
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.grid(visible=True, alpha=0.3)
+            axes.set_title(_TITLES[cost])
+            axes.set_xlabel("size")
+            axes.legend(title="exponent (1: in proportion)", fontsize=7, title_fontsize=7, loc="upper left")
+        figure.savefig(path, format="svg", metadata={"Date": None})
+    # Trailing spaces would come back with every drawing as a difference that is none.
+    path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text("utf-8").splitlines()), "utf-8")
