@@ -1,0 +1,79 @@
+"""The simulation: the product's own runtime over accounts that refuse what is beyond their limits, in virtual time.
+
+A fixed number of instances is in flight: for each that ends another is started. Limits are divided by a factor, and what
+comes out is multiplied by it, so that a second of an account is not twenty thousand real operations. That is sound as
+long as there are enough machines, and many instances per partition: limits are rates, and so is throughput.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from durable_core.testing.virtual_time import VirtualTimeLoop, run_virtual
+
+from .deployment import Hub, Shape, Tally
+from .footprint import Workload
+from .metered_storage import Rates
+
+FACTOR = 100.0
+WARM_UP = 15.0  # virtual seconds, in which full buckets empty
+WINDOW = 30.0  # virtual seconds that are measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """steps_per_s: scaled up. refused: share of operations that were answered with 503. repeated: activities that
+    ran more often than once, of a thousand."""
+
+    in_flight: float
+    steps_per_s: float
+    refused: float
+
+
+def simulate(
+    workload: Workload,
+    shape: Shape,
+    rates: Rates,
+    in_flight: int,
+    *,
+    factor: float = FACTOR,
+    warm_up: float = WARM_UP,
+    window: float = WINDOW,
+) -> Outcome:
+    """in_flight: instances at a time, as scaled down, over all hubs."""
+    loop, tally = VirtualTimeLoop(), Tally()
+    settings = replace(shape.settings, inline_default=workload.inline)
+    shape = replace(shape, rates=rates.scaled(factor), settings=settings)
+    hubs = [Hub(shape, number, loop, tally) for number in range(shape.accounts)]
+
+    async def main() -> int:
+        for hub in hubs:
+            await hub.open()
+
+        async def starter(number: int) -> None:
+            hub, count = hubs[number % len(hubs)], 0
+            while True:
+                await hub.run(workload.orchestrator, f"i{number}x{count}", workload.data)
+                count += 1
+
+        starters = [loop.create_task(starter(number)) for number in range(in_flight)]
+        await asyncio.sleep(warm_up)
+        before = tally.activities
+        await asyncio.sleep(window)
+        ran = tally.activities - before
+        for starter_task in starters:
+            starter_task.cancel()
+        await asyncio.gather(*starters, return_exceptions=True)
+        for hub in hubs:
+            await hub.abandon()
+        return ran
+
+    ran = run_virtual(main(), loop)
+    refused = sum(hub.account.refused for hub in hubs)
+    served = sum(len(hub.account.ledger) for hub in hubs)
+    return Outcome(
+        in_flight=in_flight * factor,
+        steps_per_s=ran / window * factor,
+        refused=refused / (refused + served),
+    )
