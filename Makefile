@@ -13,7 +13,7 @@ RUN_READY := $(VENV)/.run-$(INPUTS)
 DEV_READY := $(VENV)/.dev-$(INPUTS)
 BIN := $(VENV)/bin
 
-.PHONY: run run-azurite host test soak fuzz lint format bench bench-peers bench-page clean
+.PHONY: run run-azurite host test soak fuzz lint format bench bench-peers bench-page bench-cloud clean
 
 run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
 	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
@@ -55,6 +55,9 @@ bench-page: $(DEV_READY)  ## measure anew and write docs/performance.md; PEERS=,
 	$(BIN)/python -m benchmarks --anew --reps $(REPS) $(BENCH) $(if $(PEERS),--peers "$(PEERS)")
 	$(BIN)/python -m benchmarks.profiles
 	$(BIN)/python -m benchmarks.report_page $(if $(PEERS),--peers "$(PEERS)")
+
+bench-cloud: $(DEV_READY)  ## count, simulate Azure's limits, and write docs/scale.md; some minutes
+	$(BIN)/python -m benchmarks.cloud
 
 clean:  ## the virtual environment and what the local host has stored
 	rm -rf $(VENV) .durable .azurite

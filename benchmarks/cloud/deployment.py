@@ -48,7 +48,8 @@ class Shape:
     """What is deployed.
 
     accounts: storage accounts, each with one hub. partitions: of each hub. apart: each queue has machines of its own
-    (Flex Consumption). machines: for each queue if apart, else for each hub. rates: of each account.
+    (Flex Consumption). machines: for each queue if apart, else for each hub. rates: of each account; None: no limits.
+    activity_seconds: that an ordinary activity waits.
     """
 
     accounts: int = 1
@@ -58,13 +59,18 @@ class Shape:
     settings: Settings = field(default_factory=Settings)
     options: QueueOptions = field(default_factory=lambda: QueueOptions(max_polling_interval=2.0))
     rates: Rates | None = None
+    activity_seconds: float = 0.0
     seed: int = 0
 
 
-def make_registry(tally: Tally) -> Registry:
+def make_registry(tally: Tally, seconds: float) -> Registry:
+    """Activities take so many seconds, of waiting."""
+
     @activity
     async def add_one(number: int) -> int:
         tally.activities += 1
+        if seconds:
+            await asyncio.sleep(seconds)
         return number + 1
 
     @activity(short=True)
@@ -99,7 +105,8 @@ class Hub:
         self._shape, self._loop, self._tally = shape, loop, tally
         self._store = SqliteStorage(":memory:", now=lambda: START.timestamp() + loop.time())
         self.counted = CountingStorage(self._store)
-        self.account = Account(LATENCY, shape.rates)
+        self._seeds = random.Random(f"{shape.seed}/{number}")
+        self.account = Account(LATENCY, shape.rates, random.Random(self._seeds.random()))
         self._storage = MeteredStorage(self.counted, self.account)
         self._settings = replace(
             shape.settings,
@@ -108,9 +115,8 @@ class Hub:
             message_lease=_LEASE,
             app_build="simulated",
         )
-        self._seeds = random.Random(f"{shape.seed}/{number}")
         self._ends = Ends()
-        self._registry = make_registry(tally)
+        self._registry = make_registry(tally, shape.activity_seconds)
         self._apps: list[DurableApp] = []
         self._listeners: list[tuple[QueueListener, asyncio.Task[None]]] = []
         self.names = DurableApp.queue_names(self._settings, self._registry)

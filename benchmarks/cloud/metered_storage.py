@@ -1,7 +1,7 @@
 """A storage account as Azure limits it: every operation takes its time, and is refused where a limit is reached.
 
 Wraps any storage. Keeps a ledger of what each operation took of the account, of its queue and of its table partition;
-with limits it refuses, as Azure does, with what the runtime knows as a storage that is not available (503, server busy).
+with limits it refuses, as Azure does (503, server busy), with the error by which the runtime knows such an answer.
 How much an operation takes: a request of the account; of a queue one message for each that it sends, receives, hides or
 deletes; of a table partition one entity for each that it reads or writes, or more where one is larger than 1 KiB.
 (Azure says how many entities and messages of 1 KiB, and no more. This is the reading that promises least.)
@@ -11,13 +11,25 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from durable_core.errors import StorageUnavailableError
 from durable_core.storage.limits import check_props
-from durable_core.storage.ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
+from durable_core.storage.ports import (
+    Delete,
+    Operation,
+    Props,
+    Queue,
+    QueueMessage,
+    Row,
+    RowRange,
+    Storage,
+    Table,
+    Write,
+)
 
 T = TypeVar("T")
 
@@ -82,11 +94,13 @@ class Bucket:
 class Account:
     """What all clients of one storage account share.
 
-    latency: seconds that every operation takes. rates: None limits nothing.
+    latency: seconds that an operation takes in the mean; each takes between half of it and half as much again, for in
+    step with each other all would arrive at once. rates: None limits nothing.
     """
 
     latency: float
     rates: Rates | None = None
+    source: random.Random = field(default_factory=lambda: random.Random(0))
     ledger: list[Charge] = field(default_factory=list[Charge])
     refused: int = 0
     _buckets: dict[str, Bucket] = field(default_factory=dict[str, Bucket])
@@ -96,10 +110,10 @@ class Account:
 
         StorageUnavailableError, after the same time, if something is.
         """
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(self.latency * self.source.uniform(0.5, 1.5))
         buckets = self._needed(place)
         now = asyncio.get_running_loop().time()
-        if not all([bucket.has_any(now) for bucket, _ in buckets]):
+        if not all(bucket.has_any(now) for bucket, _ in buckets):
             self.refused += 1
             raise StorageUnavailableError(f"server busy: {place.name} {place.partition}")
         charge = place  # an operation that fails was asked for all the same
@@ -193,9 +207,7 @@ class _MeteredTable:
         def took(row: Row | None) -> Charge:
             return self._charge(partition, 1 if row is None else _units(row.props))
 
-        return await self._account.serve(
-            self._charge(partition), lambda: self._inner.get(partition, key, select), took
-        )
+        return await self._account.serve(self._charge(partition), lambda: self._inner.get(partition, key, select), took)
 
     async def read_range(
         self,
@@ -242,9 +254,7 @@ class _MeteredQueue:
         def took(found: list[QueueMessage]) -> Charge:
             return Charge(name=self.name, units=len(found), polls=not found)
 
-        return await self._account.serve(
-            Charge(name=self.name), lambda: self._inner.receive(max_messages, lease), took
-        )
+        return await self._account.serve(Charge(name=self.name), lambda: self._inner.receive(max_messages, lease), took)
 
     async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
         return await self._serve(lambda: self._inner.extend(message, lease))

@@ -6,7 +6,6 @@ Knows no simulation: footprints come from counting, limits and prices from ``fac
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .facts import LIMITS, PRICES, Prices
@@ -71,7 +70,9 @@ def one_instance(footprint: Footprint, rates: Rates) -> float:
     return footprint.steps / max(footprint.own / rates.table_partition, footprint.seconds)
 
 
-def throughput(footprint: Footprint, rates: Rates, in_flight: float, *, partitions: int = 1, accounts: int = 1) -> float:
+def throughput(
+    footprint: Footprint, rates: Rates, in_flight: float, *, partitions: int = 1, accounts: int = 1
+) -> float:
     """Steps per second with so many instances in flight: Little's law up to the first ceiling. seconds: alone."""
     free = in_flight * footprint.steps / footprint.seconds
     return min(free, ceiling(footprint, rates, partitions=partitions, accounts=accounts).steps_per_s)
@@ -82,14 +83,15 @@ class Compute:
     """What a machine is taken to need. These are assumptions, not counts: measure them for your own activities.
 
     cpu_operation: seconds of one core for a storage operation, with the engine's share. cpu_execution: the same for a
-    function execution, on its way from host to worker and back. cores: of a machine. memory: its GB. busy: share of its
-    cores that are used while it is at work, the rest being waited away.
+    function execution, on its way from host to worker and back. cores: of a machine. memory: its GB. used_memory: GB
+    that the process uses. busy: share of its cores that is used while it is at work; the rest is waited away.
     """
 
     cpu_operation: float = 0.001
     cpu_execution: float = 0.002
     cores: float = 1.0
     memory: float = 2.0
+    used_memory: float = 0.5
     busy: float = 0.6
 
     def cpu(self, footprint: Footprint) -> float:
@@ -133,6 +135,12 @@ def lonely_price(footprint: Footprint, compute: Compute, prices: Prices = PRICES
     return _price(footprint, prices, gb_s, prices.flex_executions.value, prices.flex_gb_s.value)
 
 
+def consumption_price(footprint: Footprint, compute: Compute, prices: Prices = PRICES) -> Price:
+    """On Consumption, with machines that are busy: the memory that is used is billed, not what a machine has."""
+    gb_s = compute.used_memory / compute.steps_per_machine(footprint)
+    return _price(footprint, prices, gb_s, prices.consumption_executions.value, prices.consumption_gb_s.value)
+
+
 def _price(footprint: Footprint, prices: Prices, gb_s: float, per_million: float, per_gb_s: float) -> Price:
     """gb_s: for each step."""
     steps = footprint.steps
@@ -172,13 +180,3 @@ DURABLE_FUNCTIONS = Documented(queue_operations=5, table_operations=1, execution
 control queue, each put and deleted, the first also received by itself; rows of history added; one execution of the
 activity and one of the orchestrator's replay. (Microsoft Learn, *Azure Storage provider for Durable Functions* and
 *Durable Functions billing*.) Receives of control messages are shared by up to 32, and left out."""
-
-
-def first_ceilings(
-    footprint: Footprint, rates: Rates, shapes: Sequence[tuple[int, int]]
-) -> list[tuple[int, int, Ceiling]]:
-    """The first ceiling for each (accounts, partitions)."""
-    return [
-        (accounts, partitions, ceiling(footprint, rates, partitions=partitions, accounts=accounts))
-        for accounts, partitions in shapes
-    ]

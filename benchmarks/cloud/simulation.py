@@ -1,8 +1,8 @@
 """The simulation: the product's own runtime over accounts that refuse what is beyond their limits, in virtual time.
 
-A fixed number of instances is in flight: for each that ends another is started. Limits are divided by a factor, and what
-comes out is multiplied by it, so that a second of an account is not twenty thousand real operations. That is sound as
-long as there are enough machines, and many instances per partition: limits are rates, and so is throughput.
+A fixed number of instances is in flight: for each that ends another is started. Limits and instances are divided by a
+factor, and what comes out is multiplied by it, so that a second of an account is not twenty thousand real operations.
+That is sound where machines are enough: limits are rates, and so is throughput; how long an operation takes stays.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from .footprint import Workload
 from .metered_storage import Rates
 
 FACTOR = 100.0
-WARM_UP = 15.0  # virtual seconds, in which full buckets empty
-WINDOW = 30.0  # virtual seconds that are measured
+WARM_UP = 10.0  # virtual seconds, in which full buckets empty
+WINDOW = 20.0  # virtual seconds that are measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """steps_per_s: scaled up. refused: share of operations that were answered with 503. repeated: activities that
-    ran more often than once, of a thousand."""
+    """in_flight and steps_per_s: scaled up. refused: share of operations that were answered with 503."""
 
     in_flight: float
     steps_per_s: float
