@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.progress import track
 
-from .catalogue import APART, CHAIN, IN_FLIGHT, QUEUED, SIMULATED, count_all
+from .catalogue import APART, CHAIN, IN_FLIGHT, QUEUED, SIMULATED, count_all, factor_of
 from .chart import draw
 from .deployment import Shape
 from .footprint import Workload
@@ -26,7 +26,8 @@ def simulate_all() -> dict[tuple[Workload, int, int], list[Outcome]]:
     points = [(workload, *hub, count) for workload in PANELS for hub in SIMULATED for count in IN_FLIGHT]
     for workload, accounts, partitions, count in track(points, "Simulating"):
         shape = Shape(accounts=accounts, partitions=partitions, options=APART.options)
-        outcome = simulate(workload, shape, published_rates(), count)
+        factor = factor_of(count)
+        outcome = simulate(workload, shape, published_rates(), round(count / factor), factor=factor)
         found.setdefault((workload, accounts, partitions), []).append(outcome)
     return found
 

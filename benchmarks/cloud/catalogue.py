@@ -10,6 +10,7 @@ from durable_core.settings import Settings
 
 from .deployment import Shape
 from .footprint import Footprint, Workload, counted, footprint
+from .simulation import MOST_DIVIDED
 
 ONE = Workload(title="one activity", orchestrator="chain", data=1)
 CHAIN = Workload(title="chain of 10", orchestrator="chain", data=10)
@@ -30,8 +31,15 @@ HUBS = ((1, 1), (1, 4), (1, 16), (4, 16))
 """(accounts, partitions of the hub in each), in the tables."""
 
 SIMULATED = ((1, 1), (1, 4), (1, 16), (4, 4))
-IN_FLIGHT = (1, 2, 4, 8, 16, 32)
-"""As scaled down."""
+IN_FLIGHT = (20, 50, 100, 400, 1600, 6400)
+"""Instances at a time over all accounts, in truth; as simulated, at least ``LEAST``."""
+
+LEAST = 4
+
+
+def factor_of(in_flight: int) -> float:
+    """By how much limits and instances are divided."""
+    return min(MOST_DIVIDED, in_flight / LEAST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

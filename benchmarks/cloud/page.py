@@ -25,7 +25,7 @@ from .model import (
     throughput,
     useful_partitions,
 )
-from .simulation import FACTOR, Outcome
+from .simulation import Outcome
 
 CHART = "images/scale.svg"
 LARGE_REGION = 40_000.0
@@ -65,7 +65,7 @@ def render(counts: Counted, runs: Runs) -> str:
 def curves(counts: Counted, runs: Runs, workload: Workload) -> list[Curve]:
     """For the chart: the lines of the model between the first and the last point."""
     rates, footprint = published_rates(), counts.apart[workload]
-    first, last = IN_FLIGHT[0] * FACTOR / 4, IN_FLIGHT[-1] * FACTOR
+    first, last = IN_FLIGHT[0], IN_FLIGHT[-1]
     grid = [first * (last / first) ** (n / 60) for n in range(61)]
     return [
         Curve(
@@ -317,184 +317,6 @@ def _facts() -> str:
     return (
         _text("facts.md").format(read=READ)
         + "\n"
-        + _table(["Limit", f"{CHAIN.title}, steps/s", "through the queue, steps/s"], every)
-    )
-
-
-def _simulation(counts: Counted, runs: Runs) -> str:
-    rates = published_rates()
-    body: list[list[str]] = []
-    for (workload, accounts, partitions), outcomes in runs.items():
-        first = ceiling(counts.apart[workload], rates, partitions=partitions, accounts=accounts)
-        full = outcomes[-1]
-        body.append(
-            [
-                workload.title,
-                _hub(accounts, partitions),
-                f"{full.in_flight:,.0f}",
-                _rate(full.steps_per_s),
-                f"{_rate(first.steps_per_s)} ({first.limit})",
-                f"{full.steps_per_s / first.steps_per_s:.2f}",
-                f"{full.refused:.0%}",
-            ]
-        )
-    head = ["Workload", "deployed", "in flight", "simulated, steps/s", "model, steps/s", "ratio", "refused"]
-    lowest = min(
-        outcome.steps_per_s / _expected(counts, rates, key, outcome)
-        for key, outcomes in runs.items()
-        for outcome in outcomes
-    )
-    return (
-        _text("simulation.md")
-        + "\nWith the most in flight that was tried, well beyond the ceiling:\n\n"
-        + _table(head, body)
-        + f"\n![Steps per second by instances in flight]({CHART})\n\n"
-        + _text("curves.md").format(lowest=lowest)
-    )
-
-
-def _expected(counts: Counted, rates: Rates, key: tuple[Workload, int, int], outcome: Outcome) -> float:
-    workload, accounts, partitions = key
-    return throughput(counts.apart[workload], rates, outcome.in_flight, partitions=partitions, accounts=accounts)
-
-
-def _hot_spots(counts: Counted, rates: Rates) -> str:
-    chain = counts.apart[CHAIN]
-    starts = rates.table_partition / chain.catalogue
-    return _text("hot_spots.md").format(
-        shard=rates.table_partition,
-        starts=float(_rounded(starts)),
-        queued=float(_rounded(ceiling(counts.apart[QUEUED], rates).steps_per_s)),
-        chain=float(_rounded(one_instance(counts.alone[CHAIN], rates))),
-    )
-
-
-def _prices(counts: Counted) -> str:
-    body = [
-        [
-            workload.title,
-            *_price_cells(price(f, COMPUTE)),
-            _dollars(consumption_price(f, COMPUTE).total),
-            _dollars(lonely_price(counts.alone[workload], COMPUTE).total),
-            _rate(COMPUTE.steps_per_machine(f)),
-        ]
-        for workload, f in counts.apart.items()
-    ]
-    theirs = DURABLE_FUNCTIONS.price()
-    body.append(["Durable Functions, a step, at the least", *_price_cells(theirs), "", "", ""])
-    head = ["$ per million steps", "tables", "queues", "executions", "time at work", "**total**"]
-    head += ["Consumption, total", "rare instances, at most", "steps/s of a machine"]
-    ours = price(counts.apart[CHAIN], COMPUTE)
-    queued = price(counts.apart[QUEUED], COMPUTE)
-    return (
-        _text("prices.md")
-        + _table(head, body)
-        + "\n"
-        + _text("documented.md").format(
-            queue=DURABLE_FUNCTIONS.queue_operations,
-            executions=DURABLE_FUNCTIONS.executions,
-            chain=theirs.total / (ours.storage + ours.executions),
-            queued=theirs.total / (queued.storage + queued.executions),
-            read=READ,
-            few=_dollars(idle_polls_price(2, POLLING)),
-            many=_dollars(idle_polls_price(32, POLLING)),
-        )
-    )
-
-
-def _what_to_turn(counts: Counted, rates: Rates) -> str:
-    chain, queued = counts.apart[CHAIN], counts.apart[QUEUED]
-    fan, short = counts.apart[FAN], counts.apart[SHORT_FAN]
-    together, cold = counts.together[QUEUED], counts.cold
-    slow, eights = counts.slow, counts.slow_in_eights
-
-    def rate(f: Footprint, partitions: int = 1, accounts: int = 1, of: Rates = rates) -> str:
-        return _rate(ceiling(f, of, partitions=partitions, accounts=accounts).steps_per_s)
-
-    def effect(before: Footprint, after: Footprint) -> list[str]:
-        return [
-            f"{_number(before.requests / before.steps)} → {_number(after.requests / after.steps)}",
-            f"{rate(before)} → {rate(after)}",
-            f"{_dollars(price(before, COMPUTE).total)} → {_dollars(price(after, COMPUTE).total)}",
-        ]
-
-    widths = (1, 2, 4, 8, 16)
-    polls = f"polls of a month {_dollars(idle_polls_price(2, POLLING))} → {_dollars(idle_polls_price(32, POLLING))}"
-    body = [
-        ["`DURABLE_INLINE` (or an activity's `inline=`): on, which it is", QUEUED.title, *effect(queued, chain)],
-        [
-            "`batchSize` 8 and `newBatchThreshold` 0 in place of 16 and 8: a machine runs 8 activities inline, what is "
-            "more goes to the queue",
-            "chain of 10, activities of 0.1 s, busy",
-            *effect(slow, eights),
-        ],
-        ["`short=True`: 32 activities to a message", FAN.title, *effect(fan, short)],
-        ["`DURABLE_WARM_CACHE`: its default in place of 0", QUEUED.title, *effect(cold, queued)],
-        [
-            "one kind of machine for all queues (not Flex Consumption): results need no message",
-            QUEUED.title,
-            *effect(queued, together),
-        ],
-        [
-            "`DURABLE_PARTITIONS` 1, 2, 4, 8, 16, before the first start",
-            QUEUED.title,
-            "the same",
-            ", ".join(rate(queued, n) for n in widths),
-            f"the same; {polls}",
-        ],
-        ["the same", CHAIN.title, "the same", ", ".join(rate(chain, n) for n in widths), "the same"],
-        [
-            "a region with 40,000 requests/s, 4 partitions",
-            CHAIN.title,
-            "the same",
-            f"{rate(chain, 4)} → {rate(chain, 4, 1, published_rates(LARGE_REGION))}",
-            "the same",
-        ],
-        [
-            "4 accounts, an app and a hub in each (`AzureWebJobsStorage`), instances dealt out by who starts them",
-            CHAIN.title,
-            "the same",
-            f"{rate(chain, 4)} → {rate(chain, 4, 4)}",
-            "the same",
-        ],
-        [
-            "`maxPollingInterval` 2 s → 10 s",
-            "a host at rest",
-            "",
-            "",
-            f"polls of a month {_dollars(idle_polls_price(2, POLLING))} → {_dollars(idle_polls_price(2, 10.0))}; "
-            "a start at rest waits up to 10 s",
-        ],
-    ]
-    head = ["Setting", "of", "requests per step", "steps/s, first ceiling", "$ per million steps"]
-    return (
-        "Each line changes one thing; one account and one partition unless it says otherwise.\n\n"
-        + _table(head, body)
-        + "\n"
-        + _text("order.md").format(partitions=useful_partitions(queued, rates), machines=_machines(counts, rates))
-    )
-
-
-def _machines(counts: Counted, rates: Rates) -> str:
-    chain, queued = counts.apart[CHAIN], counts.apart[QUEUED]
-    needed = [ceiling(f, rates, partitions=16).steps_per_s / COMPUTE.steps_per_machine(f) for f in (chain, queued)]
-    return (
-        f"an account is full with about {needed[0]:,.0f} machines of chains, or {needed[1]:,.0f} with all activities "
-        f"through the queue, of the {LIMITS.flex_instances.value:,.0f} that Flex Consumption gives an app."
-    )
-
-
-def _facts() -> str:
-    def rows(group: Limits | Prices) -> list[list[str]]:
-        return [
-            [f"{each.value:,.10g} {each.unit}", _noted(each.note, each.per_region), each.source]
-            for each in facts_of(group)
-        ]
-
-    return (
-        f"Read on {READ} in stored copies of these pages, which may be older; they change, and where the second column "
-        "says so they differ between regions. The prices are US dollars of a region of the lower price group (East US), "
-        "pay as you go; Azure's own price pages fill their figures in by script, so the prices are second-hand.\n\n"
         + _table(["Limit", "", "Source"], rows(LIMITS))
         + "\n"
         + _table(["Price", "", "Source"], rows(PRICES))

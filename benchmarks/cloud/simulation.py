@@ -16,8 +16,8 @@ from .deployment import Hub, Shape, Tally
 from .footprint import Workload
 from .metered_storage import Rates
 
-FACTOR = 100.0
-WARM_UP = 10.0  # virtual seconds, in which full buckets empty
+MOST_DIVIDED = 200.0
+WARM_UP = 6.0  # virtual seconds, in which full buckets empty
 WINDOW = 20.0  # virtual seconds that are measured
 
 
@@ -36,7 +36,7 @@ def simulate(
     rates: Rates,
     in_flight: int,
     *,
-    factor: float = FACTOR,
+    factor: float = MOST_DIVIDED,
     warm_up: float = WARM_UP,
     window: float = WINDOW,
 ) -> Outcome:
