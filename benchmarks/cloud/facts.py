@@ -27,6 +27,7 @@ _TABLES = "Microsoft Learn, *Scalability and performance targets for Table stora
 _QUEUES = "Microsoft Learn, *Scalability and performance targets for Queue Storage*"
 _ACCOUNT = "Microsoft Learn, *Scalability and performance targets for standard storage accounts*"
 _FLEX = "Microsoft Learn, *Azure Functions Flex Consumption plan hosting*"
+_HOSTING = "Microsoft Learn, *Azure Functions hosting options*, service limits"
 _QUEUE_TRIGGER = "Microsoft Learn, *Azure Queue storage trigger and bindings*, host.json settings"
 _PRICES_TABLES = "Azure's price list for Table storage, LRS, as the tests of Infracost record it (`storage_table_test`)"
 _PRICES_QUEUES = "Azure's price list for Queue storage, LRS, as the tests of Infracost record it (`storage_queue_test`)"
@@ -45,10 +46,13 @@ class Limits:
         note="40,000 in most large regions, among them West and North Europe, East US, West US 2; more by request",
     )
     account_table: Fact = Fact(
-        value=20_000, unit="table transactions/s per account", source=_TABLES, note="of entities of 1 KiB"
+        value=20_000,
+        unit="table transactions/s per account",
+        source=_TABLES,
+        note="of entities of 1 KiB; no more is promised where the account may have 40,000 requests",
     )
     account_queue: Fact = Fact(
-        value=20_000, unit="queue messages/s per account", source=_QUEUES, note="of messages of 1 KiB"
+        value=20_000, unit="queue messages/s per account", source=_QUEUES, note="of messages of 1 KiB; as above"
     )
     table_partition: Fact = Fact(
         value=2_000, unit="entities/s per table partition", source=_TABLES, note="of entities of 1 KiB"
@@ -75,7 +79,7 @@ class Limits:
         note="100 unless raised in the app's settings; a subscription's quota of memory in a region may be lower",
     )
     consumption_instances: Fact = Fact(
-        value=200, unit="machines per app, Consumption", source=_FLEX, note="100 on Linux, which Python needs"
+        value=200, unit="machines per app, Consumption", source=_HOSTING, note="100 on Linux, which Python needs"
     )
     batch_size: Fact = Fact(
         value=32, unit="messages fetched at once, at most", source=_QUEUE_TRIGGER, note="`batchSize`, 16 by default"

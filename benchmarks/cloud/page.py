@@ -12,6 +12,7 @@ from .footprint import Footprint, Workload
 from .metered_storage import Rates
 from .model import (
     DURABLE_FUNCTIONS,
+    Ceiling,
     Compute,
     Price,
     ceiling,
@@ -122,13 +123,14 @@ def _taken(counts: Counted) -> str:
 
 
 def _ceilings(counts: Counted, rates: Rates) -> str:
-    head = ["Steps per second", *(_hub(*hub) for hub in HUBS), "the second with 40,000 requests/s", "one instance"]
+    head = ["Steps per second", *(_hub(*hub) for hub in HUBS), "the second with 40,000 requests/s"]
+    head.append("one instance alone")
     large = published_rates(LARGE_REGION)
     body: list[list[str]] = []
     for workload, f in counts.apart.items():
-        cells = [ceiling(f, rates, partitions=partitions, accounts=accounts) for accounts, partitions in HUBS]
-        cells.append(ceiling(f, large, partitions=4))
-        row = [f"{_rate(each.steps_per_s)} ({each.limit})" for each in cells]
+        cells = [ceilings(f, rates, partitions=partitions, accounts=accounts) for accounts, partitions in HUBS]
+        cells.append(ceilings(f, large, partitions=4))
+        row = [f"{_rate(each[0].steps_per_s)} ({_first(each)})" for each in cells]
         body.append([workload.title, *row, _rate(one_instance(counts.alone[workload], rates))])
     queued = {each.limit: each.steps_per_s for each in ceilings(counts.apart[QUEUED], rates)}
     every = [
@@ -189,6 +191,8 @@ def _hot_spots(counts: Counted, rates: Rates) -> str:
         starts=float(_rounded(starts)),
         queued=float(_rounded(ceiling(counts.apart[QUEUED], rates).steps_per_s)),
         chain=float(_rounded(one_instance(counts.alone[CHAIN], rates))),
+        written=ceiling(chain, rates, partitions=16).steps_per_s / chain.steps * chain.written / 1e6,
+        ingress=LIMITS.ingress.value / 8 * 1000,
     )
 
 
@@ -310,7 +314,7 @@ def _machines(counts: Counted, rates: Rates) -> str:
 def _facts() -> str:
     def rows(group: Limits | Prices) -> list[list[str]]:
         return [
-            [f"{each.value:,.10g} {each.unit}", _noted(each.note, each.per_region), each.source]
+            [f"{_plain(each.value)} {each.unit}", _noted(each.note, each.per_region), each.source]
             for each in facts_of(group)
         ]
 
@@ -330,6 +334,11 @@ def _noted(note: str, per_region: bool) -> str:
 def _hub(accounts: int, partitions: int) -> str:
     account = "1 account" if accounts == 1 else f"{accounts} accounts"
     return f"{account}, {partitions} partition{'s' if partitions > 1 else ''}{' each' if accounts > 1 else ''}"
+
+
+def _first(found: Sequence[Ceiling]) -> str:
+    """The limits that are reached first, together."""
+    return ", ".join(each.limit for each in found if each.steps_per_s <= found[0].steps_per_s * 1.001)
 
 
 def _place(limit: str) -> str:
@@ -358,6 +367,10 @@ def _rate(per_s: float) -> str:
 def _rounded(value: float) -> int:
     """To three digits: the limits have no more."""
     return round(float(f"{value:.3g}"))
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.6f}".rstrip("0").rstrip(".")
 
 
 def _number(value: float) -> str:
