@@ -26,7 +26,7 @@ def simulate_all() -> dict[tuple[Workload, int, int], list[Outcome]]:
     points = [(workload, *hub, count) for workload in PANELS for hub in SIMULATED for count in IN_FLIGHT]
     for workload, accounts, partitions, count in track(points, "Simulating"):
         shape = Shape(accounts=accounts, partitions=partitions, options=APART.options)
-        factor = factor_of(count)
+        factor = factor_of(count, accounts * partitions)
         outcome = simulate(workload, shape, published_rates(), round(count / factor), factor=factor)
         found.setdefault((workload, accounts, partitions), []).append(outcome)
     return found
