@@ -164,8 +164,11 @@ def _simulation(counts: Counted, runs: Runs) -> str:
             ]
         )
     head = ["Workload", "deployed", "in flight", "simulated, steps/s", "model, steps/s", "ratio", "refused"]
-    lowest = min(
-        outcome.steps_per_s / _expected(counts, rates, key, outcome)
+    lowest, where = min(
+        (
+            outcome.steps_per_s / _expected(counts, rates, key, outcome),
+            f"{key[0].title}, {_hub(*key[1:])}, {outcome.in_flight:,.0f} in flight",
+        )
         for key, outcomes in runs.items()
         for outcome in outcomes
     )
@@ -174,7 +177,11 @@ def _simulation(counts: Counted, runs: Runs) -> str:
         + "\nWith the most in flight that was tried, well beyond the ceiling:\n\n"
         + _table(head, body)
         + f"\n![Steps per second by instances in flight]({CHART})\n\n"
-        + _text("curves.md").format(lowest=lowest)
+        + _text("curves.md").format(
+            lowest=lowest,
+            where=where,
+            single=_rate(ceiling(counts.alone[QUEUED], rates, partitions=16).steps_per_s),
+        )
     )
 
 
