@@ -47,6 +47,17 @@ def acquire_storage(settings: Settings) -> Storage:
     return opened[place].storage
 
 
+def share_storage(settings: Settings, storage: Storage) -> None:
+    """Let whoever names this store on the running loop have this object: one that counts what it is asked for, say.
+
+    That is one reference, to be given back with ``release_storage``. ValueError if somebody has the store open already.
+    """
+    opened = _loops.setdefault(asyncio.get_running_loop(), _LoopStorages()).by_place
+    if _place(settings) in opened:
+        raise ValueError("this store is open already: share its storage before anybody acquires it")
+    opened[_place(settings)] = _Opened(storage, references=1)
+
+
 async def release_storage(storage: Storage) -> None:
     """Give back one reference; the last one closes the storage. ValueError if it was not acquired on this loop."""
     loops = _loops.get(asyncio.get_running_loop())

@@ -88,20 +88,21 @@ class Dispatcher:
         self._warm_bytes += weight - self._weights.pop(actor, 0)
         self._weights[actor] = weight
         limit = self._services.settings.warm_cache
-        if self._warm_bytes <= limit:
-            return
-        for candidate in list(self._weights):
-            if candidate is actor or not candidate.is_turning:  # one in a turn stands on its orchestrator
+        for _ in range(len(self._weights)):  # each once at most, and in a full cache one or two, however many there are
+            if self._warm_bytes <= limit:
+                return
+            candidate = next(iter(self._weights))
+            if candidate is actor or not candidate.is_turning:
                 candidate.cool()
                 self._forget(candidate)
-                if self._warm_bytes <= limit:
-                    return
+            else:  # one in a turn stands on its orchestrator, and has just been used
+                self._weights.move_to_end(candidate)
 
     def cooled(self, actor: Actor) -> None:
         self._warm_bytes -= self._weights.pop(actor, 0)
 
     def ended(self, instance: Instance) -> None:
-        self.ends.ended(instance.instance_id)
+        self.ends.ended(instance)
 
     def idle(self, actor: Actor) -> None:
         self._forget(actor)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
-from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from .activities import ActivityRunner
@@ -19,10 +17,10 @@ from .delivery import Lease
 from .dispatcher import Dispatcher
 from .limits import definition_here, options_of
 from .parking import Parking
+from .reporting import Reports, portions
 from .steps import ended_together
 from .turn import recorded_in
 
-REPORT_CHARS = 1024 * 1024  # of results in one message
 AGAIN_AFTER = 5.0  # seconds until calls that found no place here are offered again, perhaps to another host
 
 logger = logging.getLogger("durable_core.runtime")
@@ -37,6 +35,7 @@ class Worker:
         self._runner = runner
         self._dispatcher = dispatcher
         self._parking = parking
+        self._reports = Reports(hub, dispatcher.spawn)
 
     async def work(self, message: WorkMessage, lease: Lease, *, redelivered: bool) -> None:
         """Run the message's calls; returns when their results are durable somewhere."""
@@ -63,7 +62,7 @@ class Worker:
                 running = {task: call for task, call in running.items() if task not in done}
                 homeless.extend(call for call, result in results if result is None)
                 ended = [result for _, result in results if result is not None]
-                for outcomes in _portions([outcome for outcome, _ in ended]):
+                for outcomes in portions([outcome for outcome, _ in ended]):
                     await self._report(message, outcomes, lease, redelivered, seen)
                 for outcome, attempt in ended:
                     if outcome.failure is None:
@@ -107,11 +106,11 @@ class Worker:
         redelivered: bool,
         seen: frozenset[tuple[int, int]],
     ) -> None:
-        """To the orchestrator if it is here; else by one control message, to whoever has it."""
+        """To the orchestrator if it is here; else by a control message, to whoever has it."""
         if redelivered or self._dispatcher.is_warm(message.instance_id):
             await self._deliver(message, outcomes, lease, redelivered=redelivered, seen=seen)
         else:
-            await self._hub.send(self._control(message, outcomes, redelivered))
+            await self._reports.send(self._control(message, outcomes, redelivered))
 
     async def _deliver(
         self,
@@ -165,21 +164,6 @@ class Worker:
             group = [call for call in calls if options_of(call).get("queue", message.queue) == queue]
             back = replace(message.only(group), redelivered=redelivered, since=since, queue=queue)
             await self._hub.send(back, self._parking.delay(self._parking.age(since)))
-
-
-def _portions(outcomes: Sequence[TaskOutcome]) -> Iterator[tuple[TaskOutcome, ...]]:
-    """Outcomes as they are to travel: together while they are small, so that no message grows without bound."""
-    portion: list[TaskOutcome] = []
-    size = 0
-    for outcome in outcomes:
-        weight = len(dumps(outcome.result)) if len(outcomes) > 1 else 0
-        if portion and size + weight > REPORT_CHARS:
-            yield tuple(portion)
-            portion, size = [], 0
-        portion.append(outcome)
-        size += weight
-    if portion:
-        yield tuple(portion)
 
 
 def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:

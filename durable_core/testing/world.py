@@ -60,12 +60,16 @@ class SkewedClock:
 
 @dataclass(slots=True)
 class HostShape:
-    """What a host is like: its faults, the queues it listens to, and how far its clock is ahead, in seconds."""
+    """What a host is like: its faults, the queues it listens to, and how far its clock is ahead, in seconds.
+
+    batch: messages that it receives at once, at most; the Functions host takes 16, one by one there is more to happen.
+    """
 
     plan: FaultPlan = field(default_factory=FaultPlan)
     control: bool = True
     work: bool = True
     ahead: float = 0.0
+    batch: int = 1
     registry: Registry | None = None  # None: the world's
     build: str = ""  # "": the world's
 
@@ -135,7 +139,7 @@ class SimulatedHost:
             messages: list[QueueMessage] = []
             async with busy:
                 with suppress(StorageUnavailableError):
-                    messages = await queue.receive(1, LEASE)
+                    messages = await queue.receive(self.shape.batch, LEASE)
             for message in messages:
                 await busy.acquire()
                 self._spawn(self._handle(queue, message, handler, busy))

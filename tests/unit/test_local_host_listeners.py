@@ -14,8 +14,9 @@ from durable_core.hosting.local.config import QueueOptions
 from durable_core.hosting.local.invoker import InvocationFailedError
 from durable_core.hosting.local.queue_listener import QueueListener
 from durable_core.hosting.local.timers import Interval, TimerFiring, TimerListener
-from durable_core.hosting.shared import acquire_storage, release_storage
+from durable_core.hosting.shared import acquire_storage, release_storage, share_storage
 from durable_core.settings import Settings
+from durable_core.storage.counting import CountingStorage
 from durable_core.storage.ports import QueueMessage
 from durable_core.storage.sqlite import SqliteStorage
 
@@ -207,3 +208,17 @@ async def test_one_process_opens_one_store_once_and_the_last_release_closes_it(t
     again = acquire_storage(settings)
     assert again is not one
     await release_storage(again)
+
+
+async def test_who_acquires_a_store_gets_the_storage_that_was_shared_for_it(tmp_path: object) -> None:
+    settings = Settings(store=f"{tmp_path}/store.db")
+    counting = CountingStorage(SqliteStorage(settings.store))
+    share_storage(settings, counting)
+    assert acquire_storage(settings) is counting
+    with pytest.raises(ValueError, match="open already"):
+        share_storage(settings, counting)
+    await release_storage(counting)
+    await release_storage(counting)
+    other = acquire_storage(settings)
+    assert other is not counting
+    await release_storage(other)

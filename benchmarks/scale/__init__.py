@@ -1,0 +1,1 @@
+"""How the product behaves when there is more of everything: instances, hosts, steps."""
