@@ -41,7 +41,7 @@ def draw(panels: Sequence[tuple[str, Sequence[Curve]]], path: Path) -> None:
             axes.set_xlabel("instances in flight")
             axes.set_ylabel("steps per second")
             axes.grid(which="both", alpha=0.2)
-            axes.legend(fontsize=8, title="points simulated, lines by the model", title_fontsize=8)
+            axes.legend(loc="lower right", fontsize=8, title="points simulated, lines by the model", title_fontsize=8)
         figure.savefig(path, format="svg", metadata={"Date": None})
     # Trailing spaces would come back with every drawing as a difference that is none.
     path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text("utf-8").splitlines()), "utf-8")
