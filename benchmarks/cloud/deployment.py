@@ -30,11 +30,7 @@ from .metered_storage import Account, MeteredStorage, Rates
 
 LATENCY = 0.010  # seconds of one storage operation, as assumed throughout
 _LEASE = 600.0
-<<<<<<< HEAD
-_LOOK = 3600.0  # seconds; whoever waits is told
-=======
 _LONGEST_WAIT = 36_000.0  # virtual seconds
->>>>>>> cloud
 _PATIENCE = 60.0  # seconds for which the storage client of the Functions host tries again
 
 Handler = Callable[[str, int], Awaitable[None]]
@@ -131,13 +127,8 @@ class Hub:
         """Start an instance and be told of its end, without looking: a starter that waits would pay for its looks."""
         ended = self._ends.watch(instance_id)
         await self._outside.client.start_new(orchestrator_name, instance_id, data)
-<<<<<<< HEAD
-        while await ended.next(_LOOK) is None:
-            pass
-=======
         if await ended.next(_LONGEST_WAIT) is None:
             raise TimeoutError(f"instance '{instance_id}' did not end")
->>>>>>> cloud
         self._ends.unwatch(instance_id, ended)
 
     async def open(self) -> None:
