@@ -53,6 +53,8 @@ class Workload:
     """``title``: with {size}. ``against``: names, without size, of the peers' workloads that it is compared with.
 
     needs_store: whether an engine that keeps nothing on disk must be left out of the comparison.
+    driver: where it makes the difference, how a peer must be driven to be compared: what runs in one process is not
+    held against what crosses a network, and the other way round.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Workload:
     metrics: Sequence[Metric]
     against: Sequence[str] = ()
     needs_store: bool = True
+    driver: Literal["any", "in process", "over a network"] = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ WORKLOADS = (
         how=InProcess(workloads.latency),
         metrics=_LATENCY,
         against=("w1",),
+        driver="in process",
     ),
     Workload(
         name="w2",
@@ -113,6 +117,7 @@ WORKLOADS = (
         how=InProcess(workloads.throughput),
         metrics=_RATE,
         against=("w2",),
+        driver="in process",
     ),
     Workload(
         name="w3",
@@ -195,6 +200,7 @@ WORKLOADS = (
         how=OverHttp(http_workloads.latency),
         metrics=_LATENCY,
         against=("w1",),
+        driver="over a network",
     ),
     Workload(
         name="w2h",
@@ -203,6 +209,7 @@ WORKLOADS = (
         how=OverHttp(http_workloads.throughput),
         metrics=_RATE,
         against=("w2",),
+        driver="over a network",
     ),
     # And the one that kills the host comes last.
     Workload(

@@ -26,6 +26,11 @@ class Peer:
         """Whether what it acknowledges survives its server: a variant in memory, or a test backend, keeps nothing."""
         return not self.variant.startswith("memory") and self.engine != "durabletask"
 
+    @property
+    def driver(self) -> str:
+        """How its workloads are driven: DBOS is a library, the others are servers."""
+        return "in process" if self.engine == "dbos" else "over a network"
+
     def __str__(self) -> str:
         return self.engine if self.variant == "default" else f"{self.engine} {self.variant}"
 
@@ -96,14 +101,21 @@ class Row:
 
     @property
     def best(self) -> Peer | None:
-        """The best peer; a durable one, where the workload has to do with a store at all."""
-        able = {
-            peer: shown.value
+        """The best peer: durable, where the workload has to do with a store at all, and driven as we are.
+
+        Of those measured along with us, if there are any: another machine's figures are no match.
+        """
+        workload = self.sized.workload
+        fit = {
+            peer: shown
             for peer, shown in self.peers.items()
             if isinstance(shown.value, float)
             and shown.value > 0
-            and (peer.is_durable or not self.sized.workload.needs_store)
+            and (peer.is_durable or not workload.needs_store)
+            and workload.driver in ("any", peer.driver)
         }
+        now = {peer: shown for peer, shown in fit.items() if not shown.is_earlier}
+        able = {peer: shown.value for peer, shown in (now or fit).items() if isinstance(shown.value, float)}
         if not able or not self.metric.compared:
             return None
         return (min if self.metric.better == "lower" else max)(able, key=lambda peer: able[peer])

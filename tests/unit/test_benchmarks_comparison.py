@@ -64,7 +64,7 @@ class TestRatios:
         assert (row.best, row.ratio("sqlite")) == (Peer("other", "sqlite"), 4.0)
 
     def test_of_rates_it_is_ours_to_theirs(self) -> None:
-        row = only_row("w2x77", [line("w2x77", act_per_s=300.0)], [line("w2x77", engine="other", act_per_s=100.0)])
+        row = only_row("w2hx77", [line("w2hx77", act_per_s=300.0)], [line("w2x77", engine="other", act_per_s=100.0)])
         assert row.ratio("sqlite") == 3.0
 
     def test_below_one_we_are_behind(self) -> None:
@@ -96,9 +96,16 @@ class TestRatios:
         both = [*times("w3x77", 38.0, engine="other"), *times("w3callx77", 3.4, engine="other")]
         assert only_row("w3x77", times("w3x77", 1.0), both).ratio("sqlite") == 3.4
 
-    def test_over_http_we_are_compared_with_the_same_lines_as_in_process(self) -> None:
-        peers = [line("w2x77", engine="other", act_per_s=100.0)]
+    def test_a_library_is_compared_in_process_and_a_server_over_the_network(self) -> None:
+        peers = [line("w2x77", engine="dbos", act_per_s=50.0), line("w2x77", engine="server", act_per_s=100.0)]
+        assert only_row("w2x77", [line("w2x77", act_per_s=150.0)], peers).ratio("sqlite") == 3.0
         assert only_row("w2hx77", [line("w2hx77", act_per_s=150.0)], peers).ratio("sqlite") == 1.5
+        both = [*times("w6x77", 3.0, engine="dbos"), *times("w6x77", 2.0, engine="server")]
+        assert only_row("w6x77", times("w6x77", 1.0), both).ratio("sqlite") == 2.0  # elsewhere with the best of all
+
+    def test_what_was_measured_along_with_us_goes_before_what_was_measured_elsewhere(self) -> None:
+        peers = times("w4", 9.0, engine="dbos")  # published: Restate at 1.44, on another machine
+        assert only_row("w4", times("w4", 3.0), peers).ratio("sqlite") == 3.0
 
 
 class TestPublishedFigures:
