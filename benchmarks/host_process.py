@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 APP = Path(__file__).parent
 IN_FLIGHT = 200
@@ -41,11 +42,15 @@ class HostProcess:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it; it is not waited for."""
+        """Start it; it is not waited for.
+
+        It may keep compiled code, whatever this process may: an installed package is compiled.
+        """
+        environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "durable_core", "host", "--app", str(APP), "--port", str(self.port)],
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**environ, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -94,7 +99,8 @@ class Driver:
     def __init__(self, host: HostProcess, session: aiohttp.ClientSession, folder: Path) -> None:
         self.host, self.folder = host, folder
         self._session = session
-        self._base = f"http://127.0.0.1:{host.port}/api/durabletask"
+        self._base = URL(f"http://127.0.0.1:{host.port}/api/durabletask/orchestrators")
+        self._coming: asyncio.Task[None] | None = None
 
     async def call(self, orchestrator: str, data: object) -> Any:
         """Start an instance by one request, which is answered with its output."""
@@ -135,13 +141,19 @@ class Driver:
                 aiohttp.ClientConnectionError,
                 aiohttp.ClientPayloadError,
             ):  # it was killed before or while it answered
-                await asyncio.sleep(_AGAIN)
+                await self._until_it_listens()
+
+    async def _until_it_listens(self) -> None:
+        """One look for all that wait, so that they leave the processors to the host that starts."""
+        if self._coming is None or self._coming.done():
+            self._coming = asyncio.create_task(self.host.wait_until_it_listens())
+        await asyncio.shield(self._coming)
 
     async def _post(
         self, orchestrator: str, data: object, query: dict[str, int], headers: dict[str, str]
     ) -> tuple[int, Any]:
-        url = f"{self._base}/orchestrators/{orchestrator}"
-        async with self._session.post(url, json=data, params=query, headers=headers) as response:
+        url = self._base / orchestrator % query
+        async with self._session.post(url, json=data, headers=headers) as response:
             return response.status, await response.json(content_type=None)
 
 

@@ -1,8 +1,9 @@
 """Between users' values and JSON: pydantic models, dataclasses, and what pydantic can write. Never pickle.
 
-The only module that knows pydantic. ``to_json`` takes a snapshot: what is recorded does not change when the user's
-code changes the object later. What it writes is text that every store and every JSON reader can hold: no NaN, no half
-surrogate pairs, no number of over 4,300 digits, nothing nested deeper than ``MAX_DEPTH``.
+What JSON itself has is dealt with here; all other types are ``typed_values``'. ``to_json`` takes a snapshot: what is
+recorded does not change when the user's code changes the object later. What it writes is text that every store and
+every JSON reader can hold: no NaN, no half surrogate pairs, no number of over 4,300 digits, nothing nested deeper than
+``MAX_DEPTH``.
 
 A value is written by its own type and read by the annotation of who receives it. ``from_json(to_json(x), type)`` is
 ``x`` for pydantic models, dataclasses, NamedTuple, TypedDict, enums, date and time types, Decimal, UUID, bytes, and
@@ -12,29 +13,34 @@ list, set, tuple and dict of them, Optional and unions whose members look differ
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUserError
-from pydantic_core import to_jsonable_python
-
-from .errors import InvalidInputError, PayloadTooLargeError, SerializationError
+from .errors import PayloadTooLargeError, SerializationError
 from .models import JSON
 
 MAX_DEPTH = 100  # of lists and objects inside each other: readers of JSON give up at about 200
 MAX_PAYLOAD = 10 * 1024 * 1024
 
-_SHORT = frozenset({bool, type(None)})
 _SCALARS = frozenset({str, int, float})
+_LEAVES = frozenset({bool, type(None), str, int, float})
+"""Types of which a value that is there already is what a reader of the type would give."""
 _CONTAINERS = frozenset({list, dict})
 _UNCHECKED = frozenset({Any, object, None})
-_SMALL_INT = range(-(2**63), 2**63)
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 class _TooDeepError(Exception):
     pass
+
+
+def is_plain(value: object) -> bool:
+    """Whether this is its own JSON, and surely within every limit: most of what is passed to and fro is."""
+    if type(value) is int:
+        return _LEAST <= value <= _GREATEST
+    if type(value) is str:
+        return len(value) <= 1024 and value.isascii()
+    return value is None or type(value) is bool
 
 
 class Converter:
@@ -48,11 +54,11 @@ class Converter:
 
         SerializationError if there is none, PayloadTooLargeError if it is over the limit.
         """
-        kind = type(value)
-        if kind in _SHORT or (kind is int and value in _SMALL_INT) or (kind is str and _is_plain(value)):
+        if is_plain(value):
             return value
+        kind = type(value)
         try:
-            plain = value if kind in _SCALARS else to_jsonable_python(value, by_alias=True, bytes_mode="base64")
+            plain = value if kind in _SCALARS else _written(value)
             text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
             _check(plain, text)
         except Exception as error:  # a model of the user's may raise anything while it is written
@@ -71,34 +77,17 @@ class Converter:
         """
         if kind in _UNCHECKED:
             return data
-        name = getattr(kind, "__name__", kind)
-        try:
-            return _reader(kind)(data)
-        except ValidationError as error:
-            problems = [
-                f"{'.'.join(str(part) for part in e['loc'][1:]) or 'value'}: {e['msg']}"  # [0]: see _reader
-                for e in error.errors(include_url=False, include_context=False, include_input=False)
-            ]
-            raise InvalidInputError(f"not a valid {name}", problems) from error
-        except PydanticUserError as error:
-            raise SerializationError(f"no value of type {name} can be read from JSON: {error.message}") from error
+        if type(data) is kind and kind in _LEAVES:
+            return data
+        from .typed_values import read
+
+        return read(data, kind)
 
 
-@lru_cache(maxsize=1024)
-def _reader(kind: Any) -> Callable[[JSON], Any]:
-    """How to read one type; made once, as building a validator takes milliseconds.
+def _written(value: object) -> JSON:
+    from .typed_values import written
 
-    The type is read as the only member of a tuple: a dataclass or TypedDict takes no configuration when it stands
-    alone, but takes its container's, and it must read bytes as ``to_json`` writes them.
-    """
-    shape: Any = tuple.__class_getitem__((kind,))
-    adapter: TypeAdapter[tuple[Any]] = TypeAdapter(shape, config=ConfigDict(val_json_bytes="base64"))
-    return lambda data: adapter.validate_json(json.dumps([data]))[0]
-
-
-def _is_plain(text: Any) -> bool:
-    """Whether a text is surely within the limits."""
-    return len(text) <= 1024 and text.isascii()
+    return written(value)
 
 
 def is_too_deep(value: JSON) -> bool:

@@ -16,13 +16,13 @@ from .tasks import ConditionTask, Task, fail, has_ended, is_wanted, settle
 
 
 class Conditions:
-    """Those of one generation that are open and wanted."""
+    """Those of one generation. ``open``: what waits, in the order in which it was made."""
 
-    __slots__ = ("_made", "_open", "_watch")
+    __slots__ = ("_made", "_watch", "open")
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._open: list[ConditionTask] = []
+        self.open: list[ConditionTask] = []
         self._made = 0
 
     def wait(self, owner: object, predicate: Callable[[], object], *, is_running: bool) -> ConditionTask:
@@ -48,18 +48,18 @@ class Conditions:
             run_on(task)
 
     def _next(self) -> ConditionTask | None:
-        for task in tuple(self._open):
+        for task in tuple(self.open):
             if has_ended(task) or not is_wanted(task):
-                self._open.remove(task)  # it is back when somebody waits for it again
+                self.open.remove(task)  # it is back when somebody waits for it again
             elif self._ended(task):
-                self._open.remove(task)
+                self.open.remove(task)
                 return task
         return None
 
     def _claim(self, task: ConditionTask) -> None:
-        if not self._ended(task) and task not in self._open:
-            self._open.append(task)
-            self._open.sort(key=lambda other: other.order)
+        if not self._ended(task) and task not in self.open:
+            self.open.append(task)
+            self.open.sort(key=lambda other: other.order)
 
     def _ended(self, task: ConditionTask) -> bool:
         try:

@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, Unpack, cast, overload
 
 from ..activity_context import ActivityContext
-from ..converter import Converter
+from ..converter import Converter, is_plain
 from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
-from ..registry import name_of
+from ..registry import definition_of, name_of
 from ..versions import problem_of_version
 from .composition import Composition, check_child_id
 from .conditions import Conditions
@@ -25,15 +25,15 @@ from .events import (
     ContinueAsNew,
     Event,
     SubOrchestrationCreated,
-    TaskScheduled,
     TimerCreated,
+    make_task_scheduled,
 )
 from .handlers import Queries
 from .interaction import Interaction
 from .limits import run_options
 from .mailbox import Mailbox
 from .options import CallOptions, scheduled_options
-from .source import caller, returned
+from .source import caller, result_type, returned
 from .tasks import Orchestration, Task, TimerTask
 from .values import read, write
 
@@ -219,12 +219,18 @@ class OrchestrationContext(Composition, Interaction):
         Raises SerializationError if the input is not JSON, OrchestratorCodeError for a time that is none.
         The task fails with ActivityFailedError, or with TaskTimeoutError if the last attempt overran its time.
         """
-        name = name_of(fn_or_name)
-        kind = returned(fn_or_name, expected_type if returns is None else returns)
-        data = write(self._converter, input_, "the input of activity", name)
-        kept = scheduled_options(fn_or_name, options)
+        definition = definition_of(fn_or_name)
+        name = name_of(fn_or_name) if definition is None else definition.name
+        kind: Any = expected_type if returns is None else returns
+        if kind is None:
+            kind = returned(fn_or_name, None) if definition is None else result_type(cast("Any", fn_or_name))
+        data = input_ if is_plain(input_) else write(self._converter, input_, "the input of activity", name)
+        kept = scheduled_options(definition, options)
         decisions = self._decisions
-        event = TaskScheduled(decisions.next_id(), name, data, caller(), kept)
+        task_id = decisions.next_id()
+        event = decisions.foretold_activity(task_id, name) if decisions.foretold else None
+        if event is None:
+            event = make_task_scheduled(task_id, name, data, caller(), kept)
         task: Task[Any] = Task(decisions, event, kind)
         decisions.call(task, event, options.get("retry"))
         return task

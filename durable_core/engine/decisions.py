@@ -5,6 +5,7 @@ The context writes it while the generator runs; ``LiveOrchestration`` reads it b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ from .events import (
     TimerCanceled,
     TimerCreated,
 )
-from .outside import refuse_outside
+from .outside import refuse_outside, whose_code
 from .patches import Patches
 from .steps import Step
 from .tasks import Task
@@ -45,9 +46,9 @@ class InstanceInfo:
     callback_urls: CallbackUrls | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PendingTask:
-    """An open activity, timer or sub-orchestration.
+    """An open activity, timer or sub-orchestration. ``event``: history's own, as soon as history holds the call.
 
     ``retry`` is the live policy given at the call, which may hold callables; None: none was given at the call.
     ``since``: when it was called, the orchestrator's clock.
@@ -62,6 +63,7 @@ class Decisions:
     """The orchestrator's side of a generation.
 
     made: decisions since the last commit, in order.
+    foretold: in a replay, the decisions that history holds next, beginning with the first of ``made``.
     open: the task object of every call whose result the code has not been given.
     pending: of these, the calls whose result is not in history either: while suspended a result can be in history
         and not yet given. In order of task id.
@@ -77,6 +79,7 @@ class Decisions:
         "completion",
         "continuation",
         "custom_status",
+        "foretold",
         "history",
         "is_replaying",
         "is_running",
@@ -94,6 +97,7 @@ class Decisions:
     def __init__(self, watch: Watch = unwatched) -> None:
         self.watch = watch
         self.made: list[Outgoing] = []
+        self.foretold: Sequence[Outgoing] = ()
         self.open: dict[int, Task[Any]] = {}
         self.pending: dict[int, PendingTask] = {}
         self.steps: dict[int, Step] = {}
@@ -110,10 +114,19 @@ class Decisions:
 
     def next_id(self) -> int:
         """The number of the next call. Calls while it is dropped are not numbered."""
-        refuse_outside()
+        if whose_code():
+            refuse_outside()
         if self.is_running:
             self.last_id += 1
         return self.last_id
+
+    def foretold_activity(self, task_id: int, name: str) -> TaskScheduled | None:
+        """History's own event, if this call is what it holds next: another one would be the same, and cost more."""
+        at = len(self.made)
+        event = self.foretold[at] if at < len(self.foretold) else None
+        if isinstance(event, TaskScheduled) and event.task_id == task_id and event.name == name:
+            return event
+        return None
 
     def call(
         self, task: Task[Any], event: TaskScheduled | TimerCreated | SubOrchestrationCreated, retry: RetryPolicy | None
@@ -121,11 +134,12 @@ class Decisions:
         """The code called something that will have a result."""
         if not self.is_running:
             return
+        task_id = event.task_id
         self.made.append(event)
-        self.open[event.task_id] = task
-        self.pending[event.task_id] = PendingTask(event, retry, self.now)
+        self.open[task_id] = task
+        self.pending[task_id] = PendingTask(event, retry, self.now)
         if type(event) is TimerCreated:
-            self.timers.add(event.task_id)
+            self.timers.add(task_id)
 
     def run(self, task: Task[Any], step: Step) -> None:
         """The code called an inline step."""
@@ -154,10 +168,15 @@ class Decisions:
             self.timers.discard(task_id)
             self.made.append(TimerCanceled(task_id, line))
 
-    def answered(self, task_id: int) -> None:
-        """A pending call has its result in history."""
+    def answered(self, task_id: int, kind: type[TaskScheduled | TimerCreated | SubOrchestrationCreated]) -> bool:
+        """A call has its result in history. False, and nothing done, if no call of this kind and number is pending."""
+        found = self.pending.get(task_id)
+        if found is None or type(found.event) is not kind:
+            return False
         del self.pending[task_id]
-        self.timers.discard(task_id)
+        if kind is TimerCreated:
+            self.timers.discard(task_id)
+        return True
 
     def set_custom_status(self, value: JSON) -> None:
         refuse_outside()

@@ -13,12 +13,14 @@ default, so that older events stay readable; trailing defaults are not written. 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from ..errors import NewerFormatError
 from ..models import JSON, FailureDetails
+from .frozen import maker, twin_of
 
 # ---------------------------------------------------------------- incoming
 
@@ -274,9 +276,13 @@ class Segment:
     events: tuple[Event, ...]
 
 
+make_segment = maker(Segment)
+make_task_scheduled = maker(TaskScheduled)
+
 # ---------------------------------------------------------------- stored form
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR = 2**31  # seconds since then that every platform's own functions know
 _CODES: dict[str, type[Any]] = {
     "XS": ExecutionStarted,
     "TC": TaskCompleted,
@@ -331,33 +337,57 @@ def to_array(event: Event) -> list[JSON]:
 
 def from_array(array: list[JSON]) -> Event:
     """The event of a stored form. NewerFormatError if this version does not know it."""
-    code = array[0] if array else ""
+    return from_arrays((array,))[0]
+
+
+def from_arrays(arrays: Iterable[list[JSON]]) -> tuple[Event, ...]:
+    """The events of stored forms, in order. NewerFormatError if this version does not know one."""
+    events: list[Event] = []
+    code: Any = ""
     try:
-        match code:
-            case "TF" | "SF":
-                return _CODES[code](array[1], FailureDetails.from_json(array[2]), *array[3:])
-            case "RC":
-                return TimerCreated(array[1], from_epoch(array[2]), *array[3:])
-            case "XO":
-                return ExecutionTimedOut(from_epoch(array[1]), *array[2:])
-            case "IC" | "XC":
-                event = _CODES[code](*array[1:])
-                if event.failure is None:
-                    return event
-                at = _NAMES[type(event)].index("failure") + 1
-                array = [*array[:at], FailureDetails.from_json(array[at]), *array[at + 1 :]]
-                return _CODES[code](*array[1:])
-            case _:
-                return _CODES[code](*array[1:])
+        for array in arrays:
+            code = array[0] if array else ""
+            twin, kind, convert = _FORMS[code]
+            event = twin(*array) if convert is None else twin(*convert(array))
+            event.__class__ = kind
+            events.append(event)
     except KeyError:
         raise NewerFormatError(f"history holds an event of kind '{code}', which this version does not know") from None
     except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise NewerFormatError(f"history holds a '{code}' event with fields that this version does not know") from error
+    return tuple(events)
 
 
 def from_epoch(seconds: float) -> datetime:
     """UTC time of seconds since 1970, exact to the microsecond."""
-    return _EPOCH + timedelta(microseconds=round(seconds * 1_000_000))
+    if 0 <= seconds < _FAR:
+        return datetime.fromtimestamp(seconds, UTC)
+    return _EPOCH + timedelta(0, seconds)
+
+
+def _failure_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
+    """What reads the failure in this place of a stored form."""
+    return lambda array: [*array[:at], FailureDetails.from_json(array[at]), *array[at + 1 :]]
+
+
+def _failure_if_any_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
+    read = _failure_at(at)
+    return lambda array: array if len(array) <= at or array[at] is None else read(array)
+
+
+def _time_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
+    return lambda array: [*array[:at], from_epoch(array[at]), *array[at + 1 :]]
+
+
+_CONVERTED = {  # kinds with a field that is no JSON value
+    TaskFailed: _failure_at(2),
+    SubOrchestrationFailed: _failure_at(2),
+    StepCompleted: _failure_if_any_at(4),
+    ExecutionCompleted: _failure_if_any_at(3),
+    TimerCreated: _time_at(2),
+    ExecutionTimedOut: _time_at(1),
+}
+_FORMS = {code: (twin_of(kind, "code"), kind, _CONVERTED.get(kind)) for code, kind in _CODES.items()}
 
 
 def describe(event: Event) -> str:

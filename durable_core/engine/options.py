@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
-from ..registry import ActivityDefinition, definition_of, problem_of_time
+from ..registry import ActivityDefinition, problem_of_time
 from .source import caller
 
 
@@ -27,11 +26,16 @@ class CallOptions(TypedDict, total=False):
     inline: bool | None
 
 
-def scheduled_options(fn_or_name: str | Callable[..., Any], given: CallOptions) -> JSON:
+def scheduled_options(definition: object, given: CallOptions) -> JSON:
     """``TaskScheduled.options``: times in seconds, and what a host that lacks the activity must know of it.
+
+    definition: of the activity, where the function itself was called.
 
     TypeError for an option that there is not, OrchestratorCodeError for a time that is none.
     """
+    declared = definition if isinstance(definition, ActivityDefinition) else None
+    if not given and (declared is None or not (declared.queue or declared.schedule_to_close)):
+        return None
     if unknown := given.keys() - CallOptions.__annotations__.keys():
         raise TypeError(f"call_activity() got an unexpected keyword argument '{sorted(unknown)[0]}'")
     options: dict[str, JSON] = {}
@@ -42,12 +46,11 @@ def scheduled_options(fn_or_name: str | Callable[..., Any], given: CallOptions) 
             raise OrchestratorCodeError(f"{name}={given.get(name)!r} of an activity call {problem}", caller())
     if (timeout := given.get("timeout")) is not None:
         options["timeout"] = timeout.total_seconds()
-    definition = definition_of(fn_or_name)
     limit = given.get("schedule_to_close")
-    if isinstance(definition, ActivityDefinition):
-        limit = definition.schedule_to_close if limit is None else limit
-        if definition.queue:
-            options["queue"] = definition.queue
+    if declared is not None:
+        limit = declared.schedule_to_close if limit is None else limit
+        if declared.queue:
+            options["queue"] = declared.queue
     if limit is not None:
         options["schedule_to_close"] = limit.total_seconds()
     return options or None

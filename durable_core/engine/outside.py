@@ -6,8 +6,6 @@ such code says so here, and the context refuses. Knows nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ..errors import OrchestratorCodeError
@@ -15,15 +13,23 @@ from .source import caller
 
 _WHERE: ContextVar[str] = ContextVar("durable_core_outside", default="")
 
+whose_code = _WHERE.get
+"""What the code that runs now is, if it is not an orchestrator's; else ''."""
 
-@contextmanager
-def outside(what: str) -> Generator[None]:
+
+class outside:
     """While this lasts, code in this ``contextvars`` context is not an orchestrator's. ``what`` names it in errors."""
-    token = _WHERE.set(what)
-    try:
-        yield
-    finally:
-        _WHERE.reset(token)
+
+    __slots__ = ("_token", "_what")
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        self._token = _WHERE.set(self._what)
+
+    def __exit__(self, *_: object) -> None:
+        _WHERE.reset(self._token)
 
 
 def refuse_outside() -> None:

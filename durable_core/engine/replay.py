@@ -43,7 +43,8 @@ import contextvars
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, cast
+from operator import is_
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, cast, get_args
 
 from ..converter import Converter
 from ..errors import (
@@ -99,24 +100,10 @@ R = TypeVar("R")
 FromInbox: TypeAlias = EventRaised | ExecutionSuspended | ExecutionResumed | ExecutionTerminated | CancelRequested
 """What comes through the inbox: everything but the start and the results of calls."""
 
-_INCOMING = frozenset(
-    {
-        ExecutionStarted,
-        TaskCompleted,
-        TaskFailed,
-        TimerFired,
-        SubOrchestrationCompleted,
-        SubOrchestrationFailed,
-        EventRaised,
-        StepCompleted,
-        ExecutionSuspended,
-        ExecutionResumed,
-        ExecutionTerminated,
-        CancelRequested,
-        ExecutionTimedOut,
-    }
+_DECISIONS = frozenset(get_args(Outgoing)) - {PatchMarked}
+_AT_ONCE = frozenset(  # while suspended, too
+    {ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut}
 )
-_AT_ONCE = (ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut)  # while suspended, too
 _TIMEOUT = type_name(TaskTimeoutError)  # the failure of an activity, or of a whole run, that took too long
 _CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
 
@@ -292,32 +279,39 @@ class LiveOrchestration:
         patches.look_ahead(segments)
         for number, segment in enumerate(segments):
             decisions.now = segment.timestamp
-            expected: list[Outgoing] = []
+            expected: list[Any] = [event for event in segment.events if type(event) in _DECISIONS]
+            decisions.foretold = () if self.compares_values else expected
             marks: list[PatchMarked] = []
+            event: Any  # what it is, its kind says; a cast for each would take as long as the rest of the loop
             for event in segment.events:
                 if follow is not None:
                     follow(event)
-                if type(event) is PatchMarked:
+                kind: object = event.__class__
+                if kind in _DECISIONS:
+                    continue
+                if kind is PatchMarked:
                     marks.append(event)
-                elif type(event) not in _INCOMING:
-                    expected.append(cast("Outgoing", event))
-                elif self.completion is not None:
-                    raise mismatch.ended_early(self.info, self.history, segment, event, self.completion)
-                elif isinstance(event, StepCompleted) and not self._asked_for(event):
+                elif decisions.completion is not None:
+                    raise mismatch.ended_early(self.info, self.history, segment, event, decisions.completion)
+                elif kind is StepCompleted and not self._asked_for(event):
                     raise mismatch.unasked_step(
                         self.info, self.history, segment, event, decisions, self._runner.waits_at
                     )
                 else:
-                    self._accept(cast("Incoming", event))
+                    self._accept(event)
             if marks and (mark := patches.unasked(marks)) is not None:
                 raise mismatch.unasked_patch(self.info, self.history, segment, mark, self._runner.waits_at)
             self._confirm(segments, number, expected)
             decisions.history.append(segment)
+        decisions.foretold = ()
 
     def _confirm(self, segments: Sequence[Segment], number: int, expected: list[Outgoing]) -> None:
         """Compare what the code has decided with what a segment holds; history's calls are the ones that count."""
         decisions = self._decisions
         made = decisions.made
+        if len(made) == len(expected) and all(map(is_, made, expected)):  # all were foretold
+            made.clear()
+            return
         at = mismatch.first_difference(expected, made, values=self.compares_values)
         if at is not None:
             raise mismatch.mismatch(
@@ -332,12 +326,10 @@ class LiveOrchestration:
             )
         made.clear()
         pending = decisions.pending
-        for event in expected:
-            if type(event) in _CALLS:
-                call = cast("TaskScheduled | TimerCreated | SubOrchestrationCreated", event)
-                open_call = pending.get(call.task_id)
-                if open_call is not None:
-                    pending[call.task_id] = PendingTask(call, open_call.retry, open_call.since)
+        call: Any
+        for call in expected:
+            if type(call) in _CALLS and (open_call := pending.get(call.task_id)) is not None:
+                open_call.event = call
 
     def _step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         decisions = self._decisions
@@ -346,7 +338,7 @@ class LiveOrchestration:
         recorded: list[Incoming] = []
         unapplied: tuple[FromInbox, ...] = ()
         for at, event in enumerate(incoming):
-            if self.completion is not None:
+            if decisions.completion is not None:
                 rest = (late for late in incoming[at:] if isinstance(late, FromInbox))
                 unapplied = tuple(late for late in rest if self._is_new_row(late.event_id))
                 break
@@ -362,7 +354,7 @@ class LiveOrchestration:
         """Apply an event, or hold it while suspended. False if it is none of ours: history must not hold it."""
         if not self._admit(event):
             return False
-        if self.suspended and not isinstance(event, _AT_ONCE):
+        if self.suspended and type(event) not in _AT_ONCE:
             self._held.append(event)
         else:
             self._apply(event)
@@ -372,11 +364,11 @@ class LiveOrchestration:
         """Whether this event is news. From here on the call that it answers is no longer pending."""
         match event:
             case TaskCompleted() | TaskFailed():
-                return self._answers(event.task_id, TaskScheduled)
+                return self._decisions.answered(event.task_id, TaskScheduled)
             case TimerFired():
-                return self._answers(event.task_id, TimerCreated)
+                return self._decisions.answered(event.task_id, TimerCreated)
             case SubOrchestrationCompleted() | SubOrchestrationFailed():
-                return self._answers(event.task_id, SubOrchestrationCreated)
+                return self._decisions.answered(event.task_id, SubOrchestrationCreated)
             case ExecutionStarted():
                 is_first, self.started = not self.started, True
                 return is_first
@@ -395,13 +387,6 @@ class LiveOrchestration:
     def _asked_for(self, event: StepCompleted) -> bool:
         step = self._decisions.steps.get(event.task_id)
         return step is not None and step.name == event.name
-
-    def _answers(self, task_id: int, call: type[TaskScheduled | TimerCreated | SubOrchestrationCreated]) -> bool:
-        found = self._decisions.pending.get(task_id)
-        if found is None or type(found.event) is not call:
-            return False
-        self._decisions.answered(task_id)
-        return True
 
     def _is_new_row(self, event_id: str) -> bool:
         if not event_id:
@@ -445,7 +430,8 @@ class LiveOrchestration:
                 self._runner.time_out(event.deadline)
             case _:
                 assert_never(event)
-        self._runner.check_conditions()
+        if self._runner.conditions.open:
+            self._runner.check_conditions()
 
     def _put(self, event: EventRaised) -> None:
         try:

@@ -4,13 +4,17 @@ Owns the generator and everything that it may do wrong. Knows tasks that have en
 when is for ``LiveOrchestration`` to say.
 """
 
+# pyright: reportPrivateUsage=false
+# A friend of Task, as the functions of ``tasks`` are: it looks at one at every step of every orchestrator.
+
 from __future__ import annotations
 
 import logging
 from collections.abc import Generator
 from datetime import datetime
+from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 from ..converter import Converter
 from ..errors import (
@@ -23,6 +27,7 @@ from ..errors import (
     TaskFailedError,
     TaskTimeoutError,
 )
+from ..guard import unwatched
 from ..models import JSON, FailureDetails, RuntimeStatus, type_name
 from ..places import place, raised_at
 from ..registry import NO_INPUT, OrchestratorDefinition
@@ -33,7 +38,7 @@ from .events import ContinueAsNew, ExecutionCompleted
 from .handlers import Queries
 from .mailbox import Mailbox
 from .source import suspended_at, without_engine
-from .tasks import Task, describe_call, has_ended, leave, look, outcome, was_looked_at
+from .tasks import Task, describe_call, leave, look
 
 _BASES_OF_TIMEOUT = (type_name(TaskFailedError), type_name(DurableError))
 
@@ -110,9 +115,10 @@ class Runner:
         """Run the code if the task that has just ended, or one made of it, is what it waits for."""
         if ended is None:
             return
-        if not was_looked_at(ended):
+        if not ended._seen:
             self._overlooked.append(ended)
-        if self._waiting is not None and has_ended(self._waiting):
+        waiting = self._waiting
+        if waiting is not None and waiting._done:
             self._run()
 
     def check_conditions(self) -> None:
@@ -152,24 +158,23 @@ class Runner:
 
     def _run(self, error: BaseException | None = None) -> None:
         """Run the code until it waits for a task that has not ended, or ends. ``error`` is raised in it first."""
-        generator = cast("Generator[Any, Any, Any]", self._generator)
+        generator: Any = self._generator  # there is one: nothing else runs the code
         task, self._waiting = self._waiting, None
-        watch = self._decisions.watch
+        decisions = self._decisions
+        watch = decisions.watch
+        send = generator.send if watch is unwatched else partial(watch, generator.send)
         value: Any = None
         try:
             while True:
                 if task is not None:
-                    value, error = outcome(task)
-                if error is None:
-                    yielded = watch(generator.send, value)
-                else:
-                    yielded = watch(generator.throw, error.with_traceback(None))
-                task = look(yielded, self._decisions)
+                    value, error = task._value, task._error
+                yielded = send(value) if error is None else watch(generator.throw, error.with_traceback(None))
+                task = look(yielded, decisions)
                 if task is None:
                     self._fail(_not_a_task(yielded, suspended_at(generator)))
                     self.close()
                     return
-                if not has_ended(task):
+                if not task._done:
                     self._waiting = task
                     return
         except StopIteration as stop:
@@ -219,7 +224,7 @@ class Runner:
     def _warn_of_forgotten_yields(self) -> None:
         tasks = [*self._decisions.open.values(), *self._mailbox.waiters(), *self._overlooked]
         for task in tasks:
-            if not was_looked_at(task):
+            if not task._seen:
                 _log.warning(
                     "orchestrator '%s' (instance '%s') ended without looking at %s, called at %s: is a 'yield from' "
                     "missing there?",

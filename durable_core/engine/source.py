@@ -34,13 +34,16 @@ on_behalf_of: ContextVar[str] = ContextVar("on_behalf_of", default="")
 
 
 def caller() -> str:
-    """``file:line`` of the user's code that called into the engine."""
+    """``file:line`` of the user's code that called into the engine; only the engine asks."""
     if line := on_behalf_of.get():
         return line
-    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame is not None and _is_engine(frame.f_code.co_filename):
+    frame: FrameType | None = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if not _is_engine(filename):
+            return place(filename, frame.f_lineno)
         frame = frame.f_back
-    return "" if frame is None else place(frame.f_code.co_filename, frame.f_lineno)
+    return ""
 
 
 def suspended_at(generator: Generator[Any, Any, Any]) -> str:

@@ -205,7 +205,7 @@ class Combination(Task[T_co]):
     def _decide(self, value: Any, error: BaseException | None = None) -> None:
         """End, and let go of the children that have not ended."""
         self._let_go()
-        _end(self, value, error)
+        settle(self, value, error)
 
     def _let_go(self) -> None:
         for child in self._children:
@@ -249,7 +249,7 @@ class AllTask(Combination[T_co]):
             self._succeed()
 
     def _succeed(self) -> None:
-        _end(self, self._shape([child._value for child in self._children]), None)
+        settle(self, self._shape([child._value for child in self._children]))
 
 
 class AnyTask(Combination[Task[T]]):
@@ -296,27 +296,35 @@ class TimedTask(Combination[T_co]):
 # ---------------------------------------------------------------- the engine's side
 
 
-def settle(task: Task[Any], value: Any) -> None:
-    """The task has succeeded."""
-    _end(task, value, None)
+def settle(task: Task[Any], value: Any, error: BaseException | None = None) -> None:
+    """The task has succeeded; with ``error`` it has failed."""
+    task._value = value
+    task._error = error
+    task._done = True
+    observers = task._observers
+    if observers is not None:
+        task._observers = None
+        for observer in observers:
+            observer.child_ended(task)
 
 
 def fail(task: Task[Any], error: BaseException) -> None:
     """The task has failed: ``error`` is raised where it is waited for."""
-    _end(task, None, error)
+    settle(task, None, error)
 
 
 def look(task: object, owner: object) -> Task[Any] | None:
     """The task that the code yielded, from now on waited for; None if it is no task of this owner."""
     if not isinstance(task, Task):
         return None
-    found = cast("Task[Any]", task)
+    found: Task[Any] = task  # pyright: ignore[reportUnknownVariableType]  of whatever result
     if found._owner is not owner:
         return None
     found._seen = True
     if not found._done:
         found._released = False
-        _reclaim(found)
+        if type(found) is not Task:
+            _reclaim(found)
     return found
 
 
@@ -341,11 +349,6 @@ def has_ended(task: Task[Any]) -> bool:
 def outcome(task: Task[Any]) -> tuple[Any, BaseException | None]:
     """Value and error of a task that has ended."""
     return task._value, task._error
-
-
-def was_looked_at(task: Task[Any]) -> bool:
-    """Whether the code has waited for it, combined it, cancelled it or asked how it stands."""
-    return task._seen
 
 
 def is_wanted(task: Task[Any]) -> bool:
@@ -389,17 +392,6 @@ def _describe_other(task: Task[Any]) -> str:
             return f"{describe_call(task._inner)} with a time limit"
         case _:
             return "of several tasks"
-
-
-def _end(task: Task[Any], value: Any, error: BaseException | None) -> None:
-    task._value = value
-    task._error = error
-    task._done = True
-    observers = task._observers
-    if observers is not None:
-        task._observers = None
-        for observer in observers:
-            observer.child_ended(task)
 
 
 def _reclaim(task: Task[Any]) -> None:

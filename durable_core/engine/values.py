@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ..converter import Converter
+from ..converter import Converter, is_plain
 from ..errors import PayloadTooLargeError, SerializationError
 from ..models import JSON
 from .source import caller
@@ -25,8 +25,7 @@ def read(converter: Converter, data: object, kind: Any) -> Any:
 
 def write(converter: Converter, value: object, what: str, name: str = "") -> JSON:
     """A value of the code's as JSON. SerializationError that says where the code gave it, PayloadTooLargeError."""
-    kind = type(value)
-    if value is None or kind is bool:
+    if is_plain(value):
         return value
     about = f"{what} '{name}'" if name else what
     try:

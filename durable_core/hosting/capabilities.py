@@ -16,7 +16,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -26,6 +26,8 @@ from ..errors import CapabilityError, ConfigurationError
 DEFAULT_LIFETIME = timedelta(days=90)
 """Longer than the orders, approvals and subscriptions that people wait for; bounded, because URLs end up in logs."""
 
+_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # json.dumps would make one for every call
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _MAC_BYTES = hashlib.sha256().digest_size
 _FORMAT = 1
 
@@ -97,11 +99,28 @@ class CapabilitySigner:
             )
         )
 
+    def issue_each(
+        self,
+        instance_id: str,
+        verbs: Iterable[Verb],
+        *,
+        execution_id: str = "",
+        lifetime: timedelta = DEFAULT_LIFETIME,
+    ) -> list[str]:
+        """A token for each of these verbs, as ``issue`` gives them. Nothing but the verb tells them apart."""
+        expires_at = int(self._clock() + lifetime.total_seconds())
+        before = _write([_FORMAT, instance_id, execution_id])[:-1]
+        after = _write(["", expires_at, secrets.token_urlsafe(9)])[1:]
+        return [self._sign(f"{before},{_write(verb.value)},{after}") for verb in verbs]
+
     def issue_exact(self, right: Capability) -> str:
         """The token of exactly this capability: the same each time, as long as the signing key is."""
         fields = [_FORMAT, right.instance_id, right.execution_id, right.verb.value]
         fields += [right.event_name, right.expires_at, right.nonce]
-        body = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+        return self._sign(_write(fields))
+
+    def _sign(self, fields: str) -> str:
+        body = fields.encode()
         return _encode(_mac(self._keys[0], body) + body)
 
     def verify(self, token: str) -> Capability:
@@ -132,7 +151,7 @@ def _mac(key: bytes, body: bytes) -> bytes:
 
 
 def _encode(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def _decode(token: str) -> bytes:

@@ -83,6 +83,7 @@ class Durable:
             raise ConfigurationError(f"the Functions host keeps '{base}' to itself; choose another base for the API")
         urls = SignedCallbackUrls(lambda: self._signer, self._own_base_url)
         self._auth_level = auth_level
+        self._last_api: tuple[DurableClient, HttpApi] | None = None
         self._opener = AppOpener(registry, self.settings, factory or partial(open_app, codec=codec, callback_urls=urls))
 
     # ------------------------------------------------------------ for your own functions
@@ -238,8 +239,11 @@ class Durable:
         return await api.handle(endpoint, _from_azure(request))
 
     async def _api(self) -> HttpApi:
-        client, settings = await self.client(), self.settings
-        return HttpApi(client, self._signer, max_payload=settings.max_payload, base=self._base)
+        client = (await self._opener.app()).client
+        if self._last_api is None or self._last_api[0] is not client:  # a client belongs to one event loop
+            api = HttpApi(client, self._signer, max_payload=self.settings.max_payload, base=self._base)
+            self._last_api = (client, api)
+        return self._last_api[1]
 
     @cached_property
     def _signer(self) -> CapabilitySigner:

@@ -22,6 +22,21 @@ RETRY_AFTER_SECONDS = 2
 HttpManagementPayload: TypeAlias = dict[str, str]
 
 
+_MANAGEMENT_URIS = (
+    ("statusQueryGetUri", Verb.STATUS, ""),
+    ("sendEventPostUri", Verb.EVENT, "/{eventName}"),
+    ("terminatePostUri", Verb.TERMINATE, "?reason={text}"),
+    ("cancelPostUri", Verb.CANCEL, "?reason={text}"),
+    ("rewindPostUri", Verb.REWIND, "?reason={text}"),
+    ("purgeHistoryDeleteUri", Verb.PURGE, ""),
+    ("restartPostUri", Verb.RESTART, ""),
+    ("suspendPostUri", Verb.SUSPEND, "?reason={text}"),
+    ("resumePostUri", Verb.RESUME, "?reason={text}"),
+)
+_NAMES = tuple(name for name, _, _ in _MANAGEMENT_URIS)
+_VERBS = tuple(verb for _, verb, _ in _MANAGEMENT_URIS)
+
+
 def create_http_management_payload(
     signer: CapabilitySigner, instance_id: str, base_url: str, execution_id: str = ""
 ) -> HttpManagementPayload:
@@ -35,22 +50,9 @@ def create_http_management_payload(
     """
 
     execution_id = execution_id or execution_of(instance_id)
-
-    def url(verb: Verb, rest: str = "") -> str:
-        return f"{base_url}/c/{signer.issue(instance_id, verb, execution_id=execution_id)}{rest}"
-
-    return {
-        "id": instance_id,
-        "statusQueryGetUri": url(Verb.STATUS),
-        "sendEventPostUri": url(Verb.EVENT, "/{eventName}"),
-        "terminatePostUri": url(Verb.TERMINATE, "?reason={text}"),
-        "cancelPostUri": url(Verb.CANCEL, "?reason={text}"),
-        "rewindPostUri": url(Verb.REWIND, "?reason={text}"),
-        "purgeHistoryDeleteUri": url(Verb.PURGE),
-        "restartPostUri": url(Verb.RESTART),
-        "suspendPostUri": url(Verb.SUSPEND, "?reason={text}"),
-        "resumePostUri": url(Verb.RESUME, "?reason={text}"),
-    }
+    tokens = signer.issue_each(instance_id, _VERBS, execution_id=execution_id)
+    urls = [f"{base_url}/c/{token}{rest}" for token, (_, _, rest) in zip(tokens, _MANAGEMENT_URIS, strict=True)]
+    return {"id": instance_id} | dict(zip(_NAMES, urls, strict=True))
 
 
 def create_check_status_response(

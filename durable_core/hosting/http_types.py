@@ -19,6 +19,7 @@ from ..errors import InvalidInputError, PayloadTooLargeError
 from ..models import JSON
 
 _HOST = re.compile(r"[A-Za-z0-9._\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _BARE_PLUS = re.compile(r" (\d\d:?\d\d)$")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -51,8 +52,9 @@ class HttpRequest:
     ) -> HttpRequest:
         """Read the query from ``url``; ``more_query`` fills in what a server took out of it."""
         query: dict[str, list[str]] = {}
-        for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-            query.setdefault(name.lower(), []).append(value)
+        if "?" in url:
+            for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+                query.setdefault(name.lower(), []).append(value)
         for name, value in (more_query or {}).items():
             query.setdefault(name.lower(), [value])
         return cls(
@@ -174,17 +176,21 @@ class HttpResponse:
         return json.loads(self.body)
 
 
-def json_response(status: int, value: JSON, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_FIXED: Mapping[str, str] = {
+    "Content-Type": "application/json; charset=utf-8",
     # Answers differ from one moment to the next and may hold private data: nothing on the way may keep them.
+    "Cache-Control": "no-store",
     # And no browser may take what an instance's data holds for a page.
-    fixed = {
-        "Content-Type": "application/json; charset=utf-8",
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def json_response(status: int, value: JSON, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    body = _write(value)
     # An error may quote a header, in which a server puts half surrogate pairs for bytes that are no text.
-    return HttpResponse(status=status, headers={**fixed, **(headers or {})}, body=body.encode(errors="replace"))
+    return HttpResponse(
+        status=status, headers={**_FIXED, **headers} if headers else _FIXED, body=body.encode(errors="replace")
+    )
 
 
 def error_response(

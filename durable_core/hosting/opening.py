@@ -32,6 +32,9 @@ class App(Protocol):
     async def recover(self) -> object: ...
 
 
+ADVICE_DELAY = 3.0
+"""Seconds after the start at which the orchestrators are linted: what waits for the host comes first."""
+
 AppFactory: TypeAlias = Callable[[Registry, Settings], AbstractAsyncContextManager[App]]
 
 
@@ -70,7 +73,11 @@ class AppOpener:
         """The open app. All that ask meanwhile wait for the same opening; one that failed is tried again."""
         loop = asyncio.get_running_loop()
         opening = self._opening.get(loop)
-        if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
+        if opening is None:
+            opening = self._opening[loop] = loop.create_task(self._open())
+        elif opening.done():
+            if not opening.cancelled() and opening.exception() is None:
+                return opening.result()[0]
             opening = self._opening[loop] = loop.create_task(self._open())
         app, _ = await asyncio.shield(opening)  # a caller that gives up does not stop it for the others
         return app
@@ -89,9 +96,11 @@ class AppOpener:
     async def _open(self) -> tuple[App, AsyncExitStack]:
         stack = AsyncExitStack()
         app = await stack.enter_async_context(self._factory(self._registry, self._settings))
-        if self._settings.guard:
-            from ..linter import warn_of  # an app in Azure has no use for it
-
-            # In a thread: a start need not wait for advice.
-            asyncio.get_running_loop().run_in_executor(None, warn_of, self._registry.orchestrator_functions)
+        if self._settings.guard:  # an app in Azure has no use for advice
+            stack.callback(asyncio.get_running_loop().call_later(ADVICE_DELAY, self._advise).cancel)
         return app, stack
+
+    def _advise(self) -> None:
+        from ..linter import warn_of
+
+        asyncio.get_running_loop().run_in_executor(None, warn_of, self._registry.orchestrator_functions)

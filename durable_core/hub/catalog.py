@@ -37,7 +37,7 @@ class Entry:
     created: datetime
     updated: datetime
     stuck: str = ""
-    tags: dict[str, str] = field(default_factory=dict[str, str])
+    tags: dict[str, str] = field(default_factory=lambda: {})
     start_at: datetime | None = None
     look_at: datetime | None = None
     key: str = ""

@@ -24,7 +24,9 @@ from ..engine.events import (
     Outgoing,
     Segment,
     from_array,
+    from_arrays,
     from_epoch,
+    make_segment,
     to_array,
 )
 from ..errors import PreconditionFailedError, RowNotFoundError, StorageError
@@ -47,6 +49,7 @@ LOG_SEGMENTS = 128  # what the row's log may hold before it is rolled
 LOG_BYTES = 256 * 1024
 SEGMENT_BYTES = 256 * 1024  # a larger segment goes to payload rows
 ENDED_KEPT = 8  # commits of ended generations that can still be told apart
+PARSED_AT_ONCE = LOG_SEGMENTS  # segments in one JSON pass; more would hold more memory, and win nothing
 MOVED_TRIES = 20  # loads after which a history with a gap is taken for damaged
 
 
@@ -81,12 +84,19 @@ class Peeked(NamedTuple):
     inbox: list[InboxRow]
 
 
+class Packed(NamedTuple):
+    """A segment as properties of the row, and as a stored value."""
+
+    props: dict[str, Value]
+    entry: Value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """One commit to be. ``consumed`` are keys of inbox rows that go in the same transaction.
 
     output, failure, custom: stored values, None to leave them as they are.
-    retries: every retry state there is after the commit. next_generation: see ``Instances.next_generation``.
+    retries: every retry state there is after the commit. packed: the segment, once it is ready to be written.
     """
 
     commit_id: str
@@ -100,6 +110,7 @@ class Commit:
     consumed: Sequence[str] = ()
     dispatched: int
     build: str = ""
+    packed: Packed | None = None
 
 
 class Instances:
@@ -146,10 +157,16 @@ class Instances:
                 first = int(row.key[len(prefix) :])
                 texts: list[Any] = json.loads(self._payloads.encoding.unpack(join_bytes("d", row.props)))
                 chunks.extend(enumerate(texts, first))
-        segments = [
-            _read_segment(seq, await self._payloads.load_text(instance.instance_id, entry))
-            for seq, entry in whole_log(instance, chunks)
-        ]
+        log = whole_log(instance, chunks)
+        segments: list[Segment] = []
+        for at in range(0, len(log), PARSED_AT_ONCE):
+            texts = [
+                entry
+                if type(entry) is str and entry[:1] == "["
+                else await self._payloads.load_text(instance.instance_id, entry)
+                for _, entry in log[at : at + PARSED_AT_ONCE]
+            ]
+            segments.extend(_read_segments(instance.first + at, texts))
         if segments and isinstance(started := segments[0].events[0], ExecutionStarted):  # its input is kept once
             whole = replace(started, input=await self._payloads.load(instance.instance_id, instance.input))
             segments[0] = replace(segments[0], events=(whole, *segments[0].events[1:]))
@@ -169,9 +186,9 @@ class Instances:
         """``first``: an inbox row that comes into being with the instance. RowExistsError if the id is taken."""
         if first is not None:
             etags = await self._table.transact(instance.instance_id, [Insert(INSTANCE_KEY, instance.props()), first])
-            return replace(instance, etag=str(etags[0]))
+            return instance.but(etag=str(etags[0]))
         etag = await self._table.insert(instance.instance_id, INSTANCE_KEY, instance.props())
-        return replace(instance, etag=etag)
+        return instance.but(etag=etag)
 
     async def restart(self, ended: Instance, fresh: Instance, first: Insert | None = None) -> Instance:
         """Put a new execution in the place of an ended one. PreconditionFailedError if somebody was faster."""
@@ -179,21 +196,41 @@ class Instances:
             etags = await self._table.transact(
                 ended.instance_id, [Replace(INSTANCE_KEY, fresh.props(), ended.etag), first]
             )
-            return replace(fresh, etag=str(etags[0]))
+            return fresh.but(etag=str(etags[0]))
         etag = await self._table.replace(ended.instance_id, INSTANCE_KEY, fresh.props(), ended.etag)
-        return replace(fresh, etag=etag)
+        return fresh.but(etag=etag)
+
+    async def pack(
+        self, instance: Instance, commit_id: str, timestamp: datetime, events: Sequence[Event]
+    ) -> Packed | None:
+        """Make a commit's segment ready; payload rows that it needs are written. None if it has none."""
+        if not events:
+            return None
+        text = dumps([commit_id, timestamp.timestamp(), [to_array(event) for event in events]])
+        name = f"s{instance.seq}_"
+        encoding = self._payloads.encoding
+        if len(text) <= PLAIN_CHARS and not encoding.hides:
+            return Packed({f"{name}0": text}, text)
+        packed = encoding.pack(text)
+        if len(packed) <= SEGMENT_BYTES:
+            return Packed(split_bytes(name, packed), packed)
+        reference = await self._payloads.put(instance.instance_id, instance.execution_id, packed)
+        return Packed({f"{name}0": reference}, reference)
 
     async def commit(self, instance: Instance, commit: Commit) -> Instance:
-        """Write one commit. Any StorageError leaves it unknown whether it was written."""
+        """Write one commit; packed, it is one operation. Any StorageError leaves it unknown whether it was written."""
         changes: dict[str, Value] = {"last": commit.commit_id, "updated": iso(commit.timestamp)}
         after: dict[str, Any] = {"updated": commit.timestamp, "last_commit": commit.commit_id, "stuck": ""}
         if instance.stuck:
             changes["stuck"] = ""
-        for name in ("status", "dispatched", "build"):
-            if (value := getattr(commit, name)) != getattr(instance, name):
-                changes[name] = after[name] = value
-        for name in ("output", "failure", "custom"):
-            if (value := getattr(commit, name)) is not None:
+        if commit.dispatched != instance.dispatched:
+            changes["dispatched"] = after["dispatched"] = commit.dispatched
+        if commit.status is not instance.status:
+            changes["status"], after["status"] = commit.status.value, commit.status
+        if commit.build != instance.build:
+            changes["build"] = after["build"] = commit.build
+        for name, value in (("output", commit.output), ("failure", commit.failure), ("custom", commit.custom)):
+            if value is not None:
                 changes[name] = after[name] = value
         if commit.retries is not None:
             after["retries"] = commit.retries
@@ -203,19 +240,20 @@ class Instances:
                 if instance.retries.get(task) != commit.retries.get(task)
             }
             changes.update({f"r{bucket}": retry_bucket(commit.retries, bucket) for bucket in changed})
-        if not commit.events:
+        packed = commit.packed or await self.pack(instance, commit.commit_id, commit.timestamp, commit.events)
+        if packed is None:
             etag = await self._write(
                 instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed
             )
-            return replace(instance, **after, etag=etag)
-        segment, entry = await self._segment(instance, commit)
+            return instance.but(**after, etag=etag)
+        segment, entry = packed
         after |= {"seq": instance.seq + 1, "log_bytes": instance.log_bytes + size_of(segment)}
         if instance.log and (len(instance.log) >= LOG_SEGMENTS or after["log_bytes"] > LOG_BYTES):
-            return await self._roll(instance, replace(instance, **after), segment, entry, commit.consumed)
+            return await self._roll(instance, instance.but(**after), segment, entry, commit.consumed)
         changes |= segment | {"seq": instance.seq + 1}
         etag = await self._write(instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
         instance.log[instance.seq] = entry  # shared by the row before and after; nobody reads the one before again
-        return replace(instance, **after, etag=etag)
+        return instance.but(**after, etag=etag)
 
     async def next_generation(
         self,
@@ -236,8 +274,7 @@ class Instances:
             left = [[generation, at.timestamp(), to_array(event)] for generation, at, event in carry.decisions]
             arrays = [[to_array(e) for e in carry.events], left, list(carry.seen)]
             carried = await self._payloads.store(instance.instance_id, instance.execution_id, arrays)
-        after = replace(
-            instance,
+        after = instance.but(
             generation=instance.generation + 1,
             version=version,
             status=commit.status,
@@ -258,7 +295,7 @@ class Instances:
             log_bytes=0,
         )
         row = Replace(INSTANCE_KEY, after.props(), instance.etag)
-        return replace(after, etag=await self._write(instance.instance_id, [row], commit.consumed))
+        return after.but(etag=await self._write(instance.instance_id, [row], commit.consumed))
 
     async def pin(self, instance: Instance, version: str) -> Instance:
         """Decide which version of its orchestrator an instance begins with. HistoryMovedError if somebody else has."""
@@ -266,7 +303,7 @@ class Instances:
             etag = await self._table.merge(instance.instance_id, INSTANCE_KEY, {"version": version}, instance.etag)
         except (PreconditionFailedError, RowNotFoundError):
             raise HistoryMovedError(f"instance '{instance.instance_id}' has moved") from None
-        return replace(instance, version=version, etag=etag)
+        return instance.but(version=version, etag=etag)
 
     async def mark_stuck(self, instance_id: str, reason: str) -> None:
         """Show the instance as stuck; its next commit takes the mark away. RowNotFoundError."""
@@ -301,19 +338,6 @@ class Instances:
                     with suppress(RowNotFoundError):
                         await self._table.delete(instance_id, key)
 
-    async def _segment(self, instance: Instance, commit: Commit) -> tuple[dict[str, Value], Value]:
-        """The properties that hold the commit's segment, and its stored value."""
-        text = dumps([commit.commit_id, commit.timestamp.timestamp(), [to_array(e) for e in commit.events]])
-        name = f"s{instance.seq}_"
-        encoding = self._payloads.encoding
-        if len(text) <= PLAIN_CHARS and not encoding.hides:
-            return {f"{name}0": text}, text
-        packed = encoding.pack(text)
-        if len(packed) <= SEGMENT_BYTES:
-            return split_bytes(name, packed), packed
-        reference = await self._payloads.put(instance.instance_id, instance.execution_id, packed)
-        return {f"{name}0": reference}, reference
-
     async def _roll(
         self, instance: Instance, after: Instance, segment: dict[str, Value], entry: Value, consumed: Sequence[str]
     ) -> Instance:
@@ -322,10 +346,10 @@ class Instances:
         entries = [instance.log[seq] for seq in range(instance.base, instance.seq)]
         joined = ",".join(dumps(encoding.unpack(e) if isinstance(e, bytes) else e) for e in entries)
         packed = encoding.pack(f"[{joined}]")
-        after = replace(after, base=instance.seq, log={instance.seq: entry}, log_bytes=size_of(segment))
+        after = after.but(base=instance.seq, log={instance.seq: entry}, log_bytes=size_of(segment))
         chunk = Insert(chunk_key(instance.execution_id, instance.generation, instance.base), split_bytes("d", packed))
         row = Replace(INSTANCE_KEY, after.props() | segment, instance.etag)
-        return replace(after, etag=await self._write(after.instance_id, [chunk, row], consumed))
+        return after.but(etag=await self._write(after.instance_id, [chunk, row], consumed))
 
     async def _write(self, instance_id: str, operations: list[Operation], consumed: Sequence[str]) -> str:
         """The instance row's new ETag."""
@@ -360,6 +384,10 @@ def whole_log(instance: Instance, chunks: Sequence[tuple[int, Value]]) -> list[t
     return [(seq, log[seq]) for seq in range(instance.first, instance.seq)]
 
 
-def _read_segment(seq: int, text: str) -> Segment:
-    commit_id, timestamp, arrays = json.loads(text)
-    return Segment(seq, commit_id, from_epoch(timestamp), tuple(from_array(array) for array in arrays))
+def _read_segments(first: int, texts: Sequence[str]) -> list[Segment]:
+    """Segments from their texts, in one JSON pass: one for each text would take several times as long."""
+    parsed = json.loads(f"[{','.join(texts)}]")
+    return [
+        make_segment(seq, commit_id, from_epoch(timestamp), from_arrays(arrays))
+        for seq, (commit_id, timestamp, arrays) in enumerate(parsed, first)
+    ]

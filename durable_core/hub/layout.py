@@ -186,7 +186,8 @@ def inverted_ms(moment: datetime) -> str:
 
 def iso(moment: datetime) -> str:
     """UTC with microseconds and ``Z``; sorts as text."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds")[:26] + "Z"  # without the offset
 
 
 def from_iso(text: str) -> datetime:

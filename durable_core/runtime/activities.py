@@ -34,6 +34,7 @@ from .gates import Gate
 from .limits import options_of, timed_out
 
 SLOW_SECONDS = 5.0  # an activity that has lately taken longer is not run inline
+QUICK_SECONDS = 0.05  # one that has lately taken less is done sooner here than it gets to another host
 
 logger = logging.getLogger("durable_core.activity")
 
@@ -60,7 +61,7 @@ class ActivityRunner:
         self._executor = executor
         self._threads = Gate(threads)
         self._gates: dict[str, Gate] = {}
-        self._slow: set[str] = set()
+        self._took: dict[str, float] = {}  # seconds, the last time
         self._attempts: dict[str, set[Attempt]] = {}  # of each instance, those that can be told
         self.served: set[str] = {""}
 
@@ -68,11 +69,15 @@ class ActivityRunner:
         """Whether a call would run in this process at once, and not for long as far as one can tell."""
         gate = self._gates.get(definition.name)
         return (
-            definition.name not in self._slow
+            self._took.get(definition.name, 0.0) <= SLOW_SECONDS
             and definition.queue in self.served
             and (gate is None or gate.is_open)
             and (definition.is_async or self._threads.is_open)
         )
+
+    def is_quick(self, definition: ActivityDefinition) -> bool:
+        """Whether it ended at once the last time that it ran in this process."""
+        return self._took.get(definition.name, SLOW_SECONDS) < QUICK_SECONDS
 
     def instance_moved(self, instance: Instance) -> None:
         """An instance has ended, or begun a new generation: attempts at calls of before are told."""
@@ -218,8 +223,7 @@ class ActivityRunner:
         finally:
             if work is None:
                 leave()
-            took = loop.time() - started
-            (self._slow.add if took > SLOW_SECONDS else self._slow.discard)(call.name)
+            self._took[call.name] = loop.time() - started
             peers.discard(attempt)
             if not self._attempts.get(attempt.instance_id, True):
                 del self._attempts[attempt.instance_id]

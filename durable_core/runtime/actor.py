@@ -35,7 +35,7 @@ from ..hub.messages import ControlMessage
 from .committing import prepare, write
 from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
 from .gathering import Gathered, gather
-from .inline import InlineSteps
+from .inline import InlineStep, InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
 from .outbox import Decision, Dispatch, entry_of
 from .steps import Steps
@@ -97,6 +97,7 @@ class _Attempt:
     outage: bool = False
     owed: int | None = None  # commits of ours later than this were found whose dispatch may not have begun
     wrote: tuple[int, str] | None = None  # seq and id of a commit of which nobody knows whether it was written
+    step: InlineStep | None = None  # called by this turn, to be run after it
     to_end: bool = False  # a termination waits until somebody can read who else must hear of it, or all have had time
 
 
@@ -112,7 +113,7 @@ class Actor:
         self._pool: list[Delivery] = []
         self._running = False
         self._warm: Warm | None = None
-        self._inline = InlineSteps(services, home, self.deliver)
+        self._inline = InlineSteps(services, home)
         self._steps = Steps(services, home, self.deliver)
 
     @property
@@ -141,7 +142,25 @@ class Actor:
             self._home.cooled(self)
             warm.live.close()
 
-    async def _run(self) -> None:
+    async def _run(self, step: InlineStep | None = None) -> None:
+        """Turns, and the inline steps that they call, until there is no more for this task to do."""
+        while step is None or await self._is_next(step):
+            step = await self._turns()
+            if step is None:
+                return
+
+    async def _is_next(self, step: InlineStep) -> bool:
+        """Run an inline step and pool its result. Whether this task is to take it into a turn: other deliveries, which
+        may have come meanwhile, have a task of their own."""
+        result = await step
+        if result is None:
+            return False
+        self._pool.append(result)
+        is_next, self._running = not self._running, True
+        return is_next
+
+    async def _turns(self) -> InlineStep | None:
+        """Turns until nothing is pooled. Returns the inline step that the last one called: it is to be run next."""
         try:
             while self._pool:
                 attempt = _Attempt(self._pool)
@@ -158,6 +177,11 @@ class Actor:
                     for delivery in attempt.batch:
                         self._inline.forget(delivery.inline_key)
                     self._steps.forget(attempt.batch)
+                if attempt.step is not None:
+                    if not self._pool:
+                        return attempt.step
+                    self._home.spawn(self._run(attempt.step))
+            return None
         finally:
             self._running = False
             self._home.idle(self)
@@ -283,7 +307,7 @@ class Actor:
             attempt.wrote = (before.seq, commit.commit_id)
             again = floor is not None or gathered.results.send
             if is_listed := not again and owes_only_the_catalogue(before, live, turn):
-                ended = replace(before, status=commit.status, updated=commit.timestamp, stuck="")
+                ended = before.but(status=commit.status, updated=commit.timestamp, stuck="")
                 await services.hub.in_order(
                     lambda: write(services, warm, turn, commit),
                     lambda: services.hub.catalog.close(entry_of(ended)),
@@ -302,7 +326,7 @@ class Actor:
             await self._end(warm, before, batch, is_listed=is_listed)
             return
         if inline is not None:
-            self._inline.start(warm.instance, inline, before.seq, batch)
+            attempt.step = self._inline.start(warm.instance, inline, before.seq, batch)
         else:
             if gathered.mail.more:  # whose doorbells may all be in this batch: its callers wait for the rest as well
                 self._ring_self(warm.instance, batch, split_callers(batch))
@@ -414,7 +438,7 @@ class Actor:
 
     def _ring_self(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
         """Pool a doorbell of our own; these callers of ``batch`` wait for it."""
-        lease = longest(d.lease for d in batch)
+        lease = longest(batch)
         message = ControlMessage(instance_id=self.instance_id, execution_id=instance.execution_id)
         self._pool.append(Delivery(message=message, lease=lease, callers=callers))
 

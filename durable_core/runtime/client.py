@@ -32,7 +32,7 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.layout import check_instance_id, check_tags, iso
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
-from ..instance_ids import StartedInstance
+from ..instance_ids import StartedInstance, execution_of
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import NO_INPUT, Registry, name_of
 from ..storage.ports import Insert
@@ -47,6 +47,7 @@ from .schedules import ScheduleClient
 
 FIRST_POLL = 0.1
 LONGEST_POLL = 2.0
+POLLS_PER_SECOND = 100  # of all who wait in this process
 
 FirstEvent: TypeAlias = Callable[[str], Awaitable[Insert]]
 """Makes the inbox row of an event for an execution."""
@@ -207,6 +208,7 @@ class DurableClient(Messaging, ScheduleClient):
         )
         fresh = with_times(fresh, start_at, timeout)
         row = None if first is None else await first(execution_id)
+        self._dispatcher.ends.started(instance_id, execution_id)  # now: it may have ended when its start is answered
         try:
             await self._hub.in_order(
                 lambda: self._hub.catalog.open(entry_of(fresh)),
@@ -422,29 +424,35 @@ class DurableClient(Messaging, ScheduleClient):
     async def wait_for_completion(self, instance_id: str, timeout: float) -> OrchestrationStatus:  # noqa: ASYNC109
         """The status once the instance has ended, or the latest one after ``timeout`` seconds.
 
-        An end in this process is seen at once; one elsewhere by polls that back off to two seconds.
+        An end in this process is seen at once, without a read; one elsewhere by polls that back off to two seconds,
+        the sooner the more callers wait: together they take no more than so many reads a second.
+        Of an id that ended and was purged or started again at once, the end that was waited for is returned.
         Falsy if there is no such instance.
         """
         check_instance_id(instance_id)
-        loop = asyncio.get_running_loop()
+        ends, loop = self._dispatcher.ends, asyncio.get_running_loop()
         end, delay = loop.time() + timeout, FIRST_POLL
-        signal = self._dispatcher.ends.watch(instance_id)
+        watch, execution_id = ends.watch(instance_id), execution_of(instance_id)
+        is_open = timeout > 0 and ends.is_open(instance_id, execution_id)
         try:
             while True:
-                signal.clear()
-                instance = await self._hub.instances.get(instance_id)  # its values are loaded once, at the end
-                left = end - loop.time()
-                if instance is None:
-                    return OrchestrationStatus(instance_id=instance_id)
-                if instance.is_terminal or left <= 0:
-                    return await self._status(instance, show_input=True)
-                try:
-                    async with asyncio.timeout(min(delay, left)):
-                        await signal.wait()
-                except TimeoutError:
+                if not is_open:
+                    instance = await self._hub.instances.get(instance_id)  # its values are loaded once, at the end
+                    if instance is None:
+                        return OrchestrationStatus(instance_id=instance_id)
+                    if instance.is_terminal or loop.time() >= end:
+                        return await self._status(instance, show_input=True)
+                    execution_id = instance.execution_id
+                is_open = False
+                pause = min(max(delay, ends.waiting / POLLS_PER_SECOND), self.longest_poll)
+                ended = await watch.next(min(pause, end - loop.time()))
+                if ended is None:
                     delay = min(delay * 2, self.longest_poll)
+                elif ended.execution_id == execution_id:
+                    with suppress(PayloadGoneError):  # purged already: what is there now is read
+                        return await self._status(ended, show_input=True)
         finally:
-            self._dispatcher.ends.unwatch(instance_id, signal)
+            ends.unwatch(instance_id, watch)
 
     async def recover(self, *, full: bool = True) -> RecoveryReport:
         """Rebuild every message of the hub from its tables, as after a loss of all queues, and save poisoned ones.

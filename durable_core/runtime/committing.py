@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from typing import Any
 
 from ..engine.events import (
     ContinueAsNew,
@@ -19,7 +19,7 @@ from ..engine.replay import LiveOrchestration, Turn
 from ..hub.instance_row import Instance
 from ..hub.instances import Carried, Carry, Commit
 from ..hub.layout import is_repeatable
-from ..hub.payloads import dumps
+from ..hub.payloads import NOTHING, dumps
 from .gathering import Gathered
 from .outbox import Decision, without_payload
 from .turn import scheduled_in, undone, with_calls
@@ -38,17 +38,21 @@ async def prepare(services: Services, warm: Warm, turn: Turn, gathered: Gathered
         undispatched.extend(
             warm.instance.first + step.born for step in live.steps.values() if step.task_id in results.send
         )
-    commit = Commit(
-        commit_id=services.hub.ids.commit_id(),
-        timestamp=gathered.now,
-        events=(*turn.recorded, *(without_payload(event) for event in turn.outgoing)),
+    commit_id, now = services.hub.ids.commit_id(), gathered.now
+    events = (*turn.recorded, *(without_payload(event) for event in turn.outgoing))
+    is_new_log = isinstance(live.completion, ContinueAsNew)
+    return Commit(
+        commit_id=commit_id,
+        timestamp=now,
+        events=events,
+        packed=None if is_new_log else await services.hub.instances.pack(warm.instance, commit_id, now, events),
         status=warm.status,
         retries=results.retries if results.changed else None,
         consumed=gathered.consumed(turn),
         dispatched=min([warm.settled, *(seq - 1 for seq in undispatched)]),
         build=services.build,
+        **await _values(services, warm),
     )
-    return await _with_values(services, warm, commit)
 
 
 async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> Instance:
@@ -103,17 +107,18 @@ async def _left_over(services: Services, warm: Warm, turn: Turn, commit: Commit)
     return tuple(left[-MAX_CARRIED:])
 
 
-async def _with_values(services: Services, warm: Warm, commit: Commit) -> Commit:
-    """The commit with output, failure and custom status as stored values."""
+async def _values(services: Services, warm: Warm) -> dict[str, Any]:
+    """Output, failure and custom status as stored values, where they are new."""
     instance, live, payloads = warm.instance, warm.live, services.hub.payloads
     life = (instance.instance_id, instance.execution_id)
+    values: dict[str, Any] = {}
     if isinstance(live.completion, ExecutionCompleted | ExecutionTerminated):
         result, failure = warm.ending
-        commit = replace(commit, output=await payloads.store(*life, result))
+        values["output"] = await payloads.store(*life, result)
         if failure is not None:
-            commit = replace(commit, failure=await payloads.store(*life, failure.to_json()))
-    custom = dumps(live.custom_status)
+            values["failure"] = await payloads.store(*life, failure.to_json())
+    custom = NOTHING if live.custom_status is None else dumps(live.custom_status)
     if custom != warm.custom:
-        commit = replace(commit, custom=await payloads.store_text(*life, custom))
+        values["custom"] = await payloads.store_text(*life, custom)
         warm.custom = custom
-    return commit
+    return values

@@ -42,17 +42,14 @@ class Delivery:
     redelivered: bool = False
     seen: frozenset[tuple[int, int]] = frozenset()
     inline_key: tuple[str, int, int] | None = None
-    callers: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+    callers: list[asyncio.Future[None]] = field(default_factory=lambda: [])
 
     @property
     def tasks(self) -> frozenset[tuple[int, int]]:
         """(generation, task id) of everything that the message is about."""
         message = self.message
-        return (
-            self.seen
-            | {(outcome.generation, outcome.task_id) for outcome in message.outcomes}
-            | {(nudge.generation, nudge.task_id) for nudge in message.nudges}
-        )
+        told = frozenset([(each.generation, each.task_id) for each in (*message.outcomes, *message.nudges)])
+        return told | self.seen if self.seen else told
 
     @property
     def is_door(self) -> bool:
@@ -74,15 +71,18 @@ class Delivery:
         self.callers = []
 
 
-def longest(leases: Iterable[Lease]) -> Lease:
-    """The lease of several callers together: one live message is enough to be redelivered."""
-    found = list(leases)
-    return Lease(max(lease.budget for lease in found), max(lease.deadline for lease in found))
+def longest(batch: Sequence[Delivery]) -> Lease:
+    """The lease of several deliveries together: one live message is enough to be redelivered."""
+    first = batch[0].lease
+    if len(batch) == 1:
+        return first
+    leases = [delivery.lease for delivery in batch]
+    return Lease(max(lease.budget for lease in leases), max(lease.deadline for lease in leases))
 
 
-def may_be_lost(batch: Iterable[Delivery]) -> bool:
+def may_be_lost(batch: Sequence[Delivery]) -> bool:
     """Whether another host may have these messages by now, so that nothing may be committed for them (rule R16)."""
-    return asyncio.get_running_loop().time() > longest(delivery.lease for delivery in batch).deadline
+    return asyncio.get_running_loop().time() > longest(batch).deadline
 
 
 def handed_over(delivery: Delivery, since: float | None, *, is_owed: bool) -> ControlMessage:

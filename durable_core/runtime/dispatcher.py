@@ -102,7 +102,7 @@ class Dispatcher:
         self._warm_bytes -= self._weights.pop(actor, 0)
 
     def ended(self, instance: Instance) -> None:
-        self.ends.ended(instance.instance_id)
+        self.ends.ended(instance)
 
     def idle(self, actor: Actor) -> None:
         self._forget(actor)

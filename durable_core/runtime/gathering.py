@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from ..engine.events import (
@@ -41,6 +41,8 @@ class Mail:
 
     @classmethod
     def sort(cls, inbox: Sequence[InboxRow], instance: Instance) -> Mail:
+        if not inbox:
+            return cls([], [], False)
         ours = sorted((row for row in inbox if row.execution_id == instance.execution_id), key=lambda row: row.order)
         stale = [row for row in inbox if row.execution_id != instance.execution_id]
         return cls(ours[:INBOX_BATCH], stale, len(ours) > INBOX_BATCH)
@@ -58,8 +60,8 @@ class Gathered:
     mail: Mail
     results: Results
     nudges: Nudged
-    incoming: list[Incoming] = field(default_factory=list[Incoming])
-    saved: list[Delivery] = field(default_factory=list[Delivery])
+    incoming: list[Incoming]
+    saved: list[Delivery]
 
     def consumed(self, turn: Turn) -> list[str]:
         """Keys of the rows that the turn has dealt with: what came after the end is left for the next generation."""
@@ -75,8 +77,8 @@ async def gather(
     now = max(services.clock.now(), instance.updated)
     mail = Mail.sort(inbox, instance)
     outcomes: list[tuple[TaskOutcome, bool]] = []
-    gathered = Gathered(now, mail, Results(), Nudged())
-    incoming = gathered.incoming
+    incoming: list[Incoming] = []
+    saved: list[Delivery] = []
     early = is_early(instance, now)
     ending = ending_before_start(instance, mail.rows, early=early)
     if ending is not None:
@@ -85,7 +87,7 @@ async def gather(
         incoming.append(ExecutionTimedOut(instance.deadline))
     elif early:
         mail.rows, mail.more = [], False  # they wait in the inbox
-        return gathered
+        return Gathered(now, mail, Results(), Nudged(), incoming, saved)
     elif instance.is_unstarted:
         data = await hub.payloads.load(instance.instance_id, instance.input)
         incoming.append(ExecutionStarted(instance.name, instance.version, data))
@@ -112,18 +114,16 @@ async def gather(
                 message = await hub.read_message(json.loads(text))
                 if isinstance(message, ControlMessage):
                     outcomes.extend((outcome, True) for outcome in message.outcomes)
-                    lease = longest(delivery.lease for delivery in batch)
-                    gathered.saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
+                    lease = longest(batch)
+                    saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
     for delivery in batch:
         if is_of_this_execution(delivery.message, instance):
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
-    gathered.nudges = nudged(live, instance, [*batch, *gathered.saved], now)
-    gathered.results = services.judge.judge(
-        outcomes, instance, live, now, hub.ids.unit, is_deadline=gathered.nudges.is_deadline
-    )
-    incoming.extend(gathered.results.events)
+    nudges = nudged(live, instance, [*batch, *saved], now)
+    results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit, is_deadline=nudges.is_deadline)
+    incoming.extend(results.events)
     incoming.extend(live.due_timers(now))
-    return gathered
+    return Gathered(now, mail, results, nudges, incoming, saved)
 
 
 async def is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:

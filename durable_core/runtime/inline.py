@@ -7,7 +7,7 @@ it are kept until its result is committed (rule R17): if this process dies, thei
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -23,9 +23,13 @@ from .outbox import Decision, Dispatch
 from .warm import Services
 
 MAX_INLINE = 8  # running inline in one process; more go to the work queue, where other hosts can help
+MAX_QUICK = 64  # the same for activities that are done sooner than a message gets to another host
 
 InlineKey = tuple[str, int, int]
 """Execution, generation, task."""
+
+InlineStep = Coroutine[Any, Any, "Delivery | None"]
+"""What runs an activity and returns its result, to be delivered."""
 
 
 class Process(Protocol):
@@ -46,10 +50,9 @@ def lone_activity(turn: Turn, live: LiveOrchestration) -> TaskScheduled | None:
 class InlineSteps:
     """Those of one instance."""
 
-    def __init__(self, services: Services, process: Process, deliver: Callable[[Delivery], None]) -> None:
+    def __init__(self, services: Services, process: Process) -> None:
         self._services = services
         self._process = process
-        self._deliver = deliver
         self._running: dict[InlineKey, int] = {}  # → the commit that scheduled it
 
     def __bool__(self) -> bool:
@@ -76,26 +79,30 @@ class InlineSteps:
         asked = options.get("inline", definition.inline)
         if not (services.settings.inline_default if asked is None else asked):
             return None
-        if not services.runner.runs_now(definition) or self._process.inline_running >= MAX_INLINE:
+        most = MAX_QUICK if services.runner.is_quick(definition) else MAX_INLINE
+        if self._process.inline_running >= most or not services.runner.runs_now(definition):
             return None
         if any(delivery.redelivered for delivery in batch):
             return None
-        if asyncio.get_running_loop().time() > longest(d.lease for d in batch).budget:
+        if asyncio.get_running_loop().time() > longest(batch).budget:
             return None
         return event
 
-    def start(self, instance: Instance, event: TaskScheduled, seq: int, batch: Sequence[Delivery]) -> None:
-        """Run it, scheduled by commit ``seq``; the batch's callers wait for its result."""
+    def start(self, instance: Instance, event: TaskScheduled, seq: int, batch: Sequence[Delivery]) -> InlineStep:
+        """What runs it, scheduled by commit ``seq``, and must be run: the batch's callers wait for its result.
+
+        It returns that result, to be delivered; None if it could not run here and was sent to the work queue.
+        """
         key = (instance.execution_id, instance.generation, event.task_id)
         self._running[key] = seq
         self._process.inline_running += 1
         message = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
-        lease: Lease = longest(delivery.lease for delivery in batch)
+        lease: Lease = longest(batch)
         delivery = Delivery(message=message, lease=lease, callers=take_callers(batch), inline_key=key)
         call = call_of(self._services.registry, event, instance.generation, 1, instance.updated)
-        self._process.spawn(self._run(instance, event, call, delivery))
+        return self._run(instance, event, call, delivery)
 
-    async def _run(self, instance: Instance, event: TaskScheduled, call: Call, delivery: Delivery) -> None:
+    async def _run(self, instance: Instance, event: TaskScheduled, call: Call, delivery: Delivery) -> Delivery | None:
         message, services = delivery.message, self._services
         try:
             ran = await services.runner.run(message.instance_id, message.execution_id, call, delivery.lease.budget)
@@ -105,7 +112,7 @@ class InlineSteps:
                 await services.outbox.dispatch(instance, dispatch)
                 self.forget(delivery.inline_key)
                 delivery.release()
-                return
+                return None
         except BaseException as error:  # the process ends; not forgotten, so that no commit counts it as dispatched
             delivery.fail(error)
             raise
@@ -117,7 +124,7 @@ class InlineSteps:
             recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             delivery.callers.append(recorded)
             self._process.spawn(_drop_when(recorded, attempt))
-        self._deliver(delivery)
+        return delivery
 
 
 async def _drop_when(recorded: asyncio.Future[None], attempt: Attempt) -> None:

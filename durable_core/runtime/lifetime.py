@@ -8,7 +8,6 @@ recovery. Knows the row and the inbox, and nothing of the orchestrator's code.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ..errors import InvalidInputError
@@ -37,7 +36,7 @@ def with_times(fresh: Instance, start_at: datetime | None, timeout: timedelta | 
         if timeout <= timedelta(0):
             raise InvalidInputError(f"a run needs time: the timeout must be positive, not {timeout}")
         deadline = (start_at or fresh.created) + timeout
-    return replace(fresh, start_at=start_at, deadline=deadline)
+    return fresh.but(start_at=start_at, deadline=deadline)
 
 
 def is_early(instance: Instance, now: datetime) -> bool:

@@ -6,7 +6,6 @@ Stuck is not failed: whatever was in hand is kept in the inbox, and the next rin
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from ..errors import RowNotFoundError
 from ..hub.inbox import InboxKind
@@ -50,7 +49,7 @@ class Parking:
             await self._hub.instances.mark_stuck(instance.instance_id, reason)
         except RowNotFoundError:
             return  # purged
-        await self._hub.catalog.note(entry_of(replace(instance, stuck=reason, updated=self._clock.now())))
+        await self._hub.catalog.note(entry_of(instance.but(stuck=reason, updated=self._clock.now())))
 
     async def put_off(self, body: str, *, work: str | None) -> None:
         """Send a message that cannot be decoded here once more, later: it is kept until somebody can."""

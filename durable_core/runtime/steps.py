@@ -59,10 +59,10 @@ class _Running:
 class _Due:
     """Steps to be seen to after a turn."""
 
-    here: list[Step] = field(default_factory=list[Step])
-    running: list[_Running] = field(default_factory=list[_Running])
-    elsewhere: list[Step] = field(default_factory=list[Step])
-    later: list[Step] = field(default_factory=list[Step])
+    here: list[Step] = field(default_factory=lambda: [])
+    running: list[_Running] = field(default_factory=lambda: [])
+    elsewhere: list[Step] = field(default_factory=lambda: [])
+    later: list[Step] = field(default_factory=lambda: [])
 
 
 class Steps:
@@ -107,7 +107,7 @@ class Steps:
         waiting = len(due.here) + len(due.running)
         if not waiting:
             return False
-        lease = longest(delivery.lease for delivery in batch)
+        lease = longest(batch)
         shares = share_callers(take_callers(batch), waiting)
         for running, callers in zip(due.running, shares[len(due.here) :], strict=True):
             running.add(callers)
@@ -126,7 +126,7 @@ class Steps:
             if nudge.generation == before.generation and delivery.message.execution_id == before.execution_id
         }
         room = MAX_INLINE - self._process.inline_running
-        late = asyncio.get_running_loop().time() > longest(delivery.lease for delivery in batch).budget
+        late = asyncio.get_running_loop().time() > longest(batch).budget
         for step in warm.live.steps.values():
             seq = before.first + step.born
             is_named = step.task_id in named

@@ -262,9 +262,9 @@ def with_calls(decisions: Sequence[Decision], segments: Iterable[Segment]) -> li
 class Results:
     """What outcomes amount to: events to apply, retries to come, and attempts whose retry must be sent again."""
 
-    events: list[Incoming] = field(default_factory=list[Incoming])
-    retries: dict[int, RetryState] = field(default_factory=dict[int, RetryState])
-    send: set[int] = field(default_factory=set[int])
+    events: list[Incoming] = field(default_factory=lambda: [])
+    retries: dict[int, RetryState] = field(default_factory=lambda: {})
+    send: set[int] = field(default_factory=lambda: set())
     changed: bool = False
 
     def end(self, task_id: int) -> None:
@@ -395,16 +395,18 @@ class Nudged:
     is_deadline: calls may be overdue.
     """
 
-    due_retries: set[int] = field(default_factory=set[int])
-    early: dict[int, datetime] = field(default_factory=dict[int, datetime])
+    due_retries: set[int] = field(default_factory=lambda: set())
+    early: dict[int, datetime] = field(default_factory=lambda: {})
     is_deadline: bool = False
-    early_deadlines: dict[datetime, int] = field(default_factory=dict[datetime, int])
+    early_deadlines: dict[datetime, int] = field(default_factory=lambda: {})
 
 
 def nudged(live: LiveOrchestration, instance: Instance, batch: Sequence[Delivery], now: datetime) -> Nudged:
     """Nudges that came before their time by this host's clock are armed again; attempts that are due are sent."""
     found = Nudged()
     for delivery in batch:
+        if not delivery.seen and not delivery.message.nudges:
+            continue
         found.due_retries |= {  # an attempt recorded as failed, by somebody who may have died before sending the next
             task_id
             for generation, task_id in delivery.seen

@@ -252,8 +252,7 @@ class AzureQueue:
         text = b64encode(check_message(body, delay)).decode()
         call = self._client().send_message(text, visibility_timeout=math.ceil(delay), time_to_live=_FOREVER)
         await translated(call, f"send to {self._name}")
-        if delay <= 0:
-            self._listeners.notify(self._name)
+        self._listeners.notify(self._name, math.ceil(delay))
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
         check_receive(max_messages, lease)

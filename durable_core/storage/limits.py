@@ -60,18 +60,20 @@ def check_queue_name(name: str) -> None:
         )
 
 
-def check_key(key: str) -> None:
-    """Check a partition or row key: its length and its characters."""
+@lru_cache(maxsize=4096)  # an instance's rows are written many times
+def check_key(key: str) -> int:
+    """Check a partition or row key: its length and its characters. Returns its bytes."""
     bad = _BAD_IN_KEY.search(key)
     if bad is not None:
         raise LimitExceededError(
             f"key {_shorten(key)} holds {bad.group()!r} at position {bad.start()}; "
             "keys take no / \\ # ? and no control characters: escape or hash it"
         )
-    if utf16_bytes(key, "a key") > 2 * MAX_KEY_CHARS:
+    if (size := utf16_bytes(key, "a key")) > 2 * MAX_KEY_CHARS:
         raise LimitExceededError(
             f"key {_shorten(key)} has {len(key)} characters, over the limit of {MAX_KEY_CHARS}; hash its long part"
         )
+    return size
 
 
 def check_props(props: Props) -> int:
@@ -88,8 +90,6 @@ def check_props(props: Props) -> int:
 
 def check_entity(partition: str, key: str, props: Props) -> int:
     """Check a whole row; return its size in bytes as Azure counts it."""
-    check_key(partition)
-    check_key(key)
     size = key_bytes(partition, key) + check_props(props)
     check_entity_size(key, size)
     return size
@@ -104,8 +104,8 @@ def check_entity_size(key: str, size: int) -> None:
 
 
 def key_bytes(partition: str, key: str) -> int:
-    """What a row takes before its first property."""
-    return 4 + utf16_bytes(partition, "a key") + utf16_bytes(key, "a key")
+    """What a row takes before its first property; its keys are checked."""
+    return 4 + check_key(partition) + check_key(key)
 
 
 def check_transaction(partition: str, operations: Sequence[Operation]) -> list[int]:
@@ -195,10 +195,10 @@ def _name_bytes(name: str) -> int:
 
 def _value_bytes(name: str, value: Value) -> int:
     match value:
+        case str():
+            size = 2 * len(value) if value.isascii() else utf16_bytes(value, f"property '{name}'")
         case bool():
             return 1
-        case str():
-            size = utf16_bytes(value, f"property '{name}'")
         case bytes():
             size = len(value)
         case int():

@@ -16,10 +16,10 @@ Semantics that every adapter keeps (tests/contract holds them to it):
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 Value: TypeAlias = str | int | float | bool | bytes | datetime
 """A property: text, 64-bit integer, float, bool, binary, or an aware datetime. ``None`` is not stored in Azure."""
@@ -171,7 +171,7 @@ class Queue(Protocol):
     async def clear(self) -> None: ...
 
 
-Write: TypeAlias = Callable[[], Awaitable[object]]
+Write: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 """One write, to be begun by whoever is given it."""
 
 
@@ -199,7 +199,8 @@ class Storage(Protocol):
         ...
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back, on the event loop, when this object sends to that queue without a delay; returns an undo.
+        """Call back, on the event loop, when a message that this object sends to that queue is to be had; returns an
+        undo. One with a delay of over a minute is not told of.
 
         A send by another process is not seen: listeners poll for those.
         """

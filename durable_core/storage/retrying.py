@@ -11,7 +11,9 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from types import CoroutineType
+from typing import Any, TypeVar
 
 from ..errors import StorageUnavailableError
 from .ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
@@ -47,6 +49,8 @@ class Patience:
 
 
 class RetryingTable:
+    """Its methods are not ``async``: each returns the coroutine of ``Patience``, one less to step through."""
+
     def __init__(self, inner: Table, patience: Patience) -> None:
         self._inner = inner
         self._patience = patience
@@ -55,22 +59,22 @@ class RetryingTable:
     def name(self) -> str:
         return self._inner.name
 
-    async def insert(self, partition: str, key: str, props: Props) -> str:
-        return await self._patience(lambda: self._inner.insert(partition, key, props))
+    def insert(self, partition: str, key: str, props: Props) -> CoroutineType[Any, Any, str]:
+        return self._patience(partial(self._inner.insert, partition, key, props))
 
-    async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        return await self._patience(lambda: self._inner.merge(partition, key, props, etag))
+    def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> CoroutineType[Any, Any, str]:
+        return self._patience(partial(self._inner.merge, partition, key, props, etag))
 
-    async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        return await self._patience(lambda: self._inner.replace(partition, key, props, etag))
+    def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> CoroutineType[Any, Any, str]:
+        return self._patience(partial(self._inner.replace, partition, key, props, etag))
 
-    async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
-        await self._patience(lambda: self._inner.delete(partition, key, etag))
+    def delete(self, partition: str, key: str, etag: str | None = None) -> CoroutineType[Any, Any, None]:
+        return self._patience(partial(self._inner.delete, partition, key, etag))
 
-    async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
-        return await self._patience(lambda: self._inner.get(partition, key, select))
+    def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> CoroutineType[Any, Any, Row | None]:
+        return self._patience(partial(self._inner.get, partition, key, select))
 
-    async def read_range(
+    def read_range(
         self,
         partition: str,
         low: str = "",
@@ -78,14 +82,16 @@ class RetryingTable:
         *,
         select: Sequence[str] | None = None,
         limit: int | None = None,
-    ) -> RowRange:
-        return await self._patience(lambda: self._inner.read_range(partition, low, high, select=select, limit=limit))
+    ) -> CoroutineType[Any, Any, RowRange]:
+        return self._patience(partial(self._inner.read_range, partition, low, high, select=select, limit=limit))
 
-    async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
-        return await self._patience(lambda: self._inner.transact(partition, operations))
+    def transact(self, partition: str, operations: Sequence[Operation]) -> CoroutineType[Any, Any, list[str | None]]:
+        return self._patience(partial(self._inner.transact, partition, operations))
 
 
 class RetryingQueue:
+    """As ``RetryingTable``."""
+
     def __init__(self, inner: Queue, patience: Patience) -> None:
         self._inner = inner
         self._patience = patience
@@ -94,23 +100,23 @@ class RetryingQueue:
     def name(self) -> str:
         return self._inner.name
 
-    async def send(self, body: str, delay: float = 0.0) -> None:
-        await self._patience(lambda: self._inner.send(body, delay))
+    def send(self, body: str, delay: float = 0.0) -> CoroutineType[Any, Any, None]:
+        return self._patience(partial(self._inner.send, body, delay))
 
-    async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
-        return await self._patience(lambda: self._inner.receive(max_messages, lease))
+    def receive(self, max_messages: int = 1, lease: float = 30.0) -> CoroutineType[Any, Any, list[QueueMessage]]:
+        return self._patience(partial(self._inner.receive, max_messages, lease))
 
-    async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
-        return await self._patience(lambda: self._inner.extend(message, lease))
+    def extend(self, message: QueueMessage, lease: float) -> CoroutineType[Any, Any, QueueMessage]:
+        return self._patience(partial(self._inner.extend, message, lease))
 
-    async def delete(self, message: QueueMessage) -> None:
-        await self._patience(lambda: self._inner.delete(message))
+    def delete(self, message: QueueMessage) -> CoroutineType[Any, Any, None]:
+        return self._patience(partial(self._inner.delete, message))
 
-    async def count(self) -> int:
-        return await self._patience(self._inner.count)
+    def count(self) -> CoroutineType[Any, Any, int]:
+        return self._patience(self._inner.count)
 
-    async def clear(self) -> None:
-        await self._patience(self._inner.clear)
+    def clear(self) -> CoroutineType[Any, Any, None]:
+        return self._patience(self._inner.clear)
 
 
 class RetryingStorage:

@@ -174,7 +174,7 @@ class SqliteQueue:
 
     __slots__ = ("_name", "_sent", "_store")
 
-    def __init__(self, store: GroupCommit, name: str, sent: Callable[[], None]) -> None:
+    def __init__(self, store: GroupCommit, name: str, sent: Callable[[float], None]) -> None:
         self._store, self._name, self._sent = store, name, sent
 
     @property
@@ -184,7 +184,7 @@ class SqliteQueue:
     async def send(self, body: str, delay: float = 0.0) -> None:
         check_message(body, delay)
         await self._store.write(
-            lambda session: self._messages(session).send(body, delay), then=None if delay > 0 else self._sent
+            lambda session: self._messages(session).send(body, delay), then=partial(self._sent, delay)
         )
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:

@@ -27,13 +27,14 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from ..errors import NewerFormatError, StorageError, StorageUnavailableError
+from .begun import Begun
 from .ports import Write, one_by_one
 from .sqlite_reads import UNANSWERED, DirectReader, Unanswered
 from .sqlite_session import Session
@@ -87,6 +88,8 @@ class _Pending(Generic[T]):
         if self.future is not None and not self.future.done():
             if self.error is not None:
                 self.future.set_exception(self.error)
+                if isinstance(self.error, _LeftOutError):
+                    self.future.exception()  # nobody may wait for it any more: that is no news for the log
             else:
                 self.future.set_result(self.result)  # pyright: ignore[reportArgumentType] - T may be None
         if self.error is None and self.then is not None:
@@ -98,22 +101,22 @@ class _LeftOutError(StorageError):
 
 
 class _Chain:
-    """Operations of several tasks, each task's after those of the task before it."""
+    """Writes that are begun one after another: the operation of each comes after that of the one before."""
 
     def __init__(self) -> None:
-        self.tasks: list[asyncio.Task[object]] = []
-        self.latest: dict[asyncio.Task[object] | None, _Pending[Any]] = {}
+        self._latest: _Pending[Any] | None = None
+        self._is_broken = False
+
+    def begin(self, write: Write) -> Begun[object]:
+        latest, begun = self._latest, Begun(write())
+        self._is_broken |= self._latest is latest and not begun.is_done  # it has something else to do first
+        return begun
 
     def link(self, pending: _Pending[Any]) -> None:
-        """Let it come after the latest operation of the task before its own. _LeftOutError if there is none yet."""
-        task = asyncio.current_task()
-        at = self.tasks.index(task) if task in self.tasks else 0
-        if at > 0:
-            before = self.latest.get(self.tasks[at - 1])
-            if before is None:
-                raise _LeftOutError("its turn has not come")
-            pending.after = before
-        self.latest[task] = pending
+        """_LeftOutError if an operation that is to come before this one has not come yet."""
+        if self._is_broken:
+            raise _LeftOutError("its turn has not come")
+        pending.after, self._latest = self._latest, pending
 
 
 _CHAIN: ContextVar[_Chain | None] = ContextVar("durable_sqlite_chain", default=None)
@@ -151,14 +154,14 @@ class GroupCommit:
         answer = self._read_at_once(run)
         return await self._submit(run, None, True, None) if isinstance(answer, Unanswered) else answer
 
-    async def write(
+    def write(
         self,
         run: Callable[[Session], T],
         *,
         peek: Callable[[Session], T | None] | None = None,
         then: Callable[[], None] | None = None,
         flush: bool = True,
-    ) -> T:
+    ) -> Awaitable[T]:
         """Run an operation and answer when it is durable.
 
         ``flush``: whether it must survive a power cut; if not, it survives the death of the process.
@@ -169,9 +172,9 @@ class GroupCommit:
             answer = self._read_at_once(peek)
             if not isinstance(answer, Unanswered):
                 if answer is not None:
-                    return answer
+                    return _at_once(answer)
                 peek = None
-        return await self._submit(run, peek, False, then, flush)
+        return self._submit(run, peek, False, then, flush)
 
     async def in_order(self, *writes: Write) -> None:
         """See the port. All are handed over at once: a batch is run in order, and an operation after one that failed
@@ -182,15 +185,18 @@ class GroupCommit:
         chain = _Chain()
         token = _CHAIN.set(chain)
         try:
-            chain.tasks.extend(asyncio.ensure_future(_begin(write)) for write in writes)
+            begun = [chain.begin(write) for write in writes]
         finally:
             _CHAIN.reset(token)
-        results = await asyncio.gather(*chain.tasks, return_exceptions=True)
-        for write, result in zip(writes, results, strict=True):
-            if isinstance(result, _LeftOutError):
+        for write, each in zip(writes, begun, strict=True):
+            try:
+                await each
+            except _LeftOutError:
                 await write()
-            elif isinstance(result, BaseException):
-                raise result
+            except BaseException:
+                for other in begun:
+                    other.close()
+                raise
 
     async def close(self) -> None:
         """End what waits, then the thread and the connection. Closing twice is harmless."""
@@ -216,14 +222,14 @@ class GroupCommit:
             self._reader = DirectReader(self._path, self._now)
         return self._reader.read(run)
 
-    async def _submit(
+    def _submit(
         self,
         run: Callable[[Session], T],
         peek: Callable[[Session], T | None] | None,
         reads_only: bool,
         then: Callable[[], None] | None,
         flush: bool = True,
-    ) -> T:
+    ) -> Awaitable[T]:
         if self._closed:
             raise StorageError("this storage is closed; open another one")
         if self._path == MEMORY:
@@ -231,8 +237,9 @@ class GroupCommit:
             self._run_batch([pending], lambda done: [each.resolve() for each in done])
             if pending.error is not None:
                 raise pending.error
-            return pending.result  # pyright: ignore[reportReturnType] - T may be None
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            return _at_once(cast("T", pending.result))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
         if self._thread is None:
             # A daemon: a process that forgets to close may still end, and loses nothing that was acknowledged.
             self._thread = threading.Thread(target=self._serve, name="durable-sqlite-writer", daemon=True)
@@ -240,8 +247,8 @@ class GroupCommit:
         pending = _Pending(run, peek, reads_only, then, future, flush)
         if (chain := _CHAIN.get()) is not None:
             chain.link(pending)
-        self._gather(pending, future.get_loop())
-        return await future
+        self._gather(pending, loop)
+        return future
 
     def _gather(self, pending: _Pending[Any], loop: asyncio.AbstractEventLoop) -> None:
         """Hand over what one turn of the event loop brings together: one batch, one wake-up of the thread."""
@@ -381,8 +388,8 @@ class GroupCommit:
                 self._con = None
 
 
-async def _begin(write: Write) -> object:
-    return await write()
+async def _at_once(answer: T) -> T:
+    return answer
 
 
 def _answer(done: list[_Pending[Any]]) -> None:

@@ -148,6 +148,18 @@ async def test_a_send_wakes_its_listeners_and_no_others(storage: Storage, queue:
     assert calls == ["first", "second", "second"]
 
 
+async def test_a_delayed_message_wakes_its_listeners_when_it_is_to_be_had(storage: Storage, queue: Queue) -> None:
+    woken = asyncio.Event()
+    storage.on_send(queue.name, woken.set)
+    await queue.send("later", delay=0.2)
+    assert not woken.is_set()
+    await asyncio.wait_for(woken.wait(), 30)
+    found: list[str] = []
+    while not found:  # the clock of an emulator may be a moment behind ours
+        found = [message.body for message in await queue.receive(1)]
+    assert found == ["later"]
+
+
 async def test_freed_leases_make_received_messages_visible(storage: Storage, queue: Queue, adapter: str) -> None:
     await queue.send("held")
     await queue.send("delayed", delay=100)

@@ -62,10 +62,7 @@ class IndexedFunction:
     trigger: Trigger
     parameter: str
     wants_context: bool
-
-    @property
-    def is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.call)
+    is_async: bool
 
 
 def load_functions(folder: Path, environ: Mapping[str, str] | None = None) -> list[IndexedFunction]:
@@ -133,7 +130,12 @@ def _index(function: Any, environ: Mapping[str, str]) -> IndexedFunction:
         raise ConfigurationError(f"function '{name}': no binding gives its parameter '{unbound[0]}'")
     _check_annotation(name, call, parameter, trigger)
     return IndexedFunction(
-        name=name, call=call, trigger=trigger, parameter=parameter, wants_context="context" in parameters
+        name=name,
+        call=call,
+        trigger=trigger,
+        parameter=parameter,
+        wants_context="context" in parameters,
+        is_async=inspect.iscoroutinefunction(call),
     )
 
 

@@ -1,18 +1,23 @@
 """Assembles the local host: app, storage, listeners, HTTP server; starts them, and stops them in good order.
 
 Theory of operation. Everything runs on one event loop. The storage is the one that the app's own code acquires, so
-that its sends wake the listeners here. Stopping goes outside in: nothing new is taken, what is in flight gets
-``grace`` seconds, what is left is cancelled and its messages handed back, then the app's hooks and the storage close.
+that its sends wake the listeners here. A start that follows a crash is what callers wait for, so it goes the shortest
+way to the first message: the port is taken first (callers wait in it), then the app and the store, then the queues are
+listened to, and while their messages are at work the HTTP server is imported and begins. Stopping goes outside in:
+nothing new is taken, what is in flight gets ``grace`` seconds, what is left is cancelled and its messages handed back,
+then the app's hooks and the storage close.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +31,8 @@ from ...storage.ports import QueueMessage, Storage
 from ..shared import acquire_storage, release_storage
 from .config import HostConfig, apply_local_settings, read_host_config
 from .functions_index import HttpTrigger, IndexedFunction, QueueTrigger, TimerTrigger, load_functions
+from .http_endpoints import HttpRouter, http_router
+from .http_sockets import listening_sockets, port_of
 from .invoker import Invoker
 from .queue_listener import QueueListener
 from .store_lock import live_on_store
@@ -38,6 +45,7 @@ log = logging.getLogger(__name__)
 
 MESSAGE_LEASE = "30"
 """Seconds; Azure's host uses 600. Short, because a laptop's host is killed often."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +92,13 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
         queues = ", ".join(sorted(f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)))
         raise ConfigurationError(f"no function of the app serves '{options.only}'; its queues are: {queues}")
     invoker = Invoker(folder, config.function_timeout)
-    http = _http_server(served, invoker, config, options)
+    router = http_router(served, prefix=config.route_prefix, has_key=options.key is not None)
     timers = _timer_listeners(served, invoker)
 
     async with AsyncExitStack() as stack:
+        sockets = () if router is None else stack.enter_context(listening_sockets(options.host, options.port))
+        port = port_of(sockets) if sockets else None
+        os.environ.setdefault("WEBSITE_HOSTNAME", f"{_shown(options.host)}:{port or options.port}")  # as func does
         storage = acquire_storage(settings)
         stack.push_async_callback(release_storage, storage)
         if settings.is_embedded and settings.store != ":memory:":
@@ -99,11 +110,14 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
         if not options.azure_like:
             for name, listener in listeners:
                 stack.callback(storage.on_send(name, listener.wake))
-        port = await http.start(options.host, options.port, grace=options.grace) if http else None
-        os.environ.setdefault("WEBSITE_HOSTNAME", f"{_shown(options.host)}:{port or options.port}")  # as func does
-        _announce(served, config, options, port, say)
+
+        async def serve_http() -> HttpServer | None:
+            http = None if router is None else await _http_server(router, sockets, invoker, options)
+            _announce(served, config, options, port, say)
+            return http
+
         loops = [*(listener for _, listener in listeners), *timers]
-        await _serve([loop.run() for loop in loops], [loop.stop for loop in loops], http, options.grace, stop)
+        await _serve([loop.run() for loop in loops], [loop.stop for loop in loops], serve_http, options.grace, stop)
     return invoker.close()
 
 
@@ -116,14 +130,16 @@ async def _free_leases(storage: Storage, queues: Sequence[str]) -> None:
 async def _serve(
     runs: Sequence[Coroutine[Any, Any, None]],
     stops: Sequence[Callable[[], None]],
-    http: HttpServer | None,
+    serve_http: Callable[[], Awaitable[HttpServer | None]],
     grace: float,
     stop: asyncio.Event,
 ) -> None:
     """Run the listeners until ``stop``, or until one dies: a host that serves half an app must not look alive."""
     tasks = {asyncio.create_task(run) for run in runs}
     stopping = asyncio.create_task(stop.wait())
+    http: HttpServer | None = None
     try:
+        http = await serve_http()
         await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
@@ -159,15 +175,14 @@ def _is_served(function: IndexedFunction, only: str | None) -> bool:
             return role == "control"
 
 
-def _http_server(
-    functions: Sequence[IndexedFunction], invoker: Invoker, config: HostConfig, options: HostOptions
-) -> HttpServer | None:
-    endpoints = [function for function in functions if isinstance(function.trigger, HttpTrigger)]
-    if not endpoints:
-        return None
-    from .http_server import HttpServer  # a host of work queues alone needs no web server
-
-    return HttpServer(endpoints, invoker.invoke, prefix=config.route_prefix, key=options.key)
+async def _http_server(
+    router: HttpRouter, sockets: Sequence[socket.socket], invoker: Invoker, options: HostOptions
+) -> HttpServer:
+    # In a thread: while it reads files and certificates, the first messages are at work.
+    module = await asyncio.to_thread(importlib.import_module, f"{__package__}.http_server")
+    http: HttpServer = module.HttpServer(router, invoker.invoke, key=options.key)
+    await http.start(sockets, grace=options.grace)
+    return http
 
 
 def _queue_listeners(
@@ -190,7 +205,7 @@ def _queue_message(message: QueueMessage, lease: float) -> object:
         body=message.body,
         dequeue_count=message.dequeue_count,
         insertion_time=message.inserted_at,
-        expiration_time=datetime.max.replace(tzinfo=UTC),
+        expiration_time=_NEVER,
         time_next_visible=datetime.now(UTC) + timedelta(seconds=lease),
         pop_receipt=message.receipt,
     )

@@ -1,7 +1,7 @@
 """Serves HTTP triggers with aiohttp, by the rules of the Functions host.
 
-Owns keys, limits and the conversion of requests and responses; routes come from ``routes``, functions are run by an
-``invoke`` callable. Imported only by a host that serves HTTP.
+Owns keys, limits and the conversion of requests and responses; routes come from ``http_endpoints``, functions are run
+by an ``invoke`` callable. Imported only by a host that serves HTTP, and not before its queues are listened to.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import azure.functions as func
 from aiohttp import web
 
-from ...errors import ConfigurationError
-from .functions_index import HttpTrigger, IndexedFunction
+from .functions_index import IndexedFunction
+from .http_endpoints import HttpRouter
+from .http_sockets import BACKLOG
 from .invoker import InvocationFailedError
-from .routes import Route, Router, parse_template
 
 log = logging.getLogger(__name__)
 
@@ -27,37 +27,30 @@ MAX_BODY_BYTES = 100 * 1024 * 1024
 RESPONSE_LIMIT = 230.0
 """Seconds within which Azure's load balancer wants an answer; the function itself runs on."""
 
+_MEASURED = ("content-length", "transfer-encoding")  # by the server, which knows the body
+
 Invoke = Callable[[IndexedFunction, object], Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Endpoint:
-    function: IndexedFunction
-    needs_key: bool
-
-
 class HttpServer:
-    """The HTTP side of the host. ``key``, when given, is asked of every function that is not anonymous."""
+    """The HTTP side of the host. ``key``, when given, is asked of every endpoint that needs one."""
 
     def __init__(
         self,
-        functions: Sequence[IndexedFunction],
+        router: HttpRouter,
         invoke: Invoke,
         *,
-        prefix: str,
         key: str | None = None,
         max_body: int = MAX_BODY_BYTES,
         response_limit: float = RESPONSE_LIMIT,
     ) -> None:
-        """``prefix`` is host.json's routePrefix. ConfigurationError if a route is invalid or two of them conflict."""
-        self._invoke, self._prefix, self._key, self._max_body = invoke, prefix, key, max_body
+        self._router, self._invoke, self._key, self._max_body = router, invoke, key, max_body
         self._response_limit = response_limit
-        self._router = Router([self._route(function) for function in functions])
         self._runner: web.AppRunner | None = None
         self._abandoned = set[asyncio.Future[Any]]()
 
-    async def start(self, host: str, port: int, *, grace: float = 10.0) -> int:
-        """Listen, and return the port (a free one for 0). ConfigurationError if it is taken.
+    async def start(self, sockets: Sequence[socket.socket], *, grace: float = 10.0) -> None:
+        """Serve who has called and who will.
 
         ``grace``: seconds that ``stop`` gives to requests in progress.
         """
@@ -68,12 +61,8 @@ class HttpServer:
             app, access_log=None, handle_signals=False, shutdown_timeout=grace, auto_decompress=False
         )
         await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port).start()
-        except (OSError, OverflowError) as error:
-            await self._runner.cleanup()
-            raise ConfigurationError(f"cannot listen on {host}:{port}: {error}; choose another --port") from error
-        return cast("tuple[str, int]", self._runner.addresses[0])[1]
+        for listening in sockets:
+            await web.SockSite(self._runner, listening, backlog=BACKLOG).start()
 
     async def stop(self) -> None:
         """Take no more connections, give requests in progress their grace time, then drop them."""
@@ -81,13 +70,6 @@ class HttpServer:
             await self._runner.cleanup()
         for abandoned in self._abandoned:
             abandoned.cancel()
-
-    def _route(self, function: IndexedFunction) -> Route[_Endpoint]:
-        assert isinstance(function.trigger, HttpTrigger)
-        parse_template(function.trigger.route)  # what the host keeps for itself is refused under any prefix
-        path = "/".join(part for part in (self._prefix, function.trigger.route.strip("/")) if part)
-        endpoint = _Endpoint(function, self._key is not None and function.trigger.auth_level.lower() != "anonymous")
-        return Route(parse_template(path), function.trigger.methods, endpoint)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         found = self._router.find(request.method, request.raw_path.partition("?")[0])
@@ -102,8 +84,8 @@ class HttpServer:
         argument = func.HttpRequest(
             request.method,
             str(request.url),
-            headers=_joined(request.headers.items()),
-            params=_joined(request.query.items()),
+            headers=_joined(request.headers),
+            params=_joined(request.query),
             route_params=route_params,
             body=body,
         )
@@ -136,11 +118,15 @@ class HttpServer:
         return self._key is not None and hmac.compare_digest(given.encode(), self._key.encode())
 
 
-def _joined(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """Repeated names become one value with commas, as the host hands them to the worker."""
-    values = dict[str, str]()
-    for name, value in pairs:
-        known = next((key for key in values if key.lower() == name.lower()), name)
+def _joined(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    """Repeated names, however spelled, become one value with commas, as the host hands them to the worker."""
+    values = dict(pairs.items())
+    if len({name.lower() for name in values}) == len(pairs):
+        return values  # as nearly always
+    values.clear()
+    spelled = dict[str, str]()
+    for name, value in pairs.items():
+        known = spelled.setdefault(name.lower(), name)
         values[known] = f"{values[known]},{value}" if known in values else value
     return values
 
@@ -153,16 +139,9 @@ def _response(returned: object) -> web.Response:
         return web.Response(text=returned)
     if not isinstance(returned, func.HttpResponse):
         raise TypeError(f"{type(returned).__name__} is not an azure.functions.HttpResponse, a str or None")
-    headers = list(cast("Any", returned.headers).items())
-    response = web.Response(status=int(returned.status_code), body=returned.get_body())
-    for name, value in headers:
-        # The server measures the body itself.
-        if name.lower() not in ("content-length", "transfer-encoding", "content-type"):
-            response.headers.add(name, value)
-    content_type = next((value for name, value in headers if name.lower() == "content-type"), None)
-    if content_type is None:
+    headers = [(name, value) for name, value in cast("Any", returned.headers).items() if name.lower() not in _MEASURED]
+    if not any(name.lower() == "content-type" for name, _ in headers):
         content_type = str(returned.mimetype)
-        if content_type.startswith("text/"):
-            content_type += f"; charset={returned.charset}"
-    response.headers["Content-Type"] = content_type
-    return response
+        charset = f"; charset={returned.charset}" if content_type.startswith("text/") else ""
+        headers.append(("Content-Type", content_type + charset))
+    return web.Response(status=int(returned.status_code), body=returned.get_body(), headers=headers)

@@ -17,7 +17,7 @@ from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ...errors import DurableError
 from .functions_index import IndexedFunction
@@ -75,44 +75,41 @@ class Invoker:
         InvocationFailedError if it fails. If the caller is cancelled, an async function is cancelled too; a thread
         cannot be stopped and runs on.
         """
-        invocation_id = str(
-            uuid.UUID(int=random.getrandbits(128), version=4)
-        )  # no secret: the system need not be asked
-        running = asyncio.ensure_future(self._start(function, value, invocation_id))
+        invocation_id = _invocation_id() if function.wants_context else ""
+        call = self._call(function, value, invocation_id)
+        limit = asyncio.timeout(self._timeout)
         try:
-            await asyncio.wait({running}, timeout=self._timeout)
-        except asyncio.CancelledError:
-            running.cancel()
-            raise
-        if not running.done():
-            running.cancel()
-            reason = f"did not end within functionTimeout ({self._timeout:g} s); Azure would restart its worker process"
-            log.error("%s %s [%s]", function.name, reason, invocation_id)
-            raise InvocationFailedError(function.name, reason)
-        if running.cancelled():
+            async with limit:
+                returned = await (call() if function.is_async else self._threaded(call))
+            if not limit.expired():
+                return returned
+            error, reason = None, ""
+        except asyncio.CancelledError as cancelled:
+            if cast("asyncio.Task[object]", asyncio.current_task()).cancelling():
+                raise
             reason = "let a CancelledError escape; in Azure the invocation would hang until functionTimeout"
-            log.error("%s %s [%s]", function.name, reason, invocation_id)
-            raise InvocationFailedError(function.name, reason)
-        error = running.exception()
-        if error is not None:
-            log.error("%s failed [%s]", function.name, invocation_id, exc_info=error)
-            raise InvocationFailedError(function.name, f"raised {type(error).__name__}") from error
-        return running.result()
+            error = cancelled
+        except Exception as raised:  # noqa: BLE001  whatever a function of the app's raises is logged
+            error, reason = raised, f"raised {type(raised).__name__}"
+        if limit.expired():
+            reason = f"did not end within functionTimeout ({self._timeout:g} s); Azure would restart its worker process"
+        log.error("%s %s [%s]", function.name, reason, invocation_id or _invocation_id(), exc_info=error)
+        raise InvocationFailedError(function.name, reason) from error
 
     def close(self) -> bool:
         """Take no more calls. False if a thread is still busy: it would keep the process alive."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         return self._busy_threads == 0
 
-    def _start(self, function: IndexedFunction, value: object, invocation_id: str) -> Awaitable[Any]:
+    def _call(self, function: IndexedFunction, value: object, invocation_id: str) -> functools.partial[Any]:
         arguments: dict[str, object] = {function.parameter: value}
         if function.wants_context:
             arguments["context"] = InvocationContext(
                 invocation_id, function.name, str(self._folder), TraceContext(), self._thread_local
             )
-        call = functools.partial(function.call, **arguments)
-        if function.is_async:
-            return call()
+        return functools.partial(function.call, **arguments)
+
+    def _threaded(self, call: functools.partial[Any]) -> Awaitable[Any]:
         context = contextvars.copy_context()
         return asyncio.get_running_loop().run_in_executor(self._pool, lambda: context.run(self._in_thread, call))
 
@@ -122,3 +119,8 @@ class Invoker:
             return call()
         finally:
             self._busy_threads -= 1
+
+
+def _invocation_id() -> str:
+    """No secret: the system need not be asked for chance."""
+    return str(uuid.UUID(int=random.getrandbits(128), version=4))

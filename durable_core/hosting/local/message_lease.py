@@ -17,36 +17,37 @@ class MessageLease:
     def __init__(self, queue: Queue, message: QueueMessage, seconds: float) -> None:
         self._queue, self._seconds = queue, seconds
         self._message: QueueMessage | None = message
-        self._ended = asyncio.Event()
-        self._renewals = asyncio.create_task(self._renew(), name=f"lease {queue.name}/{message.id}")
+        self._loop = asyncio.get_running_loop()
+        self._renewal: asyncio.Task[None] | None = None  # most functions end before there is one
+        self._pause = seconds / 2
+        self._has_ended = False
+        self._timer = self._loop.call_later(self._pause, self._is_due)
 
     async def end(self) -> QueueMessage | None:
         """Stop renewing. The message with its current receipt, or None if the lease was lost.
 
         A renewal under way is waited for, not cancelled: its answer holds the only valid receipt.
         """
-        self._ended.set()
-        await asyncio.shield(self._renewals)
+        self._has_ended = True
+        self._timer.cancel()
+        if self._renewal is not None:
+            await asyncio.shield(self._renewal)
         return self._message
 
+    def _is_due(self) -> None:
+        self._renewal = self._loop.create_task(self._renew(), name=f"lease {self._queue.name}")
+
     async def _renew(self) -> None:
-        pause = self._seconds / 2
-        while self._message is not None:
-            try:
-                async with asyncio.timeout(pause):
-                    await self._ended.wait()
-                return
-            except TimeoutError:
-                pass
-            try:
-                self._message = await self._queue.extend(self._message, self._seconds)
-                pause = self._seconds / 2
-            except (LeaseLostError, QueueNotFoundError):
-                log.debug(
-                    "lease lost: message %s of %s belongs to another receiver", self._message.id, self._queue.name
-                )
-                self._message = None
-            except StorageError as error:
-                # Whether it was renewed is unknown. Half the lease is left to try again, faster each time.
-                pause = max(0.2, pause / 2)
-                log.warning("the lease of a message of %s was not renewed: %s", self._queue.name, error)
+        assert self._message is not None
+        try:
+            self._message = await self._queue.extend(self._message, self._seconds)
+            self._pause = self._seconds / 2
+        except (LeaseLostError, QueueNotFoundError):
+            log.debug("lease lost: message %s of %s belongs to another receiver", self._message.id, self._queue.name)
+            self._message = None
+        except StorageError as error:
+            # Whether it was renewed is unknown. Half the lease is left to try again, faster each time.
+            self._pause = max(0.2, self._pause / 2)
+            log.warning("the lease of a message of %s was not renewed: %s", self._queue.name, error)
+        if not self._has_ended and self._message is not None:
+            self._timer = self._loop.call_later(self._pause, self._is_due)

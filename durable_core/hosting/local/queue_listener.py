@@ -85,11 +85,12 @@ class QueueListener:
             await self._room.wait()
 
     async def _pause(self, seconds: float) -> None:
+        """Until woken, or so long."""
+        timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            await self._wake.wait()
+        finally:
+            timer.cancel()
 
     async def _receive(self) -> list[QueueMessage]:
         try:

@@ -231,8 +231,9 @@ class Router(Generic[T]):
 
     def find(self, method: str, path: str) -> tuple[T, dict[str, str]] | None:
         """The target and its parameters, or None: as in Azure, a wrong method is no match either."""
+        method = method.upper()
         for route in self._routes:
-            if route.methods and method.upper() not in route.methods:
+            if route.methods and method not in route.methods:
                 continue
             values = route.template.match(path)
             if values is not None:

@@ -1,0 +1,44 @@
+"""Which function of the app answers an HTTP request, and whether it asks a key. Knows no web server.
+
+Apart from the server because it is needed at once, to refuse an app whose routes do not fit, and the server is not:
+its import takes longer than all of a host's own start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .functions_index import HttpTrigger, IndexedFunction
+from .routes import Route, Router, parse_template
+
+
+@dataclass(frozen=True, slots=True)
+class HttpEndpoint:
+    function: IndexedFunction
+    needs_key: bool
+
+
+HttpRouter: TypeAlias = Router[HttpEndpoint]
+
+
+def http_router(functions: Sequence[IndexedFunction], *, prefix: str, has_key: bool) -> HttpRouter | None:
+    """The router of the functions with an HTTP trigger; None if there are none.
+
+    ``prefix`` is host.json's routePrefix. ``has_key``: functions that are not anonymous ask the host's key.
+    ConfigurationError if a route is invalid or two of them conflict.
+    """
+    routes = [
+        _route(function, function.trigger, prefix, has_key)
+        for function in functions
+        if isinstance(function.trigger, HttpTrigger)
+    ]
+    return Router(routes) if routes else None
+
+
+def _route(function: IndexedFunction, trigger: HttpTrigger, prefix: str, has_key: bool) -> Route[HttpEndpoint]:
+    parse_template(trigger.route)  # what the host keeps for itself is refused under any prefix
+    path = "/".join(part for part in (prefix, trigger.route.strip("/")) if part)
+    endpoint = HttpEndpoint(function, has_key and trigger.auth_level.lower() != "anonymous")
+    return Route(parse_template(path), trigger.methods, endpoint)
