@@ -99,7 +99,8 @@ class Driver:
     def __init__(self, host: HostProcess, session: aiohttp.ClientSession, folder: Path) -> None:
         self.host, self.folder = host, folder
         self._session = session
-        self._base = URL(f"http://127.0.0.1:{host.port}/api/durabletask/orchestrators")
+        base = URL(f"http://127.0.0.1:{host.port}/api/durabletask")
+        self._orchestrators, self._instances = base / "orchestrators", base / "instances"
         self._coming: asyncio.Task[None] | None = None
 
     async def call(self, orchestrator: str, data: object) -> Any:
@@ -129,7 +130,7 @@ class Driver:
 
     async def raise_event(self, instance_id: str, event: str, data: object) -> None:
         """RuntimeError if it is not accepted."""
-        async with self._session.post(f"{self._base}/instances/{instance_id}/raiseEvent/{event}", json=data) as answer:
+        async with self._session.post(self._instances / instance_id / "raiseEvent" / event, json=data) as answer:
             if answer.status != 202:
                 raise RuntimeError(f"{event} to '{instance_id}': {answer.status} {(await answer.text())[:300]}")
 
@@ -152,7 +153,7 @@ class Driver:
     async def _post(
         self, orchestrator: str, data: object, query: dict[str, int], headers: dict[str, str]
     ) -> tuple[int, Any]:
-        url = self._base / orchestrator % query
+        url = self._orchestrators / orchestrator % query
         async with self._session.post(url, json=data, headers=headers) as response:
             return response.status, await response.json(content_type=None)
 
