@@ -13,7 +13,7 @@ RUN_READY := $(VENV)/.run-$(INPUTS)
 DEV_READY := $(VENV)/.dev-$(INPUTS)
 BIN := $(VENV)/bin
 
-.PHONY: run run-azurite host test soak fuzz lint format bench bench-peers bench-page bench-scale clean
+.PHONY: run run-azurite host test soak fuzz lint format bench bench-peers bench-page bench-scale bench-cloud clean
 
 run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
 	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
@@ -58,6 +58,9 @@ bench-page: $(DEV_READY)  ## measure anew and write docs/performance.md; PEERS=,
 
 bench-scale: $(DEV_READY)  ## idle instances by the hundred thousand, several hosts, curves of cost: make bench-scale BENCH=--part=growth
 	$(BIN)/python -m benchmarks.scale --anew --reps $(REPS) $(BENCH)
+
+bench-cloud: $(DEV_READY)  ## count, simulate Azure's limits, and write docs/scale.md; some minutes
+	$(BIN)/python -m benchmarks.cloud
 
 clean:  ## the virtual environment and what the local host has stored
 	rm -rf $(VENV) .durable .azurite

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,7 @@ class Driver:
     def __init__(self, host: HostProcess, session: aiohttp.ClientSession, folder: Path) -> None:
         self.host, self.folder = host, folder
         self._session = session
-        base = URL(f"http://127.0.0.1:{host.port}/api/durabletask")
-        self._orchestrators, self._instances = base / "orchestrators", base / "instances"
+        self._base = URL(f"http://127.0.0.1:{host.port}/api/durabletask")
         self._coming: asyncio.Task[None] | None = None
 
     async def call(self, orchestrator: str, data: object) -> Any:
@@ -110,34 +109,41 @@ class Driver:
             raise RuntimeError(f"{orchestrator}: {status} {str(answer)[:300]}")
         return answer
 
-    async def start(self, orchestrator: str, data: object, key: str) -> None:
-        """Start an instance; ``key`` becomes its id. While nobody listens it is tried again: a start is idempotent."""
-        status, answer = await self._insisting(orchestrator, data, {}, key)
+    async def start(self, orchestrator: str, data: object, key: str) -> URL:
+        """Start an instance, and return its status URI; ``key`` becomes its id.
+
+        While nobody listens it is tried again: a start is idempotent.
+        """
+        headers = {"Idempotency-Key": key}
+        status, answer = await self._insisting(lambda: self._post(orchestrator, data, {}, headers))
         if status != 202:
             raise RuntimeError(f"{orchestrator}: {status} {str(answer)[:300]}")
+        return URL(answer["statusQueryGetUri"])
 
-    async def result(self, orchestrator: str, data: object, key: str) -> Any:
-        """The output of an instance started so: the same request again, which now waits.
+    def status_uri(self, instance_id: str) -> URL:
+        """That of whatever has the id."""
+        return self._base / "instances" / instance_id
 
-        RuntimeError if the instance ended in another way than by completing.
-        """
-        status = 202
-        while status == 202:
-            status, answer = await self._insisting(orchestrator, data, {"timeout": _LONGEST_WAIT}, key)
-            if status == 200:
-                return answer
-        raise RuntimeError(f"{orchestrator}: {status}")
+    async def result(self, status_uri: URL) -> Any:
+        """The output of an instance, waited for. RuntimeError if it ended in another way than by completing."""
+        while True:
+            status, answer = await self._insisting(lambda: self._get(status_uri, {"timeout": _LONGEST_WAIT}))
+            if status == 200 and answer["runtimeStatus"] == "Completed":
+                return answer["output"]
+            if status != 202:
+                raise RuntimeError(f"{status} {str(answer)[:300]}")
 
     async def raise_event(self, instance_id: str, event: str, data: object) -> None:
         """RuntimeError if it is not accepted."""
-        async with self._session.post(self._instances / instance_id / "raiseEvent" / event, json=data) as answer:
+        url = self._base / "instances" / instance_id / "raiseEvent" / event
+        async with self._session.post(url, json=data) as answer:
             if answer.status != 202:
                 raise RuntimeError(f"{event} to '{instance_id}': {answer.status} {(await answer.text())[:300]}")
 
-    async def _insisting(self, orchestrator: str, data: object, query: dict[str, int], key: str) -> tuple[int, Any]:
+    async def _insisting(self, ask: Callable[[], Awaitable[tuple[int, Any]]]) -> tuple[int, Any]:
         while True:
             try:
-                return await self._post(orchestrator, data, query, {"Idempotency-Key": key})
+                return await ask()
             except (
                 aiohttp.ClientConnectionError,
                 aiohttp.ClientPayloadError,
@@ -150,10 +156,14 @@ class Driver:
             self._coming = asyncio.create_task(self.host.wait_until_it_listens())
         await asyncio.shield(self._coming)
 
+    async def _get(self, url: URL, query: dict[str, int]) -> tuple[int, Any]:
+        async with self._session.get(url % query) as response:
+            return response.status, await response.json(content_type=None)
+
     async def _post(
         self, orchestrator: str, data: object, query: dict[str, int], headers: dict[str, str]
     ) -> tuple[int, Any]:
-        url = self._orchestrators / orchestrator % query
+        url = self._base / "orchestrators" / orchestrator % query
         async with self._session.post(url, json=data, headers=headers) as response:
             return response.status, await response.json(content_type=None)
 

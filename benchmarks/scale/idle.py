@@ -86,7 +86,7 @@ async def _events(driver: Driver, queue: Queue, ids: list[str], *, started: bool
         if not started:
             await driver.start("waiter", None, instance_id)
             await _until_empty(queue)
-        waiting = asyncio.create_task(driver.result("waiter", None, instance_id))
+        waiting = asyncio.create_task(driver.result(driver.status_uri(instance_id)))
         await asyncio.sleep(ALREADY_WAITING)
         began = time.perf_counter()
         await driver.raise_event(instance_id, "go", number)

@@ -121,7 +121,7 @@ class Decisions:
         return self.last_id
 
     def foretold_activity(self, task_id: int, name: str) -> TaskScheduled | None:
-        """History's own event, if this call is what it holds next: another one would be the same, and cost more."""
+        """History's own event, if it is this call that history holds next: what is sent again is that one anyway."""
         at = len(self.made)
         event = self.foretold[at] if at < len(self.foretold) else None
         if isinstance(event, TaskScheduled) and event.task_id == task_id and event.name == name:

@@ -13,9 +13,10 @@ default, so that older events stay readable; trailing defaults are not written. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from ..errors import NewerFormatError
@@ -316,23 +317,25 @@ _NAMES = {kind: tuple(f.name for f in fields(kind)) for kind in _CODE_OF}
 def to_array(event: Event) -> list[JSON]:
     """The stored form of an event."""
     kind = type(event)
-    names, defaults = _NAMES[kind], _DEFAULTS[kind]
-    last = len(names)
-    while (
-        last
-        and (value := getattr(event, names[last - 1])) == defaults[last - 1]
-        and type(value) is type(defaults[last - 1])
-    ):
+    defaults = _DEFAULTS[kind]
+    values = _VALUES[kind](event)
+    last = len(defaults)
+    while last and (value := values[last - 1]) == defaults[last - 1] and type(value) is type(defaults[last - 1]):
         last -= 1
-    array: list[JSON] = [_CODE_OF[kind]]
-    for name in names[:last]:
-        value = getattr(event, name)
-        if isinstance(value, FailureDetails):
-            value = value.to_json()
-        elif isinstance(value, datetime):
-            value = value.timestamp()
-        array.append(value)
-    return array
+    stored = [_stored(value) for value in values[:last]] if kind in _CONVERTED else values[:last]
+    return [_CODE_OF[kind], *stored]
+
+
+def _stored(value: Any) -> JSON:
+    if isinstance(value, FailureDetails):
+        return value.to_json()
+    return value.timestamp() if isinstance(value, datetime) else value
+
+
+def _values_of(kind: type[Any]) -> Callable[[Any], Sequence[Any]]:
+    """What reads all fields of an event of this kind, in order."""
+    first, *more = _NAMES[kind]
+    return attrgetter(first, *more) if more else lambda event: (getattr(event, first),)
 
 
 def from_array(array: list[JSON]) -> Event:
@@ -387,6 +390,7 @@ _CONVERTED = {  # kinds with a field that is no JSON value
     TimerCreated: _time_at(2),
     ExecutionTimedOut: _time_at(1),
 }
+_VALUES = {kind: _values_of(kind) for kind in _CODE_OF}
 _FORMS = {code: (twin_of(kind, "code"), kind, _CONVERTED.get(kind)) for code, kind in _CODES.items()}
 
 

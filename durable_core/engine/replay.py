@@ -85,6 +85,7 @@ from .events import (
     TimerCreated,
     TimerFired,
 )
+from .frozen import maker
 from .mailbox import Mailbox
 from .runner import Runner
 from .source import names_in
@@ -126,6 +127,9 @@ class Turn:
     def events(self) -> tuple[Event, ...]:
         """What the commit's segment holds."""
         return self.recorded + self.outgoing
+
+
+_make_turn = maker(Turn)
 
 
 class LiveOrchestration:
@@ -346,7 +350,7 @@ class LiveOrchestration:
                 recorded.append(event)
         outgoing = tuple(decisions.made)
         decisions.made.clear()
-        return Turn(tuple(recorded), outgoing, unapplied)
+        return _make_turn(tuple(recorded), outgoing, unapplied)
 
     # ------------------------------------------------------------ incoming events
 

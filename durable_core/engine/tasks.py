@@ -165,6 +165,9 @@ class ConditionTask(Task[bool]):
         return super().is_completed
 
 
+_CLAIMANTS = (EventTask, ConditionTask)  # made once: isinstance with a union takes as long as the rest of its caller
+
+
 class Combination(Task[T_co]):
     """Waits for several tasks. More of them are in ``combinations``."""
 
@@ -178,7 +181,8 @@ class Combination(Task[T_co]):
         self._waiting = 0
         children = list(tasks)
         for child in children:  # all of them, before one is told of this combination
-            self._check(child)
+            if type(child) is not Task or child._owner is not owner:
+                self._check(child)
         for child in children:
             self._adopt(child)
 
@@ -192,7 +196,9 @@ class Combination(Task[T_co]):
         """Wait for one more task."""
         self._children.append(child)
         child._seen = True
-        if isinstance(child, EventTask | ConditionTask) or (isinstance(child, Combination) and child._has_events):
+        if type(child) is not Task and (
+            isinstance(child, _CLAIMANTS) or (isinstance(child, Combination) and child._has_events)
+        ):
             self._has_events = True
             _reclaim(child)
         if not child._done:
@@ -396,7 +402,7 @@ def _describe_other(task: Task[Any]) -> str:
 
 def _reclaim(task: Task[Any]) -> None:
     """Put the event waiters and conditions in this task back into line: somebody waits for them again."""
-    if isinstance(task, EventTask | ConditionTask):
+    if isinstance(task, _CLAIMANTS):
         if not task._done and task.claim is not None:
             task.claim(task)  # pyright: ignore[reportArgumentType]  each takes its own kind
     elif isinstance(task, Combination) and task._has_events:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from typing import assert_never
@@ -172,12 +172,20 @@ class HttpApi:
     ) -> HttpResponse:
         show_history = request.flag("showHistory", False)
         fail_with_500 = request.flag("returnInternalServerErrorOnFailure", False)
-        status = await self._client.get_status(
-            instance_id,
-            show_history=show_history,
-            show_history_output=request.flag("showHistoryOutput", False),
-            show_input=request.flag("showInput", True),
-        )
+        show_history_output, show_input = request.flag("showHistoryOutput", False), request.flag("showInput", True)
+        wait = request.seconds("timeout") or 0.0
+        status: OrchestrationStatus | None = None
+        if wait > 0:
+            awaited = StartedInstance(instance_id, execution_id)
+            status = await self._client.wait_for_completion(awaited, min(wait, MAX_WAIT_SECONDS))
+            status = status if show_input else replace(status, input_=None)
+        if status is None or show_history:
+            status = await self._client.get_status(
+                instance_id,
+                show_history=show_history,
+                show_history_output=show_history_output,
+                show_input=show_input,
+            )
         if not status:
             raise InstanceNotFoundError(instance_id)
         if execution_id and status.execution_id != execution_id:

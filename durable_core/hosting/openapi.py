@@ -129,6 +129,7 @@ _STATUSES = {"type": "array", "items": {"type": "string", "enum": [status.value 
 _REASON = _in_query("reason", "Shown with the instance", {"type": "string", "maxLength": 4000})
 _VALUE: JSON = {"description": "Any JSON value, nested at most 100 levels deep; none: null"}
 _SHOWN: Sequence[JSON] = (
+    _in_query("timeout", "Seconds to wait for its end, at most 200", _SECONDS),
     _flag("showHistory", False),
     _flag("showHistoryOutput", False),
     _flag("showInput", True),

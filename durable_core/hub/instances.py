@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ..engine.events import (
@@ -387,7 +388,10 @@ def whole_log(instance: Instance, chunks: Sequence[tuple[int, Value]]) -> list[t
 def _read_segments(first: int, texts: Sequence[str]) -> list[Segment]:
     """Segments from their texts, in one JSON pass: one for each text would take several times as long."""
     parsed = json.loads(f"[{','.join(texts)}]")
-    return [
-        make_segment(seq, commit_id, from_epoch(timestamp), from_arrays(arrays))
-        for seq, (commit_id, timestamp, arrays) in enumerate(parsed, first)
-    ]
+    events = from_arrays(chain.from_iterable([arrays for _, _, arrays in parsed]))
+    segments: list[Segment] = []
+    end = 0
+    for seq, (commit_id, timestamp, arrays) in enumerate(parsed, first):
+        begin, end = end, end + len(arrays)
+        segments.append(make_segment(seq, commit_id, from_epoch(timestamp), events[begin:end]))
+    return segments

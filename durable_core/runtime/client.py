@@ -426,27 +426,34 @@ class DurableClient(Messaging, ScheduleClient):
 
         An end in this process is seen at once, without a read; one elsewhere by polls that back off to two seconds,
         the sooner the more callers wait: together they take no more than so many reads a second.
-        Of an id that ended and was purged or started again at once, the end that was waited for is returned.
-        Falsy if there is no such instance.
+        Of an id that ended and was purged or started again at once, the end that was waited for is returned. For an id
+        as ``start_new`` returned it, only that execution is waited for: if another one has the id by now, its status is
+        returned at once. Falsy if there is no such instance.
         """
         check_instance_id(instance_id)
         ends, loop = self._dispatcher.ends, asyncio.get_running_loop()
         end, delay = loop.time() + timeout, FIRST_POLL
-        watch, execution_id = ends.watch(instance_id), execution_of(instance_id)
-        is_open = timeout > 0 and ends.is_open(instance_id, execution_id)
+        watch, only = ends.watch(instance_id), execution_of(instance_id)
+        execution_id = only
+        must_look = timeout <= 0 or not ends.is_open(instance_id, execution_id)
         try:
             while True:
-                if not is_open:
+                if must_look:
                     instance = await self._hub.instances.get(instance_id)  # its values are loaded once, at the end
                     if instance is None:
                         return OrchestrationStatus(instance_id=instance_id)
-                    if instance.is_terminal or loop.time() >= end:
+                    is_gone = bool(only) and instance.execution_id != only
+                    if instance.is_terminal or is_gone or loop.time() >= end:
                         return await self._status(instance, show_input=True)
                     execution_id = instance.execution_id
-                is_open = False
+                must_look = True
                 pause = min(max(delay, ends.waiting / POLLS_PER_SECOND), self.longest_poll)
                 ended = await watch.next(min(pause, end - loop.time()))
                 if ended is None:
+                    # What is being moved here at this moment has hardly ended; a long step may still miss an end that
+                    # another process brings, so the longest poll always looks.
+                    must_look = pause >= self.longest_poll or not self._dispatcher.is_at_work(instance_id)
+                    must_look = must_look or loop.time() >= end
                     delay = min(delay * 2, self.longest_poll)
                 elif ended.execution_id == execution_id:
                     with suppress(PayloadGoneError):  # purged already: what is there now is read

@@ -65,6 +65,11 @@ class Dispatcher:
         actor = self._actors.get(instance_id)
         return actor is not None and (actor.is_warm or actor.is_busy)
 
+    def is_at_work(self, instance_id: str) -> bool:
+        """Whether this process runs a turn, or a step, of the instance at this moment."""
+        actor = self._actors.get(instance_id)
+        return actor is not None and actor.is_busy
+
     @property
     def warm_instances(self) -> int:
         return len(self._weights)

@@ -23,7 +23,7 @@ from .outbox import Decision, Dispatch
 from .warm import Services
 
 MAX_INLINE = 8  # running inline in one process; more go to the work queue, where other hosts can help
-MAX_QUICK = 64  # the same for activities that are done sooner than a message gets to another host
+MAX_LIGHT = 64  # the same for those that hold no thread, or are done sooner than a message gets to another host
 
 InlineKey = tuple[str, int, int]
 """Execution, generation, task."""
@@ -79,7 +79,7 @@ class InlineSteps:
         asked = options.get("inline", definition.inline)
         if not (services.settings.inline_default if asked is None else asked):
             return None
-        most = MAX_QUICK if services.runner.is_quick(definition) else MAX_INLINE
+        most = MAX_LIGHT if definition.is_async or services.runner.is_quick(definition) else MAX_INLINE
         if self._process.inline_running >= most or not services.runner.runs_now(definition):
             return None
         if any(delivery.redelivered for delivery in batch):

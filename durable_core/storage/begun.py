@@ -5,8 +5,9 @@ For one that would otherwise need a task only to be begun before another is awai
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -14,40 +15,38 @@ T = TypeVar("T")
 class Begun(Generic[T]):
     """Runs in the caller's task and context. To be awaited once, or closed."""
 
-    __slots__ = ("_coroutine", "_error", "_result", "_waits_for")
+    __slots__ = ("_coroutine", "_error", "_result", "_waits_for", "is_done")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
-        self._error: BaseException | None = None
         self._result: T | None = None
-        self._waits_for: object = None  # what it has yielded to the event loop: a future
+        self._error: BaseException | None = None
+        self._waits_for: object = None  # what it asks the event loop for: a future, or None for its next turn
+        self.is_done = False
         try:
-            self._waits_for = coroutine.send(None)
-        except StopIteration as end:
-            self._result = end.value
+            self._step(partial(coroutine.send, None))
         except BaseException as error:  # noqa: BLE001  it is raised to whoever awaits this
-            self._error = error
-
-    @property
-    def is_done(self) -> bool:
-        return self._waits_for is None
+            self.is_done, self._error = True, error
 
     def __await__(self) -> Generator[Any, Any, T]:
+        while not self.is_done:
+            try:
+                yield self._waits_for
+            except BaseException as error:  # noqa: BLE001  a cancellation: it is the coroutine's to deal with
+                self._step(partial(self._coroutine.throw, error))
+            else:
+                self._step(partial(self._coroutine.send, None))
         if self._error is not None:
             raise self._error
-        while self._waits_for is not None:
-            try:
-                try:
-                    yield self._waits_for
-                except BaseException as error:  # noqa: BLE001  a cancellation: it is the coroutine's to deal with
-                    self._waits_for = self._coroutine.throw(error)
-                else:
-                    self._waits_for = self._coroutine.send(None)
-            except StopIteration as end:
-                self._result, self._waits_for = end.value, None
-        return self._result  # pyright: ignore[reportReturnType]  T may be None
+        return cast("T", self._result)
 
     def close(self) -> None:
         """Give it up where it stands."""
-        self._waits_for = None
+        self.is_done = True
         self._coroutine.close()
+
+    def _step(self, go_on: Callable[[], object]) -> None:
+        try:
+            self._waits_for = go_on()
+        except StopIteration as end:
+            self.is_done, self._result = True, end.value

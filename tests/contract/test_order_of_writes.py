@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,4 +76,45 @@ async def test_the_embedded_store_flushes_them_once(tmp_path: Path) -> None:
         lambda: table.insert("p", "a", {}), lambda: table.insert("p", "b", {}), lambda: queue.send("look")
     )
     assert store.flushes - before == 1
+    await store.close()
+
+
+async def test_a_write_that_begins_with_something_else_is_not_overtaken(storage: Storage, table: Table) -> None:
+    order: list[str] = []
+
+    async def slow() -> None:
+        await asyncio.sleep(0.01)
+        await table.insert("p", "first", {})
+        order.append("first")
+
+    async def quick() -> None:
+        await table.insert("p", "second", {})
+        order.append("second")
+
+    await storage.in_order(slow, quick)
+    assert order == ["first", "second"]
+
+
+async def test_who_gives_up_waiting_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The writes may be done or not, in order; the store goes on, and nobody is told of an error twice."""
+    store = SqliteStorage(str(tmp_path / "store.db"))
+    await store.create(["Rows"], [])
+    table = store.table("Rows")
+    for number in range(20):
+        waiting = asyncio.create_task(
+            store.in_order(
+                *[partial(table.insert, "p", key, {}) for key in (f"a{number:02}", f"b{number:02}", f"c{number:02}")]
+            )
+        )
+        for _ in range(number % 4):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    await table.insert("p", "last", {})
+    found = await keys(table)
+    assert found[-1] == "last"
+    for number in range(20):
+        done = [key[0] for key in found if key.endswith(f"{number:02}")]
+        assert done == ["a", "b", "c"][: len(done)]
     await store.close()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
+from durable_core.instance_ids import execution_of
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.client import DurableClient
 from durable_core.testing.world import World
@@ -140,6 +141,23 @@ def test_an_end_is_not_taken_for_that_of_an_execution_started_after_it(text: str
     assert len({status.execution_id for status in told}) == 2
 
 
+def test_nobody_waits_for_an_execution_that_another_one_has_replaced() -> None:
+    async def wait(world: World) -> tuple[OrchestrationStatus, str, float]:
+        client = world.client
+        first = await client.start_new("completes", "i", "first")
+        await client.raise_event("i", "go")
+        await client.wait_for_completion(first, REST)
+        second = await client.start_new("completes", "i", "second", if_exists="restart_if_done")
+        began = world.loop.time()
+        status = await client.wait_for_completion(first, REST)
+        return status, execution_of(second), world.loop.time() - began
+
+    status, second, took = World(registry_of_ends()).run(wait)
+    assert status.execution_id == second
+    assert not status.is_terminal
+    assert took == 0.0
+
+
 def test_an_end_that_came_before_the_waiting_is_found() -> None:
     async def wait(world: World) -> tuple[OrchestrationStatus, float]:
         client = world.client
@@ -166,3 +184,30 @@ def test_nobody_waits_for_longer_than_was_asked() -> None:
     for (status, took), most in zip(World(registry_of_ends()).run(wait), (0.01, 0.06, 5.01), strict=True):
         assert status.runtime_status in (RuntimeStatus.PENDING, RuntimeStatus.RUNNING)
         assert took <= most
+
+
+def test_nobody_looks_at_an_instance_while_this_process_runs_a_step_of_it() -> None:
+    """The polls are for ends that another process may bring."""
+
+    @activity
+    async def long(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "done"
+
+    @orchestrator
+    def one_step(ctx: OrchestrationContext, seconds: float) -> Orchestration[str]:
+        result = yield from ctx.call_activity(long, seconds)
+        return result
+
+    async def wait(world: World) -> tuple[OrchestrationStatus, int]:
+        # Inside the host, as a request that waits is.
+        client = world.hosts[0].app.client
+        started = await client.start_new("one_step", "i", 0.9)
+        await asyncio.sleep(0.1)
+        before = table_reads(world)
+        status = await client.wait_for_completion(started, REST)
+        return status, table_reads(world) - before
+
+    status, reads = World(Registry().add(long, one_step), counting=True).run(wait)
+    assert status.output == "done"
+    assert reads == 0

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError, fields
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from durable_core import FailureDetails
 from durable_core.engine.events import (
@@ -31,6 +35,8 @@ from durable_core.engine.events import (
     TimerFired,
     describe,
     from_array,
+    from_arrays,
+    from_epoch,
     to_array,
 )
 from durable_core.errors import NewerFormatError
@@ -68,6 +74,33 @@ EVENTS: list[Event] = [
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_is_read_as_it_was_written(event: Event) -> None:
     assert from_array(json.loads(json.dumps(to_array(event)))) == event
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_that_was_read_cannot_be_changed(event: Event) -> None:
+    read: Any = from_array(to_array(event))
+    assert type(read) is type(event)
+    for each in fields(read):
+        with pytest.raises(FrozenInstanceError):
+            setattr(read, each.name, None)
+
+
+def test_events_are_read_in_order() -> None:
+    assert from_arrays(to_array(event) for event in EVENTS) == tuple(EVENTS)
+
+
+@pytest.mark.parametrize(
+    "array", [["TF", 1, None], ["TF", 1], ["RC", 1], ["RC", 1, None], ["RC", 1, "now"], ["XO"], []]
+)
+def test_a_failure_or_a_time_that_is_none_is_refused(array: list[object]) -> None:
+    with pytest.raises(NewerFormatError):
+        from_array(array)
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))
+def test_a_time_is_read_to_the_microsecond(moment: datetime) -> None:
+    assert from_epoch(moment.timestamp()) == moment
+    assert from_epoch(moment.timestamp()).tzinfo is UTC
 
 
 def test_defaults_at_the_end_are_not_written() -> None:

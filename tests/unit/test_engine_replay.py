@@ -458,6 +458,26 @@ def test_other_inputs_times_and_results_are_no_mismatch_and_history_is_what_coun
     assert cold.completion == ExecutionCompleted("Completed", 2)
 
 
+def test_a_replayed_call_is_historys_own_event_where_history_holds_it_next_and_nowhere_else() -> None:
+    def before(ctx: OrchestrationContext) -> Orchestration[Any]:
+        first = yield from ctx.task_all([ctx.call_activity("a", 1), ctx.call_activity("b", 2)])
+        second = yield from ctx.call_activity("a", 3)
+        return [first, second]
+
+    def after(ctx: OrchestrationContext) -> Orchestration[Any]:
+        first = yield from ctx.task_all([ctx.call_activity("a", "other"), ctx.call_activity("b", 2)])
+        second = yield from ctx.call_activity("a", "new")
+        return [first, second]
+
+    driver = Driver(before)
+    cold = driver.replayed(after)
+    scheduled = [event for event in driver.live.history[0].events if isinstance(event, TaskScheduled)]
+    assert [pending.event for pending in cold.pending.values()] == scheduled
+    assert all(pending.event is event for pending, event in zip(cold.pending.values(), scheduled, strict=True))
+    turn = cold.step(driver.now, [TaskCompleted(1, 1), TaskCompleted(2, 2)])
+    assert [(type(event), getattr(event, "input", None)) for event in turn.outgoing] == [(TaskScheduled, "new")]
+
+
 def test_a_history_can_be_replayed_piece_by_piece() -> None:
     driver = Driver(a_then_b)
     driver.tell(TaskCompleted(1))

@@ -202,6 +202,23 @@ async def test_an_instance_that_has_ended_is_200(world: World, status: RuntimeSt
     assert "Location" not in response.headers
 
 
+@pytest.mark.parametrize("of", ["instances/o-1", "a status URI"])
+async def test_a_look_may_wait_for_the_end(world: World, of: str) -> None:
+    world.client.add("o-1")
+    world.client.finish = lambda status: replace(status, runtime_status=RuntimeStatus.COMPLETED)
+    where = of if of.startswith("inst") else (await world.call("GET", "instances/o-1")).headers["Location"]
+    response = await world.call("GET", f"{where}?timeout=600&showInput=false")
+    assert world.client.calls[-1] == ("wait", "o-1", 200.0)
+    assert (response.status, response.json()["runtimeStatus"], response.json()["input"]) == (200, "Completed", None)
+
+
+async def test_a_look_that_waits_for_an_execution_which_is_gone_is_410(world: World) -> None:
+    world.client.add("o-1")
+    where = (await world.call("GET", "instances/o-1")).headers["Location"]
+    world.client.add("o-1", execution_id="x2")
+    assert (await world.call("GET", f"{where}?timeout=1")).status == 410
+
+
 async def test_an_unknown_instance_is_404(world: World) -> None:
     response = await world.call("GET", "instances/nobody")
     assert (response.status, error(response)["code"]) == (404, "InstanceNotFound")

@@ -29,6 +29,7 @@ from ...errors import ConfigurationError, QueueNotFoundError
 from ...settings import Settings
 from ...storage.ports import QueueMessage, Storage
 from ..shared import acquire_storage, release_storage
+from .collector import seldom_collecting
 from .config import HostConfig, apply_local_settings, read_host_config
 from .functions_index import HttpTrigger, IndexedFunction, QueueTrigger, TimerTrigger, load_functions
 from .http_endpoints import HttpRouter, http_router
@@ -96,6 +97,7 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
     timers = _timer_listeners(served, invoker)
 
     async with AsyncExitStack() as stack:
+        stack.enter_context(seldom_collecting())
         sockets = () if router is None else stack.enter_context(listening_sockets(options.host, options.port))
         port = port_of(sockets) if sockets else None
         os.environ.setdefault("WEBSITE_HOSTNAME", f"{_shown(options.host)}:{port or options.port}")  # as func does
