@@ -23,7 +23,7 @@ def draw(grown: Sequence[tuple[Growth, Sequence[Point]]], path: Path) -> None:
     mpl: Any = matplotlib  # its types are known in part only
 
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "durable_core", "font.family": "sans-serif"}):
-        figure: Any = Figure(figsize=(13, 5.2), layout="constrained")
+        figure: Any = Figure(figsize=(13, 5.8), layout="constrained")
         for axes, cost in zip(figure.subplots(1, len(COSTS)), COSTS, strict=True):
             for growth, points in grown:
                 values = curve(points, cost)
@@ -38,7 +38,13 @@ def draw(grown: Sequence[tuple[Growth, Sequence[Point]]], path: Path) -> None:
             axes.grid(visible=True, alpha=0.3)
             axes.set_title(_TITLES[cost])
             axes.set_xlabel("size")
-            axes.legend(title="exponent (1: in proportion)", fontsize=7, title_fontsize=7, loc="upper left")
+            axes.legend(  # below, where it hides no point
+                title="exponent (1: in proportion)",
+                fontsize=8,
+                title_fontsize=8,
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.12),
+            )
         figure.savefig(path, format="svg", metadata={"Date": None})
     # Trailing spaces would come back with every drawing as a difference that is none.
     path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text("utf-8").splitlines()), "utf-8")

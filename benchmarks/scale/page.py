@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from ..results import Line, noise_of
+from ..results import Line, is_doubtful, noise_of
 from .curves import draw
 from .growth import COSTS, GROWTHS, Cost, Growth, Point, curve, exponent, per_unit
 from .host_group import Group
@@ -154,24 +155,42 @@ def _hosts(lines: Sequence[Line]) -> Iterator[str]:
     yield (
         "### Several hosts on one store\n\nAll on this machine, with the one that starts the work over HTTP, at one "
         "host after the other. Operations are those of the hosts, counted in their processes, until all is at rest; "
-        "polls that found nothing are left out. A conflict is a guarded write that came after another host's. With "
-        "`--azure-like` a send wakes nobody, and listeners look ten times a second.\n"
+        "polls that found nothing are left out. A conflict is a guarded write that came after another host's. A send "
+        "wakes the listeners of its own process, with `--azure-like` nobody; the others look ten times a second.\n"
     )
     for key, title in _STORES.items():
         if key in found:
-            body, dearest, slower = _of_store(found[key])
+            body, judged = _of_store(found[key])
             yield f"On {title}:\n"
             yield _markdown(
                 _HOSTS_HEAD,
                 body,
             )
-            yield f"{_judged(dearest, slower)} {noise_of(found[key])}\n"
+            yield f"{judged.text(is_quiet=not is_doubtful(found[key]))} {noise_of(found[key])}\n"
 
 
-def _of_store(lines: Sequence[Line]) -> tuple[list[list[str]], float, list[str]]:
-    """Rows; the most operations that any group took against one host; whose throughput is below that of one."""
+@dataclass(slots=True)
+class _Judged:
+    """All groups against one host: the most operations, and the most CPU; and who got less done in a second."""
+
+    operations: float = 1.0
+    cpu: float = 1.0
+    slower: list[str] = field(default_factory=list[str])
+
+    def text(self, *, is_quiet: bool) -> str:
+        said = f"No group takes more than {self.operations:.2f} times the operations of one host"
+        if self.operations > TWICE:
+            said = f"**A group takes {self.operations:.2f} times the operations of one host: more than twice**"
+        said += f", nor more than {self.cpu:.2f} times the CPU for an activity."
+        if not is_quiet:
+            return f"{said} The machine was busy: activities/s say little here."
+        return said + (f" Less work gets done than by one host: {'; '.join(self.slower)}." if self.slower else "")
+
+
+def _of_store(lines: Sequence[Line]) -> tuple[list[list[str]], _Judged]:
+    """Rows, and what they come to."""
     body: list[list[str]] = []
-    dearest, slower = 1.0, list[str]()
+    judged = _Judged()
     for load in LOADS:
         of_load = [line for line in lines if line["w"] == f"hosts-{load.name}"]
         by_group = dict(_grouped(of_load, "hosts"))
@@ -193,17 +212,11 @@ def _of_store(lines: Sequence[Line]) -> tuple[list[list[str]], float, list[str]]
                     _text(conflicts / operations if operations else None, ".1%"),
                 ]
             )
-            dearest = max(dearest, dearer or 0.0)
+            judged.operations = max(judged.operations, dearer or 0.0)
+            judged.cpu = max(judged.cpu, _ratio(_cpu_each(of), _cpu_each(one)) or 0.0)
             if faster is not None and faster < _FALLS:
-                slower.append(f"{load.title}, {group.title} ({faster:.2f})")
-    return body, dearest, slower
-
-
-def _judged(dearest: float, slower: Sequence[str]) -> str:
-    cost = f"No group takes more than {dearest:.2f} times the operations of one host."
-    if dearest > TWICE:
-        cost = f"**A group takes {dearest:.2f} times the operations of one host: more than twice.**"
-    return cost + (f" Less work gets done than by one host: {'; '.join(slower)}." if slower else "")
+                judged.slower.append(f"{load.title}, {group.title} ({faster:.2f})")
+    return body, judged
 
 
 def _each(lines: Sequence[Line], key: str) -> float | None:

@@ -100,13 +100,21 @@ def test_a_group_is_held_against_one_host(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     assert "| chains of 10 | one host | 800 | 1.00 | 1.00 | 3.00 | 1.00 | 0 | 0.0% |" in page
     assert "| chains of 10 | 2 hosts | 1,200 | 1.50 | 1.00 | 3.60 | 1.20 | 36 | 1.0% |" in page
-    assert "No group takes more than 1.50 times the operations of one host." in page
+    assert "No group takes more than 1.50 times the operations of one host, nor more than 1.00 times the CPU" in page
     assert "Less work gets done than by one host: chains of 10, 1 for control, 1 for work (0.50)." in page
 
 
 def test_more_than_twice_the_operations_is_said_aloud(tmp_path: Path) -> None:
     keep(tmp_path, "hosts", [hosted("1", 800, 3000), hosted("4", 900, 6300)])
-    assert "**A group takes 2.10 times the operations of one host: more than twice.**" in page_of(tmp_path)
+    assert "**A group takes 2.10 times the operations of one host: more than twice**" in page_of(tmp_path)
+
+
+def test_on_a_busy_machine_nobody_is_called_slower(tmp_path: Path) -> None:
+    busy = [line | {"foreign_cores": 1.5} for line in (hosted("1", 800, 3000), hosted("2", 400, 3000))]
+    keep(tmp_path, "hosts", busy)
+    page = page_of(tmp_path)
+    assert "The machine was busy" in page
+    assert "Less work" not in page
 
 
 def test_the_section_stands_in_the_page_with_its_image(tmp_path: Path) -> None:
