@@ -1,21 +1,26 @@
 """Group commit: many operations, one SQLite transaction, one fsync.
 
-Owns the connection, the thread that uses it, and the schema. Knows nothing of rows and messages: an operation is a
+Owns the connection and the thread that waits for the disk. Knows nothing of rows and messages: an operation is a
 function over a ``Session``.
 
-How it works. A file has one writer thread per ``GroupCommit``. What one turn of the event loop asks for is handed over
-together, in order, to a queue; the thread takes all that waits there (until it has ``MAX_BATCH``), runs it in one
-transaction, commits once and answers all with one call into the event loop. While one fsync runs, the next batch
-gathers: the busier the store, the cheaper a write. An operation that is refused (a key is taken, an ETag differs) fails
-alone; what it had written is undone by its own savepoint.
+How it works. What comes together in one turn of the event loop is a batch: it is run in one transaction, committed
+once, and all of it answered at once. Its statements take microseconds and are run on the loop's own thread, where
+nobody has to wait for the interpreter's lock; the commit, which waits for the disk, is left to a thread. While that
+waits, the next batch gathers: the busier the store, the cheaper a write. An operation that is refused (a key is taken,
+an ETag differs) fails alone; what it had written is undone by its own savepoint. A batch that meets something else (the
+file is locked by another process, the disk is full) is undone and handed over to the thread as a whole, which runs it
+again with patience.
 
 A batch is flushed if one of its operations asks for it. Leases do not: a receive, a renewal or a delete that a power
 cut undoes gives the message back, which a queue that delivers at least once may do at any time. They share the flush
-of the next batch that needs one, or go without.
+of a batch that needs one, or go without, and then without the thread.
 
-Reads are answered at once on the caller's thread (``sqlite_reads``). Those that are not run first in their batch, in
-a snapshot without the write lock. An operation may turn out to have nothing to write (a receive on an empty queue): it
-has a ``peek``, and if that settles it, nothing is locked and nothing is written.
+Reads are answered at once, over a connection of their own (``sqlite_reads``). Those that are not run first in their
+batch, in a snapshot without the write lock. An operation may turn out to have nothing to write (a receive on an empty
+queue): it has a ``peek``, and if that settles it, nothing is locked and nothing is written.
+
+The first event loop that uses the store runs its batches, those of other loops along with its own; when it has ended
+the next takes its place.
 
 ``:memory:`` runs every operation at once on the caller's thread, without yielding to the event loop: deterministic.
 """
@@ -28,106 +33,28 @@ import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
-from ..errors import NewerFormatError, StorageError, StorageUnavailableError
-from .begun import Begun
+from ..errors import StorageError
 from .ports import Write, one_by_one
+from .sqlite_connection import MEMORY, connect, is_transient, translate
+from .sqlite_operations import CHAIN, Chain, LeftOutError, OperationFailedError, Pending
 from .sqlite_reads import UNANSWERED, DirectReader, Unanswered
 from .sqlite_session import Session
 
 T = TypeVar("T")
 
 MAX_BATCH = 256
-MEMORY = ":memory:"
-_FORMAT = 1
-_BUSY_TIMEOUT = 5.0
-_BUSY_DEADLINE = 30.0
-_TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+_LOCKED_DEADLINE = 30.0  # seconds of patience with another process
+_LOCKED_PAUSES = (0.001, 0.005)  # seconds between tries: the first, and the others
 
-# A row is its parts in order: a base, then patches. A merge writes a patch and the small row of ``entity``, never the
-# base; that is why the two are apart. The id of part n of an entity is entity * 4096 + n: one b-tree, no index.
-_SCHEMA = """
-CREATE TABLE store (counter INTEGER NOT NULL, clock INTEGER NOT NULL);
-INSERT INTO store VALUES (0, 0);
-CREATE TABLE container (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name));
-CREATE TABLE entity (
-    tbl INTEGER NOT NULL, pk TEXT NOT NULL, rk TEXT NOT NULL,
-    id INTEGER NOT NULL, etag INTEGER NOT NULL, stamp INTEGER NOT NULL,
-    parts INTEGER NOT NULL, size INTEGER NOT NULL, count INTEGER NOT NULL,
-    PRIMARY KEY (tbl, pk, rk)
-) WITHOUT ROWID;
-CREATE TABLE part (id INTEGER PRIMARY KEY, props TEXT NOT NULL);
-CREATE TABLE message (
-    id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, visible_at INTEGER NOT NULL, receipt INTEGER NOT NULL,
-    dequeues INTEGER NOT NULL, inserted_at INTEGER NOT NULL, body TEXT NOT NULL
-);
-CREATE INDEX message_by_visibility ON message (queue, visible_at, id);
-"""
+Batch: TypeAlias = "list[Pending[Any]]"
 
 
-@dataclass(slots=True, eq=False)
-class _Pending(Generic[T]):
-    """An operation that waits for its batch."""
+class _Written(NamedTuple):
+    """A batch whose transaction only has to be committed."""
 
-    run: Callable[[Session], T]
-    peek: Callable[[Session], T | None] | None
-    reads_only: bool
-    then: Callable[[], None] | None
-    future: asyncio.Future[T] | None
-    flushes: bool = True
-    after: _Pending[Any] | None = None
-    result: T | None = None
-    error: BaseException | None = None
-
-    def resolve(self) -> None:
-        """Answer the caller, on its loop. A caller that was cancelled meanwhile is not there to be answered."""
-        if self.future is not None and not self.future.done():
-            if self.error is not None:
-                self.future.set_exception(self.error)
-                if isinstance(self.error, _LeftOutError):
-                    self.future.exception()  # nobody may wait for it any more: that is no news for the log
-            else:
-                self.future.set_result(self.result)  # pyright: ignore[reportArgumentType] - T may be None
-        if self.error is None and self.then is not None:
-            self.then()
-
-
-class _LeftOutError(StorageError):
-    """An operation that comes after one that failed."""
-
-
-class _Chain:
-    """Writes that are begun one after another: the operation of each comes after that of the one before."""
-
-    def __init__(self) -> None:
-        self._latest: _Pending[Any] | None = None
-        self._is_broken = False
-
-    def begin(self, write: Write) -> Begun[object]:
-        latest, begun = self._latest, Begun(write())
-        self._is_broken |= self._latest is latest and not begun.is_done  # it has something else to do first
-        return begun
-
-    def link(self, pending: _Pending[Any]) -> None:
-        """_LeftOutError if an operation that is to come before this one has not come yet."""
-        if self._is_broken:
-            raise _LeftOutError("its turn has not come")
-        pending.after, self._latest = self._latest, pending
-
-
-_CHAIN: ContextVar[_Chain | None] = ContextVar("durable_sqlite_chain", default=None)
-
-
-class _OperationFailedError(Exception):
-    """An operation raised what is neither a refusal nor SQLite's: a defect, which must not harm its neighbours."""
-
-    def __init__(self, pending: _Pending[Any]) -> None:
-        super().__init__()
-        self.pending = pending
+    batch: Batch
 
 
 class GroupCommit:
@@ -140,8 +67,10 @@ class GroupCommit:
     def __init__(self, path: str, now: Callable[[], float], *, synchronous: str = "FULL") -> None:
         self._path, self._now, self._synchronous = path, now, synchronous
         self._flushing = synchronous  # the pragma as it stands on the connection
-        self._waiting: queue.SimpleQueue[list[_Pending[Any]] | None] = queue.SimpleQueue()
-        self._gathering: dict[asyncio.AbstractEventLoop, list[_Pending[Any]]] = {}
+        self._home: asyncio.AbstractEventLoop | None = None  # the loop that runs the batches
+        self._gathering: Batch = []
+        self._is_away = False  # whether the thread has the connection: what comes waits until it has answered
+        self._waiting: queue.SimpleQueue[Batch | _Written | None] = queue.SimpleQueue()
         self._con: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
         self._reader: DirectReader | None = None
@@ -182,16 +111,11 @@ class GroupCommit:
         if self._path == MEMORY:
             await one_by_one(*writes)
             return
-        chain = _Chain()
-        token = _CHAIN.set(chain)
-        try:
-            begun = [chain.begin(write) for write in writes]
-        finally:
-            _CHAIN.reset(token)
+        begun = Chain().begin(writes)
         for write, each in zip(writes, begun, strict=True):
             try:
                 await each
-            except _LeftOutError:
+            except LeftOutError:
                 await write()
             except BaseException:
                 for other in begun:
@@ -206,14 +130,15 @@ class GroupCommit:
         if self._reader is not None:
             self._reader.close()
         if self._thread is not None:
-            for loop in list(self._gathering):
-                self._hand_over(loop)
+            self._waiting.put(self._take(len(self._gathering)))
             self._waiting.put(None)
             # The thread ends after the batches before it; their answers come through the loop, which must stay free.
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
         elif self._con is not None:
             self._con.close()
         self._con = None
+
+    # ------------------------------------------------------------------ on the callers' threads
 
     def _read_at_once(self, run: Callable[[Session], T]) -> T | Unanswered:
         if self._closed or self._path == MEMORY or self._con is None:  # no connection: perhaps no schema yet
@@ -233,147 +158,158 @@ class GroupCommit:
         if self._closed:
             raise StorageError("this storage is closed; open another one")
         if self._path == MEMORY:
-            pending = _Pending(run, peek, reads_only, then, None, flush)
-            self._run_batch([pending], lambda done: [each.resolve() for each in done])
+            pending = Pending(run, peek, reads_only, then, None, flush)
+            for each in self._run_batch([pending]):
+                each.resolve()
             if pending.error is not None:
                 raise pending.error
             return _at_once(cast("T", pending.result))
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
+        pending = Pending(run, peek, reads_only, then, future, flush)
+        if (chain := CHAIN.get()) is not None:
+            chain.link(pending)
+        home = self._home
+        if home is loop:
+            self._gather(pending)
+        elif home is not None and home.is_running():
+            home.call_soon_threadsafe(self._gather, pending)
+        else:
+            self._home = loop
+            self._gather(pending)
+        return future
+
+    # ------------------------------------------------------------------ on the thread of the loop that is home
+
+    def _gather(self, pending: Pending[Any]) -> None:
+        """Keep what one turn of the event loop brings together: one batch."""
+        self._gathering.append(pending)
+        if len(self._gathering) == 1 and self._home is not None:
+            self._home.call_soon(self._run_gathered)
+
+    def _run_gathered(self) -> None:
+        while self._gathering and not self._is_away:  # when the thread answers, the rest is run
+            batch = self._take(MAX_BATCH)
+            if self._con is None or not self._run_here(self._con, batch):
+                self._send_away(batch)
+
+    def _run_here(self, con: sqlite3.Connection, batch: Batch) -> bool:
+        """Run a batch up to its commit. False: something is the matter, and nothing of it was done."""
+        try:
+            settled, left = self._settle_without_writing(con, batch)
+            flushes = bool(left) and self._write_all(con, left)
+            if left and not flushes:
+                self._commit(con, flushes=False)
+        except BaseException as error:
+            self._abandon()
+            if not isinstance(error, Exception):
+                raise
+            return False
+        if flushes:
+            self._send_away(_Written(left))
+        _answer(settled if flushes else batch, here=self._home)
+        return True
+
+    def _send_away(self, work: Batch | _Written) -> None:
         if self._thread is None:
             # A daemon: a process that forgets to close may still end, and loses nothing that was acknowledged.
             self._thread = threading.Thread(target=self._serve, name="durable-sqlite-writer", daemon=True)
             self._thread.start()
-        pending = _Pending(run, peek, reads_only, then, future, flush)
-        if (chain := _CHAIN.get()) is not None:
-            chain.link(pending)
-        self._gather(pending, loop)
-        return future
+        self._is_away = True
+        self._waiting.put(work)
 
-    def _gather(self, pending: _Pending[Any], loop: asyncio.AbstractEventLoop) -> None:
-        """Hand over what one turn of the event loop brings together: one batch, one wake-up of the thread."""
-        gathering = self._gathering.get(loop)
-        if gathering is None:
-            self._gathering[loop] = [pending]
-            loop.call_soon(self._hand_over, loop)
-        else:
-            gathering.append(pending)
+    def _take(self, most: int) -> Batch:
+        taken, self._gathering = self._gathering[:most], self._gathering[most:]
+        return taken
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        gathered = self._gathering.pop(loop, None)
-        if gathered:
-            self._waiting.put(gathered)
+    # ------------------------------------------------------------------ in the thread
 
     def _serve(self) -> None:
-        """The writer thread: take what waits, run it, answer; until the None that ``close`` puts."""
-        last = False
-        while not last:
-            batch: list[_Pending[Any]] = []
-            item = self._waiting.get()
-            while item is not None:
-                batch.extend(item)
-                if len(batch) >= MAX_BATCH:
-                    break
-                try:
-                    item = self._waiting.get_nowait()
-                except queue.Empty:
-                    break
-            last = item is None
-            self._run_batch(batch, _answer)
+        """Do what is sent here, and answer; until the None that ``close`` puts."""
+        while (work := self._waiting.get()) is not None:
+            done = self._finish(work.batch) if isinstance(work, _Written) else self._run_batch(work)
+            self._is_away = False  # before the answer: who finds it so runs what has gathered, who does not is answered
+            _answer(done)
+            home = self._home
+            if self._gathering and home is not None and not home.is_closed():
+                home.call_soon_threadsafe(self._run_gathered)
         if self._con is not None:
             self._con.close()
 
-    def _run_batch(self, batch: list[_Pending[Any]], answer: Callable[[list[_Pending[Any]]], object]) -> None:
-        """Run a batch and answer each of its operations exactly once, whatever happens."""
+    def _finish(self, batch: Batch) -> Batch:
+        try:
+            self._commit(self._connect(), flushes=True)
+        except Exception:  # noqa: BLE001 - it is run again from its beginning, with patience and a proper answer
+            self._abandon()
+            return self._run_batch(batch)
+        return batch
+
+    # ------------------------------------------------------------------ whoever has the connection
+
+    def _run_batch(self, batch: Batch) -> Batch:
+        """Run a batch to its end; returns it when each of its operations has its result or its error."""
         left = batch
-        deadline = time.monotonic() + _BUSY_DEADLINE
+        deadline, pause = time.monotonic() + _LOCKED_DEADLINE, _LOCKED_PAUSES[0]
         while left:
             try:
                 con = self._connect()
-                settled, left = self._settle_without_writing(con, left)
-                answer(settled)
+                _, left = self._settle_without_writing(con, left)
                 if left:
-                    self._write_all(con, left)
-                    answer(left)
-                    return
-            except _OperationFailedError as failed:
+                    self._commit(con, flushes=self._write_all(con, left))
+                return batch
+            except OperationFailedError as failed:
                 # It failed in a way no operation may: without it, the others are run again.
                 self._abandon()
-                answer([failed.pending])
                 left = [each for each in left if each is not failed.pending]
             except Exception as error:  # noqa: BLE001 - every caller must get an answer
                 self._abandon()
-                if _is_transient(error) and time.monotonic() < deadline:
-                    time.sleep(0.005)
+                if is_transient(error) and time.monotonic() < deadline:
+                    time.sleep(pause)
+                    pause = _LOCKED_PAUSES[1]
                     continue
                 for each in left:
-                    each.error = _translate(error, self._path)
-                answer(left)
-                return
+                    each.error = translate(error, self._path)
+                return batch
+        return batch
 
-    def _settle_without_writing(
-        self, con: sqlite3.Connection, batch: list[_Pending[Any]]
-    ) -> tuple[list[_Pending[Any]], list[_Pending[Any]]]:
+    def _settle_without_writing(self, con: sqlite3.Connection, batch: Batch) -> tuple[Batch, Batch]:
         """Run the reads, and the peeks of what may have nothing to write; split the batch into done and left."""
-        settled: list[_Pending[Any]] = []
-        left: list[_Pending[Any]] = []
         if not any(each.reads_only or each.peek for each in batch):
-            return settled, batch
+            return [], batch
         con.execute("BEGIN")
         session = self._session(con)
+        settled: Batch = []
+        left: Batch = []
         for each in batch:
-            run = each.run if each.reads_only else each.peek
-            if run is not None:
-                self._run(each, run, session)
-            done = run is not None and (each.reads_only or each.result is not None or each.error is not None)
-            (settled if done else left).append(each)
+            (settled if each.settle(session) else left).append(each)
         con.execute("COMMIT")
         return settled, left
 
-    def _write_all(self, con: sqlite3.Connection, batch: list[_Pending[Any]]) -> None:
+    def _write_all(self, con: sqlite3.Connection, batch: Batch) -> bool:
+        """Run them in a transaction that is left open. Whether its commit must be flushed."""
         flushes = any(each.flushes for each in batch)
-        self._set_flushing(con, self._synchronous if flushes else "NORMAL")
-        con.execute("BEGIN IMMEDIATE")
-        session = self._session(con)
-        for each in batch:
-            self._run(each, each.run, session)
-        session.save()
-        con.execute("COMMIT")
-        self.commits += 1
-        self.flushes += flushes
-
-    def _set_flushing(self, con: sqlite3.Connection, level: str) -> None:
+        level = self._synchronous if flushes else "NORMAL"
         if level != self._flushing:
             con.execute(f"PRAGMA synchronous = {level}")
             self._flushing = level
+        con.execute("BEGIN IMMEDIATE")
+        session = self._session(con)
+        for each in batch:
+            each.write(session)
+        session.save()
+        return flushes
 
-    def _run(self, pending: _Pending[Any], run: Callable[[Session], Any], session: Session) -> None:
-        pending.result = pending.error = None
-        if pending.after is not None and pending.after.error is not None:
-            pending.error = _LeftOutError("what comes before it has failed")
-            return
-        try:
-            pending.result = run(session)
-        except StorageError as error:
-            pending.error = error
-        except sqlite3.Error:
-            raise
-        except Exception as error:
-            pending.error = error
-            raise _OperationFailedError(pending) from error
+    def _commit(self, con: sqlite3.Connection, *, flushes: bool) -> None:
+        con.execute("COMMIT")
+        self.commits += 1
+        self.flushes += flushes
 
     def _session(self, con: sqlite3.Connection) -> Session:
         return Session(con, self._now(), self._containers)
 
     def _connect(self) -> sqlite3.Connection:
         if self._con is None:
-            con = _open(self._path, self._synchronous)
-            try:
-                _prepare(con)
-            except BaseException:
-                con.close()
-                raise
-            self._con, self._flushing = con, self._synchronous
+            self._con, self._flushing = connect(self._path, self._synchronous), self._synchronous
         return self._con
 
     def _abandon(self) -> None:
@@ -392,13 +328,16 @@ async def _at_once(answer: T) -> T:
     return answer
 
 
-def _answer(done: list[_Pending[Any]]) -> None:
-    """Wake each event loop once for all of its operations."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Pending[Any]]] = {}
+def _answer(done: Batch, here: asyncio.AbstractEventLoop | None = None) -> None:
+    """Wake each event loop once for all of its operations. ``here``: the loop that this thread is running."""
+    by_loop: dict[asyncio.AbstractEventLoop, Batch] = {}
     for each in done:
         if each.future is not None:
             by_loop.setdefault(each.future.get_loop(), []).append(each)
     for loop, of_loop in by_loop.items():
+        if loop is here:
+            _resolve_all(of_loop)
+            continue
         try:
             loop.call_soon_threadsafe(_resolve_all, of_loop)
         except RuntimeError:
@@ -406,62 +345,6 @@ def _answer(done: list[_Pending[Any]]) -> None:
             continue
 
 
-def _resolve_all(done: list[_Pending[Any]]) -> None:
+def _resolve_all(done: Batch) -> None:
     for each in done:
         each.resolve()
-
-
-def _open(path: str, synchronous: str) -> sqlite3.Connection:
-    if path != MEMORY:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    con = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
-    try:
-        if path != MEMORY:
-            con.execute("PRAGMA journal_mode = WAL")
-            # FULL: the WAL is flushed at every commit, so that an acknowledged write survives a power cut.
-            con.execute(f"PRAGMA synchronous = {synchronous}")
-            con.execute("PRAGMA wal_autocheckpoint = 4000")
-            con.execute("PRAGMA journal_size_limit = 67108864")
-        con.execute("PRAGMA temp_store = MEMORY")
-        con.execute("PRAGMA cache_size = -65536")
-    except BaseException:
-        con.close()
-        raise
-    return con
-
-
-def _prepare(con: sqlite3.Connection) -> None:
-    """Make the schema in a new file; refuse the file of a newer durable_core."""
-    if _format_of(con) == 0:
-        con.execute("BEGIN IMMEDIATE")
-        if _format_of(con) == 0:  # no other process was faster
-            for statement in _SCHEMA.split(";"):
-                con.execute(statement)
-            con.execute(f"PRAGMA user_version = {_FORMAT}")
-        con.execute("COMMIT")
-    if _format_of(con) > _FORMAT:
-        raise NewerFormatError(
-            f"the store has format {_format_of(con)} and this durable_core reads up to {_FORMAT}; "
-            "open it with the version that wrote it"
-        )
-
-
-def _format_of(con: sqlite3.Connection) -> int:
-    return int(con.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _is_transient(error: Exception) -> bool:
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT
-
-
-def _translate(error: Exception, path: str) -> Exception:
-    if not isinstance(error, sqlite3.Error | OSError):
-        return error
-    if _is_transient(error):
-        failure: StorageError = StorageUnavailableError(f"the store {path} was locked by another process for too long")
-    elif getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        failure = StorageUnavailableError(f"the store {path} cannot be written: {error}; is the disk full?")
-    else:
-        failure = StorageError(f"the store {path} cannot be used: {error}")
-    failure.__cause__ = error
-    return failure

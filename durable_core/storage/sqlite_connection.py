@@ -1,0 +1,99 @@
+"""The connection to a store's file: how it is opened, its schema, and what its errors mean to callers."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from ..errors import NewerFormatError, StorageError, StorageUnavailableError
+
+MEMORY = ":memory:"
+_FORMAT = 1
+_TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+
+# A row is its parts in order: a base, then patches. A merge writes a patch and the small row of ``entity``, never the
+# base; that is why the two are apart. The id of part n of an entity is entity * 4096 + n: one b-tree, no index.
+_SCHEMA = """
+CREATE TABLE store (counter INTEGER NOT NULL, clock INTEGER NOT NULL);
+INSERT INTO store VALUES (0, 0);
+CREATE TABLE container (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name));
+CREATE TABLE entity (
+    tbl INTEGER NOT NULL, pk TEXT NOT NULL, rk TEXT NOT NULL,
+    id INTEGER NOT NULL, etag INTEGER NOT NULL, stamp INTEGER NOT NULL,
+    parts INTEGER NOT NULL, size INTEGER NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (tbl, pk, rk)
+) WITHOUT ROWID;
+CREATE TABLE part (id INTEGER PRIMARY KEY, props TEXT NOT NULL);
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, visible_at INTEGER NOT NULL, receipt INTEGER NOT NULL,
+    dequeues INTEGER NOT NULL, inserted_at INTEGER NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX message_by_visibility ON message (queue, visible_at, id);
+"""
+
+
+def connect(path: str, synchronous: str) -> sqlite3.Connection:
+    """Open the store, and make what is missing. Waits for no lock: whoever meets one tries again."""
+    con = _open(path, synchronous)
+    try:
+        _prepare(con)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _open(path: str, synchronous: str) -> sqlite3.Connection:
+    if path != MEMORY:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    con = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        if path != MEMORY:
+            con.execute("PRAGMA journal_mode = WAL")
+            # FULL: the WAL is flushed at every commit, so that an acknowledged write survives a power cut.
+            con.execute(f"PRAGMA synchronous = {synchronous}")
+            con.execute("PRAGMA wal_autocheckpoint = 4000")
+            con.execute("PRAGMA journal_size_limit = 67108864")
+        con.execute("PRAGMA temp_store = MEMORY")
+        con.execute("PRAGMA cache_size = -65536")
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _prepare(con: sqlite3.Connection) -> None:
+    """Make the schema in a new file; refuse the file of a newer durable_core."""
+    if _format_of(con) == 0:
+        con.execute("BEGIN IMMEDIATE")
+        if _format_of(con) == 0:  # no other process was faster
+            for statement in _SCHEMA.split(";"):
+                con.execute(statement)
+            con.execute(f"PRAGMA user_version = {_FORMAT}")
+        con.execute("COMMIT")
+    if _format_of(con) > _FORMAT:
+        raise NewerFormatError(
+            f"the store has format {_format_of(con)} and this durable_core reads up to {_FORMAT}; "
+            "open it with the version that wrote it"
+        )
+
+
+def _format_of(con: sqlite3.Connection) -> int:
+    return int(con.execute("PRAGMA user_version").fetchone()[0])
+
+
+def is_transient(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT
+
+
+def translate(error: Exception, path: str) -> Exception:
+    if not isinstance(error, sqlite3.Error | OSError):
+        return error
+    if is_transient(error):
+        failure: StorageError = StorageUnavailableError(f"the store {path} was locked by another process for too long")
+    elif getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        failure = StorageUnavailableError(f"the store {path} cannot be written: {error}; is the disk full?")
+    else:
+        failure = StorageError(f"the store {path} cannot be used: {error}")
+    failure.__cause__ = error
+    return failure
