@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from durable_core.errors import StorageUnavailableError
-from durable_core.storage.around import AroundQueue, AroundStorage, AroundTable, QueueCall, TableCall
+from durable_core.storage.around import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 from durable_core.storage.limits import check_props
 from durable_core.storage.ports import Delete, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
 
@@ -170,7 +170,9 @@ class _MeteredTable(AroundTable):
         super().__init__(inner)
         self._account = account
 
-    async def _around(self, call: TableCall[T]) -> T:
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+
         def took(result: T) -> Charge:
             match result:
                 case Row():
@@ -181,9 +183,9 @@ class _MeteredTable(AroundTable):
                 case _:
                     return place
 
-        written = sum(1 if isinstance(each, Delete) else _units(each.props) for each in call.operations)
-        units = 1 if call.is_read else written  # of a read it is known when it is done
-        place = Charge(name=self.name, partition=call.partition, is_table=True, units=units)
+        written = sum(1 if isinstance(each, Delete) else _units(each.props) for each in what.operations)
+        units = 1 if what.is_read else written  # of a read it is known when it is done
+        place = Charge(name=self.name, partition=what.partition, is_table=True, units=units)
         return await self._account.serve(place, call, took)
 
 
@@ -198,7 +200,8 @@ class _MeteredQueue(AroundQueue):
 
         return await self._account.serve(Charge(name=self.name), lambda: self._inner.receive(max_messages, lease), took)
 
-    async def _around(self, call: QueueCall[T]) -> T:
-        units = math.ceil(len(call.body.encode()) * 4 / 3 / KIB) if call.verb == "send" else 1
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        units = math.ceil(len(what.body.encode()) * 4 / 3 / KIB) if what.verb == "send" else 1
         charge = Charge(name=self.name, units=units)
         return await self._account.serve(charge, call, lambda _: charge)

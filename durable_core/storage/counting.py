@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import LimitExceededError, StorageError
-from .around import AroundQueue, AroundStorage, AroundTable, QueueCall, TableCall
+from .around import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 from .limits import check_props
 from .ports import Delete, Queue, QueueMessage, RowRange, Storage, Table
 
@@ -144,12 +144,13 @@ class _CountingTable(AroundTable):
         super().__init__(inner)
         self._recorder = recorder
 
-    async def _around(self, call: TableCall[T]) -> T:
-        kind = f"table.{call.verb}"
-        result = await self._recorder.watch(call(), kind, self.name, call.partition)
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        kind = f"table.{what.verb}"
+        result = await self._recorder.watch(call(), kind, self.name, what.partition)
         cost = result.pages if isinstance(result, RowRange) else 1
-        written = sum(check_props(each.props) for each in call.operations if not isinstance(each, Delete))
-        self._recorder.add(kind, self.name, call.partition, cost=cost, written=written)
+        written = sum(check_props(each.props) for each in what.operations if not isinstance(each, Delete))
+        self._recorder.add(kind, self.name, what.partition, cost=cost, written=written)
         return result
 
 
@@ -166,8 +167,9 @@ class _CountingQueue(AroundQueue):
             self._recorder.add(IDLE_POLL, self.name)
         return found
 
-    async def _around(self, call: QueueCall[T]) -> T:
-        kind = f"queue.{call.verb}"
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        kind = f"queue.{what.verb}"
         result = await self._recorder.watch(call(), kind, self.name)
-        self._recorder.add(kind, self.name, written=len(call.body.encode(errors="replace")))
+        self._recorder.add(kind, self.name, written=len(what.body.encode(errors="replace")))
         return result

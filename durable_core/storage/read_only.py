@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from ..errors import StorageError
-from .around import AroundQueue, AroundTable, QueueCall, TableCall
+from .around import AroundQueue, AroundTable, Call, QueueCall, TableCall
 from .ports import Queue, Storage, Table, Write
 
 T = TypeVar("T")
@@ -51,16 +51,18 @@ class ReadOnlyStorage:
 class ReadOnlyTable(AroundTable):
     """One table, to be read."""
 
-    async def _around(self, call: TableCall[T]) -> T:
-        if not call.is_read:
-            _refuse(f"to {call.verb} in {self.name}")
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        if not what.is_read:
+            _refuse(f"to {what.verb} in {self.name}")
         return await call()
 
 
 class ReadOnlyQueue(AroundQueue):
     """One queue, to be counted."""
 
-    async def _around(self, call: QueueCall[T]) -> T:
-        if call.verb != "count":
-            _refuse(f"to {call.verb} in {self.name}")
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        if what.verb != "count":
+            _refuse(f"to {what.verb} in {self.name}")
         return await call()

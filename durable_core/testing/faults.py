@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Literal, TypeVar
 
 from ..errors import StorageUnavailableError
-from ..storage.around import AroundQueue, AroundStorage, AroundTable, TableCall
+from ..storage.around import AroundQueue, AroundStorage, AroundTable, Call, TableCall
 from ..storage.ports import Queue, QueueMessage, Storage, Table
 
 T = TypeVar("T")
@@ -133,16 +133,13 @@ class FaultyTable(AroundTable):
         super().__init__(inner)
         self._plan = plan
 
-    async def _around(self, call: TableCall[T]) -> T:
-        match call.verb:
-            case "read_range":
-                what = f"read {self.name} {call.partition} {call.key}"
-            case "transact":
-                keys = " ".join(f"{type(op).__name__}:{op.key}" for op in call.operations)
-                what = f"transact {self.name} {call.partition} {keys}"
-            case verb:
-                what = f"{verb} {self.name} {call.partition} {call.key}"
-        return await self._plan.around(what, call)
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        verb = "read" if what.verb == "read_range" else what.verb
+        rows = what.key
+        if verb == "transact":
+            rows = " ".join(f"{type(op).__name__}:{op.key}" for op in what.operations)
+        return await self._plan.around(f"{verb} {self.name} {what.partition} {rows}", call)
 
 
 class FaultyQueue(AroundQueue):

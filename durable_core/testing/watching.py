@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ..storage.around import AroundStorage, AroundTable, TableCall
+from ..storage.around import AroundStorage, AroundTable, Call, TableCall
 from ..storage.ports import Operation, Storage, Table
 
 T = TypeVar("T")
@@ -18,10 +18,11 @@ class _WatchedTable(AroundTable):
         super().__init__(inner)
         self._wrote = wrote
 
-    async def _around(self, call: TableCall[T]) -> T:
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
         result = await call()
-        if not call.is_read:
-            self._wrote(call.partition, call.operations)
+        if not what.is_read:
+            self._wrote(what.partition, what.operations)
         return result
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from durable_core.storage.around import AroundQueue, AroundStorage, AroundTable, QueueCall, TableCall
+from durable_core.storage.around import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 from durable_core.storage.ports import Delete, Queue, Storage, Table
 
 T = TypeVar("T")
@@ -69,10 +69,11 @@ class _RecordingTable(AroundTable):
         super().__init__(inner)
         self._written = written
 
-    async def _around(self, call: TableCall[T]) -> T:
-        for each in call.operations:
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        for each in what.operations:
             if not isinstance(each, Delete):
-                self._written += [(self.name, call.partition), (self.name, each.key)]
+                self._written += [(self.name, what.partition), (self.name, each.key)]
                 self._written += [(f"{self.name}.{k}", v) for k, v in each.props.items() if isinstance(v, str | bytes)]
         return await call()
 
@@ -82,7 +83,8 @@ class _RecordingQueue(AroundQueue):
         super().__init__(inner)
         self._written = written
 
-    async def _around(self, call: QueueCall[T]) -> T:
-        if call.verb == "send":
-            self._written.append((self.name, call.body))
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        if what.verb == "send":
+            self._written.append((self.name, what.body))
         return await call()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from durable_core.storage.around import AroundQueue, AroundTable, QueueCall, TableCall
+from durable_core.storage.around import AroundQueue, AroundTable, Call, QueueCall, TableCall
 from durable_core.storage.ports import Queue, Storage, Table, Write
 
 T = TypeVar("T")
@@ -52,17 +52,19 @@ class RefusingTable(AroundTable):
         super().__init__(inner)
         self._storage = storage
 
-    async def _around(self, call: TableCall[T]) -> T:
-        if not call.is_read:
-            _refuse(f"{call.verb} {call.key}")
-        kind = "range" if call.verb == "read_range" else call.verb
-        self._storage.reads.append(f"{kind} {self.name} {call.partition} {call.key}")
-        await self._storage.before_read(self.name, call.partition, call.key)
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        if not what.is_read:
+            _refuse(f"{what.verb} {what.key}")
+        kind = "range" if what.verb == "read_range" else what.verb
+        self._storage.reads.append(f"{kind} {self.name} {what.partition} {what.key}")
+        await self._storage.before_read(self.name, what.partition, what.key)
         return await call()
 
 
 class RefusingQueue(AroundQueue):
-    async def _around(self, call: QueueCall[T]) -> T:
-        if call.verb != "count":
-            _refuse(f"{call.verb} {self.name}")
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        if what.verb != "count":
+            _refuse(f"{what.verb} {self.name}")
         return await call()
