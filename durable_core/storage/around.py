@@ -1,7 +1,7 @@
-"""The ports once more, for a storage that wraps another: the signatures are here, and nothing else is.
+"""The base of whatever wraps a port: each signature stands here, so that a wrapper is only what it does around a call.
 
-Whoever wraps a table or a queue says in ``_around`` what is done around its operations; what ``_around`` does not say,
-the wrapped one does. What a call is about is worked out only for a wrapper that asks. Knows no wrapper.
+Whoever wraps a table or a queue says that in ``_around``; without it, or for a storage, everything is passed on. What a
+call is about is worked out only for a wrapper that asks. Knows no wrapper.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from .ports import (
 
 T = TypeVar("T")
 
-
 Call: TypeAlias = partial[Coroutine[Any, Any, T]]
-"""A call of a port's method that is still to be made. It may be made more than once."""
+"""A call of a port's method that is still to be made, once or more often. Its arguments are in the port's order."""
 
 _WRITES = {"insert": Insert, "merge": Merge, "replace": Replace, "delete": Delete}
 
