@@ -12,24 +12,14 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from durable_core.errors import StorageUnavailableError
+from durable_core.storage.around import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 from durable_core.storage.limits import check_props
-from durable_core.storage.ports import (
-    Delete,
-    Operation,
-    Props,
-    Queue,
-    QueueMessage,
-    Row,
-    RowRange,
-    Storage,
-    Table,
-    Write,
-)
+from durable_core.storage.ports import Delete, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
 
 T = TypeVar("T")
 
@@ -150,11 +140,12 @@ class Account:
         return found
 
 
-class MeteredStorage:
+class MeteredStorage(AroundStorage):
     """A storage behind an account's limits. Closing it leaves the wrapped one open: other hosts use it."""
 
     def __init__(self, inner: Storage, account: Account) -> None:
-        self._inner, self._account = inner, account
+        super().__init__(inner)
+        self._account = account
 
     def table(self, name: str) -> Table:
         return _MeteredTable(self._inner.table(name), self._account)
@@ -162,18 +153,9 @@ class MeteredStorage:
     def queue(self, name: str) -> Queue:
         return _MeteredQueue(self._inner.queue(name), self._account)
 
-    async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
-        await self._inner.create(tables, queues)
-
     async def in_order(self, *writes: Write) -> None:
         for write in writes:  # as in Azure, each is waited for
             await write()
-
-    def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        return self._inner.on_send(queue, callback)
-
-    async def free_leases(self, queues: Sequence[str]) -> None:
-        await self._inner.free_leases(queues)
 
     async def close(self) -> None:
         return
@@ -183,72 +165,34 @@ def _units(props: Props) -> int:
     return max(1, math.ceil(check_props(props) / KIB))
 
 
-class _MeteredTable:
+class _MeteredTable(AroundTable):
     def __init__(self, inner: Table, account: Account) -> None:
-        self._inner, self._account = inner, account
+        super().__init__(inner)
+        self._account = account
 
-    @property
-    def name(self) -> str:
-        return self._inner.name
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
 
-    async def insert(self, partition: str, key: str, props: Props) -> str:
-        return await self._serve(partition, lambda: self._inner.insert(partition, key, props), _units(props))
+        def took(result: T) -> Charge:
+            match result:
+                case Row():
+                    return replace(place, units=_units(result.props))
+                case RowRange():
+                    units = max(1, sum(_units(row.props) for row in result.rows))
+                    return replace(place, units=units, requests=result.pages)
+                case _:
+                    return place
 
-    async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        return await self._serve(partition, lambda: self._inner.merge(partition, key, props, etag), _units(props))
-
-    async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        return await self._serve(partition, lambda: self._inner.replace(partition, key, props, etag), _units(props))
-
-    async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
-        await self._serve(partition, lambda: self._inner.delete(partition, key, etag), 1)
-
-    async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
-        def took(row: Row | None) -> Charge:
-            return self._charge(partition, 1 if row is None else _units(row.props))
-
-        return await self._account.serve(self._charge(partition), lambda: self._inner.get(partition, key, select), took)
-
-    async def read_range(
-        self,
-        partition: str,
-        low: str = "",
-        high: str | None = None,
-        *,
-        select: Sequence[str] | None = None,
-        limit: int | None = None,
-    ) -> RowRange:
-        def took(found: RowRange) -> Charge:
-            return self._charge(partition, max(1, sum(_units(row.props) for row in found.rows)), found.pages)
-
-        return await self._account.serve(
-            self._charge(partition),
-            lambda: self._inner.read_range(partition, low, high, select=select, limit=limit),
-            took,
-        )
-
-    async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
-        units = sum(1 if isinstance(each, Delete) else _units(each.props) for each in operations)
-        return await self._serve(partition, lambda: self._inner.transact(partition, operations), units)
-
-    async def _serve(self, partition: str, operation: Callable[[], Awaitable[T]], units: int) -> T:
-        charge = self._charge(partition, units)
-        return await self._account.serve(charge, operation, lambda _: charge)
-
-    def _charge(self, partition: str, units: int = 1, requests: int = 1) -> Charge:
-        return Charge(name=self.name, partition=partition, is_table=True, units=units, requests=requests)
+        written = sum(1 if isinstance(each, Delete) else _units(each.props) for each in what.operations)
+        units = 1 if what.is_read else written  # of a read it is known when it is done
+        place = Charge(name=self.name, partition=what.partition, is_table=True, units=units)
+        return await self._account.serve(place, call, took)
 
 
-class _MeteredQueue:
+class _MeteredQueue(AroundQueue):
     def __init__(self, inner: Queue, account: Account) -> None:
-        self._inner, self._account = inner, account
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    async def send(self, body: str, delay: float = 0.0) -> None:
-        await self._serve(lambda: self._inner.send(body, delay), math.ceil(len(body.encode()) * 4 / 3 / KIB))
+        super().__init__(inner)
+        self._account = account
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
         def took(found: list[QueueMessage]) -> Charge:
@@ -256,18 +200,8 @@ class _MeteredQueue:
 
         return await self._account.serve(Charge(name=self.name), lambda: self._inner.receive(max_messages, lease), took)
 
-    async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
-        return await self._serve(lambda: self._inner.extend(message, lease))
-
-    async def delete(self, message: QueueMessage) -> None:
-        await self._serve(lambda: self._inner.delete(message))
-
-    async def count(self) -> int:
-        return await self._serve(self._inner.count)
-
-    async def clear(self) -> None:
-        await self._serve(self._inner.clear)
-
-    async def _serve(self, operation: Callable[[], Awaitable[T]], units: int = 1) -> T:
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        units = math.ceil(len(what.body.encode()) * 4 / 3 / KIB) if what.verb == "send" else 1
         charge = Charge(name=self.name, units=units)
-        return await self._account.serve(charge, operation, lambda _: charge)
+        return await self._account.serve(charge, call, lambda _: charge)

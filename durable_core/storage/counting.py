@@ -8,13 +8,14 @@ kept apart from the total. A refused request was sent and counts; one refused by
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import LimitExceededError, StorageError
+from .around import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 from .limits import check_props
-from .ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
+from .ports import Delete, Queue, QueueMessage, RowRange, Storage, Table
 
 T = TypeVar("T")
 
@@ -116,11 +117,11 @@ class _Recorder:
             raise
 
 
-class CountingStorage:
+class CountingStorage(AroundStorage):
     """Wraps a storage. ``counts`` is a snapshot."""
 
     def __init__(self, inner: Storage) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._recorder = _Recorder()
 
     @property
@@ -137,82 +138,26 @@ class CountingStorage:
     def queue(self, name: str) -> Queue:
         return _CountingQueue(self._inner.queue(name), self._recorder)
 
-    async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
-        await self._inner.create(tables, queues)
 
-    async def in_order(self, *writes: Write) -> None:
-        await self._inner.in_order(*writes)
-
-    def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        return self._inner.on_send(queue, callback)
-
-    async def free_leases(self, queues: Sequence[str]) -> None:
-        await self._inner.free_leases(queues)
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-class _CountingTable:
+class _CountingTable(AroundTable):
     def __init__(self, inner: Table, recorder: _Recorder) -> None:
-        self._inner, self._recorder = inner, recorder
+        super().__init__(inner)
+        self._recorder = recorder
 
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    async def insert(self, partition: str, key: str, props: Props) -> str:
-        return await self._count("insert", partition, props, self._inner.insert(partition, key, props))
-
-    async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        return await self._count("merge", partition, props, self._inner.merge(partition, key, props, etag))
-
-    async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        return await self._count("replace", partition, props, self._inner.replace(partition, key, props, etag))
-
-    async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
-        await self._count("delete", partition, {}, self._inner.delete(partition, key, etag))
-
-    async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
-        return await self._count("get", partition, {}, self._inner.get(partition, key, select))
-
-    async def read_range(
-        self,
-        partition: str,
-        low: str = "",
-        high: str | None = None,
-        *,
-        select: Sequence[str] | None = None,
-        limit: int | None = None,
-    ) -> RowRange:
-        call = self._inner.read_range(partition, low, high, select=select, limit=limit)
-        found = await self._recorder.watch(call, "table.read_range", self.name, partition)
-        self._recorder.add("table.read_range", self.name, partition, cost=found.pages)
-        return found
-
-    async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
-        call = self._inner.transact(partition, operations)
-        etags = await self._recorder.watch(call, "table.transact", self.name, partition)
-        written = sum(check_props(each.props) for each in operations if not isinstance(each, Delete))
-        self._recorder.add("table.transact", self.name, partition, written=written)
-        return etags
-
-    async def _count(self, verb: str, partition: str, props: Props, call: Awaitable[T]) -> T:
-        done = await self._recorder.watch(call, f"table.{verb}", self.name, partition)
-        self._recorder.add(f"table.{verb}", self.name, partition, written=check_props(props))
-        return done
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        kind = f"table.{what.verb}"
+        result = await self._recorder.watch(call(), kind, self.name, what.partition)
+        cost = result.pages if isinstance(result, RowRange) else 1
+        written = sum(check_props(each.props) for each in what.operations if not isinstance(each, Delete))
+        self._recorder.add(kind, self.name, what.partition, cost=cost, written=written)
+        return result
 
 
-class _CountingQueue:
+class _CountingQueue(AroundQueue):
     def __init__(self, inner: Queue, recorder: _Recorder) -> None:
-        self._inner, self._recorder = inner, recorder
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    async def send(self, body: str, delay: float = 0.0) -> None:
-        await self._count("send", self._inner.send(body, delay), written=len(body.encode(errors="replace")))
+        super().__init__(inner)
+        self._recorder = recorder
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
         found = await self._recorder.watch(self._inner.receive(max_messages, lease), "queue.receive", self.name)
@@ -222,19 +167,9 @@ class _CountingQueue:
             self._recorder.add(IDLE_POLL, self.name)
         return found
 
-    async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
-        return await self._count("extend", self._inner.extend(message, lease))
-
-    async def delete(self, message: QueueMessage) -> None:
-        await self._count("delete", self._inner.delete(message))
-
-    async def count(self) -> int:
-        return await self._count("count", self._inner.count())
-
-    async def clear(self) -> None:
-        await self._count("clear", self._inner.clear())
-
-    async def _count(self, verb: str, call: Awaitable[T], *, written: int = 0) -> T:
-        done = await self._recorder.watch(call, f"queue.{verb}", self.name)
-        self._recorder.add(f"queue.{verb}", self.name, written=written)
-        return done
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        kind = f"queue.{what.verb}"
+        result = await self._recorder.watch(call(), kind, self.name)
+        self._recorder.add(kind, self.name, written=len(what.body.encode(errors="replace")))
+        return result

@@ -7,10 +7,13 @@ so queues can only be counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from ..errors import StorageError
-from .ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
+from .around import AroundQueue, AroundTable, Call, QueueCall, TableCall
+from .ports import Queue, Storage, Table, Write
+
+T = TypeVar("T")
 
 
 def _refuse(what: str) -> NoReturn:
@@ -45,70 +48,21 @@ class ReadOnlyStorage:
         await self._inner.close()
 
 
-class ReadOnlyTable:
+class ReadOnlyTable(AroundTable):
     """One table, to be read."""
 
-    def __init__(self, inner: Table) -> None:
-        self._inner = inner
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    async def insert(self, partition: str, key: str, props: Props) -> str:
-        _refuse(f"an insert into {self.name}")
-
-    async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        _refuse(f"a merge into {self.name}")
-
-    async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        _refuse(f"a replace in {self.name}")
-
-    async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
-        _refuse(f"a delete in {self.name}")
-
-    async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
-        return await self._inner.get(partition, key, select)
-
-    async def read_range(
-        self,
-        partition: str,
-        low: str = "",
-        high: str | None = None,
-        *,
-        select: Sequence[str] | None = None,
-        limit: int | None = None,
-    ) -> RowRange:
-        return await self._inner.read_range(partition, low, high, select=select, limit=limit)
-
-    async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
-        _refuse(f"a transaction on {self.name}")
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        if not what.is_read:
+            _refuse(f"to {what.verb} in {self.name}")
+        return await call()
 
 
-class ReadOnlyQueue:
+class ReadOnlyQueue(AroundQueue):
     """One queue, to be counted."""
 
-    def __init__(self, inner: Queue) -> None:
-        self._inner = inner
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    async def send(self, body: str, delay: float = 0.0) -> None:
-        _refuse(f"a send to {self.name}")
-
-    async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
-        _refuse(f"a receive from {self.name}")
-
-    async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
-        _refuse(f"a change of a message of {self.name}")
-
-    async def delete(self, message: QueueMessage) -> None:
-        _refuse(f"a delete in {self.name}")
-
-    async def count(self) -> int:
-        return await self._inner.count()
-
-    async def clear(self) -> None:
-        _refuse(f"to clear {self.name}")
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        if what.verb != "count":
+            _refuse(f"to {what.verb} in {self.name}")
+        return await call()

@@ -11,12 +11,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from types import CoroutineType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..errors import StorageUnavailableError
-from .ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
+from .around import AroundQueue, AroundStorage, AroundTable
+from .ports import Queue, Storage, Table
 
 T = TypeVar("T")
 
@@ -48,82 +47,27 @@ class Patience:
             delay = min(delay * 2, MAX_DELAY)
 
 
-class RetryingTable:
-    """Its methods are not ``async``: each returns the coroutine of ``Patience``, one less to step through."""
+class RetryingTable(AroundTable):
+    """``Patience`` itself is what is around its operations: no call comes between."""
 
     def __init__(self, inner: Table, patience: Patience) -> None:
-        self._inner = inner
-        self._patience = patience
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    def insert(self, partition: str, key: str, props: Props) -> CoroutineType[Any, Any, str]:
-        return self._patience(partial(self._inner.insert, partition, key, props))
-
-    def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> CoroutineType[Any, Any, str]:
-        return self._patience(partial(self._inner.merge, partition, key, props, etag))
-
-    def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> CoroutineType[Any, Any, str]:
-        return self._patience(partial(self._inner.replace, partition, key, props, etag))
-
-    def delete(self, partition: str, key: str, etag: str | None = None) -> CoroutineType[Any, Any, None]:
-        return self._patience(partial(self._inner.delete, partition, key, etag))
-
-    def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> CoroutineType[Any, Any, Row | None]:
-        return self._patience(partial(self._inner.get, partition, key, select))
-
-    def read_range(
-        self,
-        partition: str,
-        low: str = "",
-        high: str | None = None,
-        *,
-        select: Sequence[str] | None = None,
-        limit: int | None = None,
-    ) -> CoroutineType[Any, Any, RowRange]:
-        return self._patience(partial(self._inner.read_range, partition, low, high, select=select, limit=limit))
-
-    def transact(self, partition: str, operations: Sequence[Operation]) -> CoroutineType[Any, Any, list[str | None]]:
-        return self._patience(partial(self._inner.transact, partition, operations))
+        super().__init__(inner)
+        self._around = patience
 
 
-class RetryingQueue:
+class RetryingQueue(AroundQueue):
     """As ``RetryingTable``."""
 
     def __init__(self, inner: Queue, patience: Patience) -> None:
-        self._inner = inner
-        self._patience = patience
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    def send(self, body: str, delay: float = 0.0) -> CoroutineType[Any, Any, None]:
-        return self._patience(partial(self._inner.send, body, delay))
-
-    def receive(self, max_messages: int = 1, lease: float = 30.0) -> CoroutineType[Any, Any, list[QueueMessage]]:
-        return self._patience(partial(self._inner.receive, max_messages, lease))
-
-    def extend(self, message: QueueMessage, lease: float) -> CoroutineType[Any, Any, QueueMessage]:
-        return self._patience(partial(self._inner.extend, message, lease))
-
-    def delete(self, message: QueueMessage) -> CoroutineType[Any, Any, None]:
-        return self._patience(partial(self._inner.delete, message))
-
-    def count(self) -> CoroutineType[Any, Any, int]:
-        return self._patience(self._inner.count)
-
-    def clear(self) -> CoroutineType[Any, Any, None]:
-        return self._patience(self._inner.clear)
+        super().__init__(inner)
+        self._around = patience
 
 
-class RetryingStorage:
+class RetryingStorage(AroundStorage):
     """A storage whose tables and queues are patient. Closing it closes what it wraps."""
 
     def __init__(self, inner: Storage, patience: Patience) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._patience = patience
 
     def table(self, name: str) -> Table:
@@ -135,14 +79,5 @@ class RetryingStorage:
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         await self._patience(lambda: self._inner.create(tables, queues))
 
-    async def in_order(self, *writes: Write) -> None:
-        await self._inner.in_order(*writes)
-
-    def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        return self._inner.on_send(queue, callback)
-
     async def free_leases(self, queues: Sequence[str]) -> None:
         await self._patience(lambda: self._inner.free_leases(queues))
-
-    async def close(self) -> None:
-        await self._inner.close()

@@ -7,13 +7,14 @@ asks the plan. Nothing above the ports knows of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeVar
 
 from ..errors import StorageUnavailableError
-from ..storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
+from ..storage.around import AroundQueue, AroundStorage, AroundTable, Call, TableCall
+from ..storage.ports import Queue, QueueMessage, Storage, Table
 
 T = TypeVar("T")
 
@@ -127,63 +128,24 @@ class FaultPlan:
         raise HostCrashError
 
 
-class FaultyTable:
+class FaultyTable(AroundTable):
     def __init__(self, inner: Table, plan: FaultPlan) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._plan = plan
 
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    async def insert(self, partition: str, key: str, props: Props) -> str:
-        what = f"insert {self.name} {partition} {key}"
-        return await self._plan.around(what, lambda: self._inner.insert(partition, key, props))
-
-    async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        what = f"merge {self.name} {partition} {key}"
-        return await self._plan.around(what, lambda: self._inner.merge(partition, key, props, etag))
-
-    async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        what = f"replace {self.name} {partition} {key}"
-        return await self._plan.around(what, lambda: self._inner.replace(partition, key, props, etag))
-
-    async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
-        what = f"delete {self.name} {partition} {key}"
-        await self._plan.around(what, lambda: self._inner.delete(partition, key, etag))
-
-    async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
-        what = f"get {self.name} {partition} {key}"
-        return await self._plan.around(what, lambda: self._inner.get(partition, key, select))
-
-    async def read_range(
-        self,
-        partition: str,
-        low: str = "",
-        high: str | None = None,
-        *,
-        select: Sequence[str] | None = None,
-        limit: int | None = None,
-    ) -> RowRange:
-        what = f"read {self.name} {partition} {low}"
-        return await self._plan.around(
-            what, lambda: self._inner.read_range(partition, low, high, select=select, limit=limit)
-        )
-
-    async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
-        keys = " ".join(f"{type(op).__name__}:{op.key}" for op in operations)
-        what = f"transact {self.name} {partition} {keys}"
-        return await self._plan.around(what, lambda: self._inner.transact(partition, operations))
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        verb = "read" if what.verb == "read_range" else what.verb
+        rows = what.key
+        if verb == "transact":
+            rows = " ".join(f"{type(op).__name__}:{op.key}" for op in what.operations)
+        return await self._plan.around(f"{verb} {self.name} {what.partition} {rows}", call)
 
 
-class FaultyQueue:
+class FaultyQueue(AroundQueue):
     def __init__(self, inner: Queue, plan: FaultPlan) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._plan = plan
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
 
     async def send(self, body: str, delay: float = 0.0) -> None:
         delay += self._plan.late()
@@ -215,18 +177,12 @@ class FaultyQueue:
     async def delete(self, message: QueueMessage) -> None:
         await self._plan.around(f"delete {self.name} {message.body}", lambda: self._inner.delete(message))
 
-    async def count(self) -> int:
-        return await self._inner.count()
 
-    async def clear(self) -> None:
-        await self._inner.clear()
-
-
-class FaultyStorage:
+class FaultyStorage(AroundStorage):
     """A storage as one host sees it. Closing it leaves the wrapped one open: other hosts use it."""
 
     def __init__(self, inner: Storage, plan: FaultPlan) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._plan = plan
 
     def table(self, name: str) -> Table:
@@ -234,18 +190,6 @@ class FaultyStorage:
 
     def queue(self, name: str) -> Queue:
         return FaultyQueue(self._inner.queue(name), self._plan)
-
-    async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
-        await self._inner.create(tables, queues)
-
-    async def in_order(self, *writes: Write) -> None:
-        await self._inner.in_order(*writes)
-
-    def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        return self._inner.on_send(queue, callback)
-
-    async def free_leases(self, queues: Sequence[str]) -> None:
-        await self._inner.free_leases(queues)
 
     async def close(self) -> None:
         return

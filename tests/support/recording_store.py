@@ -7,31 +7,23 @@ import binascii
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
-from durable_core.storage.ports import (
-    Delete,
-    Operation,
-    Props,
-    Queue,
-    QueueMessage,
-    Row,
-    RowRange,
-    Storage,
-    Table,
-    Write,
-)
+from durable_core.storage.around import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
+from durable_core.storage.ports import Delete, Queue, Storage, Table
+
+T = TypeVar("T")
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 
 
-class RecordingStorage:
+class RecordingStorage(AroundStorage):
     """Passes all on to another storage. ``written``: every place and value, in order."""
 
     def __init__(self, inner: Storage) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.written: list[tuple[str, str | bytes]] = []
 
     def table(self, name: str) -> Table:
@@ -39,21 +31,6 @@ class RecordingStorage:
 
     def queue(self, name: str) -> Queue:
         return _RecordingQueue(self._inner.queue(name), self.written)
-
-    async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
-        await self._inner.create(tables, queues)
-
-    async def in_order(self, *writes: Write) -> None:
-        await self._inner.in_order(*writes)
-
-    def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        return self._inner.on_send(queue, callback)
-
-    async def free_leases(self, queues: Sequence[str]) -> None:
-        await self._inner.free_leases(queues)
-
-    async def close(self) -> None:
-        await self._inner.close()
 
     def places_of(self, marker: str) -> set[str]:
         """Where this text was written: as it is, escaped, compressed, in base64, or several of these."""
@@ -87,79 +64,27 @@ def _texts(value: str | bytes, depth: int = 0) -> Iterator[str]:
             yield from _texts(data, depth + 1)
 
 
-class _RecordingTable:
+class _RecordingTable(AroundTable):
     def __init__(self, inner: Table, written: list[tuple[str, str | bytes]]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._written = written
 
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    def _note(self, partition: str, key: str, props: Props) -> None:
-        self._written += [(self.name, partition), (self.name, key)]
-        self._written += [(f"{self.name}.{name}", v) for name, v in props.items() if isinstance(v, str | bytes)]
-
-    async def insert(self, partition: str, key: str, props: Props) -> str:
-        self._note(partition, key, props)
-        return await self._inner.insert(partition, key, props)
-
-    async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        self._note(partition, key, props)
-        return await self._inner.merge(partition, key, props, etag)
-
-    async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        self._note(partition, key, props)
-        return await self._inner.replace(partition, key, props, etag)
-
-    async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
-        await self._inner.delete(partition, key, etag)
-
-    async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
-        return await self._inner.get(partition, key, select)
-
-    async def read_range(
-        self,
-        partition: str,
-        low: str = "",
-        high: str | None = None,
-        *,
-        select: Sequence[str] | None = None,
-        limit: int | None = None,
-    ) -> RowRange:
-        return await self._inner.read_range(partition, low, high, select=select, limit=limit)
-
-    async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
-        for operation in operations:
-            if not isinstance(operation, Delete):
-                self._note(partition, operation.key, operation.props)
-        return await self._inner.transact(partition, operations)
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        for each in what.operations:
+            if not isinstance(each, Delete):
+                self._written += [(self.name, what.partition), (self.name, each.key)]
+                self._written += [(f"{self.name}.{k}", v) for k, v in each.props.items() if isinstance(v, str | bytes)]
+        return await call()
 
 
-class _RecordingQueue:
+class _RecordingQueue(AroundQueue):
     def __init__(self, inner: Queue, written: list[tuple[str, str | bytes]]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._written = written
 
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    async def send(self, body: str, delay: float = 0.0) -> None:
-        self._written.append((self.name, body))
-        await self._inner.send(body, delay)
-
-    async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
-        return await self._inner.receive(max_messages, lease)
-
-    async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
-        return await self._inner.extend(message, lease)
-
-    async def delete(self, message: QueueMessage) -> None:
-        await self._inner.delete(message)
-
-    async def count(self) -> int:
-        return await self._inner.count()
-
-    async def clear(self) -> None:
-        await self._inner.clear()
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        if what.verb == "send":
+            self._written.append((self.name, what.body))
+        return await call()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
-from durable_core.storage.ports import Operation, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
+from durable_core.storage.around import AroundQueue, AroundTable, Call, QueueCall, TableCall
+from durable_core.storage.ports import Queue, Storage, Table, Write
+
+T = TypeVar("T")
 
 
 def _refuse(what: str) -> NoReturn:
@@ -23,7 +26,7 @@ class RefusingStorage:
         return RefusingTable(self._inner.table(name), self)
 
     def queue(self, name: str) -> Queue:
-        return RefusingQueue(name)
+        return RefusingQueue(self._inner.queue(name))
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         _refuse("create")
@@ -44,66 +47,24 @@ class RefusingStorage:
         await self._inner.close()
 
 
-class RefusingTable:
+class RefusingTable(AroundTable):
     def __init__(self, inner: Table, storage: RefusingStorage) -> None:
-        self._inner, self._storage = inner, storage
+        super().__init__(inner)
+        self._storage = storage
 
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    async def insert(self, partition: str, key: str, props: Props) -> str:
-        _refuse(f"insert {key}")
-
-    async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        _refuse(f"merge {key}")
-
-    async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        _refuse(f"replace {key}")
-
-    async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
-        _refuse(f"delete {key}")
-
-    async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
-        _refuse("transact")
-
-    async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
-        self._storage.reads.append(f"get {self.name} {partition} {key}")
-        await self._storage.before_read(self.name, partition, key)
-        return await self._inner.get(partition, key, select)
-
-    async def read_range(
-        self,
-        partition: str,
-        low: str = "",
-        high: str | None = None,
-        *,
-        select: Sequence[str] | None = None,
-        limit: int | None = None,
-    ) -> RowRange:
-        self._storage.reads.append(f"range {self.name} {partition} {low}")
-        await self._storage.before_read(self.name, partition, low)
-        return await self._inner.read_range(partition, low, high, select=select, limit=limit)
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        if not what.is_read:
+            _refuse(f"{what.verb} {what.key}")
+        kind = "range" if what.verb == "read_range" else what.verb
+        self._storage.reads.append(f"{kind} {self.name} {what.partition} {what.key}")
+        await self._storage.before_read(self.name, what.partition, what.key)
+        return await call()
 
 
-class RefusingQueue:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    async def send(self, body: str, delay: float = 0.0) -> None:
-        _refuse("send")
-
-    async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
-        _refuse("receive")
-
-    async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
-        _refuse("extend")
-
-    async def delete(self, message: QueueMessage) -> None:
-        _refuse("delete a message")
-
-    async def count(self) -> int:
-        return 0
-
-    async def clear(self) -> None:
-        _refuse("clear")
+class RefusingQueue(AroundQueue):
+    async def _around(self, call: Call[T]) -> T:
+        what = QueueCall.of(call)
+        if what.verb != "count":
+            _refuse(f"{what.verb} {self.name}")
+        return await call()
