@@ -133,6 +133,8 @@ class ActivityRunner:
 
     async def _enter(self, definition: ActivityDefinition, until: float | None) -> Callable[[], None] | None:
         """Wait for a place; returns what gives it back, or None if there was none in time."""
+        if definition.is_async and definition.max_concurrency is None and definition.rate is None:
+            return _nothing
         gates: list[Gate] = []
         if definition.max_concurrency is not None or definition.rate is not None:
             gate = self._gates.get(definition.name)
@@ -257,7 +259,8 @@ class ActivityRunner:
         work: asyncio.Future[Any]
         if definition.is_async:
             work = loop.create_task(_call_async(definition, arguments))
-            work.add_done_callback(lambda _: leave())
+            if leave is not _nothing:
+                work.add_done_callback(lambda _: leave())
         elif self._executor is None:
             work = loop.create_future()
             try:
@@ -303,6 +306,10 @@ class _Raised:
     """An exception that no future may hold, or that would end the event loop."""
 
     error: BaseException
+
+
+def _nothing() -> None:
+    """What gives back a place that none had to be taken for."""
 
 
 def _call(definition: ActivityDefinition, arguments: list[Any]) -> Any:

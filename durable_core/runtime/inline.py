@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from ..engine.events import TaskScheduled
@@ -119,7 +118,9 @@ class InlineSteps:
         finally:
             self._process.inline_running -= 1
         outcome, attempt = ran
-        delivery.message = replace(message, outcomes=(outcome,))
+        delivery.message = ControlMessage(
+            instance_id=message.instance_id, execution_id=message.execution_id, outcomes=(outcome,)
+        )
         if attempt.has_row and outcome.failure is None:
             recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             delivery.callers.append(recorded)
