@@ -380,8 +380,9 @@ class Actor:
         decisions = [Decision(event, gathered.now) for event in turn.outgoing if event is not inline]
         if floor is not None:
             decisions[:0] = await self._undone(before, live, floor)  # older ones first
-        known = {getattr(decision.event, "task_id", -1) for decision in decisions}
-        for task_id in (gathered.results.send | gathered.nudges.due_retries) - known:
+        if retried := gathered.results.send | gathered.nudges.due_retries:
+            retried -= {getattr(decision.event, "task_id", -1) for decision in decisions}
+        for task_id in retried:
             if (pending := live.pending.get(task_id)) is not None:
                 decisions.append(Decision(pending.event, gathered.now))
         if decisions:

@@ -79,8 +79,9 @@ async def gather(
     outcomes: list[tuple[TaskOutcome, bool]] = []
     incoming: list[Incoming] = []
     saved: list[Delivery] = []
-    early = is_early(instance, now)
-    ending = ending_before_start(instance, mail.rows, early=early)
+    is_unstarted = instance.is_unstarted
+    early = is_unstarted and is_early(instance, now)
+    ending = ending_before_start(instance, mail.rows, early=early) if is_unstarted and mail.rows else None
     if ending is not None:
         mail.rows = [ending]
     elif instance.deadline is not None and is_overdue(instance, now):
@@ -88,7 +89,7 @@ async def gather(
     elif early:
         mail.rows, mail.more = [], False  # they wait in the inbox
         return Gathered(now, mail, Results(), Nudged(), incoming, saved)
-    elif instance.is_unstarted:
+    elif is_unstarted:
         data = await hub.payloads.load(instance.instance_id, instance.input)
         incoming.append(ExecutionStarted(instance.name, instance.version, data))
         incoming.extend((await hub.instances.carry(instance)).events)

@@ -62,7 +62,7 @@ def look_to_arm(before: Instance, after: Instance, batch: Iterable[Delivery], *,
     It must when it is the first, when a nudge came before its time by this host's clock, and when what was dispatched
     before may not have been (``again``).
     """
-    if after.is_terminal:
+    if (after.start_at is None and after.deadline is None) or after.is_terminal:
         return None
     begins = _is_new(before) and not after.is_unstarted
     early = any(nudge.task_id == CLOCK_TASK for delivery in batch for nudge in delivery.message.nudges)

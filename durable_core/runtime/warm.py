@@ -62,14 +62,14 @@ class Warm:
     def status(self) -> RuntimeStatus:
         """Where the orchestrator stands now."""
         match self.live.completion:
+            case None:
+                return RuntimeStatus.SUSPENDED if self.live.suspended else RuntimeStatus.RUNNING
             case ExecutionCompleted(status=status):
                 return RuntimeStatus(status)
             case ExecutionTerminated():
                 return RuntimeStatus.TERMINATED
             case ContinueAsNew():
                 return RuntimeStatus.RUNNING
-            case None:
-                return RuntimeStatus.SUSPENDED if self.live.suspended else RuntimeStatus.RUNNING
 
     @property
     def ending(self) -> tuple[JSON, FailureDetails | None]:
