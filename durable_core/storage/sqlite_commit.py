@@ -13,7 +13,8 @@ again with patience.
 
 A batch is flushed if one of its operations asks for it. Leases do not: a receive, a renewal or a delete that a power
 cut undoes gives the message back, which a queue that delivers at least once may do at any time. They share the flush
-of a batch that needs one, or go without, and then without the thread.
+of a batch that needs one, or go without, and then without the thread. Nor is the thread worth its two wake-ups for a
+few operations on a disk that is quick.
 
 Reads are answered at once, over a connection of their own (``sqlite_reads``). Those that are not run first in their
 batch, in a snapshot without the write lock. An operation may turn out to have nothing to write (a receive on an empty
@@ -45,6 +46,8 @@ from .sqlite_session import Session
 T = TypeVar("T")
 
 MAX_BATCH = 256
+FEW = 4  # operations: so small a batch is not worth a thread, if the disk is quick
+QUICK_FLUSH = 0.002  # seconds
 _LOCKED_DEADLINE = 30.0  # seconds of patience with another process
 _LOCKED_PAUSES = (0.001, 0.005)  # seconds between tries: the first, and the others
 
@@ -69,6 +72,7 @@ class GroupCommit:
         self._flushing = synchronous  # the pragma as it stands on the connection
         self._home: asyncio.AbstractEventLoop | None = None  # the loop that runs the batches
         self._gathering: Batch = []
+        self._flush_took = QUICK_FLUSH  # seconds, at the worst of lately
         self._is_away = False  # whether the thread has the connection: what comes waits until it has answered
         self._waiting: queue.SimpleQueue[Batch | _Written | None] = queue.SimpleQueue()
         self._con: sqlite3.Connection | None = None
@@ -198,16 +202,17 @@ class GroupCommit:
         try:
             settled, left = self._settle_without_writing(con, batch)
             flushes = bool(left) and self._write_all(con, left)
-            if left and not flushes:
-                self._commit(con, flushes=False)
+            is_away = flushes and (len(left) > FEW or self._flush_took >= QUICK_FLUSH)
+            if left and not is_away:
+                self._commit(con, flushes=flushes)
         except BaseException as error:
             self._abandon()
             if not isinstance(error, Exception):
                 raise
             return False
-        if flushes:
+        if is_away:
             self._send_away(_Written(left))
-        _answer(settled if flushes else batch, here=self._home)
+        _answer(settled if is_away else batch, here=self._home)
         return True
 
     def _send_away(self, work: Batch | _Written) -> None:
@@ -300,9 +305,12 @@ class GroupCommit:
         return flushes
 
     def _commit(self, con: sqlite3.Connection, *, flushes: bool) -> None:
+        began = time.perf_counter()
         con.execute("COMMIT")
         self.commits += 1
-        self.flushes += flushes
+        if flushes:
+            self.flushes += 1
+            self._flush_took = max(time.perf_counter() - began, 0.9 * self._flush_took)
 
     def _session(self, con: sqlite3.Connection) -> Session:
         return Session(con, self._now(), self._containers)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from durable_core.errors import NewerFormatError, PreconditionFailedError, RowExistsError, StorageError
+from durable_core.storage import sqlite_commit
 from durable_core.storage.ports import Table
 from durable_core.storage.sqlite import SqliteStorage
 
@@ -205,6 +206,7 @@ async def test_a_cancelled_caller_disturbs_no_one(store: SqliteStorage) -> None:
     await asyncio.sleep(0)
     for task in (send, write):
         task.cancel()
+    for task in (send, write):
         with pytest.raises(asyncio.CancelledError):
             await task
     await asyncio.wait_for(woken.wait(), 10)
@@ -411,3 +413,29 @@ class _spy:
 
     def __exit__(self, *_: object) -> None:
         self._con.close()
+
+
+@pytest.mark.parametrize("quick", [0.0, 3600.0], ids=["by the thread", "on the loop"])
+async def test_whoever_commits_every_write_is_flushed_before_it_is_answered(
+    path: str, monkeypatch: pytest.MonkeyPatch, quick: float
+) -> None:
+    monkeypatch.setattr(sqlite_commit, "QUICK_FLUSH", quick)
+    store = SqliteStorage(path)
+    await store.create(["Rows"], ["messages"])
+    table, queue = store.table("Rows"), store.queue("messages")
+    for number in range(10):
+        before = store.flushes
+        await table.insert("p", f"{number}", {"n": number})
+        assert store.flushes == before + 1
+    before = store.flushes
+    await asyncio.gather(*(table.merge("p", f"{number}", {"n": -number}) for number in range(10)))
+    assert store.flushes == before + 1
+    await queue.send("look")
+    before = store.flushes
+    (message,) = await queue.receive(1)
+    await queue.delete(message)
+    assert store.flushes == before
+    await store.close()
+    again = SqliteStorage(path)
+    assert [row.props["n"] for row in (await again.table("Rows").read_range("p")).rows] == [-n for n in range(10)]
+    await again.close()
