@@ -30,7 +30,7 @@ class Most:
     "most",
     [
         Most("chain", 1, 1, operations=9, written=2_240),
-        Most("chain", 10, 20, operations=512, written=121_500),
+        Most("chain", 10, 20, operations=360, written=114_200),
         Most("fan", 100, 1, operations=316, written=15_100),
         Most("short_fan", 100, 1, operations=22, written=8_470),
         Most("chain", 100, 1, operations=108, written=41_200),
