@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.testing.world import World
+
+from ..programs import make_registry
 
 Cost = Literal["operations", "written", "calls"]
 COSTS: tuple[Cost, ...] = get_args(Cost)
@@ -196,37 +197,3 @@ def per_unit(points: Sequence[Point], cost: Cost) -> tuple[float, float]:
     (a, at_a), (b, at_b), *_ = values
     *_, (c, at_c), (d, at_d) = values
     return (at_b - at_a) / (b - a), (at_d - at_c) / (d - c)
-
-
-def make_registry() -> Registry:
-    @activity
-    def add_one(number: int) -> int:
-        return number + 1
-
-    @activity(short=True)
-    def add_one_soon(number: int) -> int:
-        return number + 1
-
-    @orchestrator
-    def chain(ctx: OrchestrationContext, steps: int) -> Orchestration[int]:
-        value = 0
-        for _ in range(steps):
-            value = yield from ctx.call_activity(add_one, value)
-        return value
-
-    @orchestrator
-    def fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
-        results = yield from ctx.task_all([ctx.call_activity(add_one, number) for number in range(width)])
-        return sum(results)
-
-    @orchestrator
-    def short_fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
-        results = yield from ctx.task_all([ctx.call_activity(add_one_soon, number) for number in range(width)])
-        return sum(results)
-
-    @orchestrator
-    def waiter(ctx: OrchestrationContext, _: int) -> Orchestration[int]:
-        number: int = yield from ctx.wait_for_external_event("go")
-        return number
-
-    return Registry().add(add_one, add_one_soon, chain, fan, short_fan, waiter)

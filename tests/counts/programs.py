@@ -6,49 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
+from benchmarks.programs import make_registry
 from durable_core.models import JSON
 from durable_core.settings import Settings
 from durable_core.storage.counting import Counts
 from durable_core.testing.world import Role, World
 
 REST = 60.0  # virtual seconds, after which everything that has no reason to wait is done
-
-
-def make_registry() -> Registry:
-    @activity
-    def add_one(number: int) -> int:
-        return number + 1
-
-    @activity(short=True)
-    def add_one_soon(number: int) -> int:
-        return number + 1
-
-    @orchestrator
-    def chain(ctx: OrchestrationContext, steps: int) -> Orchestration[int]:
-        value = 0
-        for _ in range(steps):
-            value = yield from ctx.call_activity(add_one, value)
-        return value
-
-    @orchestrator
-    def queued_chain(ctx: OrchestrationContext, steps: int) -> Orchestration[int]:
-        value = 0
-        for _ in range(steps):
-            value = yield from ctx.call_activity(add_one, value, inline=False)
-        return value
-
-    @orchestrator
-    def fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
-        results = yield from ctx.task_all([ctx.call_activity(add_one, number) for number in range(width)])
-        return sum(results)
-
-    @orchestrator
-    def short_fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
-        results = yield from ctx.task_all([ctx.call_activity(add_one_soon, number) for number in range(width)])
-        return sum(results)
-
-    return Registry().add(add_one, add_one_soon, chain, queued_chain, fan, short_fan)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from uuid import uuid4
 
 import pytest
 
+from benchmarks.programs import make_registry
 from durable_core.settings import Settings
 from durable_core.storage.azure import AzureStorage
 from durable_core.storage.counting import CountingStorage
 from durable_core.testing.azurite import Azurite
 from tests.support.counting_proxy import UNCOUNTED, Door, counting_door
 from tests.support.live_app import running
-
-from .programs import make_registry
 
 PATIENCE = 120.0
 

@@ -14,12 +14,13 @@ from functools import cache
 
 import pytest
 
+from benchmarks.programs import make_registry
 from durable_core.models import JSON
 from durable_core.storage.counting import Counts
 from durable_core.testing.faults import FaultPlan
 from durable_core.testing.world import HostShape, Role, World
 
-from .programs import REST, make_registry
+from .programs import REST
 
 TWICE = 2.0
 CONFLICTS = 0.15

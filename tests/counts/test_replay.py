@@ -15,11 +15,12 @@ from types import FrameType
 
 import pytest
 
+from benchmarks.programs import make_registry
 from durable_core.converter import Converter
 from durable_core.runtime.warm import definition_for, info_of, replayed
 from durable_core.testing.world import World
 
-from .programs import REST, make_registry
+from .programs import REST
 
 
 @dataclass

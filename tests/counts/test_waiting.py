@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from benchmarks.programs import make_registry
 from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.instance_ids import execution_of
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.client import DurableClient
 from durable_core.testing.world import World
 
-from .programs import count, make_registry
+from .programs import count
 
 REST = 60.0
 HOSTS_READS = 1  # of the inbox, by the host that the event's doorbell wakes
