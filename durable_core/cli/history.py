@@ -29,7 +29,7 @@ def history() -> None:
 
 @history.command()
 @click.argument("instance_id", metavar="INSTANCE", required=False)
-@click.option("--out", type=click.Path(), help="File to write; of many, a folder. Else standard output.")
+@click.option("--out", type=click.Path(), help="File to write; of many, a folder. Standard output if absent, or -.")
 @click.option("--all", "every", is_flag=True, help="Every instance of the hub, into the folder --out.")
 @click.option("--prefix", metavar="TEXT", help="Those whose id begins so, into the folder --out.")
 @click.option(
@@ -60,7 +60,9 @@ def export(
         raise click.UsageError("name one INSTANCE, or choose many with --all, --prefix or --status")
     if many and out is None:
         raise click.UsageError("of many, name the folder to write to with --out")
-    out, store = absolute(out), absolute(store)
+    if many and out == "-":
+        raise click.UsageError("standard output takes one history; of many, name the folder to write to with --out")
+    out, store = None if out == "-" else absolute(out), absolute(store)
 
     async def run() -> None:
         from ..hosting.app_code import open_to_read, with_place

@@ -25,7 +25,13 @@ from ..errors import ConfigurationError
     metavar="ROLE",
     help="Serve only these queues: control (with HTTP and timers), work, or work:NAME for one of an activity's own.",
 )
-@click.option("--require-keys", "key", metavar="KEY", help="Ask this key of functions that are not anonymous.")
+@click.option(
+    "--require-keys",
+    "key",
+    metavar="KEY",
+    envvar="DURABLE_HOST_KEY",
+    help="Ask this key of functions that are not anonymous. DURABLE_HOST_KEY holds it out of the list of processes.",
+)
 @click.option("--grace", type=float, default=10.0, show_default=True, help="Seconds for what runs when stopped.")
 @click.option("-v", "--verbose", is_flag=True, help="Log at debug level.")
 def host(
@@ -50,6 +56,11 @@ def host(
     )
     for noisy in ("azure", "asyncio", "aiohttp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if key is not None and not key.strip():
+        raise click.BadParameter(
+            "the key is empty, so no request could be asked for one; give a key, or leave the option out",
+            param_hint="'--require-keys'",
+        )
     if store is not None:
         os.environ["DURABLE_STORE"] = store if store == ":memory:" else os.path.abspath(store)
     try:

@@ -41,7 +41,7 @@ from .http_shapes import (
 )
 from .http_types import HttpRequest, HttpResponse, error_response, json_response, parse_json
 from .management import ManagementClient
-from .openapi import openapi_description
+from .openapi import OF_EVERY_ROUTE, openapi_description, query_parameters
 
 MAX_WAIT_SECONDS = 200.0
 """How long a request may wait for a result: Azure's load balancer cuts an answer that takes 230 s."""
@@ -75,6 +75,8 @@ class HttpApi:
         try:
             if request.method not in endpoint.value.methods:
                 return method_not_allowed(request.method, endpoint.value.methods)
+            if endpoint is not Endpoint.CAPABILITY:  # which first looks whether its token fits the method
+                _check_parameters(endpoint, request)
             return await self._answer(endpoint, request)
         except Exception as error:  # noqa: BLE001  the last line: what is not ours becomes a logged 500
             return failure_response(error)
@@ -287,6 +289,7 @@ class HttpApi:
             return method_not_allowed(request.method, (allowed,))
         if event_name and verb is not Verb.EVENT:
             return error_response(404, "NotFound", "nothing may follow the token in this URL")
+        _check_parameters(Endpoint.CAPABILITY, request)
         execution_id = capability.execution_id
         match verb:
             case Verb.STATUS:
@@ -321,6 +324,17 @@ class HttpApi:
         token = self._signer.issue(status.instance_id, Verb.STATUS, execution_id=status.execution_id)
         url = f"{self.base_url(request)}/c/{token}"
         return f"{url}?{urlencode(flags)}" if flags else url
+
+
+def _check_parameters(endpoint: Endpoint, request: HttpRequest) -> None:
+    """InvalidInputError if the route does not take a query parameter: a filter that is ignored matches everything."""
+    known = query_parameters(endpoint, request.method)
+    if unknown := [name for name in request.query if name not in known]:
+        listed = ", ".join(sorted(set(known.values()) - set(OF_EVERY_ROUTE))) or "none"
+        raise InvalidInputError(
+            f"query parameter '{unknown[0][:100]}' is unknown to {request.method} {endpoint.value.template}, "
+            f"which takes: {listed}; nothing was done"
+        )
 
 
 def _same_url(request: HttpRequest) -> str:

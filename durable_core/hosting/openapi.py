@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import cast
 
 from ..instance_ids import MAX_INSTANCE_ID
 from ..models import JSON, RuntimeStatus
@@ -30,6 +31,7 @@ _EXPLAINED = {
     501: "Not in this release",
     503: "Storage does not answer at present",
 }
+OF_EVERY_ROUTE = ("code", "clientId", "taskHub", "connection")
 _ALWAYS = (400, 401, 500, 503)
 
 
@@ -71,6 +73,18 @@ def _description() -> dict[str, JSON]:
             },
         },
     }
+
+
+@cache
+def query_parameters(endpoint: Endpoint, method: str) -> Mapping[str, str]:
+    """The query parameters that a route takes: each name in lower case, with its spelling.
+
+    With those described come the ones that the Functions host reads (its keys) and that clients of Durable Functions
+    send with every request.
+    """
+    described = cast("Sequence[Mapping[str, str]]", _OPERATIONS[endpoint, method].get("parameters", ()))
+    names = [each["name"] for each in described if each["in"] == "query"]
+    return {name.lower(): name for name in (*names, *OF_EVERY_ROUTE)}
 
 
 def _templates(template: str) -> list[str]:

@@ -6,6 +6,7 @@ Reads the ``AzureWebJobsStorage`` settings; knows nothing of rows and messages.
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
 _MAX_CONNECTIONS = 64
+# The worker of Azure sets the root logger to INFO, and the SDK then writes two lines per storage request into the log
+# of the user's functions. Its lines go to a logger of ours, which is quiet unless somebody gives it a level.
+_REQUEST_LOGGER = logging.getLogger("durable_core.storage.requests")
+if _REQUEST_LOGGER.level == logging.NOTSET:
+    _REQUEST_LOGGER.setLevel(logging.WARNING)
 _LARGE_BODY = 1024 * 1024
 _READ_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 10.0
@@ -63,6 +69,7 @@ class AzureConnection:
             "retry_connect": 1,
             "retry_read": 1,
             "retry_status": 0,
+            "logger": _REQUEST_LOGGER,
         }
         queue_options: dict[str, Any] = {"initial_backoff": 0, "increment_base": 0, "random_jitter_range": 0, **options}
         self._credential: AsyncTokenCredential | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
 
 def _open(path: str, synchronous: str) -> sqlite3.Connection:
     if path != MEMORY:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _make_private(Path(path))
     con = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         if path != MEMORY:
@@ -60,6 +61,15 @@ def _open(path: str, synchronous: str) -> sqlite3.Connection:
         con.close()
         raise
     return con
+
+
+def _make_private(path: Path) -> None:
+    """Make the store's file, and its folder if missing, readable by their owner alone: inputs and results are in it.
+
+    SQLite gives the WAL and the shared memory the mode of the file. A file that is there keeps the mode that it has.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def _prepare(con: sqlite3.Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,17 @@ async def store(path: str) -> AsyncIterator[SqliteStorage]:
     await storage.create(["Rows"], ["messages"])
     yield storage
     await storage.close()
+
+
+async def test_a_new_store_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    store = SqliteStorage(str(tmp_path / "hub" / "durable.db"))
+    await store.create(["Rows"], ["letters"])
+    await store.queue("letters").send("hello")
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "hub").iterdir()}
+    await store.close()
+    assert stat.S_IMODE((tmp_path / "hub").stat().st_mode) == 0o700
+    assert len(modes) == 3  # the file, its WAL and their shared memory
+    assert set(modes.values()) == {0o600}
 
 
 async def test_what_was_written_is_there_after_closing_and_opening_again(path: str) -> None:

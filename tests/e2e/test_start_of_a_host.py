@@ -23,6 +23,7 @@ from durable_core.hosting.local.http_server import HttpServer
 from durable_core.hosting.local.http_sockets import listening_sockets, port_of
 from durable_core.hosting.local.invoker import Invoker
 from durable_core.storage.sqlite import SqliteStorage
+from tests.support.cli import run_cli
 from tests.support.hosts import HostProcess
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -197,6 +198,13 @@ async def test_who_calls_before_there_is_a_server_waits_and_is_answered(tmp_path
                 assert [await answer.json() for answer in answers] == ["hello ann"] * len(calls)
             finally:
                 await server.stop()
+
+
+def test_an_empty_key_is_refused_for_it_would_open_every_function() -> None:
+    for key in ("", "  "):
+        refused = run_cli("host", "--require-keys", key)
+        assert refused.returncode == 2
+        assert "the key is empty" in refused.stderr
 
 
 def test_a_port_that_is_taken_is_refused_with_its_number() -> None:

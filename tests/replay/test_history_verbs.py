@@ -72,6 +72,9 @@ def test_an_instance_is_exported_to_standard_output_or_a_file(store: Path, expor
     found = run_cli("history", "export", "c2", "--store", store, "--hub", "shop")
     assert found.returncode == 0, found.stderr
     assert found.stdout == exported.read_text()
+    dash = run_cli("history", "export", "c2", "--out", "-", "--store", store, "--hub", "shop", cwd=exported.parent)
+    assert (dash.returncode, dash.stdout) == (0, found.stdout)
+    assert not (exported.parent / "-").exists()
     replay(DEPLOYED, History.read(exported))
     assert json.loads(found.stdout)["instance"]["name"] == "count"
 
@@ -102,6 +105,7 @@ def test_file_names_tell_all_instance_ids_apart() -> None:
         ([], "name one INSTANCE"),
         (["c1", "--all"], "name one INSTANCE"),
         (["--all"], "--out"),
+        (["--all", "--out", "-"], "standard output takes one history"),
     ],
 )
 def test_an_export_that_cannot_be_made_says_why(store: Path, arguments: list[str], told: str) -> None:

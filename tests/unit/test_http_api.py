@@ -331,6 +331,34 @@ async def test_purging_many_needs_a_time_to_start_from(world: World) -> None:
     assert not world.client.calls
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "instances?createdTimeFrom=2025-01-01T00:00:00Z&instanceIdPrefix=o-"),
+        ("DELETE", "instances?createdTimeFrom=2025-01-01T00:00:00Z&runtimestatuses=Failed"),
+        ("GET", "instances?status=Failed"),
+        ("DELETE", "instances/o-1?createdTimeTo=2020-01-01T00:00:00Z"),
+        ("POST", "instances/o-1/terminate?because=late"),
+        ("POST", "instances/o-1/raiseEvent/go?execution=1"),
+    ],
+)
+async def test_a_parameter_that_a_route_does_not_take_is_refused_and_nothing_is_done(
+    world: World, method: str, path: str
+) -> None:
+    world.client.add("o-1", RuntimeStatus.COMPLETED)
+    response = await world.call(method, path)
+    assert response.status == 400
+    assert "nothing was done" in error(response)["message"]
+    assert not world.client.calls
+    assert "o-1" in world.client.instances
+
+
+async def test_the_parameters_of_durable_functions_clients_are_taken_everywhere(world: World) -> None:
+    world.client.add("o-1", RuntimeStatus.COMPLETED)
+    response = await world.call("GET", "instances/o-1?taskHub=x&connection=Storage&code=abc&clientId=default")
+    assert response.status == 200
+
+
 async def test_purging_many_counts_them(world: World) -> None:
     world.client.add("o-1", RuntimeStatus.COMPLETED)
     world.client.add("o-2", RuntimeStatus.FAILED)

@@ -69,7 +69,9 @@ async def test_a_token_opens_its_own_verb_only(world: World) -> None:
 async def test_a_token_opens_its_own_instance_only(world: World) -> None:
     world.client.add("o-2")
     uri = (await world.payload("o-1"))["terminatePostUri"]
-    await world.call("POST", f"{uri}&instanceId=o-2")
+    assert (await world.call("POST", f"{uri}&instanceId=o-2")).status == 400
+    assert not world.client.calls
+    await world.call("POST", uri)
     assert world.client.calls == [("terminate", "o-1", "")]
 
 
