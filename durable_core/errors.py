@@ -29,6 +29,7 @@
     ├── HistoryFileError              the file of an exported history is not there, or is none
     ├── CapabilityError               a signed URL is forged, expired or used
     ├── StorageError
+    │   ├── DamagedRowError           a row lacks what every version writes: it was changed by hand, or torn
     │   ├── StorageUnavailableError   transient: throttled, timed out, reset; try again
     │   ├── RowExistsError            an insert found its key taken
     │   ├── RowNotFoundError
@@ -340,6 +341,10 @@ class CapabilityError(DurableError):
 
 class StorageError(DurableError):
     """Base of what the storage ports raise. Adapters never let an SDK's exception through."""
+
+
+class DamagedRowError(StorageError):
+    """A row lacks properties that every version writes, or holds values that none writes; no host can read it."""
 
 
 class StorageUnavailableError(StorageError):

@@ -207,6 +207,7 @@ class HttpApi:
             page_size=min(request.count("top", 100), MAX_PAGE),
             continuation_token=request.headers.get(CONTINUATION_HEADER) or None,
             show_input=request.flag("showInput", True),
+            show_details=True,
         )
         more = {CONTINUATION_HEADER: page.continuation_token} if page.continuation_token else {}
         return json_response(200, [status_json(status) for status in page.instances], more)
@@ -367,6 +368,8 @@ def _created_between(request: HttpRequest) -> tuple[datetime | None, datetime | 
 
 def _runtime_statuses(request: HttpRequest) -> list[RuntimeStatus] | None:
     names = request.several("runtimeStatus")
+    if not names and "runtimestatus" in request.query:  # a filter that is ignored would match everything
+        raise InvalidInputError("query parameter 'runtimeStatus' is empty; leave it out for every status")
     unknown = [name for name in names if name.lower() not in _STATUSES]
     if unknown:
         listed = ", ".join(RuntimeStatus)

@@ -9,12 +9,14 @@ from ..errors import (
     CapabilityError,
     CodecError,
     ConfigurationError,
+    DamagedRowError,
     ExecutionGoneError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
     InvalidInputError,
     InvalidInstanceIdError,
+    NewerFormatError,
     PayloadTooLargeError,
     QueryFailedError,
     SerializationError,
@@ -57,6 +59,13 @@ def failure_response(error: Exception) -> HttpResponse:
             logger.warning("a request failed because storage is unavailable: %s", error)
             message = "storage does not answer at present; try again"
             return error_response(503, "StorageUnavailable", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+        case NewerFormatError():  # while versions change, another host may be able to answer
+            logger.warning("a request failed: %s", error)
+            message = f"{error}; a host of the version that wrote it answers this"
+            return error_response(503, "NewerFormat", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+        case DamagedRowError():
+            logger.error("a request failed: %s", error)
+            return error_response(500, "DamagedRow", str(error))
         case CodecError():
             logger.error("a request failed: %s", error)
             return error_response(500, "Codec", str(error))

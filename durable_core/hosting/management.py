@@ -47,6 +47,7 @@ class ManagementClient(Protocol):
         page_size: int = 100,
         continuation_token: str | None = None,
         show_input: bool = True,
+        show_details: bool | None = None,
     ) -> InstancePage: ...
     async def raise_event(
         self, instance_id: str, event_name: str, event_data: JSON = None, /, *, execution_id: str | None = None

@@ -15,7 +15,7 @@ from datetime import datetime
 from ..errors import PreconditionFailedError, RowExistsError, RowNotFoundError
 from ..models import RuntimeStatus
 from ..storage.ports import Delete, Insert, Props, Row, Table, Value
-from .layout import from_iso, inverted_ms, iso, shard_of
+from .layout import from_inverted_ms, from_iso, inverted_ms, iso, shard_of
 from .payloads import dumps
 
 OPEN = "o"
@@ -27,6 +27,8 @@ class Entry:
     """One instance as the catalogue knows it. ``start_at``: of a delayed start.
 
     look_at: until then recovery leaves a stuck instance alone, unless it is run on demand.
+    is_readable: False for a row that this version cannot read, perhaps of a newer one: its key says which instance it
+    is of, and the instance row says the rest. Such a row is left alone.
     """
 
     instance_id: str
@@ -41,6 +43,7 @@ class Entry:
     start_at: datetime | None = None
     look_at: datetime | None = None
     key: str = ""
+    is_readable: bool = True
 
     def props(self) -> dict[str, Value]:
         props: dict[str, Value] = {
@@ -61,6 +64,24 @@ class Entry:
 
     @classmethod
     def from_row(cls, row: Row) -> Entry:
+        try:
+            return cls._read(row)
+        except (LookupError, TypeError, ValueError, ArithmeticError):
+            created, execution_id, instance_id = _parts_of_key(row.key)
+            return cls(
+                instance_id=instance_id,
+                execution_id=execution_id,
+                name="",
+                version="",
+                status=RuntimeStatus.PENDING,
+                created=created,
+                updated=row.timestamp,
+                key=row.key,
+                is_readable=False,
+            )
+
+    @classmethod
+    def _read(cls, row: Row) -> Entry:
         props: Props = row.props
         tags, start, look = props.get("tags"), props.get("start"), props.get("look")
         return cls(
@@ -140,6 +161,13 @@ class Catalog:
             return False  # rule R14: what is not open is never re-created
         return True
 
+    async def show_ended(self, entry: Entry) -> None:
+        """Insert the closed row of an ended instance that has none."""
+        try:
+            await self._table.insert(self._shard_of(entry), _key(CLOSED, entry), entry.props())
+        except RowExistsError:
+            return  # it is listed
+
     async def forget_open(self, entry: Entry) -> None:
         """Take back the open row of a start that was refused or came late."""
         await self._delete(entry, OPEN)
@@ -165,6 +193,16 @@ class Catalog:
 
 def newest_first(entries: Sequence[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.key[1:])
+
+
+def _parts_of_key(key: str) -> tuple[datetime, str, str]:
+    """Creation, execution and instance. Of a key that this package did not write: nobody's."""
+    inverted, _, rest = key[1:].partition("-")
+    execution_id, _, instance_id = rest.partition("-")
+    try:
+        return from_inverted_ms(inverted), execution_id, instance_id
+    except ValueError:
+        return from_inverted_ms("0"), "", ""
 
 
 def _shard(index: int) -> str:

@@ -13,12 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from ..engine.events import from_epoch
-from ..errors import NewerFormatError
+from ..errors import DamagedRowError, NewerFormatError
 from ..models import JSON, ParentLink, RuntimeStatus
 from ..storage.ports import Props, Row, Value
 from .layout import FORMAT, from_iso, iso
 from .payloads import PLAIN_CHARS, dumps, join_bytes
 
+_STATUSES = frozenset(status.value for status in RuntimeStatus)
 RETRY_BUCKETS = 16  # a row has 252 properties: retry states share these
 
 
@@ -159,12 +160,22 @@ STATUS_PROPS = (
 
 
 def read_instance(row: Row) -> Instance:
-    """NewerFormatError if this version cannot read it. A selective read has no log."""
+    """A selective read has no log. NewerFormatError if this version cannot read it, DamagedRowError if none can."""
     props: Props = row.props
-    form = props["fmt"]
+    form, status = props.get("fmt"), props.get("status")
     if not isinstance(form, int) or form > FORMAT:
         raise NewerFormatError(f"instance '{row.partition}' is of storage format {form}; this version reads {FORMAT}")
-    data: dict[str, Any] = dict(props)
+    if isinstance(status, str) and status not in _STATUSES:
+        raise NewerFormatError(f"instance '{row.partition}' is '{status}', a status that this version does not know")
+    try:
+        return _read(row)
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, zlib.error) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise DamagedRowError(f"the row of instance '{row.partition}' is damaged: {problem}") from error
+
+
+def _read(row: Row) -> Instance:
+    data: dict[str, Any] = dict(row.props)
     log, log_bytes = _read_log(data)
     parent, tags = data.get("parent"), data.get("tags")
     retries: dict[int, RetryState] = {}
@@ -199,7 +210,7 @@ def read_instance(row: Row) -> Instance:
         ended=tuple(data.get("ended", "").split()),
         stuck=data.get("stuck", ""),
         build=data.get("build", ""),
-        format=form,
+        format=data["fmt"],
         retries=retries,
         log=log,
         log_bytes=log_bytes,

@@ -40,6 +40,7 @@ MAX_TAGS = 16_000  # bytes of JSON of all tags together: a property of UTF-16 ho
 
 _REPEATABLE = "iE"
 
+_LAST_MS = 9_999_999_999_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -180,8 +181,14 @@ def epoch_ms(moment: datetime) -> int:
 
 
 def inverted_ms(moment: datetime) -> str:
-    """Thirteen digits that sort newest first."""
-    return f"{9_999_999_999_999 - epoch_ms(moment):013}"
+    """Thirteen digits that sort newest first. What they cannot say is the first or the last moment that they can:
+    1970, or the year 2286."""
+    return f"{_LAST_MS - min(max(epoch_ms(moment), 0), _LAST_MS):013}"
+
+
+def from_inverted_ms(digits: str) -> datetime:
+    """The moment of ``inverted_ms``. ValueError."""
+    return _EPOCH + timedelta(milliseconds=min(max(_LAST_MS - int(digits), 0), _LAST_MS))
 
 
 def iso(moment: datetime) -> str:

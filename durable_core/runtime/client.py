@@ -6,7 +6,8 @@ What it reports as accepted is durable: rows first, then the doorbell, then the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from ..errors import (
     RowExistsError,
     RowNotFoundError,
 )
+from ..hub.catalog import Entry
 from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
@@ -39,11 +41,13 @@ from ..storage.ports import Insert
 from .clock import Clock
 from .dispatcher import Dispatcher
 from .lifetime import CLOCK_TASK, with_times
-from .listing import InstancePage, Listing, Query
+from .listing import UNREADABLE, InstancePage, Listing, Query, Statuses, status_of
 from .messaging import Messaging
 from .outbox import Outbox, entry_of
 from .recovery import Recovery, RecoveryReport
 from .schedules import ScheduleClient
+
+logger = logging.getLogger("durable_core.runtime")
 
 FIRST_POLL = 0.1
 LONGEST_POLL = 2.0
@@ -216,7 +220,11 @@ class DurableClient(Messaging, ScheduleClient):
                 lambda: self._ring_start(fresh),
             )
         except RowExistsError:
-            present = await self._hub.instances.get(instance_id)
+            try:
+                present = await self._hub.instances.get(instance_id)
+            except UNREADABLE:
+                await self._hub.catalog.forget_open(entry_of(fresh))
+                raise
             if present is None:  # purged this instant: the id is free again
                 await self._hub.catalog.forget_open(entry_of(fresh))
                 return await self._begin(
@@ -302,11 +310,14 @@ class DurableClient(Messaging, ScheduleClient):
         self,
         created_time_from: datetime | None = None,
         created_time_to: datetime | None = None,
-        runtime_status: Collection[RuntimeStatus] | None = None,
+        runtime_status: Statuses | None = None,
         instance_id_prefix: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> list[OrchestrationStatus]:
-        """All instances that fit, newest first (not only the first hundred), without inputs and outputs."""
+        """All instances that fit, newest first (not only the first hundred), without inputs and outputs.
+
+        The filters are those of ``list_instances``.
+        """
         found: list[OrchestrationStatus] = []
         token: str | None = None
         while True:
@@ -330,26 +341,33 @@ class DurableClient(Messaging, ScheduleClient):
         *,
         created_time_from: datetime | None = None,
         created_time_to: datetime | None = None,
-        runtime_status: Collection[RuntimeStatus] | None = None,
+        runtime_status: Statuses | None = None,
         instance_id_prefix: str | None = None,
         tags: Mapping[str, str] | None = None,
         page_size: int = 100,
         continuation_token: str | None = None,
         show_input: bool = False,
+        show_details: bool | None = None,
     ) -> InstancePage:
-        """A page of instances, newest first. InvalidInputError on a token that is none of ours."""
-        query = Query(
-            created_from=created_time_from,
-            created_to=created_time_to,
-            statuses=None if runtime_status is None else frozenset(runtime_status),
-            prefix=instance_id_prefix or "",
-            tags=dict(tags or {}),
-        )
-        page = await self._listing.page(query, page_size, continuation_token)
-        if not show_input:
-            return page
-        full = [await self.get_status(status.instance_id) or status for status in page.instances]
-        return replace(page, instances=full)
+        """A page of instances, newest first.
+
+        created_time_from, created_time_to: times of the creation, both included; a datetime without an offset is UTC.
+        runtime_status: one status, or several.
+        show_details: read each instance, for its custom status, output and failure, and for its status at this moment;
+        without, its status is the one that lasts. None: as ``show_input``. show_input: its input, which needs details.
+
+        An instance whose rows this host cannot read (of a newer version, or with another codec) is listed as the
+        catalogue shows it, and the reason stands in its ``stuck_reason``.
+
+        Raises InvalidInputError for a filter that cannot be, and for a token that is none of ours.
+        """
+        query = Query.of(created_time_from, created_time_to, runtime_status, instance_id_prefix, tags)
+
+        async def look(entry: Entry) -> OrchestrationStatus | None:
+            return await self._look(entry, show_input)
+
+        reads_all = show_input if show_details is None else show_details or show_input
+        return await self._listing.page(query, page_size, continuation_token, look if reads_all else None)
 
     async def cancel(
         self, instance_id: str, reason: str = "", *, recursive: bool = True, execution_id: str | None = None
@@ -411,14 +429,17 @@ class DurableClient(Messaging, ScheduleClient):
         self,
         created_time_from: datetime,
         created_time_to: datetime | None = None,
-        runtime_status: Collection[RuntimeStatus] | None = None,
+        runtime_status: Statuses | None = None,
     ) -> int:
         """Delete the ended instances that fit; returns how many."""
         found = await self.get_status_by(created_time_from, created_time_to, runtime_status)
         deleted = 0
         for status in found:
             if status.is_terminal:
-                deleted += await self.purge_instance_history(status.instance_id)
+                try:
+                    deleted += await self.purge_instance_history(status.instance_id)
+                except UNREADABLE as error:  # it must not keep the others
+                    logger.warning("instance '%s' is not purged: %s", status.instance_id, error)
         return deleted
 
     async def wait_for_completion(self, instance_id: str, timeout: float) -> OrchestrationStatus:  # noqa: ASYNC109
@@ -485,6 +506,7 @@ class DurableClient(Messaging, ScheduleClient):
                 if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
                     await hub.catalog.forget_open(entry_of(fresh))
                     raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
+            await hub.catalog.open(entry_of(fresh))  # a recovery may have taken it for that of a refused start
             await self._ring_start(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
             return _Started(fresh.execution_id, True)
@@ -501,6 +523,20 @@ class DurableClient(Messaging, ScheduleClient):
             await self._outbox.arm(instance, 0, CLOCK_TASK, instance.start_at)
         else:
             await self._ring(instance)
+
+    async def _look(self, entry: Entry, show_input: bool) -> OrchestrationStatus | None:
+        """An instance of the list as it is now; None: the execution that the catalogue knows is not there."""
+        for _ in range(MOVED_TRIES):
+            try:
+                instance = await self._hub.instances.get(entry.instance_id) if entry.instance_id else None
+                if instance is None or instance.execution_id != entry.execution_id:
+                    return None
+                return await self._status(instance, show_input)
+            except PayloadGoneError:  # it moved on, or was purged, while it was read
+                continue
+            except UNREADABLE as error:
+                return status_of(entry, str(error))
+        return status_of(entry, "its stored values are not there")
 
     async def _status(self, instance: Instance, show_input: bool) -> OrchestrationStatus:
         stuck = instance.stuck

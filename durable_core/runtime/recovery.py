@@ -16,7 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..errors import CodecError, LeaseLostError, NewerFormatError, SerializationError, StorageUnavailableError
+from ..errors import (
+    CodecError,
+    DamagedRowError,
+    LeaseLostError,
+    NewerFormatError,
+    SerializationError,
+    StorageUnavailableError,
+)
 from ..hub.catalog import OPEN, Entry
 from ..hub.instance_row import Instance
 from ..hub.messages import REDISPATCH_ALL, ControlMessage, Nudge, WorkMessage
@@ -38,7 +45,7 @@ FIRST_LOOK = timedelta(minutes=10)  # after an instance's messages were set asid
 LONGEST_LOOK = timedelta(hours=6)
 KEEP_GARBAGE = 24 * 3600.0  # seconds for which an unreadable poison message is left where it is
 
-_NOT_OURS = (CodecError, NewerFormatError)  # rows that only a host with another codec, or a later one, can read
+_NOT_OURS = (CodecError, DamagedRowError, NewerFormatError)  # rows that this host cannot read, and another one perhaps
 
 logger = logging.getLogger("durable_core.recovery")
 
@@ -178,6 +185,8 @@ class Recovery:
         """Whether an open instance may not go on by itself. One that is suspended is looked at while that is news:
         if it has moved on since, a redelivery sees to it that the catalogue hears of it."""
         now = self._clock.now()
+        if not entry.is_readable:
+            return False
         if entry.stuck:
             return entry.look_at is None or entry.look_at <= now
         if entry.status is RuntimeStatus.PENDING:
@@ -185,9 +194,13 @@ class Recovery:
         return entry.status is RuntimeStatus.SUSPENDED and entry.updated > now - ORPHAN_PATIENCE
 
     async def _see_to(self, entry: Entry, report: RecoveryReport, full: bool) -> None:
+        if not entry.is_readable:
+            logger.warning("the catalogue's row of instance '%s' is left to a host that can read it", entry.instance_id)
+            return
         if entry.status is not RuntimeStatus.RUNNING or entry.stuck:
             try:
-                await self._look_at(entry, report)
+                if await self._look_at(entry, report, full):
+                    return
             except _NOT_OURS as error:  # it must not keep recovery from the others
                 logger.warning("instance '%s' is left to another host's recovery: %s", entry.instance_id, error)
         if full or entry.stuck or entry.status is RuntimeStatus.PENDING:
@@ -197,20 +210,39 @@ class Recovery:
             await self._ring(entry, full)
             report.rung += 1
 
-    async def _look_at(self, entry: Entry, report: RecoveryReport) -> None:
-        """Put right what the catalogue shows of an instance that seems to stand still."""
+    async def _look_at(self, entry: Entry, report: RecoveryReport, full: bool) -> bool:
+        """Put right what the catalogue shows of an instance that seems to stand still. Whether that was all: nobody
+        is there to be rung."""
         try:
             instance = await self._hub.instances.get(entry.instance_id)
         except NewerFormatError:
-            return  # a host that can read it looks after it
+            return False  # a host that can read it looks after it
         if instance is None or instance.execution_id != entry.execution_id:
-            if entry.created < self._clock.now() - ORPHAN_PATIENCE:  # else its starter may be about to write the row
-                report.orphans += 1
-                await self._hub.catalog.forget_open(entry)
-        elif instance.is_terminal:
+            is_old = entry.created < self._clock.now() - ORPHAN_PATIENCE
+            if not is_old and not (full and instance is not None):  # its starter may be about to write the row
+                return instance is not None
+            report.orphans += 1
+            await self._forget(entry)
+            return True
+        if instance.is_terminal:
             await self._outbox.end_stored(instance)
         elif (instance.status, instance.stuck[:2000]) != (entry.status, entry.stuck):
             await self._hub.catalog.note(entry_of(instance))
+        return False
+
+    async def _forget(self, orphan: Entry) -> None:
+        """Take back the open row of a start that was refused, its id in use, and whose host died before it could."""
+        await self._hub.catalog.forget_open(orphan)
+        instance = await self._hub.instances.get(orphan.instance_id)
+        if instance is None:
+            return
+        if instance.execution_id == orphan.execution_id:  # its start got through at this very moment
+            await self._hub.catalog.open(entry_of(instance))
+        elif instance.is_terminal:  # a restart takes the closed row of what it replaces away first, and may end there
+            await self._hub.catalog.show_ended(entry_of(instance))
+            again = await self._hub.instances.get(orphan.instance_id)
+            if again is None or again.execution_id != instance.execution_id:  # purged, or restarted, at this moment
+                await self._hub.catalog.forget_closed(entry_of(instance))
 
     async def _ring(self, entry: Entry, full: bool) -> None:
         await self._hub.send(

@@ -9,6 +9,7 @@ module only starts it, sends it events and reads its status.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,8 +22,10 @@ from ..models import OrchestrationStatus, RuntimeStatus
 from ..registry import NO_INPUT, Registry, name_of
 from .clock import Clock
 from .cron import SHORTEST, Interval, parse_cron
-from .listing import InstancePage
+from .listing import UNREADABLE, InstancePage
 from .schedule_loop import CONTROL, SCHEDULE_NAME, SCHEDULE_PREFIX, Overlap, ScheduleState, run_id
+
+logger = logging.getLogger("durable_core.runtime")
 
 RUN_SUFFIX = ":20300101T000000Z-00000000"
 DELETE_PATIENCE = 30.0  # seconds
@@ -177,7 +180,11 @@ class ScheduleClient:
                 runtime_status=_LIVE, instance_id_prefix=SCHEDULE_PREFIX, page_size=1000, continuation_token=token
             )
             for listed in page.instances:
-                status = await self.get_status(listed.instance_id)
+                try:
+                    status = await self.get_status(listed.instance_id)
+                except UNREADABLE as error:  # it must not keep the others from being listed
+                    logger.warning("schedule '%s' is not listed: %s", listed.instance_id, error)
+                    continue
                 if status.name == SCHEDULE_NAME and not status.is_terminal:  # any instance may have such an id
                     found.append(_shown(status))
             token = page.continuation_token

@@ -110,6 +110,7 @@ class MemoryClient:
         page_size: int = 100,
         continuation_token: str | None = None,
         show_input: bool = True,
+        show_details: bool | None = None,
     ) -> Page:
         if continuation_token == "nonsense":
             raise InvalidInputError("that is no continuation token")

@@ -284,6 +284,7 @@ async def test_a_list_without_filters_is_all_and_its_last_page_has_no_token(worl
         ("createdTimeTo=2025-13-01", "createdTimeTo"),
         ("createdTimeFrom=2025-02-01&createdTimeTo=2025-01-01", "createdTimeTo"),
         ("runtimeStatus=Running,Walking", "runtimeStatus"),
+        ("runtimeStatus=", "runtimeStatus"),
         ("showInput=perhaps", "showInput"),
     ],
 )
