@@ -7,6 +7,12 @@ import re
 from .errors import InvalidInstanceIdError
 
 MAX_INSTANCE_ID = 256
+"""Characters of an instance id."""
+
+MAX_ID_UNITS = 460
+"""UTF-16 code units of an instance id. A key has 512 of them, as Azure counts; beside the id it holds the time,
+execution, generation and task of a timer. Only ids of more than 204 characters outside the basic plane have more."""
+
 FORBIDDEN_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -31,6 +37,11 @@ def execution_of(instance_id: str) -> str:
     return instance_id.execution_id if isinstance(instance_id, StartedInstance) else ""
 
 
+def utf16_units(text: str) -> int:
+    """How long a text is as table keys count it: a character outside the basic plane counts two."""
+    return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
+
+
 def check_instance_id(instance_id: str) -> None:
     """InvalidInstanceIdError if Azure Tables could not hold the id as a key."""
     if not instance_id:
@@ -38,6 +49,11 @@ def check_instance_id(instance_id: str) -> None:
     if len(instance_id) > MAX_INSTANCE_ID:
         raise InvalidInstanceIdError(
             f"an instance id has at most {MAX_INSTANCE_ID} characters, this one has {len(instance_id)}"
+        )
+    if not instance_id.isascii() and (units := utf16_units(instance_id)) > MAX_ID_UNITS:
+        raise InvalidInstanceIdError(
+            f"an instance id has at most {MAX_ID_UNITS} UTF-16 code units, of which an emoji takes two; "
+            f"this one has {units}"
         )
     if found := FORBIDDEN_IN_KEYS.search(instance_id):
         raise InvalidInstanceIdError(

@@ -33,11 +33,12 @@ from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownOrchestr
 from ..hub.catalog import Entry
 from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instance_row import Instance, RetryState
-from ..hub.layout import MAX_INSTANCE_ID, event_key
+from ..hub.layout import event_key
 from ..hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..hub.timers import LongTimer
+from ..instance_ids import MAX_ID_UNITS, MAX_INSTANCE_ID, utf16_units
 from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, type_name
 from ..registry import Registry
 from ..versions import UNDECIDED
@@ -428,9 +429,8 @@ def _child_id(parent: Instance, link: ParentLink, asked: str) -> str:
     if asked:
         return asked + retry
     suffix = f":{parent.execution_id}:{link.generation:x}:{link.task_id:x}{retry}"
-    room = MAX_INSTANCE_ID - len(suffix)
     name = parent.instance_id
-    if len(name) > room:
+    if len(name) + len(suffix) > MAX_INSTANCE_ID or utf16_units(name) + len(suffix) > MAX_ID_UNITS:
         name = hashlib.sha256(name.encode()).hexdigest()[:32]
     return name + suffix
 

@@ -40,6 +40,11 @@ class Begun(Generic[T]):
             raise self._error
         return cast("T", self._result)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it raised, and will raise that to whoever awaits it."""
+        return self._error is not None
+
     def close(self) -> None:
         """Give it up where it stands."""
         self.is_done = True

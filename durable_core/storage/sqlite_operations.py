@@ -112,7 +112,8 @@ class Chain:
 
     def _begin(self, write: Write) -> Begun[object]:
         latest, begun = self._latest, Begun(write())
-        self._is_broken |= self._latest is latest and not begun.is_done  # it has something else to do first
+        # It has something else to do before its operation, or was refused before it came to that.
+        self._is_broken |= begun.has_failed or (self._latest is latest and not begun.is_done)
         return begun
 
 

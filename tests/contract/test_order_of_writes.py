@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from durable_core.errors import RowExistsError, StorageUnavailableError
-from durable_core.storage.ports import Queue, Storage, Table
+from durable_core.errors import LimitExceededError, RowExistsError, StorageUnavailableError
+from durable_core.storage.ports import Queue, Storage, Table, Write
 from durable_core.storage.retrying import Patience, RetryingStorage
 from durable_core.storage.sqlite import SqliteStorage
 
@@ -117,4 +117,38 @@ async def test_who_gives_up_waiting_leaves_nothing_behind(tmp_path: Path) -> Non
     for number in range(20):
         done = [key[0] for key in found if key.endswith(f"{number:02}")]
         assert done == ["a", "b", "c"][: len(done)]
+    await store.close()
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+async def test_what_comes_after_a_write_that_is_refused_before_it_begins_is_not_done(
+    storage: Storage, table: Table, queue: Queue, at: int
+) -> None:
+    """A key or a body that the store does not take is refused by the call itself, and not by an operation."""
+    writes: list[Write] = [partial(table.insert, "p", f"k{number}", {}) for number in range(3)]
+    writes[at] = partial(table.insert, "p", "x" * 600, {})
+    with pytest.raises(LimitExceededError):
+        await storage.in_order(*writes, partial(queue.send, "look"))
+    assert await keys(table) == [f"k{number}" for number in range(at)]
+    assert await queue.receive(5) == []
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), KeyboardInterrupt(), asyncio.CancelledError()], ids=repr)
+async def test_what_comes_after_a_write_that_raises_anything_is_not_done(tmp_path: Path, error: BaseException) -> None:
+    async def raises() -> None:
+        raise error
+
+    async def raises_later() -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    store = SqliteStorage(str(tmp_path / "s.db"))
+    await store.create(["things"], [])
+    table = store.table("things")
+    for broken in (raises, raises_later):
+        with pytest.raises(type(error)):
+            await store.in_order(
+                partial(table.insert, "p", broken.__name__, {}), broken, partial(table.insert, "p", "z", {})
+            )
+    assert await keys(table) == ["raises", "raises_later"]
     await store.close()
