@@ -34,26 +34,24 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import ControlMessage
 from .committing import prepare, write
 from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
+from .dispatched import DispatchedCommits
 from .gathering import Gathered, gather
 from .inline import InlineStep, InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
 from .outbox import Decision, Dispatch, entry_of
-from .steps import Steps
-from .turn import (
-    brings_unknown,
+from .redispatch import (
+    Redispatch,
     covered,
     decisions_of,
     floor_of_ended,
     floor_of_lost_commit,
-    is_stale,
-    must_load_cold,
-    needs_a_look,
-    owes_only_the_catalogue,
-    redispatch_floor,
+    to_redispatch,
     undone,
     undone_of_ended,
     with_calls,
 )
+from .steps import Steps
+from .turn import brings_unknown, is_stale, must_load_cold, needs_a_look, owes_only_the_catalogue
 from .unreplayed import history_of, terminate, termination_in
 from .warm import Services, Warm, revive
 
@@ -71,6 +69,7 @@ class Home(Protocol):
 
     inline_running: int
     conflicts: int
+    dispatched: DispatchedCommits
 
     def warmed(self, actor: Actor, weight: int) -> None: ...
 
@@ -79,10 +78,6 @@ class Home(Protocol):
     def ended(self, instance: Instance) -> None: ...
 
     def idle(self, actor: Actor) -> None: ...
-
-    def settled(self, instance: Instance) -> int: ...
-
-    def settle(self, instance: Instance, seq: int) -> None: ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
@@ -260,7 +255,7 @@ class Actor:
         replay it, or is parked."""
         services = self._services
         try:
-            self._warm = await revive(services, instance, self._home.settled(instance))
+            self._warm = await revive(services, instance, self._home.dispatched.up_to(instance))
         except (UnknownOrchestratorError, NewerFormatError, DeterminismError, NonDeterminismError, CodecError) as error:
             if not await self._terminate(attempt, instance, inbox):
                 await self._cannot_replay(attempt, instance, error)
@@ -297,7 +292,7 @@ class Actor:
         before, live = warm.instance, warm.live
         gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
         told = [*batch, *gathered.saved]
-        floor = self._floor(attempt, before, live.history, told)
+        redispatch = self._redispatch(attempt, before, live.history, told, live)
         turn, is_listed = self._step(warm, gathered), False
         if turn.events or gathered.results.changed:
             if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
@@ -305,7 +300,7 @@ class Actor:
             open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
             attempt.wrote = (before.seq, commit.commit_id)
-            again = floor is not None or gathered.results.send
+            again = redispatch or gathered.results.send
             if is_listed := not again and owes_only_the_catalogue(before, live, turn):
                 ended = before.but(status=commit.status, updated=commit.timestamp, stuck="")
                 await services.hub.in_order(
@@ -319,7 +314,7 @@ class Actor:
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
         inline = None if gathered.mail.more else self._inline.candidate(turn, live, told)
-        await self._dispatch(warm, before, turn, gathered, batch, floor, inline)
+        await self._dispatch(warm, before, turn, gathered, batch, redispatch, inline)
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
         if live.completion is not None:
@@ -330,23 +325,32 @@ class Actor:
         else:
             if gathered.mail.more:  # whose doorbells may all be in this batch: its callers wait for the rest as well
                 self._ring_self(warm.instance, batch, split_callers(batch))
-            is_running = await self._steps.go_on(warm, before, gathered, floor, batch)
-            if not is_running or floor is not None:
-                await self._list(warm, before, again=floor is not None)
+            is_running = await self._steps.go_on(warm, before, gathered, redispatch, batch)
+            if not is_running or redispatch:
+                await self._list(warm, before, again=bool(redispatch))
             release(batch)
         self._home.warmed(self, warm.instance.log_bytes + ROW_WEIGHT)
 
-    def _floor(
-        self, attempt: _Attempt, instance: Instance, history: Sequence[Segment], told: Sequence[Delivery]
-    ) -> int | None:
-        """From which commit on dispatch must be repeated, for redeliveries and for a commit of ours found written."""
-        floor = redispatch_floor(instance, history, told)
+    def _redispatch(
+        self,
+        attempt: _Attempt,
+        instance: Instance,
+        history: Sequence[Segment],
+        told: Sequence[Delivery],
+        live: LiveOrchestration | None = None,
+    ) -> Redispatch:
+        """What must be dispatched again, for redeliveries and for a commit of ours that was found written."""
+        known = self._home.dispatched.of(instance)
+        if live is None:
+            asked = to_redispatch(instance, history, told, known)
+        else:
+            asked = to_redispatch(instance, history, told, known, live.pending, has_steps=bool(live.steps))
         if attempt.wrote is not None:
             lost = floor_of_lost_commit(attempt.wrote, instance, history)
             attempt.wrote, attempt.outage = None, False
             if attempt.owed is None:  # kept until this turn ends: its next commit may fail before any dispatch
                 attempt.owed = lost
-        return min((each for each in (floor, attempt.owed) if each is not None), default=None)
+        return asked.owing(attempt.owed)
 
     def _step(self, warm: Warm, gathered: Gathered) -> Turn:
         if not gathered.incoming:
@@ -372,14 +376,14 @@ class Actor:
         turn: Turn,
         gathered: Gathered,
         batch: Sequence[Delivery],
-        floor: int | None,
+        redispatch: Redispatch,
         inline: object,
     ) -> None:
         """Carry out what was decided, now or by a commit that somebody may have left undispatched."""
         outbox, live, instance = self._services.outbox, warm.live, warm.instance
         decisions = [Decision(event, gathered.now) for event in turn.outgoing if event is not inline]
-        if floor is not None:
-            decisions[:0] = await self._undone(before, live, floor)  # older ones first
+        if redispatch:
+            decisions[:0] = await self._undone(before, live, redispatch)  # older ones first
         if retried := gathered.results.send | gathered.nudges.due_retries:
             retried -= {getattr(decision.event, "task_id", -1) for decision in decisions}
         for task_id in retried:
@@ -390,24 +394,29 @@ class Actor:
                 decisions=with_calls(decisions, live.history),
                 retries=gathered.results.retries,
                 generation=before.generation,
-                after=covered(instance, floor),
+                after=covered(instance, redispatch),
             )
             await outbox.dispatch(instance, dispatch)
         for task_id, due in gathered.nudges.early.items():
             await outbox.arm(instance, before.generation, task_id, due)
-        if (look := look_to_arm(before, instance, batch, again=floor is not None)) is not None:
+        if (look := look_to_arm(before, instance, batch, again=bool(redispatch))) is not None:
             await outbox.arm(instance, 0, CLOCK_TASK, look)
         for due, task_id in gathered.nudges.early_deadlines.items():
             await outbox.arm(instance, before.generation, task_id, due, is_deadline=True)
-        if warm.settled >= before.seq - 1 or (floor is not None and floor <= warm.settled):
+        later_than = redispatch.later_than
+        if warm.settled >= before.seq - 1 or (later_than is not None and later_than <= warm.settled):
             warm.settled = instance.seq - 1
         under_way = [*self._inline.open_since(()), *([] if inline is None else [before.seq])]
-        self._home.settle(instance, min([warm.settled, *(seq - 1 for seq in under_way)]))
+        up_to = min([warm.settled, *(seq - 1 for seq in under_way)])
+        under_way.extend(before.first + step.born for step in live.steps.values())
+        first = before.seq if later_than is None else max(later_than + 1, before.first)
+        self._home.dispatched.note(instance, up_to, [*redispatch.commits, *range(first, instance.seq)], under_way)
 
-    async def _undone(self, before: Instance, live: LiveOrchestration, floor: int) -> list[Decision]:
-        """Decisions of commits later than ``floor``, older than this turn's, that are not known to be done."""
-        await self._dispatch_carried(before, floor)
-        return undone(live.history[: before.seq - before.first], live.pending, floor)
+    async def _undone(self, before: Instance, live: LiveOrchestration, redispatch: Redispatch) -> list[Decision]:
+        """Decisions to be dispatched again, older than this turn's."""
+        if redispatch.later_than is not None:
+            await self._dispatch_carried(before, redispatch.later_than)
+        return undone(live.history[: before.seq - before.first], live.pending, redispatch)
 
     async def _dispatch_carried(self, instance: Instance, floor: int) -> None:
         """What earlier generations decided last, if it may not be done."""
@@ -488,7 +497,7 @@ class Actor:
         if history is None and self._waited(attempt) <= self._services.parking.PATIENCE:
             attempt.to_end = True
             return False
-        floor = self._floor(attempt, instance, history or (), batch)
+        floor = self._redispatch(attempt, instance, history or (), batch).without_commits().later_than
         if any(row.kind is InboxKind.RESULTS for row in inbox):  # saved from a message whose receivers died
             floor = instance.dispatched if floor is None else min(floor, instance.dispatched)
         if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
@@ -505,7 +514,7 @@ class Actor:
                 decisions=ending.decisions(instance.seq, floor),
                 retries=ended.retries,
                 generation=ended.generation,
-                after=covered(ended, floor),
+                after=None if floor is None else ended.seq - 1,
             ),
         )
         await outbox.end(ended, request.name, None)

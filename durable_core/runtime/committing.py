@@ -22,7 +22,8 @@ from ..hub.layout import is_repeatable
 from ..hub.payloads import NOTHING, dumps
 from .gathering import Gathered
 from .outbox import Decision, without_payload
-from .turn import scheduled_in, undone, with_calls
+from .redispatch import Redispatch, undone, with_calls
+from .turn import scheduled_in
 from .warm import Services, Warm
 
 REMEMBERED = 100  # keys that outlive a continue-as-new: the newest
@@ -95,7 +96,7 @@ async def _left_over(services: Services, warm: Warm, turn: Turn, commit: Commit)
     left: list[Carried] = []
     if commit.dispatched < instance.first - 1:
         left.extend((await services.hub.instances.carry(instance)).decisions)
-    waiting = [*undone(live.history, live.pending, commit.dispatched)]
+    waiting = [*undone(live.history, live.pending, Redispatch(later_than=commit.dispatched))]
     waiting.extend(Decision(event, commit.timestamp) for event in turn.outgoing)
     calls = with_calls(waiting, [*live.history, Segment(instance.seq, "", commit.timestamp, turn.outgoing)])
     waiting[:0] = (decision.call for decision in calls if decision.call is not None)

@@ -12,10 +12,9 @@ from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage
 from .actor import Actor
 from .delivery import Delivery, Lease
+from .dispatched import DispatchedCommits
 from .ends import Ends
 from .warm import Services
-
-SETTLED_KEPT = 10_000
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -30,7 +29,7 @@ class Dispatcher:
         self._warm_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.ends = Ends() if ends is None else ends
-        self._settled: OrderedDict[tuple[str, str], int] = OrderedDict()  # (instance, execution), oldest first
+        self.dispatched = DispatchedCommits()
         self.inline_running = 0
         self.conflicts = 0
 
@@ -111,17 +110,6 @@ class Dispatcher:
 
     def idle(self, actor: Actor) -> None:
         self._forget(actor)
-
-    def settled(self, instance: Instance) -> int:
-        """Up to which commit this process knows all of the execution to be dispatched; -1: it knows nothing."""
-        return self._settled.get((instance.instance_id, instance.execution_id), -1)
-
-    def settle(self, instance: Instance, seq: int) -> None:
-        """Keep that, also when the orchestrator does not stay warm: only the next commit can store it."""
-        key = (instance.instance_id, instance.execution_id)
-        self._settled[key] = max(seq, self._settled.pop(key, -1))
-        if len(self._settled) > SETTLED_KEPT:
-            self._settled.popitem(last=False)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -32,6 +32,7 @@ from .delivery import Delivery, Lease, longest, share_callers, take_callers
 from .gathering import Gathered
 from .inline import MAX_INLINE, InlineKey, Process
 from .outbox import run_some_at_once
+from .redispatch import Redispatch
 from .warm import Services, Warm
 
 SHORT_WAIT = timedelta(seconds=1)  # a next attempt so near is waited for here
@@ -87,15 +88,15 @@ class Steps:
             del self._running[key]
 
     async def go_on(
-        self, warm: Warm, before: Instance, gathered: Gathered, floor: int | None, batch: Sequence[Delivery]
+        self, warm: Warm, before: Instance, gathered: Gathered, redispatch: Redispatch, batch: Sequence[Delivery]
     ) -> bool:
         """After a turn's dispatch: run the steps that are its own. Whether the batch's callers wait for some.
 
-        before: the row that the turn began with. floor: steps called by later commits than this are run again.
+        before: the row that the turn began with. redispatch: steps called by its commits are run again.
         """
         if not warm.live.steps:
             return False
-        due = self._due(warm, before, gathered, floor, batch)
+        due = self._due(warm, before, gathered, redispatch, batch)
         instance, generation, hub = warm.instance, before.generation, self._services.hub
         await run_some_at_once(
             [hub.send(_ring(instance, Nudge(generation, step.task_id))) for step in due.elsewhere]
@@ -116,7 +117,7 @@ class Steps:
         return True
 
     def _due(
-        self, warm: Warm, before: Instance, gathered: Gathered, floor: int | None, batch: Sequence[Delivery]
+        self, warm: Warm, before: Instance, gathered: Gathered, redispatch: Redispatch, batch: Sequence[Delivery]
     ) -> _Due:
         due = _Due()
         named = {
@@ -130,12 +131,7 @@ class Steps:
         for step in warm.live.steps.values():
             seq = before.first + step.born
             is_named = step.task_id in named
-            if not (
-                seq == before.seq
-                or (floor is not None and seq > floor)
-                or is_named
-                or step.task_id in gathered.results.send
-            ):
+            if not (seq == before.seq or redispatch.covers(seq) or is_named or step.task_id in gathered.results.send):
                 continue  # called by another turn, whose process runs it
             running = self._running.get((before.execution_id, before.generation, step.task_id))
             state = warm.instance.retries.get(step.task_id)

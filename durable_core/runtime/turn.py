@@ -1,20 +1,17 @@
-"""The thinking part of a turn, without IO: which events a delivery brings, and what a redelivery asks to do again."""
+"""The thinking part of a turn, without IO: whether the warm state is current, and which events a delivery brings."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
 from ..engine.events import (
-    EventSent,
     ExecutionCompleted,
     Incoming,
-    OrchestrationStarted,
     PatchMarked,
-    RequestSent,
     Segment,
     StepCompleted,
     SubOrchestrationCompleted,
@@ -25,31 +22,18 @@ from ..engine.events import (
     TaskScheduled,
     TimerCanceled,
     TimerCreated,
-    TimerFired,
     from_epoch,
 )
 from ..engine.replay import LiveOrchestration, PendingTask, Turn
 from ..engine.steps import Step
 from ..hub.instance_row import Instance, RetryState
-from ..hub.instances import Carried
 from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails, RetryPolicy
 from ..registry import Registry
 from .delivery import Delivery
 from .limits import deadline_of_pending, definition_here, timed_out_at_all
-from .outbox import Decision
 
 logger = logging.getLogger("durable_core.runtime")
-
-_RESULTS = (
-    TaskCompleted,
-    TaskFailed,
-    TimerFired,
-    SubOrchestrationCompleted,
-    SubOrchestrationFailed,
-    StepCompleted,
-)
-
 
 _TO_NOBODY = frozenset({ExecutionCompleted, PatchMarked, TimerCanceled})
 
@@ -61,13 +45,6 @@ def owes_only_the_catalogue(instance: Instance, live: LiveOrchestration, turn: T
         and instance.parent is None
         and all(type(event) in _TO_NOBODY for event in turn.outgoing)
     )
-
-
-def recorded_in(segments: Iterable[Segment]) -> dict[int, int]:
-    """Task id → the commit that recorded its end."""
-    return {
-        event.task_id: segment.seq for segment in segments for event in segment.events if isinstance(event, _RESULTS)
-    }
 
 
 def scheduled_in(segments: Iterable[Segment], tasks: Collection[int]) -> list[int]:
@@ -129,133 +106,6 @@ def is_of_this_execution(message: ControlMessage, instance: Instance) -> bool:
 def is_of_this_generation(told: TaskOutcome | Nudge, instance: Instance) -> bool:
     """The same, within an execution: task ids begin anew with each generation (rule R8)."""
     return told.generation == instance.generation
-
-
-def redispatch_floor(instance: Instance, segments: Sequence[Segment], batch: Sequence[Delivery]) -> int | None:
-    """Rule R5: what later commits than this scheduled, and is not done, is dispatched again. None: nothing is.
-
-    A redelivered message with results asks for what was scheduled at or after the commit that recorded them, and for
-    nothing if none did: its turn cannot have committed. Any other (a bare doorbell, a nudge, a failure that became a
-    retry, a message of another generation or execution) may have led to a commit that does not name it: an inbox row
-    was read along with it. It asks for all after the last commit known as dispatched.
-    """
-    floors: list[int] = []
-    recorded: dict[int, int] | None = None
-    for delivery in batch:
-        message, ours = delivery.message, delivery.message.execution_id == instance.execution_id
-        if message.after is not None and ours:
-            floors.append(message.after)
-        if not delivery.redelivered:
-            continue
-        tasks = delivery.tasks
-        if not ours or not tasks or any(generation != instance.generation for generation, _ in tasks):
-            floors.append(instance.dispatched)
-            continue
-        if recorded is None:
-            recorded = recorded_in(segments)
-        floors.extend(recorded[task_id] - 1 for _, task_id in tasks if task_id in recorded)
-        news = {outcome.task_id for outcome in message.outcomes if _is_news(outcome, instance)}
-        if any(task_id not in recorded and task_id not in news for _, task_id in tasks):
-            floors.append(instance.dispatched)
-    return min(floors) if floors else None
-
-
-def covered(instance: Instance, floor: int | None) -> int | None:
-    """Up to which commit a dispatch from this floor on has seen to everything: what its messages say (rule R6)."""
-    return None if floor is None else instance.seq - 1
-
-
-def _is_news(outcome: TaskOutcome, instance: Instance) -> bool:
-    """Whether an outcome that is in no history is of an attempt whose end is not known either."""
-    state = instance.retries.get(outcome.task_id)
-    return state is None or outcome.attempt >= state.attempt
-
-
-def floor_of_lost_commit(wrote: tuple[int, str], instance: Instance, segments: Sequence[Segment]) -> int | None:
-    """A commit whose answer was lost: if it is there it is ours, and ours to dispatch."""
-    seq, commit_id = wrote
-    if instance.last_commit == commit_id or any(segment.commit_id == commit_id for segment in segments):
-        return seq - 1
-    if seq >= instance.first:
-        return None
-    back = instance.first - seq  # a generation has ended meanwhile: by us, after us, or by another
-    if back <= len(instance.ended) and instance.ended[-back] != commit_id:
-        return None
-    return seq - 1
-
-
-def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], floor: int) -> list[Decision]:
-    """Decisions of commits later than ``floor`` that are not known to be done."""
-    decisions: list[Decision] = []
-    for segment in segments:
-        if segment.seq <= floor:
-            continue
-        for event in segment.events:
-            task = pending.get(getattr(event, "task_id", -1))
-            if task is not None and type(task.event) is type(event):
-                decisions.append(Decision(task.event, segment.timestamp))
-            elif isinstance(event, EventSent | OrchestrationStarted | RequestSent):
-                decisions.append(Decision(event, segment.timestamp))
-    return decisions
-
-
-def floor_of_ended(instance: Instance, batch: Sequence[Delivery], *, unsure: bool) -> int | None:
-    """The same for an instance that has ended. ``unsure``: a commit of ours may not be dispatched.
-
-    A message that says up to where a redispatch went asks for nothing that was part of it: the result of an activity
-    that nobody waits for any more is never recorded, and would be asked for again by each of its results.
-    """
-    floors = [instance.dispatched] if unsure or any(delivery.redelivered for delivery in batch) else []
-    for delivery in batch:
-        message = delivery.message
-        if message.after is not None and message.execution_id == instance.execution_id:
-            floors.append(message.after)
-    floor = min(floors, default=None)
-    return None if floor is None or floor >= instance.seq - 1 else floor
-
-
-def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:
-    """Decisions of an ended instance, later than ``floor``, that it did not wait for: they are to be carried out."""
-    recorded = recorded_in(segments)
-    undone = [
-        Decision(event, segment.timestamp)
-        for segment in segments
-        if segment.seq > floor
-        for event in segment.events
-        if isinstance(event, EventSent | OrchestrationStarted | RequestSent)
-        or (isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id not in recorded)
-    ]
-    return with_calls(undone, segments)
-
-
-def decisions_of(carried: Sequence[Carried]) -> list[tuple[int, Decision]]:
-    """What earlier generations left to do, each with its generation."""
-    calls = {
-        (generation, event.task_id): Decision(event, decided)
-        for generation, decided, event in carried
-        if isinstance(event, SubOrchestrationCreated)
-    }
-    return [
-        (generation, Decision(event, decided, calls.get((generation, getattr(event, "child", -1)))))
-        for generation, decided, event in carried
-    ]
-
-
-def with_calls(decisions: Sequence[Decision], segments: Iterable[Segment]) -> list[Decision]:
-    """The decisions, requests to sub-orchestrations together with the calls of these."""
-    wanted = {decision.event.child for decision in decisions if isinstance(decision.event, RequestSent)}
-    if not wanted:
-        return list(decisions)
-    calls = {
-        event.task_id: Decision(event, segment.timestamp)
-        for segment in segments
-        for event in segment.events
-        if isinstance(event, SubOrchestrationCreated) and event.task_id in wanted
-    }
-    return [
-        decision._replace(call=calls.get(decision.event.child)) if isinstance(decision.event, RequestSent) else decision
-        for decision in decisions
-    ]
 
 
 @dataclass(slots=True)

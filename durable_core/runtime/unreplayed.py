@@ -17,7 +17,7 @@ from ..hub.instances import Commit
 from ..models import RuntimeStatus
 from .gathering import INBOX_BATCH, is_recursive
 from .outbox import Decision
-from .turn import recorded_in, undone_of_ended
+from .redispatch import recorded_in, undone_of_ended
 from .warm import Services
 
 

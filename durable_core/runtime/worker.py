@@ -17,9 +17,9 @@ from .delivery import Lease
 from .dispatcher import Dispatcher
 from .limits import definition_here, options_of
 from .parking import Parking
+from .redispatch import recorded_in
 from .reporting import Reports, portions
 from .steps import ended_together
-from .turn import recorded_in
 
 AGAIN_AFTER = 5.0  # seconds until calls that found no place here are offered again, perhaps to another host
 

@@ -15,7 +15,7 @@ from durable_core.hub.messages import ControlMessage, WorkMessage
 from durable_core.runtime import actor, inline
 from durable_core.runtime.actor import Actor
 from durable_core.runtime.delivery import Delivery
-from durable_core.runtime.turn import redispatch_floor
+from durable_core.runtime.redispatch import NOTHING, Redispatch, to_redispatch
 from durable_core.runtime.worker import Worker
 
 from .plays import Play, TakeOut
@@ -168,10 +168,12 @@ async def a_redelivered_message_counts_as_one_behind_a_fresh_one_too(stage: Stag
 
 
 def _ask_only_the_first(patch: pytest.MonkeyPatch) -> None:
-    def floor(instance: Instance, segments: Sequence[Any], batch: Sequence[Delivery]) -> int | None:
-        return redispatch_floor(instance, segments, batch[:1])
+    def asked(
+        instance: Instance, segments: Sequence[Any], batch: Sequence[Delivery], *more: Any, **kw: Any
+    ) -> Redispatch:
+        return to_redispatch(instance, segments, batch[:1], *more, **kw)
 
-    patch.setattr(actor, "redispatch_floor", floor)
+    patch.setattr(actor, "to_redispatch", asked)
 
 
 async def a_redelivered_message_is_not_judged_by_a_warm_state(stage: Stage) -> None:
@@ -212,10 +214,10 @@ async def a_redelivery_repeats_no_more_than_its_own_turn_may_have_left(stage: St
 
 
 def _repeat_everything(patch: pytest.MonkeyPatch) -> None:
-    def floor(instance: Instance, _: object, batch: Sequence[Delivery]) -> int | None:
-        return instance.first - 1 if any(delivery.redelivered for delivery in batch) else None
+    def everything(instance: Instance, _: object, batch: Sequence[Delivery], *more: Any, **kw: Any) -> Redispatch:
+        return NOTHING.owing(instance.first - 1 if any(delivery.redelivered for delivery in batch) else None)
 
-    patch.setattr(actor, "redispatch_floor", floor)
+    patch.setattr(actor, "to_redispatch", everything)
 
 
 # ---------------------------------------------------------------- R6, R7
@@ -393,7 +395,7 @@ PLAYS = [
     Play(
         "R5",
         what_a_dead_host_committed_and_did_not_dispatch_is_dispatched,
-        always(actor, "redispatch_floor", None),
+        always(actor, "to_redispatch", NOTHING),
         LOST,
     ),
     Play("R5", a_redelivered_message_counts_as_one_behind_a_fresh_one_too, _ask_only_the_first, LOST),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,14 @@ from durable_core.hub.instance_row import Instance, RetryState
 from durable_core.hub.messages import ControlMessage, Nudge, TaskOutcome
 from durable_core.models import FailureDetails, RuntimeStatus
 from durable_core.runtime.delivery import Delivery, Lease
-from durable_core.runtime.turn import floor_of_ended, floor_of_lost_commit, redispatch_floor
+from durable_core.runtime.redispatch import (
+    NOTHING,
+    Known,
+    Redispatch,
+    floor_of_ended,
+    floor_of_lost_commit,
+    to_redispatch,
+)
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 HISTORY = [
@@ -42,34 +50,38 @@ def delivery(*, redelivered: bool = True, **content: Any) -> Delivery:
     return Delivery(message=message, lease=Lease(1.0, 1.0), redelivered=redelivered)
 
 
+def asked(instance: Instance, history: Sequence[Segment], batch: Sequence[Delivery], **more: Any) -> Redispatch:
+    return to_redispatch(instance, history, batch, Known(-1), **more)
+
+
 def test_a_fresh_message_asks_for_nothing() -> None:
-    assert redispatch_floor(instance(), HISTORY, [delivery(redelivered=False)]) is None
+    assert asked(instance(), HISTORY, [delivery(redelivered=False)]) == NOTHING
 
 
 def test_a_redelivered_doorbell_asks_for_all_that_is_not_known_as_dispatched() -> None:
-    assert redispatch_floor(instance(), HISTORY, [delivery()]) == 1
+    assert asked(instance(), HISTORY, [delivery()]) == Redispatch(later_than=1)
 
 
 def test_a_redelivered_result_asks_for_what_its_own_commit_scheduled() -> None:
-    assert redispatch_floor(instance(), HISTORY, [delivery(outcomes=(TaskOutcome(0, 1, 1),))]) == 0
+    assert asked(instance(), HISTORY, [delivery(outcomes=(TaskOutcome(0, 1, 1),))]) == Redispatch(later_than=0)
 
 
 def test_a_redelivered_result_that_nobody_recorded_asks_for_nothing() -> None:
-    assert redispatch_floor(instance(), HISTORY, [delivery(outcomes=(TaskOutcome(0, 3, 1),))]) is None
+    assert asked(instance(), HISTORY, [delivery(outcomes=(TaskOutcome(0, 3, 1),))]) == NOTHING
 
 
 def test_a_redelivered_failure_that_became_a_retry_asks_for_what_was_committed_along_with_it() -> None:
     retried = instance(retries={3: RetryState(2, NOW, NOW)})
     failed = TaskOutcome(0, 3, 1, failure=FailureDetails("ValueError", "no"))
-    assert redispatch_floor(retried, HISTORY, [delivery(outcomes=(failed,))]) == 1
+    assert asked(retried, HISTORY, [delivery(outcomes=(failed,))]) == Redispatch(later_than=1)
 
 
 def test_a_redelivered_nudge_of_a_cancelled_timer_asks_for_what_was_committed_along_with_it() -> None:
-    assert redispatch_floor(instance(), HISTORY, [delivery(nudges=(Nudge(0, 2),))]) == 1
+    assert asked(instance(), HISTORY, [delivery(nudges=(Nudge(0, 2),))]) == Redispatch(later_than=1)
 
 
 def test_a_redelivered_message_of_another_life_asks_for_what_was_committed_along_with_it() -> None:
-    assert redispatch_floor(instance(), HISTORY, [delivery(execution_id="earlier")]) == 1
+    assert asked(instance(), HISTORY, [delivery(execution_id="earlier")]) == Redispatch(later_than=1)
 
 
 def test_a_commit_whose_answer_was_lost_is_found_by_its_id() -> None:
