@@ -223,18 +223,18 @@ class _Asked:
 
 def goes_on_inline(segments: Iterable[Segment], seq: int) -> bool:
     """Whether the turn of this commit may have led to later ones without any other message: by an inline activity,
-    which then is the only open task, or by inline steps."""
-    is_open: set[int] = set()
+    which is the only open task then and was scheduled by this very commit (R4), or by inline steps."""
+    is_open: dict[int, int] = {}  # task id -> the commit that scheduled it
     for segment in segments:
         for event in segment.events:
             if segment.seq > seq:
                 if isinstance(event, StepCompleted):
                     return True
             elif isinstance(event, TaskScheduled | SubOrchestrationCreated | TimerCreated):
-                is_open.add(event.task_id)
+                is_open[event.task_id] = segment.seq
             elif isinstance(event, (*_RESULTS, TimerCanceled)):
-                is_open.discard(event.task_id)
-    return len(is_open) <= 1
+                is_open.pop(event.task_id, None)
+    return list(is_open.values()) == [seq]
 
 
 def news_in(message: ControlMessage, instance: Instance) -> set[int]:

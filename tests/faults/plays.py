@@ -51,6 +51,7 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
     @activity
     async def fail_once(ctx: ActivityContext) -> int:
         effects.runs[ctx.idempotency_key] += 1
+        await stage().during("fail_once")
         if ctx.attempt == 1:
             raise ValueError("the first attempt fails")
         return ctx.attempt
@@ -81,6 +82,18 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
     def fan(ctx: OrchestrationContext, texts: list[str]) -> Orchestration[list[str]]:
         done = yield from ctx.task_all([ctx.call_activity(mark, text) for text in texts])
         return done
+
+    @orchestrator_
+    def window(ctx: OrchestrationContext, texts: list[str]) -> Orchestration[list[str]]:
+        """Never more than two calls open; the next is made when one has ended."""
+        done = yield from ctx.task_all((ctx.call_activity(mark, text) for text in texts), max_concurrency=2)
+        return done
+
+    @orchestrator_
+    def tries_again(ctx: OrchestrationContext) -> Orchestration[int]:
+        policy = RetryPolicy(max_attempts=3, first_interval=timedelta(seconds=20))
+        attempt = yield from ctx.call_activity(fail_once, retry=policy, inline=True)
+        return attempt
 
     @orchestrator_
     def event_between(ctx: OrchestrationContext) -> Orchestration[list[str]]:
@@ -152,4 +165,6 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
         return number
 
     registry = Registry().add(mark, fail_once, large, steps, inline_steps, fan, event_between, collect)
-    return registry.add(collect_anew, insists, renews, parent, parent_anew, heavy_steps, heavy_anew)
+    return registry.add(
+        window, tries_again, collect_anew, insists, renews, parent, parent_anew, heavy_steps, heavy_anew
+    )

@@ -12,7 +12,7 @@ from durable_core.engine.events import TaskScheduled
 from durable_core.engine.replay import LiveOrchestration, Turn
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.messages import ControlMessage, WorkMessage
-from durable_core.runtime import actor, inline
+from durable_core.runtime import actor, inline, redispatch
 from durable_core.runtime.actor import Actor
 from durable_core.runtime.delivery import Delivery
 from durable_core.runtime.redispatch import NOTHING, Redispatch, to_redispatch
@@ -283,6 +283,70 @@ async def what_a_redispatch_sends_brings_later_commits_to_be_dispatched(stage: S
     await stage.ends_well()
 
 
+async def a_commit_that_a_stalled_host_made_late_is_dispatched(stage: Stage) -> None:
+    """Host 1 runs A inline; its lease is checked, and its write stalls. The message comes back to host 2, which sends
+    A once more. The write of host 1 lands, decides that B is to run, and host 1 dies. The second A is the witness."""
+    await stage.client.start_new("inline_steps", "one", ["a", "b"])
+    await _stall_in_the_commit(stage, "a")
+
+
+async def a_retry_that_a_stalled_host_recorded_late_is_sent(stage: Stage) -> None:
+    """The same with an activity that fails: what host 1 records late is no end of A, but when it is tried again."""
+    await stage.client.start_new("tries_again", "one")
+    await _stall_in_the_commit(stage, "fail_once")
+
+
+async def _stall_in_the_commit(stage: Stage, activity: str) -> None:
+    first, second = stage.host(), stage.host()
+    running = stage.hold_activity(activity)
+    turn = await first.begin("control")
+    await running.reached()
+    writes = first.hold(COMMIT, "before")
+    first.crash_at(COMMIT, "after")
+    running.let_go()
+    await writes.reached()
+    await stage.lease_expires()
+    await second.handle("control")
+    writes.let_go()
+    await asyncio.wait([turn])
+    await stage.ends_well()
+
+
+async def a_window_is_not_sent_again_by_its_own_results(stage: Stage) -> None:
+    """A host sends the first two calls of a window and dies. Its message comes back, and host 2 sends both again. The
+    results of these copies decide what is called next, which no other host can have left undispatched."""
+    texts = [f"call {number}" for number in range(12)]
+    await stage.client.start_new("window", "one", texts)
+    first, second = stage.host(), stage.host()
+    first.crash_at(r"delete \S+-control")
+    await first.handle("control")
+    await stage.lease_expires()
+    await second.handle("control")
+    await stage.settle()
+    twice = sum(runs - 1 for runs in stage.effects.runs.values())
+    assert twice <= 2, f"{twice} calls ran again, of 2 that were in flight at the crash"
+    await stage.ends_well()
+
+
+def _let_every_copy_ask_for_all_that_is_later(patch: pytest.MonkeyPatch) -> None:
+    def asked(
+        instance: Instance, segments: Sequence[Any], batch: Sequence[Delivery], *more: Any, **kw: Any
+    ) -> Redispatch:
+        found = to_redispatch(instance, segments, batch, *more, **kw)
+        for delivery in batch:
+            found = found.owing(delivery.message.after)
+        return found
+
+    patch.setattr(actor, "to_redispatch", asked)
+
+
+def _forget_retries_that_are_no_news(patch: pytest.MonkeyPatch) -> None:
+    def all_of_them(message: ControlMessage, _: Instance) -> set[int]:
+        return {outcome.task_id for outcome in message.outcomes}
+
+    patch.setattr(redispatch, "news_in", all_of_them)
+
+
 async def the_end_is_listed_though_the_host_that_committed_it_dies(stage: Stage) -> None:
     """A host commits the end and dies before the catalogue hears of it. Its message comes back to an ended instance."""
     await stage.client.start_new("inline_steps", "one", ["a"])
@@ -413,6 +477,14 @@ PLAYS = [
         what_a_redispatch_sends_brings_later_commits_to_be_dispatched,
         always(actor, "covered", None),
         LOST,
+    ),
+    Play("R6", a_commit_that_a_stalled_host_made_late_is_dispatched, always(actor, "covered", None), LOST),
+    Play("R6", a_retry_that_a_stalled_host_recorded_late_is_sent, _forget_retries_that_are_no_news, LOST),
+    Play(
+        "R19",
+        a_window_is_not_sent_again_by_its_own_results,
+        _let_every_copy_ask_for_all_that_is_later,
+        "a storm|ran again",
     ),
     Play(
         "R7",

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from durable_core.engine.events import Segment, TaskCompleted, TaskScheduled, TimerCanceled, TimerCreated
+from durable_core.engine.events import Segment, TaskCompleted, TaskScheduled, TimerCanceled, TimerCreated, TimerFired
 from durable_core.hub.instance_row import Instance, RetryState
 from durable_core.hub.messages import ControlMessage, Nudge, TaskOutcome
 from durable_core.models import FailureDetails, RuntimeStatus
 from durable_core.runtime.delivery import Delivery, Lease
+from durable_core.runtime.dispatched import SINGLES_KEPT, DispatchedCommits
 from durable_core.runtime.redispatch import (
+    ASKS_NOTHING,
     NOTHING,
     Known,
     Redispatch,
+    covered,
     floor_of_ended,
     floor_of_lost_commit,
     to_redispatch,
@@ -63,7 +66,8 @@ def test_a_redelivered_doorbell_asks_for_all_that_is_not_known_as_dispatched() -
 
 
 def test_a_redelivered_result_asks_for_what_its_own_commit_scheduled() -> None:
-    assert asked(instance(), HISTORY, [delivery(outcomes=(TaskOutcome(0, 1, 1),))]) == Redispatch(later_than=0)
+    found = asked(instance(), HISTORY, [delivery(outcomes=(TaskOutcome(0, 1, 1),))])
+    assert found == Redispatch(commits=frozenset({1}))
 
 
 def test_a_redelivered_result_that_nobody_recorded_asks_for_nothing() -> None:
@@ -101,3 +105,58 @@ def test_a_redispatch_at_an_ended_instance_is_not_repeated_by_its_own_results() 
     assert floor_of_ended(ended, [delivery(redelivered=False, after=2)], unsure=False) is None
     assert floor_of_ended(ended, [delivery(redelivered=False, after=0)], unsure=False) == 0
     assert floor_of_ended(ended, [delivery(redelivered=False)], unsure=False) is None
+
+
+def test_a_redelivered_result_asks_for_no_commit_that_is_known_as_dispatched() -> None:
+    batch = [delivery(outcomes=(TaskOutcome(0, 1, 1),))]
+    assert to_redispatch(instance(), HISTORY, batch, Known(1)) == NOTHING
+    assert to_redispatch(instance(), HISTORY, batch, Known(-1, {1})) == NOTHING
+
+
+def test_a_redelivered_result_also_asks_for_later_commits_that_its_host_may_have_made_of_what_it_read_along() -> None:
+    history = [*HISTORY, Segment(3, "c3", NOW, (TimerFired(6), TaskScheduled(7, "e")))]
+    found = asked(instance(seq=4), history, [delivery(outcomes=(TaskOutcome(0, 1, 1),))])
+    assert found == Redispatch(commits=frozenset({1, 3}))
+
+
+def test_a_copy_asks_for_the_commit_that_recorded_another_copys_result_and_what_is_sent_for_it_asks_nothing() -> None:
+    copy = delivery(redelivered=False, after=0, outcomes=(TaskOutcome(0, 1, 1),))
+    found = asked(instance(), HISTORY, [copy])
+    assert found == Redispatch(commits=frozenset({1}), is_hearsay=True)
+    assert covered(instance(), found) == ASKS_NOTHING
+    assert (
+        asked(instance(), HISTORY, [delivery(redelivered=False, after=1, outcomes=(TaskOutcome(0, 1, 1),))]) == NOTHING
+    )
+
+
+def test_a_copy_whose_result_is_news_asks_nothing() -> None:
+    copy = delivery(redelivered=False, after=0, outcomes=(TaskOutcome(0, 3, 1),))
+    assert asked(instance(), HISTORY, [copy]) == NOTHING
+    assert asked(instance(), HISTORY, [copy], pending={3, 4, 5}) == NOTHING
+
+
+def test_what_recovery_orders_is_no_hearsay() -> None:
+    found = asked(instance(), HISTORY, [delivery(redelivered=False, after=-1)])
+    assert found == Redispatch(later_than=-1)
+    assert covered(instance(), found) == 2
+
+
+def test_a_commit_of_an_inline_chain_asks_for_all_that_came_of_it() -> None:
+    chain = [
+        Segment(0, "c0", NOW, (TaskScheduled(1, "a"),)),
+        Segment(1, "c1", NOW, (TaskCompleted(1), TaskScheduled(2, "b"))),
+        Segment(2, "c2", NOW, (TaskCompleted(2), TaskScheduled(3, "c"))),
+    ]
+    found = asked(instance(), chain, [delivery(redelivered=False, after=0, outcomes=(TaskOutcome(0, 1, 1),))])
+    assert found == Redispatch(later_than=0)
+    assert covered(instance(), found) == 2
+
+
+def test_a_process_remembers_which_commits_it_has_dispatched() -> None:
+    commits = DispatchedCommits()
+    commits.note(instance(dispatched=-1), 0, [2, 3, 5], under_way=[3])
+    assert [seq in commits.of(instance(dispatched=-1)) for seq in range(6)] == [True, False, True, False, False, True]
+    commits.note(instance(dispatched=-1), 4, [], under_way=[])
+    assert [seq in commits.of(instance(dispatched=-1)) for seq in range(7)] == [True] * 6 + [False]
+    commits.note(instance(dispatched=-1), 4, range(6, 6 + 2 * SINGLES_KEPT, 2), under_way=[])
+    assert len(commits.of(instance(dispatched=-1)).singles) == SINGLES_KEPT // 2
