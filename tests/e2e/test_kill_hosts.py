@@ -124,3 +124,62 @@ async def test_nothing_is_lost_and_little_done_twice_when_hosts_are_killed(
     finally:
         if azurite is not None:
             azurite.stop()
+
+
+@dataclass(frozen=True)
+class WindowCase:
+    """Instances of the app's three windows of work, and how many hosts are killed and stand still meanwhile."""
+
+    store: str
+    roles: tuple[str, ...]
+    calls: int
+    kills: int
+    standstills: int
+    lease: float
+
+    def __str__(self) -> str:
+        return f"{self.store}, {len(self.roles)} hosts"
+
+
+WINDOW = 8  # open calls of one instance, as in the app
+WINDOWS = ("lazy_window", "window_by_hand", "window_in_batches")
+WINDOW_CASES = [
+    WindowCase("embedded", ("",), 400, 2, 1, 4.0),
+    WindowCase("embedded", ("",) * 2, 400, 2, 2, 4.0),
+    WindowCase("azurite", ("",) * 2, 64, 1, 1, 8.0),
+]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("case", WINDOW_CASES, ids=str)
+async def test_a_window_of_work_runs_few_calls_twice_when_hosts_are_killed_or_stand_still(
+    case: WindowCase, tmp_path: Path, session: aiohttp.ClientSession, totals: Totals
+) -> None:
+    azurite = Azurite(tmp_path / "azurite").start() if case.store == "azurite" else None
+    hub = BusyHub(tmp_path / "hosts", case.roles, azurite=azurite, lease=case.lease)
+    draw = random.Random(str(case))
+    total = len(WINDOWS) * case.calls
+    faults = [hub.kill] * case.kills + [hub.stand_still] * case.standstills
+    draw.shuffle(faults)
+    try:
+        hub.start()
+        for name in WINDOWS:
+            await hub.start_instance(session, name, name, case.calls)
+        async with hub.app() as app:
+            for number, fault in enumerate(faults, start=1):
+                moment = total * number // (len(faults) + 2)
+                await hub.until(lambda moment=moment: len(hub.runs) >= moment)
+                await fault(draw.choice(hub.hosts))
+            assert completed(await hub.until_all_ended(app.client)).keys() == set(WINDOWS)
+            outputs = [(await app.client.get_status(name)).output for name in WINDOWS]
+        assert outputs == [case.calls] * len(WINDOWS)
+        runs = Counter(run.key for run in hub.runs)
+        assert len(runs) == total
+        bound = 3 * WINDOW * len(WINDOWS) * hub.kills
+        doubles = runs.total() - total
+        assert doubles <= bound, f"{doubles} runs too many of {total}; {hub.kills} faults allow {bound}"
+        totals.add(f"windows ({case.store})", faults=hub.kills, activities=total, run_twice=doubles)
+    finally:
+        hub.stop()
+        if azurite is not None:
+            azurite.stop()

@@ -145,13 +145,14 @@ def run_window(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("roles", ROLES)
 @pytest.mark.parametrize("orchestration", ["lazy", "by_hand", "in_batches"])
-def test_a_fault_makes_no_more_of_a_window_run_twice_than_twice_its_width(
+def test_a_fault_makes_no_more_of_a_window_run_twice_than_a_few_times_its_width(
     orchestration: str, roles: str, kind: str, totals: Totals
 ) -> None:
     for seed in range(FIRST, FIRST + 3 * TIMES):
         faults = 1 + seed % 2
         found = run_window(seed, orchestration, ROLES[roles], KINDS[kind], faults)
-        assert found.doubles <= 2 * WINDOW * found.struck, f"seed {seed}: {found}"
+        widths = 3 if orchestration == "in_batches" else 2  # the next batch begins with the last result of one
+        assert found.doubles <= widths * WINDOW * found.struck, f"seed {seed}: {found}"
         totals.add(
             "windows", seeds=1, faults=found.struck, run_twice=found.doubles, storage_operations=found.operations
         )

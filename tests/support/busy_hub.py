@@ -58,6 +58,7 @@ class BusyHub:
         more_env: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.lease = lease
         self.effects = folder / "effects.jsonl"
         self.bombs = folder / "bombs"
         self.bombs.mkdir()
@@ -130,6 +131,13 @@ class BusyHub:
         self.kills += 1
         await asyncio.to_thread(host.kill9)
         host.start()
+
+    async def stand_still(self, host: HostProcess) -> None:
+        """Stop the process for longer than its messages' lease, and let it go on: a laptop that sleeps, a debugger."""
+        self.kills += 1
+        host.stand_still()
+        await asyncio.sleep(1.5 * self.lease)
+        host.go_on()
 
     async def start_instance(self, session: aiohttp.ClientSession, name: str, instance_id: str, data: Any) -> None:
         """Accepted once, at whichever door answers: a host may be killed with the answer on its lips."""

@@ -111,6 +111,15 @@ class HostProcess:
         """SIGKILL: the host gets no chance to write or release anything."""
         self._end(signal.SIGKILL)
 
+    def stand_still(self) -> None:
+        """SIGSTOP: the process does nothing until ``go_on``, as on a laptop that sleeps."""
+        assert self._process is not None, "the host does not run"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None, "the host does not run"
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """SIGINT, as Ctrl-C sends it, or SIGTERM; returns the exit code."""
         return self._end(how)

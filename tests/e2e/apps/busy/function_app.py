@@ -108,6 +108,39 @@ def inbox(ctx: OrchestrationContext, count: int) -> Orchestration[list[Any]]:
     return got
 
 
-registry = Registry().add(add_one, slow, may_explode, leaf, busy, patient, doomed, pack, inbox)
+WINDOW = 8
+
+
+@orchestrator
+def lazy_window(ctx: OrchestrationContext, calls: int) -> Orchestration[int]:
+    done = yield from ctx.task_all((ctx.call_activity(add_one, n) for n in range(calls)), max_concurrency=WINDOW)
+    return len(done)
+
+
+@orchestrator
+def window_by_hand(ctx: OrchestrationContext, calls: int) -> Orchestration[int]:
+    left = iter(range(calls))
+    pending = [ctx.call_activity(add_one, next(left)) for _ in range(WINDOW)]
+    done = 0
+    while pending:
+        ended = yield from ctx.task_any(pending)
+        pending.remove(ended)
+        done += 1
+        pending.extend(ctx.call_activity(add_one, number) for number in [next(left, None)] if number is not None)
+    return done
+
+
+@orchestrator
+def window_in_batches(ctx: OrchestrationContext, calls: int) -> Orchestration[int]:
+    done = 0
+    for first in range(0, calls, WINDOW):
+        batch = yield from ctx.gather(*[ctx.call_activity(add_one, n) for n in range(first, first + WINDOW)])
+        done += len(batch)
+    return done
+
+
+registry = Registry().add(
+    add_one, slow, may_explode, leaf, busy, patient, doomed, pack, inbox, lazy_window, window_by_hand, window_in_batches
+)
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 app.register_functions(Durable(registry).blueprint())
