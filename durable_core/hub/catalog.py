@@ -172,8 +172,13 @@ class Catalog:
         """Take back the open row of a start that was refused or came late."""
         await self._delete(entry, OPEN)
 
-    async def forget_closed(self, entry: Entry) -> None:
-        await self._delete(entry, CLOSED)
+    async def forget_closed(self, entry: Entry) -> bool:
+        """Whether there was a closed row."""
+        return await self._delete(entry, CLOSED)
+
+    async def is_open(self, entry: Entry) -> bool:
+        """Whether the instance has an open row: nobody has closed it yet."""
+        return await self._table.get(self._shard_of(entry), _key(OPEN, entry), ["exec"]) is not None
 
     async def read(self, shard: str, kind: str, after: str = "", limit: int | None = None) -> list[Entry]:
         """Entries of one stream of one shard, newest first, behind the key ``after``."""
@@ -181,11 +186,12 @@ class Catalog:
         found = await self._table.read_range(shard, low, chr(ord(kind) + 1), limit=limit)
         return [Entry.from_row(row) for row in found.rows if row.key != after]
 
-    async def _delete(self, entry: Entry, kind: str) -> None:
+    async def _delete(self, entry: Entry, kind: str) -> bool:
         try:
             await self._table.delete(self._shard_of(entry), _key(kind, entry))
         except RowNotFoundError:
-            return  # done before
+            return False  # done before
+        return True
 
     def _shard_of(self, entry: Entry) -> str:
         return _shard(shard_of(entry.instance_id, self._partitions))

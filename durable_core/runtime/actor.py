@@ -35,6 +35,7 @@ from ..hub.messages import ControlMessage
 from .committing import prepare, write
 from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
 from .dispatched import DispatchedCommits
+from .ended import dispatch_carried, dispatch_left
 from .gathering import Gathered, gather
 from .inline import InlineStep, InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
@@ -42,12 +43,10 @@ from .outbox import Decision, Dispatch, entry_of
 from .redispatch import (
     Redispatch,
     covered,
-    decisions_of,
     floor_of_ended,
     floor_of_lost_commit,
     to_redispatch,
     undone,
-    undone_of_ended,
     with_calls,
 )
 from .steps import Steps
@@ -415,18 +414,8 @@ class Actor:
     async def _undone(self, before: Instance, live: LiveOrchestration, redispatch: Redispatch) -> list[Decision]:
         """Decisions to be dispatched again, older than this turn's."""
         if redispatch.later_than is not None:
-            await self._dispatch_carried(before, redispatch.later_than)
+            await dispatch_carried(self._services.hub, self._services.outbox, before, redispatch.later_than)
         return undone(live.history[: before.seq - before.first], live.pending, redispatch)
-
-    async def _dispatch_carried(self, instance: Instance, floor: int) -> None:
-        """What earlier generations decided last, if it may not be done."""
-        if floor >= instance.first - 1:
-            return
-        outbox, after = self._services.outbox, instance.seq - 1
-        carried = (await self._services.hub.instances.carry(instance)).decisions
-        for generation, decision in decisions_of(carried):
-            dispatch = Dispatch(decisions=[decision], retries={}, generation=generation, after=after)
-            await outbox.dispatch(instance, dispatch)
 
     async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery], *, is_listed: bool) -> None:
         """The orchestrator has ended, or goes on as a new generation. ``is_listed``: the catalogue knows."""
@@ -473,13 +462,7 @@ class Actor:
             attempt.owed = lost if attempt.owed is None else attempt.owed
         floor = floor_of_ended(instance, attempt.batch, unsure=attempt.owed is not None)
         if floor is not None:
-            await self._dispatch_carried(instance, floor)
-            left = undone_of_ended(await hub.instances.history(instance), floor)
-            if left:
-                again = Dispatch(
-                    decisions=left, retries=instance.retries, generation=instance.generation, after=instance.seq - 1
-                )
-                await outbox.dispatch(instance, again)
+            await dispatch_left(hub, outbox, instance, floor)
             await outbox.end_stored(instance)
             self._home.ended(instance)
         release(attempt.batch)
@@ -507,7 +490,7 @@ class Actor:
         ended = await hub.instances.commit(instance, ending.commit)
         attempt.wrote = None
         if floor is not None:
-            await self._dispatch_carried(instance, floor)
+            await dispatch_carried(hub, outbox, instance, floor)
         await outbox.dispatch(
             ended,
             Dispatch(

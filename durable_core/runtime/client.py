@@ -40,6 +40,7 @@ from ..registry import NO_INPUT, Registry, name_of
 from ..storage.ports import Insert
 from .clock import Clock
 from .dispatcher import Dispatcher
+from .ended import forget
 from .lifetime import CLOCK_TASK, with_times
 from .listing import UNREADABLE, InstancePage, Listing, Query, Statuses, status_of
 from .messaging import Messaging
@@ -416,7 +417,7 @@ class DurableClient(Messaging, ScheduleClient):
             raise ExecutionGoneError(instance_id)
         if instance is None or not instance.is_terminal:
             return 0
-        await self._outbox.forget(instance)
+        await forget(self._hub, self._outbox, instance)
         try:
             await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
         except PreconditionFailedError:
@@ -498,7 +499,7 @@ class DurableClient(Messaging, ScheduleClient):
         """Deal with an id that is in use: put ``fresh`` in its place if that is asked for and may be."""
         hub = self._hub
         if if_exists == "restart_if_done" and present.is_terminal:
-            await self._outbox.forget(present)
+            await forget(self._hub, self._outbox, present)
             try:
                 await hub.instances.restart(present, fresh, first)
             except (PreconditionFailedError, RowNotFoundError):

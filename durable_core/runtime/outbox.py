@@ -200,19 +200,20 @@ class Outbox:
 
     async def end_stored(self, instance: Instance) -> None:
         """The same, for an ended instance as read."""
+        await self.tell_parent(instance)
+        await self._hub.catalog.close(entry_of(instance))
+
+    async def tell_parent(self, instance: Instance) -> None:
+        """Let the parent of an ended instance as read hear of its end, if it has one."""
+        if instance.parent is None:
+            return
         result: JSON = None
         failure: FailureDetails | None = None
-        if instance.parent is not None and instance.output is not None:
+        if instance.output is not None:
             result = await self._hub.payloads.load(instance.instance_id, instance.output)
-        if instance.parent is not None and instance.failure is not None:
+        if instance.failure is not None:
             failure = FailureDetails.from_json(await self._hub.payloads.load(instance.instance_id, instance.failure))
-        await self.end(instance, result, failure)
-
-    async def forget(self, instance: Instance) -> None:
-        """An ended instance is to vanish, or to begin anew: first what its last host may not have come to do."""
-        if await self._hub.catalog.close(entry_of(instance)) and instance.parent is not None:
-            await self.end_stored(instance)
-        await self._hub.catalog.forget_closed(entry_of(instance))
+        await self.notify_parent(instance, instance.parent, result, failure)
 
     async def notify_parent(
         self, instance: Instance, parent: ParentLink, result: JSON, failure: FailureDetails | None

@@ -120,6 +120,14 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
         return found
 
     @orchestrator_
+    def announces(ctx: OrchestrationContext) -> Orchestration[str]:
+        """Ends with the commit that sends an event to instance "two" and starts instance "three"."""
+        item = yield from ctx.wait_for_external_event("Item", str)
+        ctx.send_event("two", "Item", item)
+        ctx.start_orchestration("steps", ["of three"], "three")
+        return item
+
+    @orchestrator_
     def insists(ctx: OrchestrationContext) -> Orchestration[int]:
         policy = RetryPolicy(first_interval=timedelta(minutes=25), max_interval=timedelta(hours=1))
         attempt = yield from ctx.call_activity(fail_once, retry=policy, inline=False)
@@ -166,5 +174,5 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
 
     registry = Registry().add(mark, fail_once, large, steps, inline_steps, fan, event_between, collect)
     return registry.add(
-        window, tries_again, collect_anew, insists, renews, parent, parent_anew, heavy_steps, heavy_anew
+        window, tries_again, collect_anew, announces, insists, renews, parent, parent_anew, heavy_steps, heavy_anew
     )

@@ -12,7 +12,7 @@ from durable_core.engine.events import TaskScheduled
 from durable_core.engine.replay import LiveOrchestration, Turn
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.messages import ControlMessage, WorkMessage
-from durable_core.runtime import actor, inline, redispatch
+from durable_core.runtime import actor, ended, inline, redispatch
 from durable_core.runtime.actor import Actor
 from durable_core.runtime.delivery import Delivery
 from durable_core.runtime.redispatch import NOTHING, Redispatch, to_redispatch
@@ -372,6 +372,46 @@ async def a_parent_hears_of_its_childs_end_though_the_host_dies(stage: Stage) ->
     await stage.ends_well()
 
 
+async def what_an_ended_instance_owes_to_others_is_done_before_it_is_purged(stage: Stage) -> None:
+    """A host commits an end that sends an event and starts an orchestration, and dies before it does. The instance is
+    purged before the message of that host comes back, and then finds nothing."""
+    await _end_and_die(stage)
+    assert await stage.client.purge_instance_history("one") == 1
+    await _others_have_heard(stage)
+
+
+async def what_an_ended_instance_owes_to_others_is_done_before_it_is_started_again(stage: Stage) -> None:
+    """The same, and a start takes the ended instance's place."""
+    await _end_and_die(stage)
+    await stage.client.start_new("collect", "one", 0, if_exists="restart_if_done")
+    await _others_have_heard(stage)
+
+
+async def _end_and_die(stage: Stage) -> None:
+    host, dying = stage.host(), stage.host()
+    await stage.client.start_new("collect", "two", 1)
+    await host.handle("control")
+    await stage.client.start_new("announces", "one")
+    await host.handle("control")
+    await stage.client.raise_event("one", "Item", "news")
+    dying.crash_at(COMMIT, "after")
+    await dying.handle("control")
+
+
+async def _others_have_heard(stage: Stage) -> None:
+    await stage.lease_expires()
+    await stage.ends_well()
+    outputs = [await stage.output(name) for name in ("two", "three")]
+    assert outputs == [["news"], ["of three"]], f"lost with the purged instance: {outputs}"
+
+
+def _purge_without_a_look(patch: pytest.MonkeyPatch) -> None:
+    async def is_owing(*_: Any) -> bool:
+        return False
+
+    patch.setattr(ended, "is_owing", is_owing)
+
+
 # ---------------------------------------------------------------- R16 - R18
 
 
@@ -493,6 +533,8 @@ PLAYS = [
         "still listed as open|these wait for ever",
     ),
     Play("R7", a_parent_hears_of_its_childs_end_though_the_host_dies, always(actor, "floor_of_ended", None), LOST),
+    Play("R7", what_an_ended_instance_owes_to_others_is_done_before_it_is_purged, _purge_without_a_look, LOST),
+    Play("R7", what_an_ended_instance_owes_to_others_is_done_before_it_is_started_again, _purge_without_a_look, LOST),
     Play("R16", a_host_whose_messages_may_be_gone_commits_nothing, always(actor, "may_be_lost", False), LOST),
     Play(
         "R17",
