@@ -1,7 +1,7 @@
 """Between users' values and JSON: pydantic models, dataclasses, and what pydantic can write. Never pickle.
 
-What JSON itself has is dealt with here; all other types are ``typed_values``'. ``to_json`` takes a snapshot: what is
-recorded does not change when the user's code changes the object later. What it writes is text that every store and
+``to_json`` takes a snapshot (``writing``): what is recorded does not change when the user's code changes the object
+later. What it writes is text that every store and
 every JSON reader can hold: no NaN, no half surrogate pairs, no number of over 4,300 digits, nothing nested deeper than
 ``MAX_DEPTH``.
 
@@ -18,6 +18,7 @@ from typing import Any
 
 from .errors import PayloadTooLargeError, SerializationError
 from .models import JSON
+from .writing import UnwritableError, written
 
 MAX_DEPTH = 100  # of lists and objects inside each other: readers of JSON give up at about 200
 MAX_PAYLOAD = 10 * 1024 * 1024
@@ -58,7 +59,7 @@ class Converter:
             return value
         kind = type(value)
         try:
-            plain = value if kind in _SCALARS else _written(value)
+            plain = value if kind in _SCALARS else written(value)
             text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
             _check(plain, text)
         except Exception as error:  # a model of the user's may raise anything while it is written
@@ -82,12 +83,6 @@ class Converter:
         from .typed_values import read
 
         return read(data, kind)
-
-
-def _written(value: object) -> JSON:
-    from .typed_values import written
-
-    return written(value)
 
 
 def is_too_deep(value: JSON) -> bool:
@@ -114,6 +109,8 @@ def _members(container: Any) -> Iterable[Any]:
 
 def _reason(error: Exception) -> str:
     match error:
+        case UnwritableError(path=path):
+            return f"{'at ' + '.'.join(path) + ': ' if path else ''}{error}"
         case UnicodeDecodeError():
             return (
                 "a pydantic model holds bytes that are no UTF-8; give it "

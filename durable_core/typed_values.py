@@ -19,9 +19,14 @@ from .errors import InvalidInputError, SerializationError
 from .models import JSON
 
 
-def written(value: object) -> JSON:
+def dumped(value: object) -> JSON:
     """The value as plain JSON; raises whatever pydantic, or a model of the user's, raises."""
     return to_jsonable_python(value, by_alias=True, bytes_mode="base64")
+
+
+def dumped_key(key: object) -> str:
+    """The key of a dict as the text that it is in JSON."""
+    return next(iter(dumped({key: None})))
 
 
 def read(data: JSON, kind: Any) -> Any:
