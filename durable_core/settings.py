@@ -41,8 +41,8 @@ class Settings:
     message_lease: seconds for which the host hides a message it has received, before any renewal.
     max_payload: bytes of JSON allowed for one input or event that a client sends.
     signing_keys: secrets of the capability URLs, newest first.
-    base_url: the address by which the world reaches the app, such as https://orders.example.com, for callback URLs;
-        empty: the host's own.
+    base_url: the address by which the world reaches the app, such as https://orders.example.com, for all URLs that it
+        hands out; empty: for callbacks the host's own, else the address that a request was sent to.
     app_build: what tells one deployment of the app from another; empty: a hash of the app's code.
     max_threads: threads for activities that are plain functions.
     guard: whether orchestrator code is watched while it runs, and stopped with a DeterminismError where it uses a file,

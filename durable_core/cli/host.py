@@ -29,7 +29,6 @@ from ..errors import ConfigurationError
     "--require-keys",
     "key",
     metavar="KEY",
-    envvar="DURABLE_HOST_KEY",
     help="Ask this key of functions that are not anonymous. DURABLE_HOST_KEY holds it out of the list of processes.",
 )
 @click.option("--grace", type=float, default=10.0, show_default=True, help="Seconds for what runs when stopped.")
@@ -56,11 +55,6 @@ def host(
     )
     for noisy in ("azure", "asyncio", "aiohttp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    if key is not None and not key.strip():
-        raise click.BadParameter(
-            "the key is empty, so no request could be asked for one; give a key, or leave the option out",
-            param_hint="'--require-keys'",
-        )
     if store is not None:
         os.environ["DURABLE_STORE"] = store if store == ":memory:" else os.path.abspath(store)
     try:

@@ -241,7 +241,13 @@ class Durable:
     async def _api(self) -> HttpApi:
         client = (await self._opener.app()).client
         if self._last_api is None or self._last_api[0] is not client:  # a client belongs to one event loop
-            api = HttpApi(client, self._signer, max_payload=self.settings.max_payload, base=self._base)
+            api = HttpApi(
+                client,
+                self._signer,
+                max_payload=self.settings.max_payload,
+                base=self._base,
+                address=self.settings.base_url,
+            )
             self._last_api = (client, api)
         return self._last_api[1]
 
@@ -253,7 +259,8 @@ class Durable:
         return f"{app_address(self.settings.base_url)}{_route_prefix()}/{self._base}"
 
     def _base_url(self, request: func.HttpRequest) -> str:
-        return f"{_from_azure(request).origin}{_route_prefix()}/{self._base}"
+        address = self.settings.base_url.rstrip("/") or _from_azure(request).origin
+        return f"{address}{_route_prefix()}/{self._base}"
 
 
 def durable_blueprint(

@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..hub.layout import check_instance_id
 from ..instance_ids import StartedInstance, execution_of
-from ..models import JSON, OrchestrationStatus, RuntimeStatus
+from ..models import OrchestrationStatus, RuntimeStatus
 from ..registry import RESERVED
 from .callbacks import ticket_of
 from .capabilities import Capability, CapabilitySigner, Verb
@@ -59,15 +59,28 @@ _METHODS = {Verb.STATUS: "GET", Verb.PURGE: "DELETE"}  # the others: POST, so th
 
 
 class HttpApi:
-    """The API of one task hub."""
+    """The API of one task hub.
+
+    max_payload: bytes of JSON that a body may have.
+    base: where it lives, below the host's route prefix.
+    address: the app's own, such as https://orders.example.com, for all URLs that it hands out; '' takes the one that
+        each request was sent to.
+    """
 
     def __init__(
-        self, client: ManagementClient, signer: CapabilitySigner, *, max_payload: int, base: str = DEFAULT_BASE
+        self,
+        client: ManagementClient,
+        signer: CapabilitySigner,
+        *,
+        max_payload: int,
+        base: str = DEFAULT_BASE,
+        address: str = "",
     ) -> None:
         self._client = client
         self._signer = signer
         self._max_payload = max_payload
         self._base = base.strip("/")
+        self._address = address.rstrip("/")
         self._before_base = re.compile(rf"^(.*?)/{re.escape(self._base)}/", re.IGNORECASE)
 
     async def handle(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
@@ -76,7 +89,7 @@ class HttpApi:
             if request.method not in endpoint.value.methods:
                 return method_not_allowed(request.method, endpoint.value.methods)
             if endpoint is not Endpoint.CAPABILITY:  # which first looks whether its token fits the method
-                _check_parameters(endpoint, request)
+                _check(endpoint, request)
             return await self._answer(endpoint, request)
         except Exception as error:  # noqa: BLE001  the last line: what is not ours becomes a logged 500
             return failure_response(error)
@@ -238,15 +251,9 @@ class HttpApi:
     async def _raise_event(
         self, request: HttpRequest, instance_id: str, event_name: str, execution_id: str | None = None
     ) -> HttpResponse:
-        data = self._json_body(request, "an event")
+        data = request.json(self._max_payload)
         await self._client.raise_event(instance_id, _named(event_name), data, execution_id=execution_id)
         return _ACCEPTED
-
-    def _json_body(self, request: HttpRequest, what: str) -> JSON:
-        media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if request.body and media_type != "application/json" and not media_type.endswith("+json"):
-            raise InvalidInputError(f"{what} is sent with Content-Type: application/json, not '{media_type}'")
-        return request.json(self._max_payload)
 
     async def _query(self, request: HttpRequest, instance_id: str) -> HttpResponse:
         text = request.text("args")
@@ -290,14 +297,14 @@ class HttpApi:
             return method_not_allowed(request.method, (allowed,))
         if event_name and verb is not Verb.EVENT:
             return error_response(404, "NotFound", "nothing may follow the token in this URL")
-        _check_parameters(Endpoint.CAPABILITY, request)
+        _check(Endpoint.CAPABILITY, request)
         execution_id = capability.execution_id
         match verb:
             case Verb.STATUS:
-                return await self._status(request, instance_id, lambda _: _same_url(request), execution_id)
+                return await self._status(request, instance_id, lambda _: self._same_url(request), execution_id)
             case Verb.EVENT if capability.event_name:
                 _check_event(capability, event_name)
-                data = self._json_body(request, "an event")
+                data = request.json(self._max_payload)
                 await self._client.raise_event_once(
                     instance_id, capability.event_name, data, nonce=capability.nonce, execution_id=execution_id
                 )
@@ -307,7 +314,7 @@ class HttpApi:
             case Verb.PURGE:
                 return await self._purge_one(instance_id, execution_id)
             case Verb.CALLBACK:
-                await self._client.redeem_callback(ticket_of(capability), self._json_body(request, "a callback"))
+                await self._client.redeem_callback(ticket_of(capability), request.json(self._max_payload))
                 return _ACCEPTED
             case _:
                 return await self._operate(request, instance_id, verb, execution_id)
@@ -317,7 +324,7 @@ class HttpApi:
     def base_url(self, request: HttpRequest) -> str:
         """The absolute URL of this API's base, as the caller of one of its routes sees it."""
         before = self._before_base.match(urlsplit(request.url).path)
-        return f"{request.origin}{before[1] if before else '/api'}/{self._base}"
+        return f"{self._address or request.origin}{before[1] if before else '/api'}/{self._base}"
 
     def _status_location(self, request: HttpRequest, status: OrchestrationStatus) -> str:
         """A status URI that needs no key and shows what was asked for here."""
@@ -326,9 +333,18 @@ class HttpApi:
         url = f"{self.base_url(request)}/c/{token}"
         return f"{url}?{urlencode(flags)}" if flags else url
 
+    def _same_url(self, request: HttpRequest) -> str:
+        """Where the caller is already: a capability never prolongs itself."""
+        parts = urlsplit(request.url)
+        return f"{self._address or request.origin}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
-def _check_parameters(endpoint: Endpoint, request: HttpRequest) -> None:
-    """InvalidInputError if the route does not take a query parameter: a filter that is ignored matches everything."""
+
+def _check(endpoint: Endpoint, request: HttpRequest) -> None:
+    """InvalidInputError if the route does not take a query parameter, or if a body is sent as anything but JSON.
+
+    A filter that is ignored matches everything, and what a browser sends for a page of another site without asking this
+    one first is never JSON.
+    """
     known = query_parameters(endpoint, request.method)
     if unknown := [name for name in request.query if name not in known]:
         listed = ", ".join(sorted(set(known.values()) - set(OF_EVERY_ROUTE))) or "none"
@@ -336,12 +352,16 @@ def _check_parameters(endpoint: Endpoint, request: HttpRequest) -> None:
             f"query parameter '{unknown[0][:100]}' is unknown to {request.method} {endpoint.value.template}, "
             f"which takes: {listed}; nothing was done"
         )
-
-
-def _same_url(request: HttpRequest) -> str:
-    """Where the caller is already: a capability never prolongs itself."""
-    parts = urlsplit(request.url)
-    return f"{request.origin}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if (
+        request.method == "POST"
+        and request.body
+        and media_type != "application/json"
+        and not media_type.endswith("+json")
+    ):
+        raise InvalidInputError(
+            f"the body is sent as '{media_type[:100]}'; send JSON with Content-Type: application/json; nothing was done"
+        )
 
 
 def _check_event(capability: Capability, asked: str) -> None:

@@ -18,7 +18,8 @@ from ..converter import MAX_DEPTH, is_too_deep
 from ..errors import InvalidInputError, PayloadTooLargeError
 from ..models import JSON
 
-_HOST = re.compile(r"[A-Za-z0-9._\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+HOST = re.compile(r"[A-Za-z0-9._\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+"""A host name or address, perhaps with a port, as a ``Host`` header holds it."""
 _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _BARE_PLUS = re.compile(r" (\d\d:?\d\d)$")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -77,7 +78,7 @@ class HttpRequest:
         host = self._forwarded("x-forwarded-host")
         return (
             f"{scheme if scheme in ('http', 'https') else parts.scheme or 'http'}://"
-            f"{host if _HOST.fullmatch(host) else parts.netloc}"
+            f"{host if HOST.fullmatch(host) else parts.netloc}"
         )
 
     def _forwarded(self, name: str) -> str:

@@ -110,7 +110,8 @@ def test_a_host_imports_nothing_that_it_does_not_need_before_it_listens_to_its_q
 def test_a_host_whose_values_are_plain_json_never_loads_pydantic(tmp_path: Path) -> None:
     with HostProcess(tmp_path / "host", app=write_app(tmp_path / "app")) as host:
         url = f"{host.url}/api/durabletask/orchestrators/twice?timeout=60"
-        with urllib.request.urlopen(urllib.request.Request(url, b"5", method="POST"), timeout=60) as answer:
+        request = urllib.request.Request(url, b"5", {"Content-Type": "application/json"}, method="POST")
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert json.load(answer) == 20
         loaded = Path(f"/proc/{host.pid}/maps").read_text()
     assert "_sqlite3" in loaded, "this shows what is loaded"
@@ -203,8 +204,8 @@ async def test_who_calls_before_there_is_a_server_waits_and_is_answered(tmp_path
 def test_an_empty_key_is_refused_for_it_would_open_every_function() -> None:
     for key in ("", "  "):
         refused = run_cli("host", "--require-keys", key)
-        assert refused.returncode == 2
-        assert "the key is empty" in refused.stderr
+        assert refused.returncode == 1
+        assert "--require-keys is empty" in refused.stderr
 
 
 def test_a_port_that_is_taken_is_refused_with_its_number() -> None:

@@ -40,10 +40,12 @@ class HttpClient:
         await self._session.close()
 
     async def call(self, method: str, path: str, *, json: Any = None, data: str | bytes | None = None) -> Answer:
-        """``path`` below the API's base, or a whole URL."""
+        """``path`` below the API's base, or a whole URL. ``data`` is sent as it is, and called JSON."""
         assert self._session is not None
         url = path if path.startswith("http") else self.url + BASE + path
-        body: dict[str, Any] = {"data": data} if data is not None else {"json": json} if json is not None else {}
+        body: dict[str, Any] = {} if json is None else {"json": json}
+        if data is not None:
+            body = {"data": data, "headers": {"Content-Type": "application/json"}}
         async with self._session.request(method, url, **body) as response:
             is_json = response.content_type == "application/json"
             content = await response.json() if is_json else await response.text()

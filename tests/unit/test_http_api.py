@@ -395,6 +395,19 @@ async def test_an_event_that_is_no_json_is_400(world: World, body: bytes, conten
     assert not world.client.calls
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "TEXT/PLAIN; charset=x"])
+@pytest.mark.parametrize("path", ["orchestrators/order", "instances/o-1/terminate", "recover"])
+async def test_a_body_that_is_not_called_json_is_400_and_nothing_is_done(
+    world: World, path: str, content_type: str
+) -> None:
+    world.client.add("o-1")
+    response = await world.call("POST", path, {"item": "tea"}, headers={"Content-Type": content_type})
+    assert (response.status, error(response)["code"]) == (400, "InvalidInput")
+    assert "Content-Type: application/json" in error(response)["message"]
+    assert list(world.client.instances) == ["o-1"]
+    assert not world.client.calls
+
+
 async def test_an_event_without_a_name_is_400(world: World) -> None:
     world.client.add("o-1")
     assert (await world.call("POST", "instances/o-1/raiseEvent")).status == 400

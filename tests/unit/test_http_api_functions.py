@@ -350,3 +350,14 @@ async def test_a_starter_of_ones_own_can_wait_for_the_result(app: MemoryApp) -> 
     response = await durable.wait_for_completion_or_create_check_status_response(buy, "o-1", 1500, 4000)
     assert (response.status_code, response.headers["Retry-After"]) == (202, "4")
     assert app.client.calls == [("wait", "o-1", 1.5)]
+
+
+async def test_the_address_of_the_settings_begins_every_url_whatever_host_was_asked_for(app: MemoryApp) -> None:
+    durable = durable_over(app, base_url="https://shop.example/")
+    app.client.add("o-1")
+    buy = request("POST", "https://evil.example/api/buy", {"Host": "evil.example", "X-Forwarded-Host": "evil.example"})
+    base = "https://shop.example/api/durabletask/c/"
+    assert durable.create_http_management_payload(buy, "o-1")["statusQueryGetUri"].startswith(base)
+    assert (await durable.create_event_url(buy, "o-1", "Approved")).startswith(base)
+    waited = await durable.wait_for_completion_or_create_check_status_response(buy, "o-1", 1)
+    assert waited.headers["Location"].startswith(base)

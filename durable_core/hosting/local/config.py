@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from ...errors import ConfigurationError
 
+HOST_KEY = "DURABLE_HOST_KEY"
 _OVERRIDE_PREFIX = "azurefunctionsjobhost__"
 _TIME_SPAN = re.compile(
     r"(?:(?P<days>\d+)\.)?(?P<hours>\d{1,2}):(?P<minutes>\d{1,2})(?::(?P<seconds>\d{1,2}(?:\.\d+)?))?"
@@ -65,6 +66,19 @@ def apply_local_settings(folder: Path, environ: MutableMapping[str, str]) -> Non
     for name, value in values.items():
         if value is not None:
             environ.setdefault(name, value if isinstance(value, str) else json.dumps(value))
+
+
+def host_key(option: str | None, environ: Mapping[str, str]) -> str | None:
+    """The key that the host asks: that of the command line, else DURABLE_HOST_KEY; None if there is neither.
+
+    ConfigurationError if it is empty: a host whose secret is missing must not be open to everybody.
+    """
+    name, key = ("--require-keys", option) if option is not None else (HOST_KEY, environ.get(HOST_KEY))
+    if key is not None and not key.strip():
+        raise ConfigurationError(
+            f"{name} is empty, so no request could be asked for a key; give a key, or leave {name} out"
+        )
+    return key
 
 
 def read_host_config(folder: Path, environ: Mapping[str, str] | None = None) -> HostConfig:

@@ -30,9 +30,10 @@ from ...settings import Settings
 from ...storage.ports import QueueMessage, Storage
 from ..shared import acquire_storage, release_storage
 from .collector import seldom_collecting
-from .config import HostConfig, apply_local_settings, read_host_config
+from .config import HostConfig, apply_local_settings, host_key, read_host_config
 from .functions_index import HttpTrigger, IndexedFunction, QueueTrigger, TimerTrigger, load_functions
 from .http_endpoints import HttpRouter, http_router
+from .http_sites import SitePolicy, is_loopback, name_of_url
 from .http_sockets import listening_sockets, port_of
 from .invoker import Invoker
 from .queue_listener import QueueListener
@@ -55,7 +56,8 @@ class HostOptions:
 
     app: folder of function_app.py. port: 0 picks a free one. only: serve the queues whose name contains ``-control``
     (with HTTP and timers), or those with ``-work``, or with ``work:gpu`` the work queue "gpu" alone; None serves all.
-    azure_like: a send wakes no listener. key: asked of functions that are not anonymous; None asks nothing.
+    azure_like: a send wakes no listener. key: asked of functions that are not anonymous; None: that in
+    DURABLE_HOST_KEY, and without it none is asked.
     grace: seconds for what is in flight when the host stops.
     """
 
@@ -88,12 +90,13 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
     os.environ.setdefault("DURABLE_GUARD", "true")  # where code is written, it is told what it must not do
     config, settings = read_host_config(folder), Settings.from_environment()
     functions = load_functions(folder)
+    key = host_key(options.key, os.environ)
     served = [function for function in functions if _is_served(function, options.only)]
     if not served:
         queues = ", ".join(sorted(f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)))
         raise ConfigurationError(f"no function of the app serves '{options.only}'; its queues are: {queues}")
     invoker = Invoker(folder, config.function_timeout)
-    router = http_router(served, prefix=config.route_prefix, has_key=options.key is not None)
+    router = http_router(served, prefix=config.route_prefix, has_key=key is not None)
     timers = _timer_listeners(served, invoker)
 
     async with AsyncExitStack() as stack:
@@ -114,7 +117,12 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
                 stack.callback(storage.on_send(name, listener.wake))
 
         async def serve_http() -> HttpServer | None:
-            http = None if router is None else await _http_server(router, sockets, invoker, options)
+            if router is None:
+                http = None
+            else:
+                sites = None if key is not None else _sites(options.host, settings.base_url, sockets)
+                http = await _http_server(router, invoker, key, sites)
+                await http.start(sockets, grace=options.grace)
             _announce(served, config, options, port, say)
             return http
 
@@ -177,14 +185,15 @@ def _is_served(function: IndexedFunction, only: str | None) -> bool:
             return role == "control"
 
 
-async def _http_server(
-    router: HttpRouter, sockets: Sequence[socket.socket], invoker: Invoker, options: HostOptions
-) -> HttpServer:
+async def _http_server(router: HttpRouter, invoker: Invoker, key: str | None, sites: SitePolicy | None) -> HttpServer:
     # In a thread: while it reads files and certificates, the first messages are at work.
     module = await asyncio.to_thread(importlib.import_module, f"{__package__}.http_server")
-    http: HttpServer = module.HttpServer(router, invoker.invoke, key=options.key)
-    await http.start(sockets, grace=options.grace)
-    return http
+    return module.HttpServer(router, invoker.invoke, key=key, sites=sites)
+
+
+def _sites(host: str, base_url: str, sockets: Sequence[socket.socket]) -> SitePolicy:
+    on_loopback = all(is_loopback(str(listening.getsockname()[0])) for listening in sockets)
+    return SitePolicy((host, name_of_url(base_url)), only_known_names=on_loopback)
 
 
 def _queue_listeners(

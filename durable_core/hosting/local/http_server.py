@@ -15,9 +15,12 @@ from typing import Any, cast
 
 import azure.functions as func
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
+from ..http_types import HOST, HttpResponse, error_response
 from .functions_index import IndexedFunction
 from .http_endpoints import HttpRouter
+from .http_sites import SitePolicy
 from .http_sockets import BACKLOG
 from .invoker import InvocationFailedError
 
@@ -33,7 +36,11 @@ Invoke = Callable[[IndexedFunction, object], Awaitable[Any]]
 
 
 class HttpServer:
-    """The HTTP side of the host. ``key``, when given, is asked of every endpoint that needs one."""
+    """The HTTP side of the host.
+
+    key: when given, asked of every endpoint that needs one.
+    sites: whose requests are taken; None takes everybody's.
+    """
 
     def __init__(
         self,
@@ -41,10 +48,12 @@ class HttpServer:
         invoke: Invoke,
         *,
         key: str | None = None,
+        sites: SitePolicy | None = None,
         max_body: int = MAX_BODY_BYTES,
         response_limit: float = RESPONSE_LIMIT,
     ) -> None:
         self._router, self._invoke, self._key, self._max_body = router, invoke, key, max_body
+        self._sites = sites
         self._response_limit = response_limit
         self._runner: web.AppRunner | None = None
         self._abandoned = set[asyncio.Future[Any]]()
@@ -54,6 +63,7 @@ class HttpServer:
 
         ``grace``: seconds that ``stop`` gives to requests in progress.
         """
+        logging.getLogger("aiohttp.server").addFilter(_is_no_bad_request)
         app = web.Application(client_max_size=self._max_body)
         app.router.add_route("*", "/{path:.*}", self._serve)
         # As in Azure, a compressed body stays so: what it would grow to is nothing that a stranger should decide.
@@ -72,6 +82,11 @@ class HttpServer:
             abandoned.cancel()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        hosts = request.headers.getall("Host", ())
+        if len(hosts) != 1 or not HOST.fullmatch(host := hosts[0]):
+            return _own(error_response(400, "InvalidInput", "a request has one Host header with one host name"))
+        if self._sites is not None and (why := self._sites.refusal(host, request.headers.getall("Origin", ()))):
+            return _own(error_response(403, "ForeignSite", why))
         found = self._router.find(request.method, request.raw_path.partition("?")[0])
         if found is None:
             return web.Response(status=404)
@@ -83,7 +98,7 @@ class HttpServer:
         body = await request.read()  # when chunked and over the limit, aiohttp answers 413
         argument = func.HttpRequest(
             request.method,
-            str(request.url),
+            f"{request.scheme}://{host}{request.raw_path}",
             headers=_joined(request.headers),
             params=_joined(request.query),
             route_params=route_params,
@@ -115,7 +130,22 @@ class HttpServer:
 
     def _has_key(self, request: web.Request) -> bool:
         given = request.headers.get("x-functions-key") or request.query.get("code") or ""
-        return self._key is not None and hmac.compare_digest(given.encode(), self._key.encode())
+        return self._key is not None and hmac.compare_digest(_bytes(given), _bytes(self._key))
+
+
+def _is_no_bad_request(record: logging.LogRecord) -> bool:
+    """False for the stack that aiohttp logs of what is no HTTP request: it has answered 400, and nothing failed."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+def _bytes(text: str) -> bytes:
+    """As they came: aiohttp and the environment keep bytes that are no UTF-8 as surrogates."""
+    return text.encode(errors="surrogateescape")
+
+
+def _own(response: HttpResponse) -> web.Response:
+    """An answer of the host's own."""
+    return web.Response(status=response.status, body=response.body, headers=response.headers)
 
 
 def _joined(pairs: Mapping[str, str]) -> Mapping[str, str]:
