@@ -25,7 +25,9 @@ _ENVIRONMENT = {
     "app_build": "DURABLE_APP_BUILD",
     "max_threads": "DURABLE_MAX_THREADS",
     "guard": "DURABLE_GUARD",
+    "http_allow": "DURABLE_HTTP_ALLOW",
 }
+_HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Settings:
     max_threads: threads for activities that are plain functions.
     guard: whether orchestrator code is watched while it runs, and stopped with a DeterminismError where it uses a file,
         a clock, chance and the like. The local host turns it on unless it is told otherwise.
+    http_allow: hosts that ``ctx.call_http`` may ask, its redirects included: ``api.example.com`` (any port),
+        ``api.example.com:8443``, ``*.example.com`` (what lies in that domain); empty: every host, internal ones too.
     """
 
     hub: str = "durable"
@@ -62,6 +66,7 @@ class Settings:
     app_build: str = ""
     max_threads: int = 32
     guard: bool = False
+    http_allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,39}", self.hub):
@@ -80,6 +85,12 @@ class Settings:
             raise ConfigurationError(f"max_threads must be at least 1, not {self.max_threads} (DURABLE_MAX_THREADS)")
         if self.max_payload < 1:
             raise ConfigurationError(f"max_payload is a number of bytes, not {self.max_payload} (DURABLE_MAX_PAYLOAD)")
+        for pattern in self.http_allow:
+            if not _HOST_PATTERN.fullmatch(pattern):
+                raise ConfigurationError(
+                    f"'{pattern}' is no host in lower case such as api.example.com, api.example.com:8443 or "
+                    "*.example.com (DURABLE_HTTP_ALLOW)"
+                )
         if self.message_lease < 1:
             raise ConfigurationError("message_lease must be at least 1 second (DURABLE_MESSAGE_LEASE)")
 
@@ -126,6 +137,11 @@ def _parse(name: str, variable: str, raw: str) -> object:
                 return raw.lower() in ("1", "true")
             case "signing_keys":
                 return tuple(key.strip() for key in raw.split(",") if key.strip())
+            case "http_allow":
+                hosts = tuple(host.strip().lower() for host in raw.split(",") if host.strip())
+                if not hosts:  # an allow-list that allows everything is not what its author means
+                    raise ValueError(raw)
+                return hosts
             case _:
                 return raw
     except ValueError as error:

@@ -227,11 +227,14 @@ class Composition:
         retry: None: one try. With a policy, no connection, 429 and 5xx are failures, which are tried again.
         timeout: of all together, retries and polls included; each single request has 100 s at most.
         poll: whether an answer 202 with a ``Location`` is followed, as in Durable Functions: that address is asked
-            after ``Retry-After`` (default 30 s), by durable timers, until it answers otherwise. Headers go along only
-            to the origin that they were meant for.
+            after ``Retry-After`` (default 30 s, 30 days at most), by durable timers, until it answers otherwise.
+            Headers go along only to the origin that they were meant for. A ``Location`` that cannot be followed is
+            not: the response is the result.
+
+        Which hosts may be asked: ``Settings.http_allow`` (``DURABLE_HTTP_ALLOW``); without it every host.
 
         Raises OrchestratorCodeError if the address is neither http nor https. The task fails with ActivityFailedError
-        (no answer; too large a response; a refusal, with ``retry``) or TaskTimeoutError.
+        (no answer; too large a response; a host that is not allowed; a refusal, with ``retry``) or TaskTimeoutError.
         """
         return call_http(
             self._context,

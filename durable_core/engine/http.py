@@ -6,16 +6,15 @@ The requests themselves are made by the built-in activity ``durable.http`` (``du
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
 
 from ..errors import InvalidInputError, OrchestratorCodeError, PayloadTooLargeError, TaskTimeoutError
 from ..models import JSON, FailureDetails, RetryPolicy, type_name
 from .combinations import FlowTask
+from .http_addresses import following, is_http, origin, shown
 from .source import caller
 from .tasks import Orchestration, Task, TimerTask
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 HTTP_ACTIVITY = "durable.http"
 DEFAULT_POLL = timedelta(seconds=30)  # Durable Functions' default
 SHORTEST_POLL = timedelta(seconds=1)  # a server that says 0 must not fill the history
+LONGEST_POLL = timedelta(days=30)  # a server that says the year 9999 means "not now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def call_http(
     """See ``OrchestrationContext.call_http``."""
     line = caller()
     if not is_http(uri):
-        raise OrchestratorCodeError(f"call_http takes an http or https address with a host, not {uri!r}", line)
+        raise OrchestratorCodeError(f"call_http takes an http or https address with a host, not {shown(uri)!r}", line)
     if timeout is not None and timeout <= timedelta(0):
         raise OrchestratorCodeError(f"the timeout of call_http must be more than nothing, not {timeout}", line)
     if content is not None and not isinstance(content, str):
@@ -85,26 +85,11 @@ def call_http(
     return FlowTask(owner, _call(ctx, request, retry, timeout, poll))
 
 
-def is_http(uri: str) -> bool:
-    """Whether it is an address that may be called."""
-    try:
-        parts = urlsplit(uri)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False
-
-
-def origin(uri: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port: headers meant for one origin are not for another."""
-    parts = urlsplit(uri)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def next_request(request: HttpRequest, location: str, *, method: str, with_content: bool) -> HttpRequest:
-    """The request that follows a Location. InvalidInputError if it leads away from HTTP."""
-    uri = urljoin(request.uri, location)
-    if not is_http(uri):
-        raise InvalidInputError(f"'{request.uri}' points to {location!r}, which is neither http nor https")
+def next_request(request: HttpRequest, location: str, *, method: str, with_content: bool) -> HttpRequest | None:
+    """The request that follows a Location; None if that cannot be followed: the response is then the answer."""
+    uri = following(request.uri, location)
+    if uri is None:
+        return None
     headers = request.headers if origin(uri) == origin(request.uri) else {}
     if not with_content:
         headers = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
@@ -138,7 +123,10 @@ def _ask(
         location = response.header("Location")
         if not poll or response.status_code != 202 or location is None:
             return response
-        request = next_request(request, location, method="GET", with_content=False)
+        following_request = next_request(request, location, method="GET", with_content=False)
+        if following_request is None:
+            return response
+        request = following_request
         pause = ctx.create_timer(retry_after(response, ctx.current_utc_datetime))
         if not (yield from _in_time(ctx, pause, deadline)):
             pause.cancel()
@@ -154,25 +142,21 @@ def _in_time(ctx: OrchestrationContext, task: Task[Any], deadline: TimerTask | N
 
 
 def _timeout(request: HttpRequest) -> TaskTimeoutError:
-    message = f"the HTTP call {request.method} {request.uri} did not end in the time given to it"
+    message = f"the HTTP call {request.method} {shown(request.uri)} did not end in the time given to it"
     return TaskTimeoutError(message, FailureDetails(type_name(TaskTimeoutError), message), name=HTTP_ACTIVITY)
 
 
 def retry_after(response: DurableHttpResponse, now: datetime) -> timedelta:
-    """How long a server asks to be left alone: seconds or a date; the default if it says nothing readable."""
+    """How long a server asks to be left alone, within bounds: seconds or a date; the default if nothing can be read."""
     asked = (response.header("Retry-After") or "").strip()
-    if asked.isdecimal() and len(asked) < 10:
-        return max(timedelta(seconds=int(asked)), SHORTEST_POLL)
+    return min(max(_pause(asked, now), SHORTEST_POLL), LONGEST_POLL)
+
+
+def _pause(asked: str, now: datetime) -> timedelta:
+    if asked.isdecimal():
+        return timedelta(seconds=int(asked)) if len(asked) < 10 else LONGEST_POLL
     try:
         date = parsedate_to_datetime(asked)
-    except ValueError:
+        return date.replace(tzinfo=date.tzinfo or UTC) - now
+    except (ValueError, OverflowError):
         return DEFAULT_POLL
-    return max(date.replace(tzinfo=date.tzinfo or UTC) - now, SHORTEST_POLL)
-
-
-def headers_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Headers by name; one that comes several times as one, joined by commas."""
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found

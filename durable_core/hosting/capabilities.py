@@ -33,9 +33,14 @@ _FORMAT = 1
 
 
 class Verb(StrEnum):
-    """What the holder may do."""
+    """What the holder may do.
+
+    STATUS: see status, custom status and output. DETAILS: also the input and the history, which hold what was meant for
+    activities alone: inputs, request headers, stack traces.
+    """
 
     STATUS = "status"
+    DETAILS = "details"
     EVENT = "event"
     TERMINATE = "terminate"
     CANCEL = "cancel"

@@ -93,23 +93,29 @@ class Durable:
         return (await self._opener.app()).client
 
     def create_http_management_payload(
-        self, request: func.HttpRequest, instance_id: str, *, execution_id: str = ""
+        self, request: func.HttpRequest, instance_id: str, *, execution_id: str = "", details: bool = False
     ) -> HttpManagementPayload:
         """The URIs by which their holder can follow and manage this instance, without any key.
 
         Made for an id as ``start_new`` returned it, or with ``execution_id`` (a status has it), they end with that
         execution: when the id is purged and started again, they are answered with 410. Made for any other text they
-        stand for whatever instance has that id, until they expire.
+        stand for whatever instance has that id, until they expire. The status URI shows status, custom status and
+        output; made with ``details`` it shows the input and, when asked, the history, too.
         ConfigurationError where URLs cannot be signed: see ``DURABLE_SIGNING_KEYS``.
         """
-        return create_http_management_payload(self._signer, instance_id, self._base_url(request), execution_id)
+        return create_http_management_payload(
+            self._signer, instance_id, self._base_url(request), execution_id, details=details
+        )
 
     def create_check_status_response(
-        self, request: func.HttpRequest, instance_id: str, *, execution_id: str = ""
+        self, request: func.HttpRequest, instance_id: str, *, execution_id: str = "", details: bool = False
     ) -> func.HttpResponse:
-        """202 with the management payload, ``Location`` and ``Retry-After``. ``execution_id`` and errors as above."""
+        """202 with the management payload, ``Location`` and ``Retry-After``. Arguments and errors as above."""
+        base_url = self._base_url(request)
         return _to_azure(
-            create_check_status_response(self._signer, instance_id, self._base_url(request), execution_id=execution_id)
+            create_check_status_response(
+                self._signer, instance_id, base_url, execution_id=execution_id, details=details
+            )
         )
 
     async def create_event_url(

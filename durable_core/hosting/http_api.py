@@ -55,7 +55,11 @@ _STATUSES = {status.value.lower(): status for status in RuntimeStatus}
 
 
 _ACCEPTED = HttpResponse(status=202, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
-_METHODS = {Verb.STATUS: "GET", Verb.PURGE: "DELETE"}  # the others: POST, so that no link preview can trigger them
+_METHODS = {
+    Verb.STATUS: "GET",
+    Verb.DETAILS: "GET",
+    Verb.PURGE: "DELETE",
+}  # the others: POST, so that no link preview can trigger them
 
 
 class HttpApi:
@@ -184,10 +188,15 @@ class HttpApi:
         instance_id: str,
         location: Callable[[OrchestrationStatus], str],
         execution_id: str = "",
+        *,
+        details: bool = True,
     ) -> HttpResponse:
+        if not details and (request.flag("showHistory", False) or request.flag("showInput", False)):
+            message = "this URL shows neither input nor history; ask the app for one that is made with details=True"
+            return error_response(403, "CapabilityRefused", message)
         show_history = request.flag("showHistory", False)
         fail_with_500 = request.flag("returnInternalServerErrorOnFailure", False)
-        show_history_output, show_input = request.flag("showHistoryOutput", False), request.flag("showInput", True)
+        show_history_output, show_input = request.flag("showHistoryOutput", False), request.flag("showInput", details)
         wait = request.seconds("timeout") or 0.0
         status: OrchestrationStatus | None = None
         if wait > 0:
@@ -300,8 +309,11 @@ class HttpApi:
         _check(Endpoint.CAPABILITY, request)
         execution_id = capability.execution_id
         match verb:
-            case Verb.STATUS:
-                return await self._status(request, instance_id, lambda _: self._same_url(request), execution_id)
+            case Verb.STATUS | Verb.DETAILS:
+                details = verb is Verb.DETAILS
+                return await self._status(
+                    request, instance_id, lambda _: self._same_url(request), execution_id, details=details
+                )
             case Verb.EVENT if capability.event_name:
                 _check_event(capability, event_name)
                 data = request.json(self._max_payload)
@@ -329,7 +341,9 @@ class HttpApi:
     def _status_location(self, request: HttpRequest, status: OrchestrationStatus) -> str:
         """A status URI that needs no key and shows what was asked for here."""
         flags = {name: value for name in _STATUS_FLAGS if (value := request.text(name))}
-        token = self._signer.issue(status.instance_id, Verb.STATUS, execution_id=status.execution_id)
+        asks_more = request.flag("showHistory", False) or request.flag("showInput", False)
+        verb = Verb.DETAILS if asks_more else Verb.STATUS
+        token = self._signer.issue(status.instance_id, verb, execution_id=status.execution_id)
         url = f"{self.base_url(request)}/c/{token}"
         return f"{url}?{urlencode(flags)}" if flags else url
 

@@ -38,19 +38,20 @@ _VERBS = tuple(verb for _, verb, _ in _MANAGEMENT_URIS)
 
 
 def create_http_management_payload(
-    signer: CapabilitySigner, instance_id: str, base_url: str, execution_id: str = ""
+    signer: CapabilitySigner, instance_id: str, base_url: str, execution_id: str = "", *, details: bool = False
 ) -> HttpManagementPayload:
     """The URIs by which the holder can follow and manage this one instance, without any key.
 
     They are bound to ``execution_id``, else to the one that the id knows (``StartedInstance``). With neither they stand
-    for whatever instance has the id.
+    for whatever instance has the id. ``details``: the status URI shows the input and, when asked, the history, too.
 
     ``base_url`` is the absolute URL of the API's base, such as ``https://app.example/api/durabletask``. In
     ``sendEventPostUri`` replace ``{eventName}``, in the others ``{text}`` (a reason; it may also stay as it is).
     """
 
     execution_id = execution_id or execution_of(instance_id)
-    tokens = signer.issue_each(instance_id, _VERBS, execution_id=execution_id)
+    verbs = (Verb.DETAILS, *_VERBS[1:]) if details else _VERBS
+    tokens = signer.issue_each(instance_id, verbs, execution_id=execution_id)
     urls = [f"{base_url}/c/{token}{rest}" for token, (_, _, rest) in zip(tokens, _MANAGEMENT_URIS, strict=True)]
     return {"id": instance_id} | dict(zip(_NAMES, urls, strict=True))
 
@@ -62,9 +63,10 @@ def create_check_status_response(
     *,
     retry_after: int = RETRY_AFTER_SECONDS,
     execution_id: str = "",
+    details: bool = False,
 ) -> HttpResponse:
     """202 with the management payload, ``Location`` (the status URI) and ``Retry-After`` (seconds)."""
-    payload = create_http_management_payload(signer, instance_id, base_url, execution_id)
+    payload = create_http_management_payload(signer, instance_id, base_url, execution_id, details=details)
     headers = {"Location": payload["statusQueryGetUri"], "Retry-After": str(retry_after)}
     return json_response(202, payload, headers)
 

@@ -22,6 +22,7 @@ _VARIABLE = re.compile(r"\{(\w+)\}")
 _EXPLAINED = {
     400: "The request is refused; nothing was done",
     401: "No function key, or a URL that is forged or has expired",
+    403: "The URL is for less than this",
     404: "There is no such thing here",
     405: "The URL is for another method; Allow names it",
     409: "Not in this state",
@@ -279,7 +280,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     (Endpoint.CAPABILITY, "GET"): {
         "summary": "The status of the instance that the token is for",
         "parameters": _SHOWN,
-        "responses": _answers({200: _ENDED, 202: _ACTIVE, 500: _FAILED}, 404, 405, 410),
+        "responses": _answers({200: _ENDED, 202: _ACTIVE, 500: _FAILED}, 403, 404, 405, 410),
     },
     (Endpoint.CAPABILITY, "POST"): {
         "summary": "An event, a callback's result, or the operation that the token is for",

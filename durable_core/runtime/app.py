@@ -59,7 +59,7 @@ class DurableApp:
         codec: PayloadCodec | None = None,
     ) -> None:
         self.settings = settings
-        self._http = HttpCaller(settings.max_payload)
+        self._http = HttpCaller(settings.max_payload, settings.http_allow)
         build = settings.app_build or registry.build_id()
         registry = registry.with_built_in(self._http.definition, SCHEDULE)
         self.registry = registry

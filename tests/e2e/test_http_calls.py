@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from durable_core import Orchestration, OrchestrationContext, OrchestrationStatus, Registry, RetryPolicy, orchestrator
+from durable_core.engine.http import DurableHttpResponse, retry_after
 from durable_core.errors import HttpCallError, PayloadTooLargeError, TaskTimeoutError
 from durable_core.settings import Settings
 from durable_core.testing.world import World
+from tests.support.hosts import free_port
 from tests.support.web_site import Answer, web_site
 
 
@@ -34,13 +37,21 @@ def fetch(ctx: OrchestrationContext, asked: dict[str, Any]) -> Orchestration[Any
 
 
 def call(
-    answer: Answer, path: str = "/", *, settings: Settings | None = None, **asked: Any
+    answer: Answer,
+    path: str = "/",
+    *,
+    settings: Settings | None = None,
+    allow: str = "",
+    **asked: Any,
 ) -> tuple[OrchestrationStatus, float]:
-    """The instance's end, and the virtual seconds it took."""
+    """The instance's end, and the virtual seconds it took. allow: the allow-list, ``{port}`` being the server's."""
+    port = free_port()
+    if allow:
+        settings = Settings.from_environment({"DURABLE_HTTP_ALLOW": allow.format(port=port)})
     world = World(Registry().add(fetch), settings=settings)
 
     async def scenario(world: World) -> tuple[OrchestrationStatus, float]:
-        async with web_site(answer) as address:
+        async with web_site(answer, port) as address:
             await world.client.start_new(fetch, "one", {"uri": address + path, **asked})
             status = await world.client.wait_for_completion("one", timeout=7200)
             took = world.loop.time()
@@ -54,8 +65,8 @@ def call(
     return found
 
 
-def always(make: Callable[[web.Request], web.Response]) -> Answer:
-    async def answer(request: web.Request) -> web.Response:
+def always(make: Callable[[web.Request], web.StreamResponse]) -> Answer:
+    async def answer(request: web.Request) -> web.StreamResponse:
         return make(request)
 
     return answer
@@ -183,10 +194,139 @@ def test_redirects_for_ever_are_a_failure() -> None:
     assert len(seen) == 11
 
 
-def test_a_redirect_away_from_http_is_refused() -> None:
-    status, _ = call(always(lambda _: web.Response(status=302, headers={"Location": "file:///etc/passwd"})))
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "http://[", "http://host:99999/", "https://"])
+@pytest.mark.parametrize("code", [202, 302])
+def test_a_location_that_cannot_be_followed_is_not_and_the_response_is_the_answer(code: int, location: str) -> None:
+    status, _ = call(always(lambda _: web.Response(status=code, headers={"Location": location}, text="there")))
+    assert status.output == [code, "there", None]
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 30 * 86_400),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", 30 * 86_400),
+        ("1" * 40, 30 * 86_400),
+        ("999999999", 30 * 86_400),
+        ("Fri, 31 Dec 99999999999 00:00:00 GMT", 30),
+        ("Mon, 01 Jan 0001 00:00:00 +2300", 1),
+        ("soon", 30),
+        ("\u0663", 3),
+        ("-5", 30),
+    ],
+)
+def test_how_long_a_server_asks_to_be_left_alone_is_bounded(asked: str, seconds: int) -> None:
+    response = DurableHttpResponse(202, {"retry-after": asked}, "")
+    assert retry_after(response, datetime(2025, 1, 31, tzinfo=UTC)) == timedelta(seconds=seconds)
+
+
+def raw_answer(head: bytes, content: bytes = b"") -> Answer:
+    """Bytes that no framework would send."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        length = f"\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode()
+        request.transport.write(b"HTTP/1.1 200 OK\r\n" + head + length + content)
+        request.transport.close()
+        return web.Response()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [(b"caf\xe9", "café"), ("日本".encode(), "日本"), (b"\xed\xa0\x80", "í\xa0\x80")]
+)
+def test_headers_are_read_as_utf_8_or_else_as_latin_1(sent: bytes, read: str) -> None:
+    status, _ = call(raw_answer(b"X-Seen: " + sent))
+    assert status.output == [200, "", read]
+
+
+@pytest.mark.parametrize(
+    ("charset", "content", "read"),
+    [
+        ("idna", b"plain", "plain"),
+        ("idna", b"xn--a", "xn--a"),
+        ("utf-7", b"+2AA-", "?"),
+        ("utf-7", b"+\xff", "\ufffd"),
+        ("unicode_escape", b"\\ud800", "?"),
+        ("rot13", b"abc", "abc"),
+        ("hex", b"61", "61"),
+        ("nobody-knows", "ü".encode(), "ü"),
+        ("latin-1", b"\xfc", "ü"),
+        ("utf-16", "ü".encode("utf-16"), "ü"),
+        ("utf-8", b"\xff", "\ufffd"),
+    ],
+)
+def test_content_is_text_whatever_charset_its_server_names(charset: str, content: bytes, read: str) -> None:
+    status, _ = call(raw_answer(f"Content-Type: text/plain; charset={charset}".encode(), content))
+    assert status.output == [200, read, None]
+
+
+SECRETS = ("hidden-user", "hidden-password", "hidden-code", "hidden-sig", "hidden-fragment")
+
+
+def _fails() -> dict[str, Callable[[web.Request], web.StreamResponse]]:
+    return {
+        "refused": lambda _: web.Response(status=503),
+        "redirects": lambda request: web.Response(status=302, headers={"Location": request.path_qs}),
+        "too large": lambda _: web.Response(text="x" * 5000),
+        "no answer": lambda request: request.transport.abort() or web.Response(),  # type: ignore[union-attr]
+    }
+
+
+@pytest.mark.parametrize("why", _fails())
+def test_no_failure_or_log_shows_the_secrets_of_an_address(why: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "durable_core")
+    world = World(Registry().add(fetch), settings=Settings(max_payload=4000))
+    user, password, code, sig, fragment = SECRETS
+
+    async def scenario(world: World) -> OrchestrationStatus:
+        async with web_site(always(_fails()[why])) as address:
+            host = address.removeprefix("http://")
+            uri = f"http://{user}:{password}@{host}/path?code={code}&sig={sig}&{sig}#{fragment}"
+            await world.client.start_new(fetch, "one", {"uri": uri, "retry": True})
+            status = await world.client.wait_for_completion("one", timeout=600)
+            for each in world.hosts:
+                await each.app.close()
+            return status
+
+    failure = world.run(scenario).failure
+    assert failure is not None
+    told = json.dumps(asdict(failure), default=str) + caplog.text
+    assert "/path?code=***&sig=***&***" in told
+    assert not [secret for secret in SECRETS if secret in told]
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://hidden-user@host/?code=hidden-code", "http://[?sig=hidden-sig", "hidden-user@/"]
+)
+def test_an_address_that_is_refused_is_not_shown_whole_either(address: str) -> None:
+    status, _ = call(always(lambda _: web.Response()), uri=address)
     assert status.failure is not None
-    assert "neither http nor https" in status.failure.message
+    assert "call_http takes an http or https address" in status.failure.message
+    assert not [secret for secret in ("hidden-code", "hidden-sig", "hidden-user@host") if secret in str(status.failure)]
+
+
+@pytest.mark.parametrize("allowed", ["127.0.0.1", "127.0.0.1:{port}", "*.example.com,127.0.0.1"])
+def test_hosts_that_are_allowed_are_called(allowed: str) -> None:
+    assert call(always(lambda _: web.Response(text="in")), allow=allowed)[0].output == [200, "in", None]
+
+
+@pytest.mark.parametrize("allowed", ["localhost", "127.0.0.1:1", "*.0.0.1:1", "*.example.com", "[::1]"])
+def test_a_host_that_is_not_allowed_is_not_called(allowed: str) -> None:
+    answer, seen = in_turn(lambda _: web.Response(text="in"))
+    status, _ = call(answer, allow=allowed, retry=True)
+    assert status.failure is not None
+    assert "DURABLE_HTTP_ALLOW does not name '127.0.0.1'" in status.failure.message
+    assert seen == []
+
+
+@pytest.mark.parametrize("code", [202, 307])
+def test_the_allow_list_counts_for_what_a_response_leads_to(code: int) -> None:
+    headers = {"Location": "http://localhost:1/", "Retry-After": "1"}
+    status, _ = call(always(lambda _: web.Response(status=code, headers=headers)), allow="127.0.0.1")
+    assert status.failure is not None
+    assert "DURABLE_HTTP_ALLOW does not name 'localhost'" in status.failure.message
 
 
 @pytest.mark.parametrize("code", [202, 307])

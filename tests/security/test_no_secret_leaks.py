@@ -70,7 +70,8 @@ async def test_samples_that_succeed_fail_and_are_attacked_give_no_secret_away(
                 seen.pop()  # this one is how its caller gets the URLs
                 tokens += re.findall(r"/c/([A-Za-z0-9_-]{40,})", json.dumps(payload))
                 await call("POST", payload["sendEventPostUri"].replace("{eventName}", "DeliveryConfirmed"), json={})
-                await call("GET", payload["statusQueryGetUri"] + "?showHistory=true&showHistoryOutput=true")
+                assert (await call("GET", payload["statusQueryGetUri"] + "?showHistory=true")).status == 403
+                await call("GET", f"/instances/{name}?showHistory=true&showHistoryOutput=true")
                 forged = payload["terminatePostUri"].partition("?")[0][:-1] + "!"
                 assert (await call("POST", forged)).status == 401
                 assert (await call("DELETE", payload["statusQueryGetUri"])).status == 405

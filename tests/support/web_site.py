@@ -11,14 +11,14 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def web_site(answer: Answer) -> AsyncGenerator[str]:
-    """Serve every path with ``answer``; gives the address without a slash at its end."""
+async def web_site(answer: Answer, port: int = 0) -> AsyncGenerator[str]:
+    """Serve every path with ``answer``; gives the address without a slash at its end. port 0: any free one."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}"

@@ -8,6 +8,7 @@ import pytest
 
 from durable_core.errors import StorageUnavailableError
 from durable_core.hosting.capabilities import Verb
+from durable_core.hosting.http_shapes import create_http_management_payload
 from durable_core.hosting.http_types import HttpRequest
 from durable_core.models import RuntimeStatus
 from tests.support.http_world import BASE, World, error
@@ -75,6 +76,38 @@ async def test_a_token_opens_its_own_instance_only(world: World) -> None:
     assert world.client.calls == [("terminate", "o-1", "")]
 
 
+@pytest.mark.parametrize("asked", ["showHistory=true", "showInput=true", "showHistory=1&showHistoryOutput=true"])
+async def test_a_status_uri_shows_neither_input_nor_history(world: World, asked: str) -> None:
+    world.client.add("o-1")
+    uri = create_http_management_payload(world.signer, "o-1", BASE)["statusQueryGetUri"]
+    response = await world.call("GET", f"{uri}?{asked}")
+    assert (response.status, error(response)["code"]) == (403, "CapabilityRefused")
+    assert "details=True" in error(response)["message"]
+    shown = (await world.call("GET", uri)).json()
+    assert shown["input"] is None
+    assert "historyEvents" not in shown
+
+
+async def test_a_status_uri_that_is_made_for_details_shows_them(world: World) -> None:
+    world.client.add("o-1")
+    made = create_http_management_payload(world.signer, "o-1", BASE, details=True)
+    shown = (await world.call("GET", made["statusQueryGetUri"] + "?showHistory=true")).json()
+    assert shown["input"] is not None
+    assert "historyEvents" in shown
+
+
+@pytest.mark.parametrize(("asked", "input_shown"), [("showHistory=true", True), ("showInput=true", True), ("", False)])
+async def test_a_caller_with_a_key_is_sent_to_a_url_that_shows_what_it_asked_for(
+    world: World, asked: str, input_shown: bool
+) -> None:
+    world.client.add("o-1")
+    first = await world.call("GET", f"instances/o-1?{asked}")
+    assert first.json()["input"] is not None
+    followed = await world.call("GET", first.headers["Location"])
+    assert followed.status == 202
+    assert (followed.json()["input"] is not None) is input_shown
+
+
 async def test_a_forged_token_is_401(world: World) -> None:
     uri = (await world.payload("o-1"))["statusQueryGetUri"]
     for forged in (uri[:-1] + ("A" if uri[-1] != "A" else "B"), f"{BASE}/c/nonsense"):
@@ -111,8 +144,10 @@ async def test_a_token_for_one_event_works_once_and_one_for_any_event_until_it_e
 async def test_the_uris_of_a_purged_and_restarted_instance_are_410(world: World, verb: Verb) -> None:
     payload = await world.payload("o-1")
     world.client.add("o-1", execution_id="x2")
-    uri = next(uri for uri in payload.values() if uri != "o-1" and world.signer.verify(_token(uri)).verb is verb)
-    method = {Verb.STATUS: "GET", Verb.PURGE: "DELETE"}.get(verb, "POST")
+    uris = {world.signer.verify(_token(uri)).verb: uri for name, uri in payload.items() if name != "id"}
+    uris[Verb.DETAILS] = f"{BASE}/c/" + world.signer.issue("o-1", Verb.DETAILS, execution_id="x1")
+    uri = uris[verb]
+    method = {Verb.STATUS: "GET", Verb.DETAILS: "GET", Verb.PURGE: "DELETE"}.get(verb, "POST")
     response = await world.call(method, uri.replace("{eventName}", "go"))
     assert (response.status, error(response)["code"]) == (410, "CapabilityGone")
     assert not world.client.calls
