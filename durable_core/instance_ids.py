@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 
-from .errors import InvalidInstanceIdError
+from .errors import InvalidInputError, InvalidInstanceIdError
 
 MAX_INSTANCE_ID = 256
 """Characters of an instance id."""
+
+MAX_EVENT_NAME = 256
+"""Characters of an event's name."""
 
 MAX_ID_UNITS = 460
 """UTF-16 code units of an instance id. A key has 512 of them, as Azure counts; beside the id it holds the time,
 execution, generation and task of a timer. Only ids of more than 204 characters outside the basic plane have more."""
 
+HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 FORBIDDEN_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -44,6 +48,8 @@ def utf16_units(text: str) -> int:
 
 def check_instance_id(instance_id: str) -> None:
     """InvalidInstanceIdError if Azure Tables could not hold the id as a key."""
+    if not isinstance(instance_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInstanceIdError(f"an instance id is a text, not {instance_id!r}")
     if not instance_id:
         raise InvalidInstanceIdError("an instance id must not be empty; leave it out to get a random one")
     if len(instance_id) > MAX_INSTANCE_ID:
@@ -59,3 +65,11 @@ def check_instance_id(instance_id: str) -> None:
         raise InvalidInstanceIdError(
             f"an instance id must not hold {found.group()!r}: / \\ # ? and control characters cannot be table keys"
         )
+
+
+def check_event_name(name: str) -> None:
+    """InvalidInputError for what can be no event's name."""
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_EVENT_NAME:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"an event name is a text of 1 to {MAX_EVENT_NAME} characters, not {name!r:.300}")
+    if HALF_PAIR.search(name):
+        raise InvalidInputError("an event name must not hold half a surrogate pair, which is no character")

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias, cast
 
 from .errors import NonRetriableError, TaskFailedError
+from .moments import LAST_SECONDS
 
 JSON: TypeAlias = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; a recursive alias slows pyright
 
@@ -206,7 +207,8 @@ class RetryPolicy:
             seconds *= self.backoff
             if seconds >= ceiling:
                 break
-        return timedelta(seconds=min(seconds, ceiling) * (1 - self.jitter * unit_random))
+        longest = min(seconds, ceiling, LAST_SECONDS)
+        return timedelta(seconds=longest * (1 - self.jitter * unit_random))
 
 
 def RetryOptions(first_retry_interval_in_milliseconds: int, max_number_of_attempts: int) -> RetryPolicy:

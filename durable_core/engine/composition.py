@@ -253,9 +253,11 @@ class Composition:
         return cast("OrchestrationContext", self)
 
 
-def check_child_id(instance_id: str) -> None:
-    """OrchestratorCodeError, with the line, for an instance id that cannot be."""
+def check_child_id(instance_id: str, retry: RetryPolicy | None = None) -> None:
+    """OrchestratorCodeError, with the line, for an instance id that cannot be, or that no retry's id would fit to."""
     try:
         check_instance_id(instance_id)
+        if retry is not None:
+            check_instance_id(f"{instance_id}.{retry.max_attempts}")
     except InvalidInstanceIdError as error:
         raise OrchestratorCodeError(str(error), caller()) from error

@@ -9,13 +9,14 @@ import logging
 import random as _random  # noqa: TID251  only ever seeded from the instance's identity
 import uuid
 from collections.abc import Callable, Coroutine, MutableMapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, Unpack, cast, overload
 
 from ..activity_context import ActivityContext
 from ..converter import Converter, is_plain
 from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
+from ..moments import after, in_utc
 from ..registry import definition_of, name_of
 from ..versions import problem_of_version
 from .composition import Composition, check_child_id
@@ -314,7 +315,7 @@ class OrchestrationContext(Composition, Interaction):
         data = write(self._converter, input_, "the input of orchestrator", name)
         options = run_options(timeout)
         if instance_id is not None:
-            check_child_id(instance_id)
+            check_child_id(instance_id, retry)
         decisions = self._decisions
         event = SubOrchestrationCreated(decisions.next_id(), name, version, instance_id or "", data, caller(), options)
         task: Task[Any] = Task(decisions, event, kind)
@@ -337,13 +338,14 @@ class OrchestrationContext(Composition, Interaction):
     def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
         """A durable timer, of any length: fires at an aware ``datetime``, or a ``timedelta`` from now.
 
-        One in the past fires at once. OrchestratorCodeError for a naive datetime or a negative timedelta.
+        One in the past fires at once, one that is due after the year 9999 never. OrchestratorCodeError for a naive
+        datetime or a negative timedelta.
         """
         decisions = self._decisions
         if isinstance(fire_at, timedelta):
             if fire_at < timedelta(0):
                 raise OrchestratorCodeError(f"a timer cannot fire {-fire_at} ago: the timedelta is negative", caller())
-            due = decisions.now + fire_at
+            due = after(decisions.now, fire_at)
         elif isinstance(fire_at, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
             if fire_at.utcoffset() is None:
                 raise OrchestratorCodeError(
@@ -351,7 +353,7 @@ class OrchestrationContext(Composition, Interaction):
                     "add to ctx.current_utc_datetime, or give a timedelta",
                     caller(),
                 )
-            due = fire_at.astimezone(UTC)
+            due = in_utc(fire_at)
         else:
             raise OrchestratorCodeError(f"a timer takes a datetime or a timedelta, not {fire_at!r}", caller())
         event = TimerCreated(decisions.next_id(), due, caller())

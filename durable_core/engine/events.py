@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-from ..errors import NewerFormatError
+from ..errors import DamagedRowError, NewerFormatError
 from ..models import JSON, FailureDetails
+from ..moments import from_epoch
 from .frozen import maker, twin_of
 
 # ---------------------------------------------------------------- incoming
@@ -282,8 +283,6 @@ make_task_scheduled = maker(TaskScheduled)
 
 # ---------------------------------------------------------------- stored form
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FAR = 2**31  # seconds since then that every platform's own functions know
 _CODES: dict[str, type[Any]] = {
     "XS": ExecutionStarted,
     "TC": TaskCompleted,
@@ -344,28 +343,30 @@ def from_array(array: list[JSON]) -> Event:
 
 
 def from_arrays(arrays: Iterable[list[JSON]]) -> tuple[Event, ...]:
-    """The events of stored forms, in order. NewerFormatError if this version does not know one."""
+    """The events of stored forms, in order. NewerFormatError if this version does not know one, DamagedRowError if
+    a field holds what no version writes."""
     events: list[Event] = []
     code: Any = ""
     try:
         for array in arrays:
             code = array[0] if array else ""
             twin, kind, convert = _FORMS[code]
-            event = twin(*array) if convert is None else twin(*convert(array))
+            event = twin(*array) if convert is None else twin(*_converted(convert, array))
             event.__class__ = kind
             events.append(event)
     except KeyError:
         raise NewerFormatError(f"history holds an event of kind '{code}', which this version does not know") from None
-    except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+    except TypeError as error:
         raise NewerFormatError(f"history holds a '{code}' event with fields that this version does not know") from error
     return tuple(events)
 
 
-def from_epoch(seconds: float) -> datetime:
-    """UTC time of seconds since 1970, exact to the microsecond."""
-    if 0 <= seconds < _FAR:
-        return datetime.fromtimestamp(seconds, UTC)
-    return _EPOCH + timedelta(0, seconds)
+def _converted(convert: Callable[[list[JSON]], list[JSON]], array: list[JSON]) -> list[JSON]:
+    try:
+        return convert(array)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise DamagedRowError(f"history holds a '{array[0]}' event with a field that cannot be: {problem}") from error
 
 
 def _failure_at(at: int) -> Callable[[list[JSON]], list[JSON]]:

@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import Any, TypeVar, TypeVarTuple, cast, overload
 
 from ..converter import Converter
-from ..errors import OrchestratorCodeError, TaskTimeoutError
+from ..errors import InvalidInputError, OrchestratorCodeError, TaskTimeoutError
+from ..instance_ids import check_event_name, check_instance_id
 from ..models import FailureDetails, RetryPolicy, type_name
+from ..moments import after
 from .callbacks import LIFETIME, Callback, make_ticket
 from .conditions import Conditions
 from .decisions import Decisions, InstanceInfo
@@ -141,7 +143,15 @@ class Interaction:
         return task if timeout is None else self._limited(task, timeout, False)
 
     def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
-        """Raise an external event on another instance, once. Nothing to wait for; one that has ended never sees it."""
+        """Raise an external event on another instance, once. Nothing to wait for; one that has ended never sees it.
+
+        OrchestratorCodeError for an instance id or a name that cannot be.
+        """
+        try:
+            check_instance_id(instance_id)
+            check_event_name(event_name)
+        except InvalidInputError as error:
+            raise OrchestratorCodeError(f"send_event: {error}", caller()) from error
         value = write(self._converter, data, "the data of event", event_name)
         decisions = self._decisions
         decisions.record(EventSent(decisions.next_id(), instance_id, event_name, value, caller()))
@@ -167,7 +177,7 @@ class Interaction:
             info.generation,
             self._callbacks,
             name,
-            self._decisions.now + (LIFETIME if timeout is None else timeout),
+            after(self._decisions.now, LIFETIME if timeout is None else timeout),
         )
         task = self.wait_for_external_event(ticket.event_name, returns, timeout)
         return Callback(task, ticket, info.callback_urls, lambda: self._decisions.is_replaying)
@@ -189,7 +199,7 @@ class Interaction:
         if has_ended(task):
             return task
         decisions = self._decisions
-        event = TimerCreated(decisions.next_id(), decisions.now + timeout, caller())
+        event = TimerCreated(decisions.next_id(), after(decisions.now, timeout), caller())
         timer = TimerTask(decisions, event, decisions.cancel_timer)
         decisions.call(timer, event, None)
         return cast("Task[T]", TimedTask(decisions, task, timer, late))

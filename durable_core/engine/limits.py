@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from ..errors import OrchestratorCodeError
 from ..models import JSON
+from ..moments import seconds_of
 from .source import caller
 
 
@@ -17,4 +18,4 @@ def run_options(timeout: timedelta | None) -> JSON:
         raise OrchestratorCodeError(
             f"a sub-orchestration needs time: the timeout must be positive, not {timeout}", caller()
         )
-    return {"timeout": timeout.total_seconds()}
+    return {"timeout": seconds_of(timeout)}

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
+from ..moments import seconds_of
 from ..registry import ActivityDefinition, problem_of_time
 from .source import caller
 
@@ -45,12 +46,12 @@ def scheduled_options(definition: object, given: CallOptions) -> JSON:
         if (problem := problem_of_time(given.get(name))) is not None:
             raise OrchestratorCodeError(f"{name}={given.get(name)!r} of an activity call {problem}", caller())
     if (timeout := given.get("timeout")) is not None:
-        options["timeout"] = timeout.total_seconds()
+        options["timeout"] = seconds_of(timeout)
     limit = given.get("schedule_to_close")
     if declared is not None:
         limit = declared.schedule_to_close if limit is None else limit
         if declared.queue:
             options["queue"] = declared.queue
     if limit is not None:
-        options["schedule_to_close"] = limit.total_seconds()
+        options["schedule_to_close"] = seconds_of(limit)
     return options or None

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..engine.events import from_epoch
 from ..errors import DamagedRowError, NewerFormatError
 from ..models import JSON, ParentLink, RuntimeStatus
+from ..moments import from_epoch
 from ..storage.ports import Props, Row, Value
 from .layout import FORMAT, from_iso, iso
 from .payloads import PLAIN_CHARS, dumps, join_bytes

@@ -26,12 +26,12 @@ from ..engine.events import (
     Segment,
     from_array,
     from_arrays,
-    from_epoch,
     make_segment,
     to_array,
 )
-from ..errors import PreconditionFailedError, RowNotFoundError, StorageError
+from ..errors import DamagedRowError, PreconditionFailedError, RowNotFoundError, StorageError
 from ..models import RuntimeStatus
+from ..moments import from_epoch
 from ..storage.ports import MAX_TRANSACTION_ROWS, Delete, Insert, Merge, Operation, Replace, Row, Table, Value
 from .inbox import INBOX_PROPS, InboxRow
 from .instance_row import RETRY_BUCKETS, STATUS_PROPS, Instance, RetryState, read_instance, retry_bucket
@@ -387,11 +387,15 @@ def whole_log(instance: Instance, chunks: Sequence[tuple[int, Value]]) -> list[t
 
 def _read_segments(first: int, texts: Sequence[str]) -> list[Segment]:
     """Segments from their texts, in one JSON pass: one for each text would take several times as long."""
-    parsed = json.loads(f"[{','.join(texts)}]")
+    try:
+        parsed = json.loads(f"[{','.join(texts)}]")
+        times = [from_epoch(timestamp) for _, timestamp, _ in parsed]
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise DamagedRowError(f"the history is damaged: {type(error).__name__}: {error}") from error
     events = from_arrays(chain.from_iterable([arrays for _, _, arrays in parsed]))
     segments: list[Segment] = []
     end = 0
-    for seq, (commit_id, timestamp, arrays) in enumerate(parsed, first):
+    for seq, ((commit_id, _, arrays), at) in enumerate(zip(parsed, times, strict=True), first):
         begin, end = end, end + len(arrays)
-        segments.append(make_segment(seq, commit_id, from_epoch(timestamp), events[begin:end]))
+        segments.append(make_segment(seq, commit_id, at, events[begin:end]))
     return segments

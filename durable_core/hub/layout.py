@@ -18,12 +18,12 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ..errors import ConfigurationError, InvalidInputError
+from ..instance_ids import HALF_PAIR
 from ..instance_ids import MAX_INSTANCE_ID as MAX_INSTANCE_ID
 from ..instance_ids import check_instance_id as check_instance_id
 
@@ -42,7 +42,6 @@ _REPEATABLE = "iE"
 
 _LAST_MS = 9_999_999_999_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -124,7 +123,7 @@ def check_text(text: str, what: str) -> None:
     """InvalidInputError for what is too long for its property, or no text: half a surrogate pair."""
     if len(text) > MAX_TEXT:
         raise InvalidInputError(f"{what} has at most {MAX_TEXT:,} characters, this one has {len(text):,}")
-    if _HALF_PAIR.search(text):
+    if HALF_PAIR.search(text):
         raise InvalidInputError(f"{what} must not hold half a surrogate pair, which is no character")
 
 

@@ -16,6 +16,7 @@ from typing import cast
 
 from ..errors import CodecError, InvalidInputError, NewerFormatError, SerializationError
 from ..models import JSON, FailureDetails
+from ..moments import LAST_SECONDS
 from .encoding import Encoding
 from .layout import FORMAT, check_instance_id
 from .payloads import check_reference, dumps
@@ -25,7 +26,6 @@ ENVELOPE = "durable"
 _EXECUTION = re.compile(r"[0-9A-Za-z_.]{1,64}")
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 _MAX_COUNT = 2**53
-_MAX_MOMENT = 250_000_000_000  # in the year 9892
 
 REDISPATCH_ALL = -1
 
@@ -280,7 +280,7 @@ def _count(value: object, least: int = 0) -> int:
 
 def _moment(value: object) -> float:
     """Seconds since 1970 that a calendar has."""
-    if type(value) not in (int, float) or not 0 <= value < _MAX_MOMENT:  # pyright: ignore[reportOperatorIssue]
+    if type(value) not in (int, float) or not 0 <= value <= LAST_SECONDS:  # pyright: ignore[reportOperatorIssue]
         raise TypeError("expected a time")
     return value  # pyright: ignore[reportReturnType]
 

@@ -19,6 +19,7 @@ from ..engine.events import ContinueAsNew, Segment
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     CodecError,
+    DamagedRowError,
     DeterminismError,
     NewerFormatError,
     NonDeterminismError,
@@ -59,6 +60,14 @@ SLOW_TURN_SECONDS = 0.1
 ROW_WEIGHT = 4096  # what a warm orchestrator weighs besides its history
 
 _UNKNOWN_OUTCOME = (PreconditionFailedError, RowNotFoundError, RowExistsError, StorageUnavailableError)
+_NOT_REPLAYED = (
+    UnknownOrchestratorError,
+    NewerFormatError,
+    DamagedRowError,
+    DeterminismError,
+    NonDeterminismError,
+    CodecError,
+)
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -255,7 +264,7 @@ class Actor:
         services = self._services
         try:
             self._warm = await revive(services, instance, self._home.dispatched.up_to(instance))
-        except (UnknownOrchestratorError, NewerFormatError, DeterminismError, NonDeterminismError, CodecError) as error:
+        except _NOT_REPLAYED as error:
             if not await self._terminate(attempt, instance, inbox):
                 await self._cannot_replay(attempt, instance, error)
         return self._warm is not None
@@ -274,7 +283,7 @@ class Actor:
                 await self._wait(attempt, reason, instance)
             case NewerFormatError():
                 await self._wait(attempt, str(error), instance)
-            case DeterminismError():
+            case DeterminismError() | DamagedRowError():  # no other host does better
                 await self._park(attempt, instance, str(error))
             case NonDeterminismError() if instance.build == services.build:
                 await self._park(attempt, instance, str(error))

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from ..errors import InvalidInputError
+from ..moments import after
 
 SHORTEST = timedelta(seconds=1)
 
@@ -58,7 +59,7 @@ class Interval:
     every: timedelta
 
     def next_after(self, moment: datetime) -> datetime:
-        return moment + self.every
+        return after(moment, self.every)
 
     def next_in_step(self, due: datetime, now: datetime) -> datetime:
         return due + self.every * ((now - due) // self.every + 1)

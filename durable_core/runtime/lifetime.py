@@ -8,11 +8,12 @@ recovery. Knows the row and the inbox, and nothing of the orchestrator's code.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ..errors import InvalidInputError
 from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instance_row import Instance
+from ..moments import after, in_utc
 from .delivery import Delivery
 
 CLOCK_TASK = 0
@@ -28,14 +29,14 @@ def with_times(fresh: Instance, start_at: datetime | None, timeout: timedelta | 
             raise InvalidInputError(
                 f"start_at needs a time with a time zone, such as datetime(..., tzinfo=UTC), not {start_at!r}"
             )
-        start_at = start_at.astimezone(UTC)
+        start_at = in_utc(start_at)
         if start_at <= fresh.created:
             start_at = None
     deadline = None
     if timeout is not None:
         if timeout <= timedelta(0):
             raise InvalidInputError(f"a run needs time: the timeout must be positive, not {timeout}")
-        deadline = (start_at or fresh.created) + timeout
+        deadline = after(start_at or fresh.created, timeout)
     return fresh.but(start_at=start_at, deadline=deadline)
 
 

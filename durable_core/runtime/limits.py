@@ -5,7 +5,7 @@ What the call said is in history; the decorator is that of this host, which may 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, cast
 
 from ..engine.decisions import PendingTask
@@ -13,6 +13,7 @@ from ..engine.events import TaskScheduled
 from ..errors import TaskFailedError, TaskTimeoutError, UnknownActivityError
 from ..hub.messages import Call
 from ..models import JSON, FailureDetails, type_name
+from ..moments import after
 from ..registry import ActivityDefinition, Registry
 
 _BASES = tuple(type_name(base) for base in TaskTimeoutError.__mro__[1:] if issubclass(base, TaskFailedError.__mro__[1]))
@@ -35,10 +36,9 @@ def queue_of(registry: Registry, event: TaskScheduled) -> str:
 def deadline_of(registry: Registry, event: TaskScheduled, since: datetime) -> datetime | None:
     """When a call made at ``since`` must have ended (its ``schedule_to_close``); None: it has no such limit."""
     limit = _options(event.options).get("schedule_to_close")
-    if limit is not None:
-        return since + timedelta(seconds=limit)
-    definition = definition_here(registry, event.name)
-    return None if definition is None or definition.schedule_to_close is None else since + definition.schedule_to_close
+    if limit is None and (definition := definition_here(registry, event.name)) is not None:
+        limit = definition.schedule_to_close
+    return None if limit is None else after(since, limit)
 
 
 def deadline_of_pending(registry: Registry, task: PendingTask) -> datetime | None:

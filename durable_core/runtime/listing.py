@@ -18,6 +18,7 @@ from ..hub.layout import check_tags, inverted_ms
 from ..hub.taskhub import TaskHub
 from ..instance_ids import FORBIDDEN_IN_KEYS
 from ..models import OrchestrationStatus, RuntimeStatus
+from ..moments import in_utc
 from ..registry import RESERVED
 from .outbox import entry_of
 
@@ -116,10 +117,7 @@ def _in_utc(name: str, moment: datetime | None) -> datetime | None:
         return None
     if not isinstance(moment, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(f"{name} is a datetime, such as datetime(2025, 1, 31, tzinfo=UTC), not {moment!r}")
-    try:
-        return moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment.astimezone(UTC)
-    except OverflowError:  # the first and the last hours that a datetime can say, in another time zone
-        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+    return in_utc(moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment)
 
 
 def _may_have_moved(entry: Entry) -> bool:

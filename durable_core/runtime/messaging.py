@@ -14,7 +14,6 @@ from ..errors import (
     ExecutionGoneError,
     InstanceCompletedError,
     InstanceNotFoundError,
-    InvalidInputError,
     RowExistsError,
 )
 from ..hub.inbox import InboxKind
@@ -23,14 +22,13 @@ from ..hub.layout import check_instance_id, check_text, event_key
 from ..hub.messages import ControlMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
+from ..instance_ids import check_event_name
 from ..models import JSON
 from ..registry import Registry
 from ..storage.ports import Insert, Value
 from .callbacks import deliver_once, redeem
 from .clock import Clock
 from .queries import ask
-
-MAX_EVENT_NAME = 256
 
 
 class Messaging:
@@ -125,9 +123,7 @@ class Messaging:
 
     def _event_text(self, name: str, data: object) -> str:
         """An event's data as it is stored, both checked."""
-        if not name or len(name) > MAX_EVENT_NAME:
-            raise InvalidInputError(f"an event name has 1 to {MAX_EVENT_NAME} characters")
-        check_text(name, "an event name")
+        check_event_name(name)
         text = dumps(self._converter.to_json(data, "the event's data"))
         self._hub.payloads.check(text, "the event's data")
         return text

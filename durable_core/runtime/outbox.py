@@ -40,6 +40,7 @@ from ..hub.taskhub import TaskHub
 from ..hub.timers import LongTimer
 from ..instance_ids import MAX_ID_UNITS, MAX_INSTANCE_ID, utf16_units
 from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, type_name
+from ..moments import LAST_SECONDS
 from ..registry import Registry
 from ..versions import UNDECIDED
 from .clock import Clock
@@ -330,7 +331,7 @@ class Outbox:
             build=starter.build,
         )
         if isinstance(event, SubOrchestrationCreated) and (seconds := event.option("timeout")) is not None:
-            fresh = with_times(fresh, None, timedelta(seconds=seconds))
+            fresh = with_times(fresh, None, timedelta(seconds=min(seconds, LAST_SECONDS)))
         await self._hub.catalog.open(entry_of(fresh))
         try:
             return await self._hub.instances.create(fresh)

@@ -12,13 +12,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, get_args
 
 from ..converter import Converter
 from ..errors import InstanceAlreadyExistsError, InstanceNotFoundError, InvalidInputError
 from ..hub.layout import check_instance_id
 from ..models import OrchestrationStatus, RuntimeStatus
+from ..moments import LAST, in_utc
 from ..registry import NO_INPUT, Registry, name_of
 from .clock import Clock
 from .cron import SHORTEST, Interval, parse_cron
@@ -29,6 +30,7 @@ logger = logging.getLogger("durable_core.runtime")
 
 RUN_SUFFIX = ":20300101T000000Z-00000000"
 DELETE_PATIENCE = 30.0  # seconds
+_NO_DATE = "the first run would be due in the year 9999, or later: give an earlier start_at, or a shorter interval"
 
 _LIVE = tuple(status for status in RuntimeStatus if not status.is_terminal)
 
@@ -135,7 +137,9 @@ class ScheduleClient:
         if start_at is not None and start_at.utcoffset() is None:
             raise InvalidInputError(f"start_at needs a time with a time zone, not {start_at!r}")
         now = self._clock.now()
-        first = now if start_at is None else max(start_at.astimezone(UTC), now)
+        first = now if start_at is None else max(in_utc(start_at), now)
+        if first.year >= LAST.year:
+            raise InvalidInputError(_NO_DATE)
         match cron, interval:
             case str(), None:
                 due = parse_cron(cron, time_zone).next_after(first - timedelta(microseconds=1))
@@ -146,6 +150,8 @@ class ScheduleClient:
                 due = due.replace(microsecond=0)
             case _:
                 raise InvalidInputError("a schedule has either cron= or interval=")
+        if due >= LAST:
+            raise InvalidInputError(_NO_DATE)
         state = ScheduleState(
             schedule_id=schedule_id,
             orchestrator=definition.name,

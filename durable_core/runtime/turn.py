@@ -22,13 +22,13 @@ from ..engine.events import (
     TaskScheduled,
     TimerCanceled,
     TimerCreated,
-    from_epoch,
 )
 from ..engine.replay import LiveOrchestration, PendingTask, Turn
 from ..engine.steps import Step
 from ..hub.instance_row import Instance, RetryState
 from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails, RetryPolicy
+from ..moments import after, from_epoch
 from ..registry import Registry
 from .delivery import Delivery
 from .limits import deadline_of_pending, definition_here, timed_out_at_all
@@ -163,7 +163,7 @@ class Judge:
                 policy, outcome.failure, outcome.attempt, _name_of(open_task)
             ):
                 first = _since(open_task, live, now) if state is None else state.first_try
-                following = now + policy.delay_after(outcome.attempt, unit_random())
+                following = after(now, policy.delay_after(outcome.attempt, unit_random()))
                 limit = policy.total_timeout
                 deadline = None if isinstance(open_task, Step) else deadline_of_pending(self._registry, open_task)
                 if (limit is None or following - first <= limit) and (deadline is None or following < deadline):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..engine.events import ExecutionTerminated, Outgoing, RequestSent, Segment, SubOrchestrationCreated
-from ..errors import CodecError, NewerFormatError
+from ..errors import CodecError, DamagedRowError, NewerFormatError
 from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instance_row import Instance
 from ..hub.instances import Commit
@@ -41,11 +41,14 @@ def termination_in(inbox: Sequence[InboxRow], instance: Instance) -> InboxRow | 
 
 
 async def history_of(services: Services, instance: Instance) -> Sequence[Segment] | None:
-    """What the instance has seen, None if this host cannot read it. HistoryMovedError."""
+    """What the instance has seen: None if another host may be able to read it, nothing if none can.
+    HistoryMovedError."""
     try:
         return await services.hub.instances.history(instance)
     except (CodecError, NewerFormatError):
         return None
+    except DamagedRowError:
+        return ()
 
 
 async def terminate(

@@ -136,7 +136,8 @@ def replayed(
 async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
-    UnknownOrchestratorError, NonDeterminismError, DeterminismError, NewerFormatError, HistoryMovedError.
+    UnknownOrchestratorError, NonDeterminismError, DeterminismError, NewerFormatError, DamagedRowError,
+    HistoryMovedError.
     """
     definition = definition_for(services.registry, instance.name, instance.version)
     if instance.version != definition.version:

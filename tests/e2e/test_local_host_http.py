@@ -46,6 +46,13 @@ def test_a_path_that_fits_no_route_is_not_found(host: TinyHost, path: str) -> No
     assert host.request("GET", path)[0] == 404
 
 
+def test_a_path_whose_bytes_are_no_text_is_refused(host: TinyHost) -> None:
+    """With a sign in place of its bytes, /echo/caf%e9 and /echo/caf%e8 would be one."""
+    status, _, body = host.request("GET", "/api/echo/caf%e9")
+    assert status == 400
+    assert "not UTF-8" in json.loads(body)["error"]["message"]
+
+
 def test_a_method_that_no_route_takes_is_not_found(host: TinyHost) -> None:
     assert host.request("DELETE", "/api/echo/bob")[0] == 404
 

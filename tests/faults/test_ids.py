@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
-from durable_core.errors import InvalidInstanceIdError
+from durable_core import Orchestration, OrchestrationContext, Registry, RetryPolicy, activity, orchestrator
+from durable_core.errors import InvalidInstanceIdError, OrchestratorCodeError
 from durable_core.instance_ids import MAX_ID_UNITS, check_instance_id
 from durable_core.testing.world import World
 
@@ -73,3 +73,45 @@ def test_an_id_that_some_key_could_not_hold_is_refused_where_it_is_given(instanc
 def test_the_bound_is_the_longest_key_that_holds_an_id() -> None:
     timer = f"{10**9}-{'x' * 16}-{10**9}-{10**9}d-"
     assert len(timer) + MAX_ID_UNITS <= 512
+
+
+@orchestrator
+def asks(ctx: OrchestrationContext, given: list[Any]) -> Orchestration[str]:
+    how, name = given
+    try:
+        match how:
+            case "child":
+                yield from ctx.call_sub_orchestrator(child, 1, name)
+            case "retried child":
+                yield from ctx.call_sub_orchestrator(child, 1, name, retry=RetryPolicy(max_attempts=3))
+            case "detached":
+                ctx.start_orchestration(child, 1, name)
+            case "target":
+                ctx.send_event(name, "go")
+            case _:
+                ctx.send_event("other", name)
+    except OrchestratorCodeError as error:
+        return str(error)
+    return "taken"
+
+
+ODD = ["", "a/b", "x" * 257, EMOJI * 231, 7]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[how, name] for how in ("child", "retried child", "detached", "target") for name in ODD]
+    + [["retried child", "x" * 255], ["event", ""], ["event", "x" * 257], ["event", 7]],
+    ids=lambda given: f"{given[0]} {given[1]!r:.5} {len(str(given[1]))}",
+)
+def test_orchestrator_code_that_gives_an_id_or_a_name_that_cannot_be_is_told_so_at_its_line(given: list[Any]) -> None:
+    """Refused only when it is dispatched, it would hold its instance for ever."""
+
+    async def drive(world: World) -> None:
+        await world.client.start_new(asks, "one", client_input=given)
+        done = await world.client.wait_for_completion("one", 600)
+        assert done.output != "taken"
+        assert "test_ids.py:" in str(done.output)
+        assert not world.errors
+
+    World(Registry().add(asks, child, double)).run(drive)

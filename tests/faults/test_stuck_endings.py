@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from durable_core import ActivityContext, Orchestration, OrchestrationContext, Registry, activity, orchestrator
+from durable_core.errors import DamagedRowError
+from durable_core.hub.layout import INSTANCE_KEY
 from durable_core.models import RuntimeStatus
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
@@ -129,3 +131,28 @@ ENDED = (RuntimeStatus.TERMINATED, "of no use any more", RuntimeStatus.TERMINATE
 @pytest.mark.parametrize("code", CODES)
 def test_a_stuck_instance_is_terminated_with_its_children_and_purged(code: Any, fault: Fault, totals: Totals) -> None:
     strike_each(lambda plan: run(code(), plan), fault, ENDED, totals)
+
+
+@pytest.mark.parametrize("event", ['["RC",1,"soon"]', '["RC",1,-1e300]', '["TF",1,7]', '["XO",null]'])
+def test_an_instance_whose_history_no_version_can_read_says_so_and_can_be_terminated(event: str) -> None:
+    async def drive(world: World) -> None:
+        client, table = world.client, world.storage.table(world.outside.hub.names.instances)
+        await client.start_new("child", "one")
+        await asyncio.sleep(60)
+        row = await table.get("one", INSTANCE_KEY)
+        assert row is not None
+        commit = str(row.props["s0_0"])
+        await table.merge("one", INSTANCE_KEY, {"s0_0": f"{commit[:-2]},{event}]]"})
+        await client.raise_event("one", "Go")
+        await client.recover()
+        await asyncio.sleep(60)
+        assert f"'{event[2:4]}' event" in str((await client.get_status("one")).stuck_reason)
+        with pytest.raises(DamagedRowError, match="history"):
+            await client.get_status("one", show_history=True)
+        await client.terminate("one", "broken")
+        ended = await client.wait_for_completion("one", 60)
+        assert (ended.runtime_status, ended.output) == (RuntimeStatus.TERMINATED, "broken")
+        assert await client.purge_instance_history("one") == 1
+        assert not world.errors, world.errors
+
+    World(changed_code()).run(drive)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
-from durable_core.models import OrchestrationStatus
+from durable_core import Orchestration, OrchestrationContext, Registry, RetryPolicy, activity, orchestrator
+from durable_core.errors import InvalidInputError
+from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.cron import parse_cron
 from durable_core.settings import Settings
 from durable_core.testing.faults import FaultPlan
@@ -249,3 +250,121 @@ def test_a_schedule_runs_once_a_day_over_a_change_of_clocks(zone: str, day: str,
 
     assert world.run(drive) == expected
     assert not world.errors, world.errors
+
+
+# ---------------------------------------------------------------- very long
+
+LONG: list[timedelta | datetime] = [
+    timedelta.max,
+    timedelta(days=365 * 3000, microseconds=1),
+    datetime.max.replace(tzinfo=UTC),
+    datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))),
+    datetime(2300, 1, 1, 0, 0, 0, 123457, UTC),
+]
+
+
+@activity
+def refuses(number: int) -> int:
+    raise ValueError(number)
+
+
+@orchestrator
+def short(ctx: OrchestrationContext, number: int) -> Orchestration[int]:
+    return (yield from ctx.call_activity(add, [number, 1], inline=False))
+
+
+@orchestrator
+def unlimited(ctx: OrchestrationContext, given: list[Any]) -> Orchestration[Any]:
+    """Every limit there is, each of which says "none" with the longest time that there is."""
+    what = str(given[0])
+    far: timedelta | datetime = timedelta.max if given[1] is None else LONG[int(given[1])]
+    patient = RetryPolicy(max_attempts=2, first_interval=timedelta.max, max_interval=timedelta.max)
+    match what, far:
+        case "timer", _:
+            yield from ctx.create_timer(far)
+        case "event", timedelta():
+            return (yield from ctx.wait_for_external_event("go", timeout=far))
+        case "condition", timedelta():
+            yield from ctx.wait_condition(lambda: False, far)
+        case "callback", timedelta():
+            yield from ctx.callback("paid", timeout=far).task
+        case "call", timedelta():
+            return (yield from ctx.call_activity(add, [1, 2], timeout=far, schedule_to_close=far, inline=False))
+        case "child", timedelta():
+            return (yield from ctx.call_sub_orchestrator(short, 2, timeout=far))
+        case "retry", _:
+            yield from ctx.call_activity(refuses, 1, retry=patient)
+        case "step", _:
+            yield from ctx.run("step", refuses, 1, retry=patient)
+        case _:
+            return "not asked"
+
+
+LIMITS = Registry().add(unlimited, short, add, refuses)
+WAITING: list[tuple[str, int | None]] = [
+    *(("timer", at) for at in range(len(LONG))),
+    *((what, at) for what in ("event", "condition", "callback") for at in (0, 1)),
+    ("retry", None),
+    ("step", None),
+]
+
+
+@pytest.mark.parametrize("given", WAITING, ids=str)
+def test_who_waits_for_thousands_of_years_takes_what_is_sent_to_it(given: tuple[str, int | None]) -> None:
+    async def drive(world: World) -> None:
+        client = world.client
+        for name in ("ended", "told"):
+            await client.start_new("unlimited", name, list(given))
+        await asyncio.sleep(1200)
+        await client.recover()  # they are replayed, from what is stored
+        for name in ("ended", "told"):
+            status = await client.get_status(name, show_history=True)
+            assert (status.runtime_status, status.stuck_reason) == (RuntimeStatus.RUNNING, None)
+            await client.suspend(name)
+            await client.resume(name)
+        await client.raise_event("told", "go", 7)
+        await client.terminate("ended", "enough")
+        ended = await client.wait_for_completion("ended", 60)
+        assert (ended.runtime_status, ended.output) == (RuntimeStatus.TERMINATED, "enough")
+        await asyncio.sleep(60)
+        told = await client.get_status("told", show_history=True)
+        assert told.stuck_reason is None
+        assert told.output == (7 if given[0] == "event" else None)
+        assert not world.errors, world.errors
+
+    World(LIMITS).run(drive)
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["the longest time", "3000 years"])
+@pytest.mark.parametrize("what", ["call", "child"])
+def test_a_limit_of_thousands_of_years_is_none(what: str, at: int) -> None:
+    async def drive(world: World) -> object:
+        await world.client.start_new("unlimited", "one", [what, at], timeout=timedelta.max)
+        done = await world.client.wait_for_completion("one", 3600)
+        return done.runtime_status, done.output
+
+    assert World(LIMITS).run(drive) == (RuntimeStatus.COMPLETED, 3)
+
+
+def test_a_start_in_thousands_of_years_waits_and_can_be_ended() -> None:
+    async def drive(world: World) -> None:
+        client = world.client
+        for number, start_at in enumerate(at for at in LONG if isinstance(at, datetime)):
+            name = f"late{number}"
+            await client.start_new("short", name, 1, start_at=start_at, timeout=timedelta.max)
+            await asyncio.sleep(1200)
+            assert (await client.get_status(name)).runtime_status is RuntimeStatus.PENDING
+            await client.terminate(name)
+            assert (await client.wait_for_completion(name, 60)).runtime_status is RuntimeStatus.TERMINATED
+
+    World(LIMITS).run(drive)
+
+
+@pytest.mark.parametrize("options", [{"interval": timedelta.max}, {"cron": "0 0 * * *", "start_at": LONG[2]}], ids=str)
+def test_a_schedule_whose_first_run_has_no_date_is_refused(options: Any) -> None:
+    async def drive(world: World) -> None:
+        with pytest.raises(InvalidInputError, match="in the year 9999, or later"):
+            await world.client.create_schedule("s", "short", client_input=1, **options)
+        assert await world.client.list_schedules() == []
+
+    World(LIMITS).run(drive)

@@ -36,10 +36,10 @@ from durable_core.engine.events import (
     describe,
     from_array,
     from_arrays,
-    from_epoch,
     to_array,
 )
-from durable_core.errors import NewerFormatError
+from durable_core.errors import DamagedRowError, NewerFormatError
+from durable_core.moments import from_epoch
 
 FAILURE = FailureDetails("E", "m", "stack", FailureDetails("C", "cause"), retriable=False, bases=("B",))
 EVENTS: list[Event] = [
@@ -90,9 +90,17 @@ def test_events_are_read_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [["TF", 1, None], ["TF", 1], ["RC", 1], ["RC", 1, None], ["RC", 1, "now"], ["XO"], []]
+    "array",
+    [["TF", 1, None], ["TF", 1], ["RC", 1], ["RC", 1, None], ["RC", 1, "now"], ["RC", 1, -1e20], ["XO"]],
+    ids=str,
 )
-def test_a_failure_or_a_time_that_is_none_is_refused(array: list[object]) -> None:
+def test_a_failure_or_a_time_that_is_none_is_called_damaged(array: list[object]) -> None:
+    with pytest.raises(DamagedRowError, match=str(array[0])):
+        from_array(array)
+
+
+@pytest.mark.parametrize("array", [["ZZ", 1], [], ["RF", 1, 2, 3, 4]], ids=str)
+def test_an_event_or_a_field_that_is_not_known_is_called_newer(array: list[object]) -> None:
     with pytest.raises(NewerFormatError):
         from_array(array)
 

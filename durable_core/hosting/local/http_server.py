@@ -87,7 +87,11 @@ class HttpServer:
             return _own(error_response(400, "InvalidInput", "a request has one Host header with one host name"))
         if self._sites is not None and (why := self._sites.refusal(host, request.headers.getall("Origin", ()))):
             return _own(error_response(403, "ForeignSite", why))
-        found = self._router.find(request.method, request.raw_path.partition("?")[0])
+        try:
+            found = self._router.find(request.method, request.raw_path.partition("?")[0])
+        except UnicodeDecodeError:
+            why = "the path holds percent-encoded bytes that are not UTF-8"
+            return _own(error_response(400, "InvalidInput", why))
         if found is None:
             return web.Response(status=404)
         endpoint, route_params = found

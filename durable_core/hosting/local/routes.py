@@ -86,11 +86,14 @@ class RouteTemplate:
     _defaults: Mapping[str, str]
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The values of the parameters if this (still percent-encoded) path fits, else None."""
+        """The values of the parameters if this (still percent-encoded) path fits, else None.
+
+        UnicodeDecodeError for encoded bytes that are no UTF-8: with a sign in their place, two paths would be one.
+        """
         found = self._pattern.fullmatch(path.strip("/"))
         if found is None:
             return None
-        values = {name: unquote(value) for name, value in found.groupdict().items() if value}
+        values = {name: unquote(value, errors="strict") for name, value in found.groupdict().items() if value}
         for name, default in self._defaults.items():
             values.setdefault(name, default)
         for name, value in values.items():

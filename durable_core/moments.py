@@ -1,0 +1,54 @@
+"""Points in time as they are stored: in seconds since 1970, exact to the microsecond, up to the year 9999.
+
+A stored time is a float. More than 272 years from 1970 a float cannot tell microseconds apart, so such a time is kept
+in whole seconds, from the moment at which it is made: what is read again is equal to what was written.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+LAST = datetime(9999, 12, 31, tzinfo=UTC)
+"""The last moment that is kept. A time limit that would end later than this never ends."""
+
+LAST_SECONDS = LAST.timestamp()
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACT_FROM, _EXACT_UNTIL = _EPOCH - timedelta(seconds=2**33), _EPOCH + timedelta(seconds=2**33)
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_FAR = 2**31  # seconds since 1970 that every platform's own functions know
+
+
+def after(moment: datetime, delay: timedelta | float) -> datetime:
+    """The moment in UTC that is ``delay`` (a timedelta, or seconds) later; at most ``LAST``, however long the delay."""
+    try:
+        later = moment + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
+    except OverflowError:
+        return LAST
+    return later if later < _EXACT_UNTIL else _kept(later)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """An aware time in UTC, such as it is kept; from the year 1 to ``LAST``, whatever its time zone."""
+    try:
+        there = moment.astimezone(UTC)
+    except OverflowError:  # the first and the last hours that a datetime can say, in another time zone
+        return _FIRST if moment.year == 1 else LAST
+    return there if _EXACT_FROM < there < _EXACT_UNTIL else _kept(there)
+
+
+def from_epoch(seconds: float) -> datetime:
+    """The UTC time of so many seconds since 1970; at most ``LAST``. ValueError, OverflowError: no calendar has it."""
+    if 0 <= seconds < _FAR:
+        return datetime.fromtimestamp(seconds, UTC)
+    return LAST if LAST_SECONDS <= seconds < math.inf else _EPOCH + timedelta(0, seconds)
+
+
+def seconds_of(limit: timedelta) -> float:
+    """A length of time in seconds, as it is stored; one of thousands of years is as long as there are dates."""
+    return min(limit.total_seconds(), LAST_SECONDS)
+
+
+def _kept(moment: datetime) -> datetime:
+    return min(moment.replace(microsecond=0), LAST)
