@@ -220,11 +220,22 @@ class Durable:
             except asyncio.CancelledError:
                 return _to_azure(error_response(503, "Cancelled", "the host took the request back; try again"))
 
+        async def refuse(request: func.HttpRequest) -> func.HttpResponse | None:
+            """Asked by the local host before it reads a body."""
+            try:
+                refusal = (await self._api()).refusal(endpoint, _from_azure(request))
+            except Exception as error:  # noqa: BLE001  as in _handle
+                refusal = failure_response(error)
+            return None if refusal is None else _to_azure(refusal)
+
         route = endpoint.value
+        setattr(on_request, "__durable_refuse__", refuse)  # noqa: B010  a function has no such attribute by its type
+        setattr(on_request, "__durable_methods__", route.methods)  # noqa: B010
+        # Every method, so that a wrong one is answered by the API, with what is allowed, and not by a host's bare 404.
         trigger = blueprint.route(
             route=f"{self._base}/{route.template}",
             trigger_arg_name="request",
-            methods=route.methods,
+            methods=tuple(func.HttpMethod),
             # Said outright: an app that is anonymous by default must not open its management to the world.
             auth_level=func.AuthLevel.ANONYMOUS if route.keyless else self._auth_level,
         )

@@ -89,14 +89,29 @@ class HttpApi:
 
     async def handle(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
         """Answer a request. Errors become answers: only a cancellation gets out."""
+        if (refusal := self.refusal(endpoint, request)) is not None:
+            return refusal
         try:
-            if request.method not in endpoint.value.methods:
-                return method_not_allowed(request.method, endpoint.value.methods)
-            if endpoint is not Endpoint.CAPABILITY:  # which first looks whether its token fits the method
-                _check(endpoint, request)
             return await self._answer(endpoint, request)
         except Exception as error:  # noqa: BLE001  the last line: what is not ours becomes a logged 500
             return failure_response(error)
+
+    def refusal(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse | None:
+        """The answer to a request that is refused for what stands before its body; None if the body is to be read."""
+        try:
+            request.check_encoding()
+            allowed = endpoint.value.methods
+            if endpoint is Endpoint.CAPABILITY:
+                capability = self._signer.verify(request.route.get("token", ""))
+                allowed = (_METHODS.get(capability.verb, "POST"),)
+                if request.method in allowed and request.route.get("eventName") and capability.verb is not Verb.EVENT:
+                    return error_response(404, "NotFound", "nothing may follow the token in this URL")
+            if request.method not in allowed:
+                return method_not_allowed(request.method, allowed)
+            _check(endpoint, request)
+        except Exception as error:  # noqa: BLE001  as above
+            return failure_response(error)
+        return None
 
     async def _answer(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
         instance_id = request.route.get("instanceId", "")
@@ -301,12 +316,6 @@ class HttpApi:
     async def _with_capability(self, request: HttpRequest) -> HttpResponse:
         capability = self._signer.verify(request.route.get("token", ""))
         verb, instance_id, event_name = capability.verb, capability.instance_id, request.route.get("eventName", "")
-        allowed = _METHODS.get(verb, "POST")
-        if request.method != allowed:
-            return method_not_allowed(request.method, (allowed,))
-        if event_name and verb is not Verb.EVENT:
-            return error_response(404, "NotFound", "nothing may follow the token in this URL")
-        _check(Endpoint.CAPABILITY, request)
         execution_id = capability.execution_id
         match verb:
             case Verb.STATUS | Verb.DETAILS:

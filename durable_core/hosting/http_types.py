@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from ..converter import MAX_DEPTH, is_too_deep
 from ..errors import InvalidInputError, PayloadTooLargeError
@@ -81,6 +81,17 @@ class HttpRequest:
             f"{host if HOST.fullmatch(host) else parts.netloc}"
         )
 
+    def check_encoding(self) -> None:
+        """InvalidInputError if the URL's percent escapes are not UTF-8: decoded anyhow, two ids would become one."""
+        if "%" not in self.url and self.url.isascii():
+            return
+        try:
+            unquote_to_bytes(self.url).decode()
+        except UnicodeError:
+            raise InvalidInputError(
+                "the URL's percent escapes are not UTF-8; encode it as UTF-8, such as caf%C3%A9; nothing was done"
+            ) from None
+
     def _forwarded(self, name: str) -> str:
         return self.headers.get(name, "").partition(",")[0].strip()  # the first proxy's, nearest to the caller
 
@@ -141,7 +152,16 @@ class HttpRequest:
     # ------------------------------------------------------------ body
 
     def json(self, limit: int) -> JSON:
-        """The body as JSON; an empty one is null. PayloadTooLargeError over ``limit`` bytes, InvalidInputError."""
+        """The body as JSON; an empty one is null. PayloadTooLargeError over ``limit`` bytes, InvalidInputError.
+
+        A body in chunks is refused even if it is here: the Functions host hands an empty one to the app, so that a
+        client which sends chunks would send null in Azure.
+        """
+        if "transfer-encoding" in self.headers:
+            raise InvalidInputError(
+                "the request body is sent in chunks (Transfer-Encoding), which the Functions host does not hand on; "
+                "send it with a Content-Length; nothing was done"
+            )
         if len(self.body) > limit:
             raise PayloadTooLargeError("the request body", len(self.body), limit)
         return parse_json(self.body, "the request body") if self.body.strip() else None

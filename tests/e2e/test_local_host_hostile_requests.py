@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,9 @@ def raw(port: int, *lines: bytes, body: bytes = b"") -> tuple[int, bytes]:
     """Status and body of the answer to these lines of a request, sent as they are."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"\r\n".join([*lines, b"Connection: close", b"", body]))
-        answer = b""
-        while piece := connection.recv(65536):
-            answer += piece
-    head, _, content = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), content
+        response = HTTPResponse(connection, method=lines[0].split()[0].decode())
+        response.begin()
+        return response.status, response.read()
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +162,78 @@ def test_a_secret_that_is_missing_in_local_settings_does_not_open_the_host(tmp_p
     host = TinyHost(tmp_path, app=tmp_path)
     assert host.wait_exit() == 1
     assert "DURABLE_HOST_KEY is empty" in host.log
+
+
+def get(port: int, path: str, method: bytes = b"GET") -> tuple[int, bytes]:
+    return raw(port, method + b" %s%s HTTP/1.1" % (API.encode(), path.encode()), b"Host: localhost")
+
+
+def test_a_refused_request_is_answered_before_its_body_comes(open_host: HostProcess, keyed: TinyHost) -> None:
+    promised = b"Content-Length: 90000000"
+    for port, path, status in (
+        (open_host.port, f"{API}/c/forged", 401),
+        (open_host.port, f"{API}/c/forged/Approved", 401),
+        (open_host.port, f"{API}/orchestrators/approval?unknown=1", 400),
+        (keyed.port, "/api/secret", 401),
+    ):
+        assert raw(port, b"POST " + path.encode() + b" HTTP/1.1", b"Host: localhost", promised)[0] == status, path
+
+
+def test_two_spellings_of_an_id_that_are_no_utf8_are_refused_and_not_one_id(open_host: HostProcess) -> None:
+    for path in ("/orchestrators/approval/caf%e9", "/orchestrators/approval/caf%E8", "/orchestrators/caf%e9"):
+        status, body = post(open_host.port, path, body=b'{"request": {}}')
+        assert (status, json.loads(body)["error"]["code"]) == (400, "InvalidInput"), path
+        assert b"UTF-8" in body
+    assert post(open_host.port, "/orchestrators/approval/caf%c3%a9", body=b'{"request": {}}')[0] == 202
+    assert get(open_host.port, "/instances/caf%C3%A9")[0] == 202
+    for path in (
+        "/instances/caf%e9",
+        "/instances/caf%EF%BF",
+        "/instances?instanceIdPrefix=caf%e9",
+        "/instances/%ed%a0%80",
+    ):
+        assert get(open_host.port, path)[0] == 400, path
+    status, _ = post(open_host.port, "/instances/caf%c3%a9/terminate?reason=%ff")
+    assert status == 400
+    assert get(open_host.port, "/instances/caf%c3%a9")[0] == 202
+
+
+def test_a_body_in_chunks_is_refused_as_the_functions_host_would_lose_it(open_host: HostProcess) -> None:
+    started = json.loads(post(open_host.port, "/orchestrators/approval/in-chunks", body=b'{"request": {}}')[1])
+    chunks = b'e\r\n{"paid": true}\r\n0\r\n\r\n'
+    event = started["sendEventPostUri"].partition(API)[2].replace("{eventName}", "Approved")
+    for path in ("/instances/in-chunks/raiseEvent/Approved", event, "/orchestrators/approval/by-chunks"):
+        line = b"POST %s%s HTTP/1.1" % (API.encode(), path.encode())
+        status, body = raw(open_host.port, line, b"Host: localhost", b"Transfer-Encoding: chunked", body=chunks)
+        assert (status, json.loads(body)["error"]["code"]) == (400, "InvalidInput"), path
+        assert b"Content-Length" in body
+    assert get(open_host.port, "/instances/by-chunks")[0] == 404
+    assert json.loads(get(open_host.port, "/instances/in-chunks")[1])["runtimeStatus"] in ("Pending", "Running")
+
+
+@pytest.mark.parametrize("method", [b"HEAD", b"OPTIONS", b"PUT", b"PATCH"])
+def test_a_method_that_a_route_does_not_have_is_405_and_told_which_to_use(
+    open_host: HostProcess, method: bytes
+) -> None:
+    started = json.loads(post(open_host.port, "/orchestrators/approval", body=b'{"request": {}}')[1])
+    for path, allowed in (
+        ("/instances/nobody", b"GET, DELETE"),
+        ("/orchestrators/approval", b"POST"),
+        (started["terminatePostUri"].partition(API)[2].partition("?")[0], b"POST"),
+        (started["statusQueryGetUri"].partition(API)[2], b"GET"),
+    ):
+        with socket.create_connection(("127.0.0.1", open_host.port), timeout=60) as connection:
+            lines = (
+                method + b" %s%s HTTP/1.1" % (API.encode(), path.encode()),
+                b"Host: localhost",
+                b"Connection: close",
+            )
+            connection.sendall(b"\r\n".join([*lines, b"", b""]))
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.split()[1] == b"405", (path, head)
+        assert b"\r\nallow: " + allowed.lower() + b"\r\n" in head.lower() + b"\r\n"
+        assert (json.loads(body)["error"]["code"] if body else b"") == (
+            b"" if method == b"HEAD" else "MethodNotAllowed"
+        )
+    assert get(open_host.port, "/c/forged", method)[0] == 401

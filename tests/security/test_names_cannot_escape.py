@@ -171,7 +171,7 @@ def test_hostile_names_reasons_tags_and_prefixes_are_data(app: FuzzedApp, fuzz: 
             assert found["instanceId"].startswith(text)
         assert not await client.get_status_by(tags={text or "a": text, "of": text})
         asked = await host.request("GET", f"instances/victim/query/{segment}")
-        assert asked is None or asked.status in (400, 404)
+        assert asked is None or asked.status in (400, 404, 405)
         position = base64.urlsafe_b64encode(json.dumps([1, text]).encode()).decode()
         page = await host.call("GET", "instances", None, **{"x-ms-continuation-token": position})
         assert page.status == 400

@@ -408,6 +408,23 @@ async def test_a_body_that_is_not_called_json_is_400_and_nothing_is_done(
     assert not world.client.calls
 
 
+@pytest.mark.parametrize("path", ["orchestrators/order", "instances/o-1/raiseEvent/go"])
+async def test_a_body_in_chunks_is_400_even_if_nothing_of_it_has_arrived(world: World, path: str) -> None:
+    """The Functions host hands an empty body to the app then, which would be taken for null."""
+    world.client.add("o-1")
+    for body in (b"", b'{"paid": true}'):
+        response = await world.call("POST", path, body, headers={"Transfer-Encoding": "chunked"})
+        assert (response.status, error(response)["code"]) == (400, "InvalidInput")
+        assert "Content-Length" in error(response)["message"]
+    assert not world.client.calls
+
+
+@pytest.mark.parametrize("path", ["instances/caf%e9", "instances?instanceIdPrefix=%ff", "instances/x?reason=a%c3"])
+async def test_percent_escapes_that_are_no_utf8_are_400(world: World, path: str) -> None:
+    response = await world.call("GET", path)
+    assert (response.status, error(response)["code"]) == (400, "InvalidInput")
+
+
 async def test_an_event_without_a_name_is_400(world: World) -> None:
     world.client.add("o-1")
     assert (await world.call("POST", "instances/o-1/raiseEvent")).status == 400

@@ -280,7 +280,8 @@ def _announce(
         match function.trigger:
             case HttpTrigger(route=route, methods=methods):
                 path = "/".join(part for part in (config.route_prefix, route.strip("/")) if part)
-                say(f"  {function.name}: [{','.join(sorted(methods)) or 'ALL'}] {base}/{path}")
+                answered = getattr(function.call, "__durable_methods__", methods)  # the others are told which these are
+                say(f"  {function.name}: [{','.join(sorted(answered)) or 'ALL'}] {base}/{path}")
             case QueueTrigger(queue=queue):
                 say(f"  {function.name}: queue {queue}")
             case TimerTrigger(schedule=schedule):

@@ -6,18 +6,26 @@ its import takes longer than all of a host's own start.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .functions_index import HttpTrigger, IndexedFunction
 from .routes import Route, Router, parse_template
 
+Refuse: TypeAlias = Callable[[Any], Awaitable[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class HttpEndpoint:
+    """``refuse`` is the function's ``__durable_refuse__``, if it has one.
+
+    It is given the request without its body, and returns an answer, or None for a request whose body is to be read.
+    """
+
     function: IndexedFunction
     needs_key: bool
+    refuse: Refuse | None
 
 
 HttpRouter: TypeAlias = Router[HttpEndpoint]
@@ -40,5 +48,9 @@ def http_router(functions: Sequence[IndexedFunction], *, prefix: str, has_key: b
 def _route(function: IndexedFunction, trigger: HttpTrigger, prefix: str, has_key: bool) -> Route[HttpEndpoint]:
     parse_template(trigger.route)  # what the host keeps for itself is refused under any prefix
     path = "/".join(part for part in (prefix, trigger.route.strip("/")) if part)
-    endpoint = HttpEndpoint(function, has_key and trigger.auth_level.lower() != "anonymous")
+    endpoint = HttpEndpoint(
+        function,
+        needs_key=has_key and trigger.auth_level.lower() != "anonymous",
+        refuse=getattr(function.call, "__durable_refuse__", None),
+    )
     return Route(parse_template(path), trigger.methods, endpoint)

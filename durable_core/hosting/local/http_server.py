@@ -11,6 +11,7 @@ import hmac
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import azure.functions as func
@@ -99,15 +100,19 @@ class HttpServer:
             return web.Response(status=401)
         if (request.content_length or 0) > self._max_body:
             return web.Response(status=413)
-        body = await request.read()  # when chunked and over the limit, aiohttp answers 413
-        argument = func.HttpRequest(
+        asked = partial(
+            func.HttpRequest,
             request.method,
             f"{request.scheme}://{host}{request.raw_path}",
             headers=_joined(request.headers),
             params=_joined(request.query),
             route_params=route_params,
-            body=body,
         )
+        # A stranger's hundred megabytes are not read to find out that the token before them is forged.
+        refuse = endpoint.refuse if request.can_read_body else None
+        if refuse is not None and (refusal := await refuse(asked(body=b""))) is not None:
+            return _response(refusal)
+        argument = asked(body=await request.read())  # when chunked and over the limit, aiohttp answers 413
         running = asyncio.ensure_future(self._invoke(endpoint.function, argument))
         try:
             await asyncio.wait({running}, timeout=self._response_limit)
