@@ -18,6 +18,7 @@ from typing import Any
 
 from .errors import PayloadTooLargeError, SerializationError
 from .models import JSON
+from .user_code import raise_unless_failure
 from .writing import UnwritableError, written
 
 MAX_DEPTH = 100  # of lists and objects inside each other: readers of JSON give up at about 200
@@ -62,7 +63,8 @@ class Converter:
             plain = value if kind in _SCALARS else written(value)
             text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
             _check(plain, text)
-        except Exception as error:  # a model of the user's may raise anything while it is written
+        except BaseException as error:  # a model of the user's may raise anything while it is written
+            raise_unless_failure(error)
             about = f"{what}: " if what else ""
             raise SerializationError(
                 f"{about}a value of type {kind.__qualname__} cannot be written as JSON: {_reason(error)}"
@@ -107,7 +109,7 @@ def _members(container: Any) -> Iterable[Any]:
     return container.values() if type(container) is dict else container  # pyright: ignore[reportUnknownVariableType]
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     match error:
         case UnwritableError(path=path):
             return f"{'at ' + '.'.join(path) + ': ' if path else ''}{error}"

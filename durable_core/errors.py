@@ -198,7 +198,7 @@ class UnknownQueryError(InstanceError):
 class QueryFailedError(InstanceError):
     """A query handler raised; its error is the ``__cause__``. The instance itself is not touched."""
 
-    def __init__(self, instance_id: str, query: str, error: Exception) -> None:
+    def __init__(self, instance_id: str, query: str, error: BaseException) -> None:
         super().__init__(
             instance_id, f"query '{query}' of instance '{instance_id}' failed: {type(error).__name__}: {error}"
         )
@@ -417,7 +417,7 @@ class CompensationError(DurableError):
     the saga compensate.
     """
 
-    def __init__(self, failures: Sequence[tuple[str, Exception]]) -> None:
+    def __init__(self, failures: Sequence[tuple[str, BaseException]]) -> None:
         told = "; ".join(f"'{name}': {error}" for name, error in failures)
         what = "compensation" if len(failures) == 1 else "compensations"
         super().__init__(f"{len(failures)} {what} of a saga failed and must be done by hand: {told}")

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, cast
 
 from .errors import NonRetriableError, TaskFailedError
 from .moments import LAST_SECONDS
+from .user_code import is_interrupt
 
 JSON: TypeAlias = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; a recursive alias slows pyright
 
@@ -136,7 +137,9 @@ def _members_of(error: BaseException, depth: int) -> Sequence[BaseException]:
 def _text_of(error: BaseException) -> str:
     try:
         text = str(error)[:MAX_MESSAGE]
-    except Exception as broken:  # noqa: BLE001 - an exception whose own text raises is reported all the same
+    except BaseException as broken:  # an exception whose own text raises is reported all the same
+        if is_interrupt(broken):
+            raise
         text = f"(its text cannot be had: str() raised {type(broken).__name__})"
     return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no text
 

@@ -16,7 +16,8 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import to_jsonable_python
 
 from .errors import InvalidInputError, SerializationError
-from .models import JSON
+from .models import JSON, FailureDetails
+from .user_code import raise_unless_failure
 
 
 def dumped(value: object) -> JSON:
@@ -45,6 +46,11 @@ def read(data: JSON, kind: Any) -> Any:
         raise InvalidInputError(f"not a valid {name}", problems) from error
     except PydanticUserError as error:
         raise SerializationError(f"no value of type {name} can be read from JSON: {error.message}") from error
+    except BaseException as error:  # pydantic lets through what a validator raises, if it is no ValueError
+        raise_unless_failure(error)
+        failure = FailureDetails.from_exception(error)
+        problem = f"its validator raised {failure.type}: {failure.message}"
+        raise InvalidInputError(f"not a valid {name}", [problem]) from error
 
 
 @lru_cache(maxsize=1024)

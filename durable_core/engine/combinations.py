@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from ..errors import DeterminismError, OrchestratorCodeError, TaskCancelledError, TaskFailedError
+from ..errors import OrchestratorCodeError, TaskCancelledError, TaskFailedError
 from ..guard import Watch
+from ..user_code import raise_unless_failure
 from .source import caller, on_behalf_of
 from .tasks import Combination, Task, fail, outcome, settle
 
@@ -78,9 +79,8 @@ class PulledTask(Combination[list[T]]):
                     self._check(child)
                 except StopIteration:
                     self._tasks = None
-                except DeterminismError:
-                    raise
-                except Exception as error:  # noqa: BLE001  user code, which is not run by its own generator here
+                except BaseException as error:  # noqa: BLE001  user code, which is not run by its own generator here
+                    raise_unless_failure(error)
                     self._give_up(error)
                 else:
                     self._adopt(child)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from ..errors import DeterminismError, OrchestratorCodeError
+from ..errors import OrchestratorCodeError
 from ..guard import Watch
+from ..user_code import raise_unless_failure
 from .source import caller
 from .tasks import ConditionTask, Task, fail, has_ended, is_wanted, settle
 
@@ -64,9 +65,8 @@ class Conditions:
     def _ended(self, task: ConditionTask) -> bool:
         try:
             holds = bool(self._watch(task.predicate))
-        except DeterminismError:
-            raise
-        except Exception as error:  # noqa: BLE001  the code's own error is raised where it waits
+        except BaseException as error:  # noqa: BLE001  the code's own error is raised where it waits
+            raise_unless_failure(error)
             fail(task, error)
             return True
         if holds:

@@ -16,6 +16,7 @@ from ..converter import Converter
 from ..errors import InvalidInputError, OrchestratorCodeError, QueryFailedError, UnknownQueryError
 from ..guard import Watch
 from ..models import JSON
+from ..user_code import is_interrupt
 from .outside import outside, refuse_outside
 from .source import caller, parameter_types
 from .values import read
@@ -101,5 +102,7 @@ class Queries:
         try:
             with outside(f"query '{name}'"):
                 return self._converter.to_json(self._watch(handler.fn, *values), f"the answer to query '{name}'")
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             raise QueryFailedError(self._instance_id, name, error) from error

@@ -49,7 +49,6 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, ca
 from ..converter import Converter
 from ..errors import (
     ActivityFailedError,
-    DeterminismError,
     DurableError,
     StepFailedError,
     SubOrchestrationFailedError,
@@ -59,6 +58,7 @@ from ..errors import (
 from ..guard import unwatched, watch_of
 from ..models import JSON, FailureDetails, type_name
 from ..registry import OrchestratorDefinition
+from ..user_code import raise_unless_failure
 from . import mismatch
 from .decisions import Completion, Decisions, InstanceInfo, PendingTask
 from .events import (
@@ -440,9 +440,8 @@ class LiveOrchestration:
     def _put(self, event: EventRaised) -> None:
         try:
             task = self._mailbox.put(event, is_replaying=self._decisions.is_replaying)
-        except DeterminismError:
-            raise
-        except Exception as error:  # noqa: BLE001  what a handler raises is the orchestrator's failure
+        except BaseException as error:  # noqa: BLE001  what a handler raises is the orchestrator's failure
+            raise_unless_failure(error)
             self._runner.fail(error)
         else:
             self._runner.run_on(task)

@@ -18,7 +18,6 @@ from typing import Any
 
 from ..converter import Converter
 from ..errors import (
-    DeterminismError,
     DurableError,
     OrchestratorCodeError,
     PayloadTooLargeError,
@@ -31,6 +30,7 @@ from ..guard import unwatched
 from ..models import JSON, FailureDetails, RuntimeStatus, type_name
 from ..places import place, raised_at
 from ..registry import NO_INPUT, OrchestratorDefinition
+from ..user_code import is_interrupt, raise_unless_failure
 from .conditions import Conditions
 from .context import OrchestrationContext
 from .decisions import Decisions, InstanceInfo
@@ -103,9 +103,8 @@ class Runner:
         try:
             arguments = () if definition.input_type is NO_INPUT else (context.get_input(),)
             self._generator = self._decisions.watch(definition.fn, context, *arguments)
-        except DeterminismError:
-            raise
-        except Exception as error:  # noqa: BLE001  the input does not fit the orchestrator: the instance's failure
+        except BaseException as error:  # noqa: BLE001  the input does not fit the orchestrator: the instance's failure
+            raise_unless_failure(error)
             self._fail(error)
         else:
             self._frame = getattr(self._generator, "gi_frame", None)
@@ -179,8 +178,6 @@ class Runner:
                     return
         except StopIteration as stop:
             self._finish(stop.value)
-        except (KeyboardInterrupt, DeterminismError):  # the process is told to stop; the code is wrong, not the run
-            raise
         except TaskCancelledError as escaped:
             if self._cancel_reason is None:
                 self._fail(escaped)
@@ -188,6 +185,7 @@ class Runner:
                 line = raised_at(escaped.__traceback__)
                 self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, self._cancel_reason, line=line))
         except BaseException as raised:  # noqa: BLE001  whatever the user's code raises is the instance's failure
+            raise_unless_failure(raised)
             self._fail(raised)
 
     def _finish(self, value: object) -> None:
@@ -242,7 +240,9 @@ class Runner:
             return
         try:
             generator.close()
-        except Exception as error:  # noqa: BLE001  nobody is left to fail: it was ended, or lives on elsewhere
+        except BaseException as error:  # nobody is left to fail: it was ended, or lives on elsewhere
+            if is_interrupt(error):
+                raise
             _log.warning(
                 "orchestrator '%s' (instance '%s') raised while it was closed; its 'finally:' blocks must not wait "
                 "for tasks: %r",

@@ -13,6 +13,7 @@ from ..activity_context import ActivityContext
 from ..errors import CompensationError
 from ..models import RetryPolicy
 from ..registry import OrchestratorDefinition, definition_of, name_of
+from ..user_code import raise_unless_failure
 from .tasks import Orchestration, Task
 
 if TYPE_CHECKING:
@@ -84,12 +85,15 @@ class Saga:
         One that fails does not stop the others. Raises CompensationError after all have ended if any failed. What has
         been run is not run again by a second call.
         """
-        failures: list[tuple[str, Exception]] = []
+        failures: list[tuple[str, BaseException]] = []
         while self._compensations:
             compensation = self._compensations.pop()
             try:
                 yield from compensation.run()
-            except Exception as error:  # noqa: BLE001  whatever it was, the others must be undone as well
+            except GeneratorExit:  # the orchestrator is dropped
+                raise
+            except BaseException as error:  # noqa: BLE001  whatever it was, the others must be undone as well
+                raise_unless_failure(error)
                 failures.append((compensation.name, error))
         if failures:
             raise CompensationError(failures)
@@ -100,7 +104,10 @@ def run_saga(ctx: OrchestrationContext, body: Callable[[Saga], Generator[Task[An
     saga = Saga(ctx)
     try:
         return (yield from body(saga))
-    except Exception as error:
+    except GeneratorExit:  # as above
+        raise
+    except BaseException as error:
+        raise_unless_failure(error)
         try:
             yield from saga.compensate()
         except CompensationError as failed:

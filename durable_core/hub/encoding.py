@@ -12,6 +12,7 @@ import zlib
 
 from ..codec import PayloadCodec
 from ..errors import CodecError, SerializationError
+from ..user_code import is_interrupt
 
 _ENCODED = b"\0"
 _PROBE = 64 * 1024
@@ -34,7 +35,9 @@ class Encoding:
             return packed
         try:
             return _ENCODED + self._codec.encode(packed)
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             raise CodecError(f"the payload codec cannot encode: {type(error).__name__}; see its cause") from error
 
     def unpack(self, packed: bytes) -> str:
@@ -66,7 +69,9 @@ class Encoding:
         try:
             decoded = self._codec.decode(data)
             zlib.decompressobj().decompress(decoded, 1)  # a wrong key of a cipher without a check gives noise
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             raise CodecError(
                 f"stored data cannot be decoded by this app's payload codec ({type(error).__name__}); "
                 "has its key changed? Put the old one back, beside the new one"

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,6 +27,7 @@ from ..hub.messages import Call, TaskOutcome
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails
 from ..registry import NO_INPUT, ActivityDefinition, Registry
+from ..user_code import Raised, called, is_interrupt
 from .attempts import Attempt
 from .clock import Clock
 from .gates import Gate
@@ -206,7 +206,7 @@ class ActivityRunner:
                 self._give_up(definition, attempt, work)
                 return self._outcome(call, late)
             value = await work
-            if isinstance(value, _Raised):
+            if isinstance(value, Raised):
                 return self._failed(call, value.error)
             try:
                 result = self._converter.to_json(value, f"the result of {about}")
@@ -264,13 +264,11 @@ class ActivityRunner:
         elif self._executor is None:
             work = loop.create_future()
             try:
-                work.set_result(_call(definition, arguments))
-            except Exception as error:  # noqa: BLE001 - as above
-                work.set_exception(error)
+                work.set_result(called(_call, definition, arguments))
             finally:
                 leave()
         else:
-            thread = self._executor.submit(contextvars.copy_context().run, _call, definition, arguments)
+            thread = self._executor.submit(contextvars.copy_context().run, called, _call, definition, arguments)
 
             def ended(_: object) -> None:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits for a place
@@ -301,33 +299,30 @@ class ActivityRunner:
         return TaskOutcome(call.generation, call.task_id, call.attempt, failure=failure)
 
 
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    """An exception that no future may hold, or that would end the event loop."""
-
-    error: BaseException
-
-
 def _nothing() -> None:
     """What gives back a place that none had to be taken for."""
 
 
 def _call(definition: ActivityDefinition, arguments: list[Any]) -> Any:
-    try:
-        with outside(f"activity '{definition.name}'"):
-            return definition.fn(*arguments)
-    except (StopIteration, SystemExit) as error:
-        return _Raised(error)
+    with outside(f"activity '{definition.name}'"):
+        return definition.fn(*arguments)
 
 
 async def _call_async(definition: ActivityDefinition, arguments: list[Any]) -> Any:
     try:
         with outside(f"activity '{definition.name}'"):
             return await definition.fn(*arguments)
-    except SystemExit as error:
-        return _Raised(error)
+    except asyncio.CancelledError:  # the host's own, perhaps: whoever awaits this knows
+        raise
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return Raised(error)
 
 
 def _late(name: str, work: asyncio.Future[Any]) -> None:
     if not work.cancelled():
-        logger.info("activity '%s' ended after it had timed out; its result is ignored: %r", name, work.exception())
+        error = work.exception()
+        if error is None and isinstance(result := work.result(), Raised):
+            error = result.error
+        logger.info("activity '%s' ended after it had timed out; its result is ignored: %r", name, error)

@@ -28,6 +28,7 @@ from ..errors import OrchestratorCodeError, PayloadTooLargeError, SerializationE
 from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails
+from ..user_code import Raised, called, is_interrupt
 from .delivery import Delivery, Lease, longest, share_callers, take_callers
 from .gathering import Gathered
 from .inline import MAX_INLINE, InlineKey, Process
@@ -220,7 +221,9 @@ async def run_step(
         if task is None or task.cancelling():
             raise  # this process is being stopped
         return outcome(failure=FailureDetails.from_exception(error))  # something inside the step was cancelled
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a step raises is its result
+    except BaseException as error:  # whatever a step raises is its result
+        if is_interrupt(error):
+            raise
         logger.warning("step '%s' failed (attempt %d): %s: %s", step.name, attempt, type(error).__name__, error)
         misused = isinstance(error, OrchestratorCodeError)
         return outcome(failure=FailureDetails.from_exception(error, retriable=not misused))
@@ -231,8 +234,10 @@ async def _call(step: Step, executor: Executor | None) -> Any:
         if executor is None or inspect.iscoroutinefunction(step.fn):
             value = step.fn(*step.args)
         else:
-            work: Callable[[], Any] = partial(contextvars.copy_context().run, step.fn, *step.args)
+            work: Callable[[], Any] = partial(contextvars.copy_context().run, called, step.fn, *step.args)
             value = await asyncio.get_running_loop().run_in_executor(executor, work)
+            if isinstance(value, Raised):
+                raise value.error
         return await value if inspect.isawaitable(value) else value
 
 

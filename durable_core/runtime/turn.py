@@ -30,6 +30,7 @@ from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails, RetryPolicy
 from ..moments import after, from_epoch
 from ..registry import Registry
+from ..user_code import is_interrupt
 from .delivery import Delivery
 from .limits import deadline_of_pending, definition_here, timed_out_at_all
 
@@ -226,7 +227,9 @@ def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: 
     """What the policy says; a ``retry_if`` of the user's that raises says no."""
     try:
         return policy.allows(failure, attempt)
-    except Exception:  # the user's code; the failure that it was asked about is what counts
+    except BaseException as error:  # the user's code; the failure that it was asked about is what counts
+        if is_interrupt(error):
+            raise
         logger.exception("retry_if of '%s' raised on %s: not tried again", name, failure.type)
         return False
 

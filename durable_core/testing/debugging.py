@@ -21,6 +21,7 @@ from ..engine.replay import LiveOrchestration
 from ..engine.source import suspended_at
 from ..errors import ConfigurationError, NonDeterminismError
 from ..registry import RESERVED, OrchestratorDefinition
+from ..user_code import Interruption
 from .replaying import History, replay_live
 
 _PACKAGE = __name__.partition(".")[0]
@@ -28,7 +29,7 @@ _ENGINE = [f"{_PACKAGE}.{part}.*" for part in ("engine", "testing", "cli")]
 _LONGEST = 200  # characters of a value in a line
 
 
-class QuitDebuggerError(KeyboardInterrupt):
+class QuitDebuggerError(Interruption):
     """The person has typed ``q``. No orchestrator may take it for a failure of its own, or catch it."""
 
 

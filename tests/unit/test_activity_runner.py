@@ -196,6 +196,22 @@ async def test_a_stop_iteration_is_a_failure_like_any_other() -> None:
         assert outcome.failure.is_caused_by(StopIteration)
 
 
+@pytest.mark.parametrize("is_async", [False, True], ids=["thread", "loop"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, StopAsyncIteration, BaseException])
+async def test_whatever_an_activity_raises_is_its_failure(kind: type[BaseException], is_async: bool) -> None:
+    def raises() -> None:
+        raise kind("x")
+
+    async def raises_on_the_loop() -> None:
+        raise kind("x")
+
+    async with runner_of(activity(name="raises")(raises_on_the_loop if is_async else raises)) as (runner, _):
+        outcome = await run(runner, "raises")
+        assert outcome is not None
+        assert outcome.failure is not None
+        assert (outcome.failure.type, outcome.failure.message) == (kind.__name__, "x")
+
+
 async def test_an_async_activity_that_cancels_itself_has_failed() -> None:
     @activity
     async def gives_up() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import sys
 import zlib
 
 import pytest
@@ -25,6 +26,14 @@ class Reversed:
 class Sloppy(Reversed):
     def decode(self, data: bytes) -> bytes:
         return data  # noise, as a cipher without a check of its key gives
+
+
+class Exits(Reversed):
+    def encode(self, data: bytes) -> bytes:
+        sys.exit(3)
+
+    def decode(self, data: bytes) -> bytes:
+        sys.exit(3)
 
 
 NOISE = base64.b64encode(random.Random(1).randbytes(750_000)).decode()
@@ -55,6 +64,13 @@ def test_what_cannot_be_decoded_is_a_codec_error(codec: PayloadCodec | None, say
         Encoding(codec).unpack(encoded.pack("secret"))
     with pytest.raises(CodecError, match=says):
         Encoding(codec).show(encoded.hide("secret"))
+
+
+def test_a_codec_that_exits_has_failed() -> None:
+    with pytest.raises(CodecError, match="cannot encode: SystemExit"):
+        Encoding(Exits()).pack("secret")
+    with pytest.raises(CodecError, match="SystemExit"):
+        Encoding(Exits()).unpack(Encoding(Reversed()).pack("secret"))
 
 
 def test_reasons_and_tags_are_checked_before_a_store_refuses_them() -> None:

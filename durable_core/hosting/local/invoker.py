@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...errors import DurableError
+from ...user_code import Raised, called, is_interrupt
 from .functions_index import IndexedFunction
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,8 @@ class Invoker:
         try:
             async with limit:
                 returned = await (call() if function.is_async else self._threaded(call))
+            if isinstance(returned, Raised):
+                raise returned.error
             if not limit.expired():
                 return returned
             error, reason = None, ""
@@ -89,7 +92,9 @@ class Invoker:
                 raise
             reason = "let a CancelledError escape; in Azure the invocation would hang until functionTimeout"
             error = cancelled
-        except Exception as raised:  # noqa: BLE001  whatever a function of the app's raises is logged
+        except BaseException as raised:  # whatever a function of the app's raises is logged
+            if is_interrupt(raised):
+                raise
             error, reason = raised, f"raised {type(raised).__name__}"
         if limit.expired():
             reason = f"did not end within functionTimeout ({self._timeout:g} s); Azure would restart its worker process"
@@ -116,7 +121,7 @@ class Invoker:
     def _in_thread(self, call: functools.partial[Any]) -> Any:
         self._busy_threads += 1
         try:
-            return call()
+            return called(call)
         finally:
             self._busy_threads -= 1
 
