@@ -274,8 +274,8 @@ class ActivityRunner:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits for a place
                     loop.call_soon_threadsafe(leave)
 
-            thread.add_done_callback(ended)
             work = asyncio.wrap_future(thread)
+            thread.add_done_callback(ended)  # after: whoever gets the place finds the work done
         return work
 
     def _give_up(self, definition: ActivityDefinition, attempt: Attempt, work: asyncio.Future[Any]) -> None:
