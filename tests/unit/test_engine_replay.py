@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -242,15 +241,6 @@ def test_an_exit_of_the_users_code_fails_the_instance_and_not_the_host() -> None
     driver = Driver(code)
     driver.tell(TaskCompleted(1))
     assert driver.failure.type == "SystemExit"
-
-
-def test_an_interrupt_of_the_process_is_no_failure_of_the_instance() -> None:
-    def code(ctx: OrchestrationContext) -> Orchestration[None]:
-        signal.raise_signal(signal.SIGINT)
-        yield ctx.call_activity("a")
-
-    with pytest.raises(KeyboardInterrupt):
-        Driver(code)
 
 
 def test_an_interrupt_that_the_code_itself_raises_is_its_failure() -> None:

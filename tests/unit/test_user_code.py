@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from durable_core import Orchestration, OrchestrationContext
 from durable_core.errors import DeterminismError
 from durable_core.user_code import Interruption, Raised, called, is_interrupt, raise_unless_failure
+
+from .engine_driver import Driver
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_obeyed() -> Iterator[None]:
+    """A process that a shell has put into the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def ctrl_c() -> None:
@@ -33,6 +44,15 @@ def test_ctrl_c_is_an_interrupt_wherever_it_strikes() -> None:
     for code in (ctrl_c, lambda: cleans_up_after(ctrl_c)):
         with pytest.raises(KeyboardInterrupt):
             called(code)
+
+
+def test_ctrl_c_in_an_orchestrator_is_no_failure_of_its_instance() -> None:
+    def code(ctx: OrchestrationContext) -> Orchestration[None]:
+        ctrl_c()
+        yield ctx.call_activity("a")
+
+    with pytest.raises(KeyboardInterrupt):
+        Driver(code)
 
 
 def test_ctrl_c_under_asyncios_own_handler_is_one_too() -> None:
