@@ -10,6 +10,7 @@ from ..errors import (
     CodecError,
     ConfigurationError,
     DamagedRowError,
+    DeterminismError,
     ExecutionGoneError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
@@ -17,6 +18,7 @@ from ..errors import (
     InvalidInputError,
     InvalidInstanceIdError,
     NewerFormatError,
+    NonDeterminismError,
     PayloadTooLargeError,
     QueryFailedError,
     SerializationError,
@@ -66,6 +68,9 @@ def failure_response(error: Exception) -> HttpResponse:
         case DamagedRowError():
             logger.error("a request failed: %s", error)
             return error_response(500, "DamagedRow", str(error))
+        case NonDeterminismError() | DeterminismError():  # the code does not fit the instance that it was asked about
+            logger.error("a request failed: %s", error)
+            return error_response(500, "NonDeterminism", str(error))
         case CodecError():
             logger.error("a request failed: %s", error)
             return error_response(500, "Codec", str(error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ from ..engine.callbacks import CallbackUrls
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
+from .local.store_lock import is_alone
 from .shared import acquire_storage, release_storage
 
 if TYPE_CHECKING:
@@ -49,7 +51,9 @@ async def open_app(
     """A ``DurableApp`` on the storage that these settings name, which others on this event loop may share."""
     storage = acquire_storage(settings)
     try:
-        app = await DurableApp.open(registry, settings, storage, codec=codec, callback_urls=callback_urls)
+        app = await DurableApp.open(
+            registry, settings, storage, codec=codec, callback_urls=callback_urls, is_alone=partial(is_alone, settings)
+        )
         try:
             yield app
         finally:

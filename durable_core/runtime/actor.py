@@ -41,6 +41,7 @@ from .gathering import Gathered, gather
 from .inline import InlineStep, InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
 from .outbox import Decision, Dispatch, entry_of
+from .parking import MAX_REASON
 from .redispatch import (
     Redispatch,
     covered,
@@ -275,20 +276,16 @@ class Actor:
         match error:
             case UnknownOrchestratorError():
                 reason = f"waiting for a host that has it: {error}"
-                shown = instance.stuck == reason and not attempt.to_end
-                if shown and all(d.is_door and not d.redelivered for d in attempt.batch):
-                    release(attempt.batch)  # shown already: recovery rings again
-                    return
-                await services.parking.show(instance, reason)
-                await self._wait(attempt, reason, instance)
+                await self._wait_shown(attempt, instance, reason, reason)
             case NewerFormatError():
                 await self._wait(attempt, str(error), instance)
             case DeterminismError() | DamagedRowError():  # no other host does better
                 await self._park(attempt, instance, str(error))
-            case NonDeterminismError() if instance.build == services.build:
+            case NonDeterminismError() if instance.build == services.build or services.is_alone():
                 await self._park(attempt, instance, str(error))
             case NonDeterminismError():  # perhaps the build that committed last knows better
-                await self._wait(attempt, str(error), instance)
+                shown = f"waiting for a host of the build that committed last, or of one that fits: {error}"
+                await self._wait_shown(attempt, instance, shown, str(error))
             case _:
                 raise error
 
@@ -526,6 +523,16 @@ class Actor:
             is_owed = attempt.owed is not None or attempt.wrote is not None
             await self._services.hub.send(handed_over(delivery, since, is_owed=is_owed), delay)
             delivery.release()
+
+    async def _wait_shown(self, attempt: _Attempt, instance: Instance, shown: str, reason: str) -> None:
+        """Wait for another host, and show that; ``reason``: shown once it has been waited for in vain."""
+        is_shown = instance.stuck in (shown[:MAX_REASON], reason[:MAX_REASON]) and not attempt.to_end
+        if is_shown and all(d.is_door and not d.redelivered for d in attempt.batch):
+            release(attempt.batch)  # another message waits already, or recovery rings again
+            return
+        if self._waited(attempt) <= self._services.parking.PATIENCE:
+            await self._services.parking.show(instance, shown, waits=True)
+        await self._wait(attempt, reason, instance)
 
     async def _wait(self, attempt: _Attempt, reason: str, instance: Instance | None) -> None:
         """Give everything back with a delay: another host, or a later build, may be able to go on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -31,7 +32,7 @@ from .parking import Parking
 from .recovery import Recovery, RecoveryReport
 from .schedule_loop import SCHEDULE
 from .turn import Judge
-from .warm import Services
+from .warm import Services, not_known_to_be_alone
 from .worker import Worker
 
 logger = logging.getLogger("durable_core.runtime")
@@ -57,6 +58,7 @@ class DurableApp:
         callback_urls: CallbackUrls | None = None,
         ends: Ends | None = None,
         codec: PayloadCodec | None = None,
+        is_alone: Callable[[], bool] = not_known_to_be_alone,
     ) -> None:
         self.settings = settings
         self._http = HttpCaller(settings.max_payload, settings.http_allow)
@@ -83,6 +85,7 @@ class DurableApp:
             parking=self._parking,
             build=build,
             executor=executor,
+            is_alone=is_alone,
             callback_urls=callback_urls,
         )
         self.dispatcher = Dispatcher(services, ends)
@@ -110,9 +113,11 @@ class DurableApp:
         *,
         codec: PayloadCodec | None = None,
         callback_urls: CallbackUrls | None = None,
+        is_alone: Callable[[], bool] = not_known_to_be_alone,
     ) -> DurableApp:
         """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it.
 
+        is_alone: tells whether no other host of the hub lives, so that nothing waits for one that fits.
         callback_urls: how this app spells the URLs of ``ctx.callback``; None: it has no address, so there are none.
         """
         app = cls(
@@ -123,6 +128,7 @@ class DurableApp:
             threads=settings.max_threads,
             codec=codec,
             callback_urls=callback_urls,
+            is_alone=is_alone,
         )
         await app.hub.create()
         return app

@@ -20,6 +20,7 @@ logger = logging.getLogger("durable_core.runtime")
 
 FIRST_WAIT = 2.0
 LONGEST_WAIT = 30.0
+MAX_REASON = 8000  # characters of a reason that are stored
 
 
 class Parking:
@@ -40,11 +41,16 @@ class Parking:
         """Seconds until the next look, after so many seconds of waiting."""
         return min(max(waited / 2, FIRST_WAIT), LONGEST_WAIT)
 
-    async def show(self, instance: Instance, reason: str) -> None:
-        """Mark the instance as stuck, in its row and in the catalogue, once per reason."""
-        if instance.stuck == reason[:8000]:
+    async def show(self, instance: Instance, reason: str, *, waits: bool = False) -> None:
+        """Mark the instance as stuck, in its row and in the catalogue, once per reason.
+
+        waits: its messages still go round, for another host.
+        """
+        if instance.stuck == reason[:MAX_REASON]:
             return
-        logger.error("instance '%s' is stuck: %s", instance.instance_id, reason)
+        logger.log(
+            logging.WARNING if waits else logging.ERROR, "instance '%s' is stuck: %s", instance.instance_id, reason
+        )
         try:
             await self._hub.instances.mark_stuck(instance.instance_id, reason)
         except RowNotFoundError:

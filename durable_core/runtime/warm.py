@@ -26,9 +26,17 @@ from .parking import Parking
 from .turn import Judge
 
 
+def not_known_to_be_alone() -> bool:
+    """Of a store that does not know its hosts."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What actors share. ``build`` tells this deployment of the app from others. ``executor`` runs plain functions."""
+    """What actors share. ``build`` tells this deployment of the app from others. ``executor`` runs plain functions.
+
+    is_alone: whether no other host of the hub lives, for which a message could wait.
+    """
 
     hub: TaskHub
     registry: Registry
@@ -41,6 +49,7 @@ class Services:
     parking: Parking
     build: str
     executor: Executor | None = None
+    is_alone: Callable[[], bool] = not_known_to_be_alone
     callback_urls: CallbackUrls | None = None
 
 

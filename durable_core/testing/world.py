@@ -72,6 +72,7 @@ class HostShape:
     batch: int = 1
     registry: Registry | None = None  # None: the world's
     build: str = ""  # "": the world's
+    alone: bool = False  # whether it knows that no other host lives
 
     @classmethod
     def of(cls, role: Role | None) -> HostShape:
@@ -97,6 +98,7 @@ class SimulatedHost:
             callback_urls=world.callback_urls,
             ends=world.ends,
             codec=world.codec,
+            is_alone=lambda: shape.alone,
         )
         self._tasks: set[asyncio.Task[None]] = set()
 

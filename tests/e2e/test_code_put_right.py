@@ -72,6 +72,34 @@ async def test_an_instance_whose_history_does_not_fit_is_parked_and_completes_wi
     await goes_on(tmp_path, env)
 
 
+async def test_an_edited_orchestrator_is_parked_at_once_by_a_host_that_is_alone_and_shown_by_one_that_is_not(
+    tmp_path: Path,
+) -> None:
+    """What a developer does: start, edit, start again; each edit is another build."""
+    log = "no longer matches the history"
+    with host_of(tmp_path, "right", {}) as host:
+        async with HttpClient(host.url) as http:
+            await http.start("order", None, "one")
+            await http.wait_until(
+                "one",
+                lambda shown: any(event["EventType"] == "TaskCompleted" for event in shown["historyEvents"]),
+                history=True,
+            )
+    with host_of(tmp_path, "calls_another", {"DURABLE_APP_BUILD": "two"}) as host:
+        async with HttpClient(host.url) as http:
+            await http.raise_event("one", "go", 7)
+            status = await http.wait_until("one", lambda shown: "stuckReason" in shown)
+            assert status["stuckReason"].startswith("orchestrator 'order' no longer matches the history")
+            assert log in host.log
+            answer = await http.call("GET", "/instances/one/query/anything")
+            assert (answer.status, answer.body["error"]["code"]) == (500, "NonDeterminism")
+            assert log in answer.body["error"]["message"]
+            with host_of(tmp_path, "right", {"DURABLE_APP_BUILD": "three"}) as other:
+                async with HttpClient(other.url) as http:
+                    await http.raise_event("one", "more", 8)
+                    assert await http.output_of("one") == ["first", 7, "second"]
+
+
 async def goes_on(folder: Path, env: Mapping[str, str]) -> None:
     """A host with the right code completes it; each activity has run once."""
     with host_of(folder, "right", env) as host:

@@ -227,12 +227,39 @@ def test_what_only_the_build_that_is_gone_can_go_on_with_is_parked_after_ten_min
         world.add_host(NEW, "new")
         await asyncio.sleep(500)
         status = await world.client.get_status("one")
-        assert (status.runtime_status, status.stuck_reason) == (RuntimeStatus.RUNNING, None)
+        assert status.runtime_status is RuntimeStatus.RUNNING
+        assert (status.stuck_reason or "").startswith("waiting for a host of the build that committed last")
+        assert not stuck_reasons(said)  # a warning
         await asyncio.sleep(400)
         status = await world.client.get_status("one")
         assert status.runtime_status is RuntimeStatus.RUNNING
         assert "no longer matches the history" in (status.stuck_reason or "")
         await asyncio.sleep(7200)
+        world.add_host(OLD, "old")
+        done = await world.client.wait_for_completion("one", timeout=7200)
+        assert (done.output, done.stuck_reason) == ("ABC", None)
+        await come_to_rest(world)
+        await check(world, EFFECTS, exactly_once=False)
+
+    world = World(OLD)
+    world.run(scenario)
+    assert not world.errors, world.errors
+    assert not world.failures, world.failures
+    assert len(stuck_reasons(said)) == 1
+
+
+def test_what_fits_no_host_is_parked_at_once_where_no_other_host_lives(said: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        await world.client.start_new("in_place", "one")
+        await asyncio.sleep(25)  # past C
+        await world.hosts.pop().stop()
+        host = world.add_host(NEW, "new")
+        host.shape.alone = True
+        await asyncio.sleep(30)
+        status = await world.client.get_status("one")
+        assert status.runtime_status is RuntimeStatus.RUNNING
+        assert (status.stuck_reason or "").startswith("orchestrator 'in_place' no longer matches the history")
+        await world.hosts.pop().stop()
         world.add_host(OLD, "old")
         done = await world.client.wait_for_completion("one", timeout=7200)
         assert (done.output, done.stuck_reason) == ("ABC", None)

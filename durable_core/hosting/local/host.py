@@ -109,7 +109,7 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
         if settings.is_embedded and settings.store != ":memory:":
             # All queues, also those that --only leaves to others: nobody else lives.
             queues = sorted({f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)})
-            await stack.enter_async_context(live_on_store(Path(settings.store), partial(_free_leases, storage, queues)))
+            await stack.enter_async_context(live_on_store(settings, partial(_free_leases, storage, queues)))
         await stack.enter_async_context(_hooks(functions))
         listeners = _queue_listeners(served, invoker, storage, config, settings)
         if not options.azure_like:
