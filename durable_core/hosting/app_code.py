@@ -97,13 +97,16 @@ def with_place(settings: Settings, hub: str | None, store: str | None) -> Settin
 async def open_to_read(settings: Settings, codec: PayloadCodec | None = None) -> AsyncGenerator[TaskHub]:
     """The hub that these settings name, through a storage that refuses every write.
 
-    ConfigurationError where the embedded store is not there: opening it would make it.
+    ConfigurationError where the embedded store is not there, for opening it would make it; and where the hub was made
+    with another number of partitions.
     """
     if settings.is_embedded:
         _expect_store(settings.store)
     storage = ReadOnlyStorage(open_storage(settings))
     try:
-        yield TaskHub(RetryingStorage(storage, Patience(PATIENCE)), settings, codec=codec)
+        hub = TaskHub(RetryingStorage(storage, Patience(PATIENCE)), settings, codec=codec)
+        await hub.check()
+        yield hub
     finally:
         await storage.close()
 

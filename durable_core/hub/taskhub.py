@@ -13,6 +13,7 @@ from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMe
 from .catalog import Catalog
 from .encoding import Encoding
 from .heartbeats import Heartbeats
+from .hub_row import HubRow
 from .inbox import Inbox
 from .instances import Instances
 from .layout import HubNames, Ids, shard_of
@@ -45,15 +46,23 @@ class TaskHub:
         self.instances = Instances(instances, self.payloads)
         self.inbox = Inbox(instances, self._encoding)
         self.heartbeats = Heartbeats(instances, self.payloads)
-        self.catalog = Catalog(storage.table(self.names.catalog), settings.partitions)
+        catalog = storage.table(self.names.catalog)
+        self.catalog = Catalog(catalog, settings.partitions)
+        self._row = HubRow(catalog, settings.hub, settings.partitions)
         self.timers = LongTimers(storage.table(self.names.timers), settings.partitions)
         self._control = [storage.queue(name) for name in self.names.control]
         self._work = {queue: [storage.queue(name) for name in names] for queue, names in self.names.all_work.items()}
         self._poison = [storage.queue(name) for name in self.names.poison_queues]
 
     async def create(self) -> None:
-        """Make the tables and queues that are missing."""
+        """Make the tables and queues that are missing. ConfigurationError if the hub was made with other partitions."""
+        await self._storage.create([self.names.catalog], [])
+        await self._row.settle()  # first: queues of another number of partitions would be of no use
         await self._storage.create(self.names.tables, [*self.names.queues, *self.names.poison_queues])
+
+    async def check(self) -> None:
+        """ConfigurationError if the hub was made with other partitions. Writes nothing."""
+        await self._row.check()
 
     async def send(self, message: ControlMessage | WorkMessage, delay: float = 0.0) -> None:
         """Put a message on its instance's queue; ``delay`` in seconds, cut at what a queue can do.

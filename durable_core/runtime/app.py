@@ -116,6 +116,7 @@ class DurableApp:
         is_alone: Callable[[], bool] = not_known_to_be_alone,
     ) -> DurableApp:
         """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it.
+        ConfigurationError if its hub was made with another number of partitions.
 
         is_alone: tells whether no other host of the hub lives, so that nothing waits for one that fits.
         callback_urls: how this app spells the URLs of ``ctx.callback``; None: it has no address, so there are none.

@@ -12,11 +12,13 @@ MEMORY = ":memory:"
 _FORMAT = 1
 _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 
+# Of the store: the latest number given, the latest stamp of a row (which may be ahead of the clock), and the latest
+# time of a write by the clock. Times are in microseconds since 1970.
 # A row is its parts in order: a base, then patches. A merge writes a patch and the small row of ``entity``, never the
 # base; that is why the two are apart. The id of part n of an entity is entity * 4096 + n: one b-tree, no index.
 _SCHEMA = """
-CREATE TABLE store (counter INTEGER NOT NULL, clock INTEGER NOT NULL);
-INSERT INTO store VALUES (0, 0);
+CREATE TABLE store (counter INTEGER NOT NULL, clock INTEGER NOT NULL, seen INTEGER NOT NULL DEFAULT 0);
+INSERT INTO store VALUES (0, 0, 0);
 CREATE TABLE container (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name));
 CREATE TABLE entity (
     tbl INTEGER NOT NULL, pk TEXT NOT NULL, rk TEXT NOT NULL,
@@ -73,7 +75,7 @@ def _make_private(path: Path) -> None:
 
 
 def _prepare(con: sqlite3.Connection) -> None:
-    """Make the schema in a new file; refuse the file of a newer durable_core."""
+    """Make the schema in a new file, add to an older one; refuse the file of a newer durable_core."""
     if _format_of(con) == 0:
         con.execute("BEGIN IMMEDIATE")
         if _format_of(con) == 0:  # no other process was faster
@@ -86,6 +88,16 @@ def _prepare(con: sqlite3.Connection) -> None:
             f"the store has format {_format_of(con)} and this durable_core reads up to {_FORMAT}; "
             "open it with the version that wrote it"
         )
+    if not _has_seen(con):
+        con.execute("BEGIN IMMEDIATE")
+        if not _has_seen(con):
+            con.execute("ALTER TABLE store ADD COLUMN seen INTEGER NOT NULL DEFAULT 0")
+        con.execute("COMMIT")
+
+
+def _has_seen(con: sqlite3.Connection) -> bool:
+    """Whether the store keeps the latest time of a write; its first version did not."""
+    return con.execute("SELECT 1 FROM pragma_table_info('store') WHERE name = 'seen'").fetchone() is not None
 
 
 def _format_of(con: sqlite3.Connection) -> int:

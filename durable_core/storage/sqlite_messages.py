@@ -32,14 +32,14 @@ class Messages:
         )
 
     def nothing_to_receive(self) -> list[QueueMessage] | None:
-        """The answer of a receive that finds nothing visible, or None if there is something."""
-        return None if self._visible(1) else []
+        """The answer of a receive that finds nothing visible; None if there is something, or may be after a write."""
+        return None if self._visible(1) or self._session.is_set_back else []
 
     def receive(self, max_messages: int, lease: float) -> list[QueueMessage]:
+        receipt = self._session.next_number()  # first: it sees a clock that was set back
         found = self._visible(max_messages)
         if not found:
             return []
-        receipt = self._session.next_number()
         until = self._session.after(lease)
         self._con.executemany(
             "UPDATE message SET visible_at = ?, receipt = ?, dequeues = dequeues + 1 WHERE id = ?",

@@ -10,17 +10,21 @@ def micros(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
+SET_BACK = 1_000_000
+"""Microseconds. A clock that is this far behind the latest write has been set back."""
+
+
 class Session:
     """One transaction on the store: its connection, its counter and its clock. Lives no longer than the transaction."""
 
-    __slots__ = ("_clock", "_containers", "_counter", "_read", "_seconds", "con", "now")
+    __slots__ = ("_clock", "_containers", "_counter", "_read", "_seconds", "_seen", "con", "now")
 
     def __init__(self, con: sqlite3.Connection, seconds: float, containers: dict[tuple[str, str], int]) -> None:
         self.con = con
         self.now = micros(seconds)
         self._seconds = seconds
         self._containers = containers
-        self._counter, self._clock = 0, 0
+        self._counter, self._clock, self._seen = 0, 0, 0
         self._read = False
 
     def next_number(self) -> int:
@@ -39,10 +43,18 @@ class Session:
         """The time that long from now. Adds as a caller's clock would, so that a clock turned to it is there."""
         return micros(self._seconds + seconds)
 
+    @property
+    def is_set_back(self) -> bool:
+        """Whether the clock has been set back since the latest write: a write puts that right."""
+        (seen,) = self.con.execute("SELECT seen FROM store").fetchone()
+        return seen - self.now > SET_BACK
+
     def save(self) -> None:
         """Write counter and clock if they moved. Once, before the commit."""
         if self._read:
-            self.con.execute("UPDATE store SET counter = ?, clock = ?", (self._counter, self._clock))
+            self.con.execute(
+                "UPDATE store SET counter = ?, clock = ?, seen = ?", (self._counter, self._clock, self._seen)
+            )
 
     def container(self, kind: str, name: str) -> int | None:
         """The number of a table or queue, or None if it was never created."""
@@ -55,5 +67,13 @@ class Session:
 
     def _load(self) -> None:
         if not self._read:
-            self._counter, self._clock = self.con.execute("SELECT counter, clock FROM store").fetchone()
+            self._counter, self._clock, seen = self.con.execute("SELECT counter, clock, seen FROM store").fetchone()
             self._read = True
+            if (step := seen - self.now) > SET_BACK:
+                # The machine's clock was set back, perhaps while no process ran. What is hidden stays so for as long
+                # as it was to be, and not until the old time comes again.
+                self.con.execute(
+                    "UPDATE message SET visible_at = visible_at - ? WHERE visible_at > ?", (step, self.now)
+                )
+                seen = self.now
+            self._seen = max(seen, self.now)

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -343,6 +344,75 @@ async def test_delays_and_leases_follow_the_given_clock() -> None:
     clock.time += 9.999
     assert await queue.receive() == []
     clock.time = START + 0.1 + 10
+    assert len(await queue.receive()) == 1
+    await storage.close()
+
+
+@pytest.mark.parametrize("back", [2.0, 3600.0, 86400.0 * 400])
+async def test_what_is_hidden_when_the_clock_is_set_back_is_hidden_for_as_long_as_it_was_to_be(
+    path: str, back: float
+) -> None:
+    """Between two lives of a process, or within one: nothing waits for the old time to come again."""
+    clock = Clock()
+    storage = SqliteStorage(path, now=clock)
+    await storage.create([], ["messages"])
+    queue = storage.queue("messages")
+    await queue.send("leased")
+    (leased,) = await queue.receive(1, lease=100)
+    await queue.send("delayed", delay=50)
+    await queue.send("there")
+    for is_reopened in (True, False):
+        clock.time -= back
+        if is_reopened:
+            await storage.close()
+            storage = SqliteStorage(path, now=clock)
+            queue = storage.queue("messages")
+        (there,) = await queue.receive(32, lease=5)
+        assert there.body == "there"
+        clock.time += 4
+        assert await queue.receive(32) == []
+        await queue.extend(there, 0)
+    leased = await queue.extend(leased, 100)  # 8 s have gone by for it: its receiver still has it
+    clock.time += 41.9
+    assert [message.body for message in await queue.receive(32, lease=0.1)] == ["there"]
+    clock.time += 0.2
+    assert {message.body for message in await queue.receive(32, lease=300)} == {"there", "delayed"}
+    clock.time += 58
+    assert [message.body for message in await queue.receive(32)] == ["leased"]
+    await storage.close()
+
+
+async def test_a_clock_that_trembles_brings_nothing_forward() -> None:
+    clock = Clock()
+    storage = SqliteStorage(":memory:", now=clock)
+    await storage.create([], ["messages"])
+    queue = storage.queue("messages")
+    await queue.send("delayed", delay=10)
+    for _ in range(20):
+        clock.time += 0.9
+        await queue.send("between", delay=1000)
+        clock.time -= 0.9
+        await queue.send("between", delay=1000)
+    clock.time = START + 9.9
+    assert await queue.receive() == []
+    clock.time = START + 10
+    assert len(await queue.receive()) == 1
+    await storage.close()
+
+
+async def test_a_store_of_the_first_version_learns_the_time_of_its_writes(path: str) -> None:
+    clock = Clock()
+    storage = SqliteStorage(path, now=clock)
+    await storage.create(["Rows"], ["messages"])
+    await storage.close()
+    with closing(sqlite3.connect(path)) as con:
+        con.execute("ALTER TABLE store DROP COLUMN seen")
+    storage = SqliteStorage(path, now=clock)
+    queue = storage.queue("messages")
+    await queue.send("delayed", delay=10)
+    clock.time -= 3600
+    assert await queue.receive() == []
+    clock.time += 10
     assert len(await queue.receive()) == 1
     await storage.close()
 

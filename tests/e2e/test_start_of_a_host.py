@@ -22,6 +22,8 @@ from durable_core.hosting.local.http_endpoints import HttpRouter, http_router
 from durable_core.hosting.local.http_server import HttpServer
 from durable_core.hosting.local.http_sockets import listening_sockets, port_of
 from durable_core.hosting.local.invoker import Invoker
+from durable_core.hub.taskhub import TaskHub
+from durable_core.settings import Settings
 from durable_core.storage.sqlite import SqliteStorage
 from tests.support.cli import run_cli
 from tests.support.hosts import HostProcess
@@ -206,6 +208,19 @@ def test_an_empty_key_is_refused_for_it_would_open_every_function() -> None:
         refused = run_cli("host", "--require-keys", key)
         assert refused.returncode == 1
         assert "--require-keys is empty" in refused.stderr
+
+
+async def test_a_host_with_another_number_of_partitions_than_its_hub_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text(APP)
+    store = SqliteStorage(str(tmp_path / "s.db"))
+    await TaskHub(store, Settings(partitions=4)).create()
+    await store.close()
+    env = {"DURABLE_PARTITIONS": "2", "DURABLE_STORE": str(tmp_path / "s.db")}
+    for verb in (["host", "--app", tmp_path, "--port", 0], ["recover"], ["history", "export", "one", "--out", "-"]):
+        refused = run_cli(*verb, env=env)
+        assert refused.returncode != 0
+        assert "Set DURABLE_PARTITIONS=4" in refused.stderr
+        assert "Traceback" not in refused.stderr
 
 
 def test_a_port_that_is_taken_is_refused_with_its_number() -> None:
