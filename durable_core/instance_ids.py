@@ -49,7 +49,7 @@ def utf16_units(text: str) -> int:
 def check_instance_id(instance_id: str) -> None:
     """InvalidInstanceIdError if Azure Tables could not hold the id as a key."""
     if not isinstance(instance_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInstanceIdError(f"an instance id is a text, not {instance_id!r}")
+        raise InvalidInstanceIdError(f"an instance id is a text, not {instance_id!r}: give str(...) of it")
     if not instance_id:
         raise InvalidInstanceIdError("an instance id must not be empty; leave it out to get a random one")
     if len(instance_id) > MAX_INSTANCE_ID:

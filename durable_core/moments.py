@@ -1,7 +1,8 @@
-"""Points in time as they are stored: in seconds since 1970, exact to the microsecond, up to the year 9999.
+"""Points in time: whether what a user gives is one, and how they are stored, up to the year 9999.
 
-A stored time is a float. More than 272 years from 1970 a float cannot tell microseconds apart, so such a time is kept
-in whole seconds, from the moment at which it is made: what is read again is equal to what was written.
+A stored time is a float: seconds since 1970, exact to the microsecond. More than 272 years from 1970 a float cannot
+tell microseconds apart, so such a time is kept in whole seconds, from the moment at which it is made: what is read
+again is equal to what was written.
 """
 
 from __future__ import annotations
@@ -48,6 +49,24 @@ def from_epoch(seconds: float) -> datetime:
 def seconds_of(limit: timedelta) -> float:
     """A length of time in seconds, as it is stored; one of thousands of years is as long as there are dates."""
     return min(limit.total_seconds(), LAST_SECONDS)
+
+
+def problem_of_moment(value: object) -> str | None:
+    """What is wrong with a time given for the start of something; None if nothing is."""
+    if value is None or (isinstance(value, datetime) and value.utcoffset() is not None):
+        return None
+    return (
+        "must be a datetime with a time zone: datetime(..., tzinfo=UTC) or datetime.now(UTC) + timedelta(hours=1), say"
+    )
+
+
+def problem_of_time(value: object) -> str | None:
+    """What is wrong with a time given for a timeout; None if nothing is."""
+    if value is None:
+        return None
+    if not isinstance(value, timedelta):
+        return "must be a datetime.timedelta: timedelta(seconds=30), say"
+    return None if value > timedelta(0) else "must be positive"
 
 
 def _kept(moment: datetime) -> datetime:

@@ -12,15 +12,16 @@ import inspect
 import math
 import pkgutil
 import re
-import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import ModuleType
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from .errors import RegistrationError, UnknownActivityError, UnknownOrchestratorError
-from .models import RetryPolicy
+from .models import JSON, RetryPolicy
+from .moments import problem_of_time
+from .signatures import function_in, location_of, parameters_of
 from .versions import in_order, newest, problem_of_version
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,6 +39,7 @@ NO_INPUT = inspect.Parameter.empty
 class OrchestratorDefinition:
     """An orchestrator as registered. ``input_type`` is ``NO_INPUT`` for the shape ``def orch(ctx)``.
 
+    default: of its input; ``NO_INPUT``: it has none.
     is_default: of several versions, the one that a start takes when it asks for none.
     """
 
@@ -46,7 +48,12 @@ class OrchestratorDefinition:
     fn: Callable[..., Any]
     input_type: Any
     location: str
+    default: Any = NO_INPUT
     is_default: bool = False
+
+    def takes(self, data: JSON) -> bool:
+        """Whether the function is called with this input; without any, it takes its parameter's default."""
+        return _takes(self, data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,7 @@ class ActivityDefinition:
     takes_context: bool
     is_async: bool
     location: str
+    default: Any = NO_INPUT
     retry: RetryPolicy | None = None
     inline: bool | None = None
     short: bool = False
@@ -69,6 +77,14 @@ class ActivityDefinition:
     max_concurrency: int | None = None
     rate: float | None = None
 
+    def takes(self, data: JSON) -> bool:
+        """As an orchestrator's."""
+        return _takes(self, data)
+
+
+def _takes(definition: OrchestratorDefinition | ActivityDefinition, data: JSON) -> bool:
+    return definition.input_type is not NO_INPUT and (data is not None or definition.default is NO_INPUT)
+
 
 @overload
 def orchestrator(fn: F, /) -> F: ...
@@ -76,6 +92,9 @@ def orchestrator(fn: F, /) -> F: ...
 def orchestrator(*, name: str | None = None, version: str = "", default: bool = False) -> Callable[[F], F]: ...
 def orchestrator(fn: Any = None, /, *, name: str | None = None, version: str = "", default: bool = False) -> Any:
     """Mark a generator function as an orchestrator: ``def orch(ctx)`` or ``def orch(ctx, order: Order)``.
+
+    A start without an input, or with None, takes the default of the parameter if it has one. A decorator above this one
+    must be a generator function itself: ``return (yield from fn(ctx, order))``.
 
     name: under which it is called and stored; None: the function's.
     version: which of several of one name it is; an instance stays with the one that it was started with.
@@ -85,8 +104,7 @@ def orchestrator(fn: Any = None, /, *, name: str | None = None, version: str = "
     """
 
     def mark(function: F) -> F:
-        setattr(function, _MARK, replace(_define_orchestrator(function, name, version), is_default=default))
-        return function
+        return _mark(function, replace(_define_orchestrator(function, name, version), is_default=default))
 
     return mark if fn is None else mark(fn)
 
@@ -124,6 +142,10 @@ def activity(
 ) -> Any:
     """Mark a function, plain or async, as an activity: ``f()``, ``f(input)``, ``f(ctx: ActivityContext, input)``.
 
+    A call without an input, or with None, takes the default of the parameter if it has one. A ``functools.partial``
+    and an object with ``__call__`` may be activities, with a ``name``. A decorator above this one, made with
+    ``functools.wraps``, belongs to the activity: what the function's name means in its module is what runs.
+
     name: under which it is called and stored; None: the function's.
     retry: the policy when the call gives none.
     inline: False never runs it in the turn that scheduled it; True even where the app's default says no.
@@ -143,6 +165,9 @@ def activity(
     """
 
     def mark(function: F) -> F:
+        if isinstance(function, staticmethod):
+            mark(cast("Any", function).__func__)
+            return cast("F", function)
         definition = replace(
             _define_activity(function, name),
             retry=retry,
@@ -156,10 +181,19 @@ def activity(
             rate=rate,
         )
         _check_options(definition)
-        setattr(function, _MARK, definition)
-        return function
+        return _mark(function, definition)
 
     return mark if fn is None else mark(fn)
+
+
+def _mark(function: F, definition: OrchestratorDefinition | ActivityDefinition) -> F:
+    try:
+        setattr(function, _MARK, definition)
+    except AttributeError as error:
+        raise RegistrationError(
+            f"{definition.location}: {function!r} cannot be marked; write a function that calls it"
+        ) from error
+    return function
 
 
 def definition_of(fn: object) -> OrchestratorDefinition | ActivityDefinition | None:
@@ -193,14 +227,18 @@ class Registry:
         for module in modules:
             for found in _walk(module):
                 for value in list(vars(found).values()):
-                    if inspect.isfunction(value) and definition_of(value) is not None:
+                    if _is_marked(value):
                         registry.add(value)
         return registry
 
     def add(self, *functions: Callable[..., Any]) -> Registry:
-        """Register marked functions; the same function again changes nothing. RegistrationError on two of one name."""
+        """Register marked functions; the same function again changes nothing.
+
+        A function around a marked one (of a decorator with ``functools.wraps`` that stands above) is registered in its
+        place: it is what the name means. RegistrationError if that cannot be, and on two of one name.
+        """
         for fn in functions:
-            definition = definition_of(fn)
+            definition = _as_it_is_now(fn, definition_of(fn))
             match definition:
                 case OrchestratorDefinition():
                     versions = self._orchestrators.setdefault(definition.name, {})
@@ -271,12 +309,14 @@ class Registry:
 
     def build_id(self) -> str:
         """A hash of the source files that the registered functions live in: it tells deployments apart."""
-        files = {
-            inspect.getsourcefile(d.fn)
-            for d in [*(v for vs in self._orchestrators.values() for v in vs.values()), *self._activities.values()]
-        }
+        files: set[str] = set()
+        for d in [*(v for vs in self._orchestrators.values() for v in vs.values()), *self._activities.values()]:
+            for fn in (d.fn, function_in(d.fn)):
+                code = getattr(fn, "__code__", None)
+                if code is not None:
+                    files.add(inspect.getsourcefile(code) or "")
         digest = hashlib.sha256()
-        for file in sorted(f for f in files if f):
+        for file in sorted(files - {""}):
             try:
                 with open(file, "rb") as source:
                     digest.update(hashlib.sha256(source.read()).digest())
@@ -290,6 +330,41 @@ def _walk(module: ModuleType) -> list[ModuleType]:
     for info in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
         found.append(importlib.import_module(info.name))
     return found
+
+
+def _is_marked(value: object) -> bool:
+    """Whether a decorator has marked this very object: one that stands in for another is not asked for the other."""
+    try:
+        return _MARK in object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return False
+
+
+def _as_it_is_now(
+    fn: Callable[..., Any], marked: OrchestratorDefinition | ActivityDefinition | None
+) -> OrchestratorDefinition | ActivityDefinition | None:
+    """The definition of a function that has its mark from one that it wraps; of any other, its own."""
+    if marked is None or marked.fn is fn:
+        return marked
+    if isinstance(marked, OrchestratorDefinition):
+        if not inspect.isgeneratorfunction(fn):
+            raise RegistrationError(
+                f"{marked.location}: a decorator above @orchestrator makes '{marked.name}' a function that yields "
+                "nothing; put @orchestrator above it, and let its wrapper 'return (yield from function(ctx, input))'"
+            )
+        new = _define_orchestrator(fn, marked.name, marked.version)
+        return replace(marked, fn=fn, input_type=new.input_type, default=new.default)
+    now = _define_activity(fn, marked.name)
+    around = replace(
+        marked,
+        fn=fn,
+        input_type=now.input_type,
+        default=now.default,
+        takes_context=now.takes_context,
+        is_async=now.is_async,
+    )
+    _check_options(around)
+    return around
 
 
 def _refuse_second_default(present: Iterable[OrchestratorDefinition], new: OrchestratorDefinition) -> None:
@@ -312,69 +387,68 @@ def _refuse_twin(
         )
 
 
-def _location(fn: Callable[..., Any]) -> str:
-    code = getattr(fn, "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(fn)
-
-
 def _checked_name(fn: Callable[..., Any], name: str | None, kind: str) -> str:
-    chosen = getattr(fn, "__name__", "") if name is None else name
-    if not _NAME.fullmatch(chosen):
+    chosen = getattr(fn, "__name__", None) if name is None else name
+    if chosen is None:
+        raise RegistrationError(f"{location_of(fn)}: {fn!r} has no name of its own; give it one: @{kind}(name='...')")
+    if not isinstance(chosen, str) or not _NAME.fullmatch(chosen):
         raise RegistrationError(
-            f"'{chosen}' cannot name an {kind} ({_location(fn)}): it must begin with a letter and hold "
+            f"{chosen!r} cannot name an {kind} ({location_of(fn)}): it must begin with a letter and hold "
             "at most 128 letters, digits and . _ -"
         )
     if chosen.startswith(RESERVED):
-        raise RegistrationError(f"'{chosen}' ({_location(fn)}): names that begin with '{RESERVED}' are the framework's")
+        raise RegistrationError(
+            f"'{chosen}' ({location_of(fn)}): names that begin with '{RESERVED}' are the framework's"
+        )
     return chosen
 
 
-def _parameters(fn: Callable[..., Any]) -> list[inspect.Parameter]:
-    hints = _hints(fn)
-    return [
-        p.replace(annotation=hints.get(p.name, p.annotation))
-        for p in inspect.signature(fn).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-
-
-def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(fn, include_extras=True)
-    except NameError as error:
-        raise RegistrationError(
-            f"the annotations of {fn.__qualname__} ({_location(fn)}) name something unknown at run time: {error}; "
-            "import it outside of TYPE_CHECKING"
-        ) from error
-
-
 def _define_orchestrator(fn: Callable[..., Any], name: str | None, version: str) -> OrchestratorDefinition:
-    where = _location(fn)
+    where = location_of(fn)
     if inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
         raise RegistrationError(f"{where}: an orchestrator is a plain generator function; take 'async' away")
-    if not inspect.isgeneratorfunction(fn):
+    if not inspect.isfunction(fn) or not inspect.isgeneratorfunction(fn):
+        if inspect.isgeneratorfunction(function_in(fn)):
+            raise RegistrationError(
+                f"{where}: what is around the generator function '{getattr(fn, '__name__', fn)}' is none itself; let a "
+                "decorator's wrapper 'return (yield from function(ctx, input))'"
+            )
         raise RegistrationError(
             f"{where}: '{getattr(fn, '__name__', fn)}' yields nothing, so it is no orchestrator; "
             "wait for its tasks with 'yield from'"
         )
     if (problem := problem_of_version(version)) is not None:
         raise RegistrationError(f"{where}: the version of an orchestrator {problem}, not {version!r}")
-    parameters = _parameters(fn)
+    parameters = parameters_of(fn, "orchestrator")
     if len(parameters) not in (1, 2):
         raise RegistrationError(f"{where}: an orchestrator takes (ctx) or (ctx, input), not {len(parameters)} values")
-    annotation: Any = NO_INPUT
-    if len(parameters) == 2:
-        annotation = Any if parameters[1].annotation is NO_INPUT else parameters[1].annotation
+    annotation, default = _input_of(parameters[1:])
     return OrchestratorDefinition(
-        name=_checked_name(fn, name, "orchestrator"), version=version, fn=fn, input_type=annotation, location=where
+        name=_checked_name(fn, name, "orchestrator"),
+        version=version,
+        fn=fn,
+        input_type=annotation,
+        location=where,
+        default=default,
     )
 
 
+def _input_of(parameters: list[inspect.Parameter]) -> tuple[Any, Any]:
+    """Type and default of the input."""
+    if not parameters:
+        return NO_INPUT, NO_INPUT
+    parameter = parameters[0]
+    return Any if parameter.annotation is NO_INPUT else parameter.annotation, parameter.default
+
+
 def _define_activity(fn: Callable[..., Any], name: str | None) -> ActivityDefinition:
-    where = _location(fn)
-    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+    where = location_of(fn)
+    inner = function_in(fn)
+    if inspect.isclass(fn) or not callable(fn):
+        raise RegistrationError(f"{where}: an activity is a function, not {fn!r}")
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in (fn, inner)):
         raise RegistrationError(f"{where}: an activity returns its result; it does not yield")
-    parameters = _parameters(fn)
+    parameters = parameters_of(fn, "activity")
     takes_context = bool(parameters) and getattr(parameters[0].annotation, "__name__", "") == "ActivityContext"
     inputs = parameters[1:] if takes_context else parameters
     if len(inputs) > 1:
@@ -382,16 +456,15 @@ def _define_activity(fn: Callable[..., Any], name: str | None) -> ActivityDefini
             f"{where}: an activity takes one input (and an ActivityContext before it), not {len(inputs)}; "
             "put them together in a model or a dict"
         )
-    annotation: Any = NO_INPUT
-    if inputs:
-        annotation = Any if inputs[0].annotation is NO_INPUT else inputs[0].annotation
+    annotation, default = _input_of(inputs)
     return ActivityDefinition(
         name=_checked_name(fn, name, "activity"),
         fn=fn,
         input_type=annotation,
         takes_context=takes_context,
-        is_async=inspect.iscoroutinefunction(fn),
+        is_async=any(inspect.iscoroutinefunction(each) for each in (fn, cast("Any", type(fn)).__call__)),
         location=where,
+        default=default,
     )
 
 
@@ -421,12 +494,3 @@ def _check_options(definition: ActivityDefinition) -> None:
             f"{where}: queue={queue!r} cannot name a queue: it must begin with a letter and hold at most "
             f"{MAX_QUEUE_NAME} lower-case letters, digits and single hyphens, and not end in 'poison'"
         )
-
-
-def problem_of_time(value: object) -> str | None:
-    """What is wrong with a time given for a timeout; None if nothing is."""
-    if value is None:
-        return None
-    if not isinstance(value, timedelta):
-        return "must be a datetime.timedelta: timedelta(seconds=30), say"
-    return None if value > timedelta(0) else "must be longer than nothing"

@@ -242,7 +242,7 @@ class Composition:
             method,
             uri,
             write(self._converter, content, "the content of an HTTP request"),
-            dict(headers or {}),
+            headers or {},
             retry=retry,
             timeout=timeout,
             poll=poll,

@@ -6,13 +6,15 @@ The requests themselves are made by the built-in activity ``durable.http`` (``du
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import InvalidInputError, OrchestratorCodeError, PayloadTooLargeError, TaskTimeoutError
 from ..models import JSON, FailureDetails, RetryPolicy, type_name
+from ..moments import problem_of_time
 from .combinations import FlowTask
 from .http_addresses import following, is_http, origin, shown
 from .source import caller
@@ -61,7 +63,7 @@ def call_http(
     method: str,
     uri: str,
     content: JSON,
-    headers: dict[str, str],
+    given_headers: object,
     *,
     retry: RetryPolicy | None,
     timeout: timedelta | None,
@@ -69,10 +71,11 @@ def call_http(
 ) -> Task[DurableHttpResponse]:
     """See ``OrchestrationContext.call_http``."""
     line = caller()
+    headers = header_texts(given_headers, line)
     if not is_http(uri):
         raise OrchestratorCodeError(f"call_http takes an http or https address with a host, not {shown(uri)!r}", line)
-    if timeout is not None and timeout <= timedelta(0):
-        raise OrchestratorCodeError(f"the timeout of call_http must be more than nothing, not {timeout}", line)
+    if (problem := problem_of_time(timeout)) is not None:
+        raise OrchestratorCodeError(f"timeout={timeout!r} of call_http {problem}", line)
     if content is not None and not isinstance(content, str):
         content = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         if not any(name.lower() == "content-type" for name in headers):
@@ -83,6 +86,21 @@ def call_http(
         method=method.upper(), uri=uri, headers=headers, content=content, refusals_fail=retry is not None
     )
     return FlowTask(owner, _call(ctx, request, retry, timeout, poll))
+
+
+def header_texts(headers: object, line: str) -> dict[str, str]:
+    """Headers as texts; numbers are written out. OrchestratorCodeError for what is none of both."""
+    if not isinstance(headers, Mapping):
+        raise OrchestratorCodeError(f"the headers of call_http are texts by name, not a {type(headers).__name__}", line)
+    found: dict[str, str] = {}
+    for name, value in cast("Mapping[object, object]", headers).items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not isinstance(name, str) or not (isinstance(value, str) or is_number):
+            raise OrchestratorCodeError(
+                f"the headers of call_http are texts by name; {name!r} is a {type(value).__name__}", line
+            )
+        found[name] = f"{value}"
+    return found
 
 
 def next_request(request: HttpRequest, location: str, *, method: str, with_content: bool) -> HttpRequest | None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from ..errors import OrchestratorCodeError
 from ..models import JSON
-from ..moments import seconds_of
+from ..moments import problem_of_time, seconds_of
 from .source import caller
 
 
@@ -14,8 +14,6 @@ def run_options(timeout: timedelta | None) -> JSON:
     """Options of a sub-orchestration's call. OrchestratorCodeError for a timeout that leaves no time."""
     if timeout is None:
         return None
-    if timeout <= timedelta(0):
-        raise OrchestratorCodeError(
-            f"a sub-orchestration needs time: the timeout must be positive, not {timeout}", caller()
-        )
+    if (problem := problem_of_time(timeout)) is not None:
+        raise OrchestratorCodeError(f"timeout={timeout!r} of a sub-orchestration {problem}", caller())
     return {"timeout": seconds_of(timeout)}

@@ -7,8 +7,8 @@ from typing import TypedDict
 
 from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
-from ..moments import seconds_of
-from ..registry import ActivityDefinition, problem_of_time
+from ..moments import problem_of_time, seconds_of
+from ..registry import ActivityDefinition
 from .source import caller
 
 

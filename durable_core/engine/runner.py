@@ -10,7 +10,7 @@ when is for ``LiveOrchestration`` to say.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 from functools import partial
 from types import FrameType
@@ -89,19 +89,19 @@ class Runner:
     def start(self, data: JSON) -> None:
         """Make the generator and run it, with the instance's input."""
         definition = self._definition
-        kind = None if definition.input_type is NO_INPUT else definition.input_type
+        takes = definition.takes(data)
         context = OrchestrationContext(
             self._info,
             self._decisions,
             self._mailbox,
             self._converter,
-            data,
-            kind,
+            data if takes or definition.default is NO_INPUT else definition.default,
+            definition.input_type if takes else None,
             conditions=self.conditions,
             queries=self.queries,
         )
         try:
-            arguments = () if definition.input_type is NO_INPUT else (context.get_input(),)
+            arguments = (context.get_input(),) if takes else ()
             self._generator = self._decisions.watch(definition.fn, context, *arguments)
         except BaseException as error:  # noqa: BLE001  the input does not fit the orchestrator: the instance's failure
             raise_unless_failure(error)
@@ -170,7 +170,7 @@ class Runner:
                 yielded = send(value) if error is None else watch(generator.throw, error.with_traceback(None))
                 task = look(yielded, decisions)
                 if task is None:
-                    self._fail(_not_a_task(yielded, suspended_at(generator)))
+                    self._fail(_not_a_task(yielded, suspended_at(generator), decisions.continuation is not None))
                     self.close()
                     return
                 if not task._done:
@@ -186,7 +186,7 @@ class Runner:
                 self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, self._cancel_reason, line=line))
         except BaseException as raised:  # noqa: BLE001  whatever the user's code raises is the instance's failure
             raise_unless_failure(raised)
-            self._fail(raised)
+            self._fail(_named(raised))
 
     def _finish(self, value: object) -> None:
         """The code returned."""
@@ -252,8 +252,25 @@ class Runner:
             )
 
 
-def _not_a_task(yielded: object, where: str) -> OrchestratorCodeError:
-    if isinstance(yielded, Task):
+def _named(error: BaseException) -> BaseException:
+    """What a slip of the code's was, where Python's own words for it hide that."""
+    if isinstance(error, AttributeError) and error.name == "send" and isinstance(error.obj, Iterator):
+        kind = type(error.obj).__name__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
+        named = OrchestratorCodeError(
+            f"'yield from' went through a {kind}, not a task: to wait for several tasks, write "
+            "'yield from ctx.task_all([...])' or 'yield from ctx.task_any([...])'",
+            raised_at(error.__traceback__),
+        )
+        return named.with_traceback(error.__traceback__)
+    return error
+
+
+def _not_a_task(yielded: object, where: str, is_continued: bool) -> OrchestratorCodeError:
+    if yielded is None and is_continued:
+        hint = "continue_as_new is nothing to wait for: call it without 'yield', and 'return' after it"
+    elif yielded is None:
+        hint = "a call that returns nothing, such as ctx.set_custom_status(...), stands without 'yield'"
+    elif isinstance(yielded, Task):
         hint = "it belongs to another orchestrator instance"
     elif isinstance(yielded, Generator):
         hint = "to run another generator, write 'yield from'"

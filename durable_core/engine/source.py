@@ -18,6 +18,7 @@ from typing import Any
 from .. import guard
 from ..errors import OrchestratorCodeError
 from ..places import place
+from ..signatures import function_in, hints_of
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _GUARD = os.path.abspath(guard.__file__)  # which calls the user's code for the engine
@@ -59,7 +60,7 @@ def suspended_at(generator: Generator[Any, Any, Any]) -> str:
 def names_in(fn: Callable[..., Any]) -> frozenset[str]:
     """Names and texts that a function's own code mentions, that of functions nested in it included."""
     found: set[str] = set()
-    codes = [code] if (code := getattr(fn, "__code__", None)) is not None else []
+    codes = [code] if (code := getattr(function_in(fn), "__code__", None)) is not None else []
     while codes:
         code = codes.pop()
         found.update(code.co_names, code.co_freevars)
@@ -88,7 +89,7 @@ def without_engine(trace: TracebackType | None) -> TracebackType | None:
 def result_type(fn: Callable[..., Any]) -> Any:
     """The type that an activity returns, or an orchestrator's generator does; ``Any`` when it is not annotated."""
     try:
-        returned = typing.get_type_hints(fn, include_extras=True).get("return", Any)
+        returned = hints_of(fn).get("return", Any)
     except NameError as error:
         raise OrchestratorCodeError(
             f"the annotations of {getattr(fn, '__qualname__', fn)} name something unknown at run time: {error}; "

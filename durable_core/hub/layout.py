@@ -129,6 +129,8 @@ def check_text(text: str, what: str) -> None:
 
 def check_tags(tags: Mapping[str, str] | None) -> None:
     """InvalidInputError for tags that are no texts, or too many."""
+    if tags is not None and not isinstance(tags, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"tags are texts by name: {{'customer': 'c-1'}}, say; not {tags!r}")
     for name, value in (tags or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"tags are texts by name; {name!r} is {value!r}")

@@ -26,7 +26,7 @@ from ..hub.instance_row import Instance
 from ..hub.messages import Call, TaskOutcome
 from ..hub.taskhub import TaskHub
 from ..models import JSON, FailureDetails
-from ..registry import NO_INPUT, ActivityDefinition, Registry
+from ..registry import ActivityDefinition, Registry
 from ..user_code import Raised, called, is_interrupt
 from .attempts import Attempt
 from .clock import Clock
@@ -247,7 +247,7 @@ class ActivityRunner:
                     listener=attempt,
                 )
             )
-        if definition.input_type is not NO_INPUT:
+        if definition.takes(call.input):
             arguments.append(self._converter.from_json(call.input, definition.input_type))
         return arguments
 

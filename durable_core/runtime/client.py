@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack, get_args, overload
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
@@ -23,6 +23,7 @@ from ..errors import (
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
+    InvalidInputError,
     PreconditionFailedError,
     RowExistsError,
     RowNotFoundError,
@@ -36,7 +37,7 @@ from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
 from ..instance_ids import StartedInstance, execution_of
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
-from ..registry import NO_INPUT, Registry, name_of
+from ..registry import Registry, name_of
 from ..storage.ports import Insert
 from .clock import Clock
 from .dispatcher import Dispatcher
@@ -189,11 +190,13 @@ class DurableClient(Messaging, ScheduleClient):
         timeout: timedelta | None = None,  # noqa: ASYNC109  of the run
     ) -> _Started:
         """``first`` is an event that a new instance finds in its inbox."""
-        definition = self._registry.orchestrator(name_of(orchestrator), version)
         check_instance_id(instance_id)
+        if if_exists not in get_args(IfExists):
+            raise InvalidInputError(f"if_exists is one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
+        definition = self._registry.orchestrator(name_of(orchestrator), version)
         data = self._converter.to_json(client_input, "the input")
         check_tags(tags)
-        if definition.input_type is not NO_INPUT:
+        if definition.takes(data):
             self._converter.from_json(data, definition.input_type)  # refuse now what would fail later
         text = dumps(data)
         self._hub.payloads.check(text, "the input")

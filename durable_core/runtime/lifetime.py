@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from ..errors import InvalidInputError
 from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instance_row import Instance
-from ..moments import after, in_utc
+from ..moments import after, in_utc, problem_of_moment, problem_of_time
 from .delivery import Delivery
 
 CLOCK_TASK = 0
@@ -24,18 +24,16 @@ _ENDINGS = (InboxKind.TERMINATE, InboxKind.CANCEL)
 
 def with_times(fresh: Instance, start_at: datetime | None, timeout: timedelta | None) -> Instance:
     """A new instance that begins at ``start_at`` and may run for ``timeout`` from then on. InvalidInputError."""
+    if (problem := problem_of_moment(start_at)) is not None:
+        raise InvalidInputError(f"start_at={start_at!r} {problem}")
     if start_at is not None:
-        if start_at.utcoffset() is None:
-            raise InvalidInputError(
-                f"start_at needs a time with a time zone, such as datetime(..., tzinfo=UTC), not {start_at!r}"
-            )
         start_at = in_utc(start_at)
         if start_at <= fresh.created:
             start_at = None
     deadline = None
+    if (problem := problem_of_time(timeout)) is not None:
+        raise InvalidInputError(f"timeout={timeout!r} of a run {problem}")
     if timeout is not None:
-        if timeout <= timedelta(0):
-            raise InvalidInputError(f"a run needs time: the timeout must be positive, not {timeout}")
         deadline = after(start_at or fresh.created, timeout)
     return fresh.but(start_at=start_at, deadline=deadline)
 

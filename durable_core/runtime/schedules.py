@@ -16,11 +16,16 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, get_args
 
 from ..converter import Converter
-from ..errors import InstanceAlreadyExistsError, InstanceNotFoundError, InvalidInputError
+from ..errors import (
+    InstanceAlreadyExistsError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidInstanceIdError,
+)
 from ..hub.layout import check_instance_id
 from ..models import OrchestrationStatus, RuntimeStatus
-from ..moments import LAST, in_utc
-from ..registry import NO_INPUT, Registry, name_of
+from ..moments import LAST, in_utc, problem_of_moment
+from ..registry import Registry, name_of
 from .clock import Clock
 from .cron import SHORTEST, Interval, parse_cron
 from .listing import UNREADABLE, InstancePage
@@ -126,16 +131,16 @@ class ScheduleClient:
         Raises InvalidInputError (bad cron, interval or time zone; an input that does not fit),
         UnknownOrchestratorError, InvalidInstanceIdError, InstanceAlreadyExistsError if there is such a schedule.
         """
-        instance_id = SCHEDULE_PREFIX + schedule_id
+        instance_id = _instance_of(schedule_id)
         check_instance_id(instance_id + RUN_SUFFIX)
         definition = self._registry.orchestrator(name_of(orchestrator), version)
         data = self._converter.to_json(client_input, "the input")
-        if definition.input_type is not NO_INPUT:
+        if definition.takes(data):
             self._converter.from_json(data, definition.input_type)
         if overlap not in get_args(Overlap):
             raise InvalidInputError(f"overlap is 'skip' or 'queue', not {overlap!r}")
-        if start_at is not None and start_at.utcoffset() is None:
-            raise InvalidInputError(f"start_at needs a time with a time zone, not {start_at!r}")
+        if (problem := problem_of_moment(start_at)) is not None:
+            raise InvalidInputError(f"start_at={start_at!r} {problem}")
         now = self._clock.now()
         first = now if start_at is None else max(in_utc(start_at), now)
         if first.year >= LAST.year:
@@ -149,7 +154,10 @@ class ScheduleClient:
                 due = first if start_at is not None else Interval(interval).next_after(first)
                 due = due.replace(microsecond=0)
             case _:
-                raise InvalidInputError("a schedule has either cron= or interval=")
+                raise InvalidInputError(
+                    "a schedule has either cron=, a text, or interval=, a datetime.timedelta, "
+                    f"not cron={cron!r} and interval={interval!r}"
+                )
         if due >= LAST:
             raise InvalidInputError(_NO_DATE)
         state = ScheduleState(
@@ -172,9 +180,9 @@ class ScheduleClient:
 
     async def get_schedule(self: _Client, schedule_id: str) -> ScheduleStatus:
         """InstanceNotFoundError if there is no such schedule."""
-        status = await self.get_status(SCHEDULE_PREFIX + schedule_id)
+        status = await self.get_status(_instance_of(schedule_id))
         if status.name != SCHEDULE_NAME or status.is_terminal:
-            raise InstanceNotFoundError(SCHEDULE_PREFIX + schedule_id)
+            raise InstanceNotFoundError(_instance_of(schedule_id))
         return _shown(status)
 
     async def list_schedules(self: _Client) -> list[ScheduleStatus]:
@@ -202,11 +210,11 @@ class ScheduleClient:
 
         Raises InstanceNotFoundError, as the other methods do.
         """
-        await self.raise_event(SCHEDULE_PREFIX + schedule_id, CONTROL, {"do": "pause", "reason": reason})
+        await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "pause", "reason": reason})
 
     async def resume_schedule(self: _Client, schedule_id: str) -> None:
         """Go on with the next due time."""
-        await self.raise_event(SCHEDULE_PREFIX + schedule_id, CONTROL, {"do": "resume"})
+        await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "resume"})
 
     async def trigger_schedule(self: _Client, schedule_id: str) -> str:
         """Ask for a run now, even while paused, and return its instance id.
@@ -215,15 +223,22 @@ class ScheduleClient:
         """
         now = self._clock.now()
         run = f"{run_id(schedule_id, now)}-{now.microsecond:06}"
-        await self.raise_event(SCHEDULE_PREFIX + schedule_id, CONTROL, {"do": "trigger", "run": run})
+        await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "trigger", "run": run})
         return run
 
     async def delete_schedule(self: _Client, schedule_id: str) -> None:
         """End and forget a schedule. A run that goes, goes on. Raises InstanceNotFoundError."""
-        instance_id = SCHEDULE_PREFIX + schedule_id
+        instance_id = _instance_of(schedule_id)
         await self.terminate(instance_id, "deleted", recursive=False)
         await self.wait_for_completion(instance_id, DELETE_PATIENCE)
         await self.purge_instance_history(instance_id)
+
+
+def _instance_of(schedule_id: str) -> str:
+    """The id of the instance that is this schedule. InvalidInstanceIdError."""
+    if not isinstance(schedule_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInstanceIdError(f"the id of a schedule is a text, not {schedule_id!r}: give str(...) of it")
+    return SCHEDULE_PREFIX + schedule_id
 
 
 def _shown(status: OrchestrationStatus) -> ScheduleStatus:

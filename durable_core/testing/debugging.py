@@ -21,6 +21,7 @@ from ..engine.replay import LiveOrchestration
 from ..engine.source import suspended_at
 from ..errors import ConfigurationError, NonDeterminismError
 from ..registry import RESERVED, OrchestratorDefinition
+from ..signatures import function_in
 from ..user_code import Interruption
 from .replaying import History, replay_live
 
@@ -175,7 +176,7 @@ class _Pdb(pdb.Pdb):
 
     def __init__(self, definition: OrchestratorDefinition, skip: list[str]) -> None:
         super().__init__(skip=skip, nosigint=True)
-        self._code = definition.fn.__code__
+        self._code = function_in(definition.fn).__code__
 
     def trace_dispatch(self, frame: FrameType, event: str, arg: Any) -> Any:
         try:

@@ -56,6 +56,8 @@ class Substitute:
         self._fn = fn
 
     async def __call__(self, ctx: ActivityContext, *inputs: Any) -> Any:
+        if not inputs and self.original.default is not NO_INPUT:  # the call gave none
+            inputs = (self.original.default,)
         run = ActivityRun(
             name=self.original.name,
             instance_id=ctx.instance_id,

@@ -31,8 +31,8 @@ SECOND = timedelta(seconds=1)
 @pytest.mark.parametrize(
     ("options", "hint"),
     [
-        ({"timeout": timedelta(0)}, "longer than nothing"),
-        ({"timeout": -SECOND}, "longer than nothing"),
+        ({"timeout": timedelta(0)}, "must be positive"),
+        ({"timeout": -SECOND}, "must be positive"),
         ({"timeout": 5}, "must be a datetime.timedelta"),
         ({"schedule_to_close": timedelta(0)}, "schedule_to_close="),
         ({"heartbeat_timeout": -SECOND}, "heartbeat_timeout="),

@@ -270,7 +270,7 @@ def test_what_a_call_returns_is_read_from_annotations() -> None:
         (loose, Any),
         (later, bytes),
         (awaitable, Awaitable[int]),
-        (_Callable[int](), Any),
+        (_Callable[int](), int),
     ]
     for fn, kind in cases:
         assert result_type(fn) == kind
@@ -292,3 +292,14 @@ def test_importing_the_package_loads_no_cloud_and_no_database() -> None:
     code = "import sys, durable_core; print({m.split('.')[0] for m in sys.modules} & {'azure', 'sqlite3', 'aiohttp'})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "set()"
+
+
+def test_numbers_as_headers_of_an_http_call_are_written_out() -> None:
+    headers: Any = {"X-Count": 5, "X-Rate": 0.5, "X-Text": "t"}
+
+    def code(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield ctx.call_http("GET", "http://example.com", headers=headers)
+
+    (event,) = Driver(code).outgoing
+    assert isinstance(event, TaskScheduled)
+    assert event.input["headers"] == {"X-Count": "5", "X-Rate": "0.5", "X-Text": "t"}

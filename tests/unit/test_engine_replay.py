@@ -289,7 +289,7 @@ def test_continue_as_new_counts_when_the_orchestrator_returns() -> None:
 @pytest.mark.parametrize(
     ("yielded", "hint"),
     [
-        (None, "yield what ctx.call_activity"),
+        (None, "a call that returns nothing, such as ctx.set_custom_status(...), stands without 'yield'"),
         ([1, 2], "ctx.task_all"),
         ((n for n in range(1)), "write 'yield from'"),
         (_Awaitable(), "cannot await"),
