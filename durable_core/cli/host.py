@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from ..errors import ConfigurationError
+from .output import unblock_output
 
 
 @click.command()
@@ -50,6 +51,7 @@ def host(
     """
     from ..hosting.local.host import HostOptions, run_host
 
+    unblock_output()
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -73,8 +75,8 @@ def host(
         def on_signal(number: int) -> None:
             if stop.is_set():
                 os._exit(128 + number)
-            print("stopping; once more to stop at once", file=sys.stderr, flush=True)
             stop.set()
+            print("stopping; once more to stop at once", file=sys.stderr, flush=True)
 
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, on_signal, number)

@@ -164,8 +164,14 @@ class Durable:
 
     # ------------------------------------------------------------ for the host
 
-    def blueprint(self) -> func.Blueprint:
-        """The functions to give to ``FunctionApp.register_functions``, once."""
+    def blueprint(self, *, http: bool = True) -> func.Blueprint:
+        """The functions to give to ``FunctionApp.register_functions``, once.
+
+        http: whether the routes of the management API are among them. Without them nothing answers the URLs that are
+        made here: neither those of a payload nor those of callbacks. For an app whose own routes use HTTP streaming
+        (``azurefunctions-extensions-http-fastapi``): Azure takes no other routes beside those, and would find no
+        function at all.
+        """
         blueprint = func.Blueprint()
         queues = DurableApp.queue_names(self.settings, self.registry)
         for index, queue in enumerate(queues.control):
@@ -175,7 +181,7 @@ class Durable:
             for index, queue in enumerate(names):
                 self._add_queue(blueprint, _numbered(function, index), queue, _to_work(own))
         self._add_recovery(blueprint)
-        for endpoint in Endpoint:
+        for endpoint in Endpoint if http else ():
             self._add_route(blueprint, endpoint)
         return blueprint
 
@@ -281,10 +287,10 @@ class Durable:
 
 
 def durable_blueprint(
-    registry: Registry, *, settings: Settings | None = None, base: str = DEFAULT_BASE
+    registry: Registry, *, settings: Settings | None = None, base: str = DEFAULT_BASE, http: bool = True
 ) -> func.Blueprint:
     """The functions of durable_core for an app that has no use for a ``Durable`` object of its own."""
-    return Durable(registry, settings=settings, base=base).blueprint()
+    return Durable(registry, settings=settings, base=base).blueprint(http=http)
 
 
 async def _to_control(app: App, body: str, dequeue_count: int) -> None:

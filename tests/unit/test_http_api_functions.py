@@ -125,6 +125,12 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
     assert {t["connection"] for t in found.values() if t["type"] == "queueTrigger"} == {"AzureWebJobsStorage"}
 
 
+def test_an_app_with_http_routes_of_another_kind_gets_the_queues_and_the_timer_alone(app: MemoryApp) -> None:
+    durable = durable_over(app)
+    for blueprint in (durable.blueprint(http=False), durable_blueprint(durable.registry, http=False)):
+        assert set(indexed(blueprint)) == {"durable_control", "durable_work", "durable_recovery"}
+
+
 def test_every_partition_has_its_queue_functions() -> None:
     names = [name for name, trigger in triggers(partitions=3).items() if trigger["type"] == "queueTrigger"]
     assert names == [

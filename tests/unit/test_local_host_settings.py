@@ -50,9 +50,29 @@ def test_host_json_is_read_and_the_environment_overrides_it(tmp_path: Path) -> N
 
 
 def test_an_app_without_host_json_gets_the_hosts_defaults(tmp_path: Path) -> None:
-    config = read_host_config(tmp_path, {})
+    config = read_host_config(tmp_path, {}, azure_like=True)
     assert (config.route_prefix, config.queues.batch_size, config.queues.max_dequeue_count) == ("api", 16, 5)
     assert (config.queues.max_polling_interval, config.queues.visibility_timeout) == (60, 0)
+
+
+@pytest.mark.parametrize("queues", [None, {}, {"batchSize": 8}, {"maxPollingInterval": None}])
+def test_idle_queues_are_polled_every_two_seconds_where_nothing_is_said_and_the_log_says_so_once(
+    tmp_path: Path, queues: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "host.json").write_text(json.dumps({"extensions": {} if queues is None else {"queues": queues}}))
+    with caplog.at_level("INFO"):
+        assert read_host_config(tmp_path, {}).queues.max_polling_interval == 2
+    assert [record.getMessage().count("maxPollingInterval") for record in caplog.records] == [1]
+
+
+@pytest.mark.parametrize("interval", ["00:00:30", "00:01:00"])
+def test_an_interval_that_is_said_is_obeyed_in_silence(
+    tmp_path: Path, interval: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": interval}
+    with caplog.at_level("INFO"):
+        assert read_host_config(tmp_path, environ).queues.max_polling_interval == parse_time_span(interval)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("queues", [{"batchSize": 33}, {"batchSize": "x"}, {"maxPollingInterval": "2s"}, []])

@@ -6,6 +6,7 @@ Owns the names and defaults of the host's settings. Knows nothing of functions, 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping, MutableMapping
@@ -15,6 +16,11 @@ from typing import Any, cast
 
 from ...errors import ConfigurationError
 
+log = logging.getLogger(__name__)
+
+AZURES_POLLING_INTERVAL = 60.0
+LOCAL_POLLING_INTERVAL = 2.0
+"""Seconds, where host.json says nothing: what another process sends wakes nobody here, and a developer waits for it."""
 HOST_KEY = "DURABLE_HOST_KEY"
 _OVERRIDE_PREFIX = "azurefunctionsjobhost__"
 _TIME_SPAN = re.compile(
@@ -34,7 +40,7 @@ class QueueOptions:
 
     batch_size: int = 16
     new_batch_threshold: int = 8
-    max_polling_interval: float = 60.0
+    max_polling_interval: float = AZURES_POLLING_INTERVAL
     visibility_timeout: float = 0.0
     max_dequeue_count: int = 5
 
@@ -81,9 +87,10 @@ def host_key(option: str | None, environ: Mapping[str, str]) -> str | None:
     return key
 
 
-def read_host_config(folder: Path, environ: Mapping[str, str] | None = None) -> HostConfig:
+def read_host_config(folder: Path, environ: Mapping[str, str] | None = None, *, azure_like: bool = False) -> HostConfig:
     """Read host.json of the app folder, with ``AzureFunctionsJobHost__a__b`` overrides.
 
+    azure_like: take all defaults of the Functions host; else idle queues are polled more often, and the log says so.
     ConfigurationError names the key whose value does not fit.
     """
     document = _read_json(folder / "host.json")
@@ -93,6 +100,15 @@ def read_host_config(folder: Path, environ: Mapping[str, str] | None = None) -> 
     extensions = _section(document, "extensions")
     http, queues = _section(extensions, "http"), _section(extensions, "queues")
 
+    polling = _seconds(queues, "maxPollingInterval", AZURES_POLLING_INTERVAL)
+    if _get(queues, "maxPollingInterval") is None and not azure_like:
+        polling = LOCAL_POLLING_INTERVAL
+        log.info(
+            "host.json sets no extensions.queues.maxPollingInterval: idle queues are polled every %g s here, and every "
+            "%g s in Azure; set it, to 00:00:02 for instance, to have the same in both",
+            LOCAL_POLLING_INTERVAL,
+            AZURES_POLLING_INTERVAL,
+        )
     batch_size = _integer(queues, "batchSize", 16, low=1, high=32)
     processors = os.cpu_count() or 1
     timeout = _get(document, "functionTimeout")
@@ -102,7 +118,7 @@ def read_host_config(folder: Path, environ: Mapping[str, str] | None = None) -> 
         queues=QueueOptions(
             batch_size=batch_size,
             new_batch_threshold=_integer(queues, "newBatchThreshold", batch_size // 2 * processors, low=0, high=1000),
-            max_polling_interval=max(0.1, _seconds(queues, "maxPollingInterval", 60.0)),
+            max_polling_interval=max(0.1, polling),
             visibility_timeout=_seconds(queues, "visibilityTimeout", 0.0),
             max_dequeue_count=_integer(queues, "maxDequeueCount", 5, low=1, high=1_000_000),
         ),

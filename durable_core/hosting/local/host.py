@@ -88,7 +88,7 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
     apply_local_settings(folder, os.environ)
     os.environ.setdefault("DURABLE_MESSAGE_LEASE", MESSAGE_LEASE)
     os.environ.setdefault("DURABLE_GUARD", "true")  # where code is written, it is told what it must not do
-    config, settings = read_host_config(folder), Settings.from_environment()
+    config, settings = read_host_config(folder, azure_like=options.azure_like), Settings.from_environment()
     functions = load_functions(folder)
     key = host_key(options.key, os.environ)
     served = [function for function in functions if _is_served(function, options.only)]
