@@ -30,6 +30,7 @@
     ├── CapabilityError               a signed URL is forged, expired or used
     ├── StorageError
     │   ├── DamagedRowError           a row lacks what every version writes: it was changed by hand, or torn
+    │   ├── UnusableStoreError        the embedded store's file is damaged, no store, or not to be read
     │   ├── StorageUnavailableError   transient: throttled, timed out, reset; try again
     │   ├── RowExistsError            an insert found its key taken
     │   ├── RowNotFoundError
@@ -345,6 +346,10 @@ class StorageError(DurableError):
 
 class DamagedRowError(StorageError):
     """A row lacks properties that every version writes, or holds values that none writes; no host can read it."""
+
+
+class UnusableStoreError(StorageError):
+    """The embedded store's file is damaged, is no store, or may not be read and written. The text says what to do."""
 
 
 class StorageUnavailableError(StorageError):

@@ -9,6 +9,7 @@ try:
 except ImportError:
     sys.exit("the command line needs the extra 'local': pip install 'durable_core[local]'")
 
+from .backup import backup, restore
 from .check_deploy import check_deploy
 from .debug import debug
 from .history import history
@@ -23,5 +24,5 @@ def main() -> None:
     """Durable execution for Python on plain Azure Storage."""
 
 
-for verb in (host, lint, recover, history, replay, check_deploy, debug):
+for verb in (host, lint, recover, backup, restore, history, replay, check_deploy, debug):
     main.add_command(verb)

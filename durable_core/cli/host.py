@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import ConfigurationError
+from ..errors import DurableError
 from .output import unblock_output
 
 
@@ -84,7 +84,7 @@ def host(
 
     try:
         has_ended = asyncio.run(serve())
-    except ConfigurationError as error:
+    except DurableError as error:
         raise click.ClickException(str(error)) from error
     if not has_ended:
         # A thread that does not end must not keep the process: its message has been handed back.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import click
 
 from ..errors import DurableError
+from .app_options import absolute
 
 
 @click.command()
@@ -18,17 +18,16 @@ def recover(store: str | None, quick: bool) -> None:
 
     Harmless at any time: activities that are under way may run once more.
     """
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
+    from ..hosting.app_code import expect_store, with_place
     from ..hosting.opening import open_app
     from ..registry import Registry
     from ..settings import Settings
 
-    settings = Settings.from_environment()
-    if store is not None:
-        settings = replace(settings, store=os.path.abspath(store))
-
     async def run() -> None:
+        settings = with_place(Settings.from_environment(), None, absolute(store))
+        expect_store(settings)
         async with open_app(Registry(), settings) as app:
             report = await app.client.recover(full=not quick)
             for name, count in asdict(report).items():

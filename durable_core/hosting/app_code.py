@@ -100,8 +100,7 @@ async def open_to_read(settings: Settings, codec: PayloadCodec | None = None) ->
     ConfigurationError where the embedded store is not there, for opening it would make it; and where the hub was made
     with another number of partitions.
     """
-    if settings.is_embedded:
-        _expect_store(settings.store)
+    expect_store(settings)
     storage = ReadOnlyStorage(open_storage(settings))
     try:
         hub = TaskHub(RetryingStorage(storage, Patience(PATIENCE)), settings, codec=codec)
@@ -111,7 +110,11 @@ async def open_to_read(settings: Settings, codec: PayloadCodec | None = None) ->
         await storage.close()
 
 
-def _expect_store(path: str) -> None:
+def expect_store(settings: Settings) -> None:
+    """ConfigurationError where the settings name an embedded store that is not there: opening it would make it."""
+    if not settings.is_embedded:
+        return
+    path = settings.store
     if not Path(path).is_file():
         raise ConfigurationError(
             f"there is no embedded store {path}; name it with --store, or set AzureWebJobsStorage for another one"

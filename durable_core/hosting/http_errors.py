@@ -25,6 +25,7 @@ from ..errors import (
     StorageUnavailableError,
     UnknownOrchestratorError,
     UnknownQueryError,
+    UnusableStoreError,
 )
 from .http_shapes import RETRY_AFTER_SECONDS
 from .http_types import HttpResponse, error_response
@@ -71,6 +72,9 @@ def failure_response(error: Exception) -> HttpResponse:
         case NonDeterminismError() | DeterminismError():  # the code does not fit the instance that it was asked about
             logger.error("a request failed: %s", error)
             return error_response(500, "NonDeterminism", str(error))
+        case UnusableStoreError():
+            logger.error("a request failed: %s", error)
+            return error_response(500, "UnusableStore", "the app's store cannot be used; its log says why")
         case CodecError():
             logger.error("a request failed: %s", error)
             return error_response(500, "Codec", str(error))

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from ..errors import NewerFormatError, StorageError, StorageUnavailableError
+from ..errors import NewerFormatError, StorageError, StorageUnavailableError, UnusableStoreError
 
 MEMORY = ":memory:"
 _FORMAT = 1
@@ -40,6 +40,8 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
     con = _open(path, synchronous)
     try:
         _prepare(con)
+        check(con, path)
+        _complete(con)
     except BaseException:
         con.close()
         raise
@@ -52,6 +54,7 @@ def _open(path: str, synchronous: str) -> sqlite3.Connection:
     con = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         if path != MEMORY:
+            _refuse_of_others(con, path)
             con.execute("PRAGMA journal_mode = WAL")
             # FULL: the WAL is flushed at every commit, so that an acknowledged write survives a power cut.
             con.execute(f"PRAGMA synchronous = {synchronous}")
@@ -65,6 +68,15 @@ def _open(path: str, synchronous: str) -> sqlite3.Connection:
     return con
 
 
+def _refuse_of_others(con: sqlite3.Connection, path: str) -> None:
+    """UnusableStoreError if the file is a database of something else, before anything in it is changed."""
+    # One statement, one snapshot: another process may be making the schema.
+    query = "SELECT (SELECT user_version FROM pragma_user_version), EXISTS (SELECT 1 FROM sqlite_master)"
+    version, has_tables = con.execute(query).fetchone()
+    if has_tables and not version:
+        raise _no_store(path)
+
+
 def _make_private(path: Path) -> None:
     """Make the store's file, and its folder if missing, readable by their owner alone: inputs and results are in it.
 
@@ -75,7 +87,7 @@ def _make_private(path: Path) -> None:
 
 
 def _prepare(con: sqlite3.Connection) -> None:
-    """Make the schema in a new file, add to an older one; refuse the file of a newer durable_core."""
+    """Make the schema in a new file."""
     if _format_of(con) == 0:
         con.execute("BEGIN IMMEDIATE")
         if _format_of(con) == 0:  # no other process was faster
@@ -83,11 +95,38 @@ def _prepare(con: sqlite3.Connection) -> None:
                 con.execute(statement)
             con.execute(f"PRAGMA user_version = {_FORMAT}")
         con.execute("COMMIT")
+
+
+def check(con: sqlite3.Connection, path: str) -> None:
+    """Refuse a store that is damaged, or is none, before anything is built on what it says.
+
+    Reads every page once. NewerFormatError if a newer durable_core made it; UnusableStoreError.
+    """
     if _format_of(con) > _FORMAT:
         raise NewerFormatError(
             f"the store has format {_format_of(con)} and this durable_core reads up to {_FORMAT}; "
             "open it with the version that wrote it"
         )
+    if _format_of(con) < 1:
+        raise _no_store(path)
+    found = str(con.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok":
+        raise _damaged(path, found)
+
+
+def _no_store(path: str) -> UnusableStoreError:
+    return UnusableStoreError(f"{path} is a database, but no store of durable_core; name another file")
+
+
+def _damaged(path: str, why: str) -> UnusableStoreError:
+    return UnusableStoreError(
+        f"the store {path} is damaged: {' '.join(why.split())}. Stop every host and put a backup in its place with "
+        f"'python -m durable_core restore FILE --store {path}', which keeps the damaged one"
+    )
+
+
+def _complete(con: sqlite3.Connection) -> None:
+    """Add to a store of an earlier durable_core what it lacks."""
     if not _has_seen(con):
         con.execute("BEGIN IMMEDIATE")
         if not _has_seen(con):
@@ -115,7 +154,9 @@ def translate(error: Exception, path: str) -> Exception:
         failure: StorageError = StorageUnavailableError(f"the store {path} was locked by another process for too long")
     elif getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         failure = StorageUnavailableError(f"the store {path} cannot be written: {error}; is the disk full?")
+    elif getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:
+        failure = _damaged(path, str(error))
     else:
-        failure = StorageError(f"the store {path} cannot be used: {error}")
+        failure = UnusableStoreError(f"the store {path} cannot be used: {error}")
     failure.__cause__ = error
     return failure

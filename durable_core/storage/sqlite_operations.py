@@ -69,8 +69,8 @@ class Pending(Generic[T]):
         if self.future is not None and not self.future.done():
             if self.error is not None:
                 self.future.set_exception(self.error)
-                if isinstance(self.error, LeftOutError):
-                    self.future.exception()  # nobody may wait for it any more: that is no news for the log
+                if self.after is not None and self.after.error is not None:
+                    self.future.exception()  # who waited for the one before waits for this no more: no news for the log
             else:
                 self.future.set_result(self.result)  # pyright: ignore[reportArgumentType] - T may be None
         if self.error is None and self.then is not None:

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ...errors import UnusableStoreError
 from ...settings import Settings
 
 try:
@@ -32,10 +33,10 @@ async def live_on_store(settings: Settings, when_alone: Callable[[], Awaitable[N
     """Be one of the live hosts of the store inside the block.
 
     ``when_alone`` is awaited first if no other host lives; nobody else can join until it is done.
+    UnusableStoreError if the lock's file cannot be made beside the store.
     """
     lock_file = _lock_file(settings)
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    lock = _open(lock_file)
     try:
         if fcntl is not None:
             if _lock_alone(lock):
@@ -63,6 +64,14 @@ def is_alone(settings: Settings) -> bool:
 def _lock_file(settings: Settings) -> Path:
     store = Path(settings.store).resolve()
     return store.with_name(store.name + LOCK_SUFFIX)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the store will lie in it
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UnusableStoreError(f"the store cannot be used: {error}") from error
 
 
 def _lock_alone(lock: int) -> bool:

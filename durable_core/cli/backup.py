@@ -1,0 +1,62 @@
+"""``backup`` and ``restore``: copies of the embedded store, made while hosts run, and put back while none does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ..errors import ConfigurationError, DurableError
+from ..settings import Settings
+
+
+@click.command()
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--store", type=click.Path(path_type=Path), help="Embedded store; else DURABLE_STORE.")
+def backup(target: Path, store: Path | None) -> None:
+    """Copy the embedded store as it is now into FILE, while hosts go on using it.
+
+    The file is one consistent state, messages included. It holds inputs and results as they are: keep it as you keep
+    those. The key of signed URLs is a file beside the store, which is not copied.
+    """
+    from ..storage.sqlite_backup import back_up
+
+    place = _embedded(store)
+    try:
+        size = back_up(place, target)
+    except DurableError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{place}, {size:,} bytes, is in {target}")
+
+
+@click.command()
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--store", type=click.Path(path_type=Path), help="Embedded store; else DURABLE_STORE.")
+def restore(source: Path, store: Path | None) -> None:
+    """Put the backup FILE in the place of the embedded store. Stop every host first.
+
+    What happened since the backup is forgotten, and activities that ran since run again. The store that was there is
+    kept beside it.
+    """
+    from ..storage.sqlite_backup import restore as put_back
+
+    place = _embedded(store)
+    try:
+        kept = put_back(source, place, datetime.now(UTC))
+    except DurableError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{place} is the state of {source}" + (f"; what was there is in {kept}" if kept else ""))
+
+
+def _embedded(store: Path | None) -> Path:
+    try:
+        settings = Settings.from_environment()
+        if store is None and not settings.is_embedded:
+            raise ConfigurationError(
+                "AzureWebJobsStorage is set: the hub is in that account, and this is for the embedded store. "
+                "docs/backup.md says how an account is backed up"
+            )
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    return Path(settings.store) if store is None else store
