@@ -17,6 +17,7 @@ _ENVIRONMENT = {
     "partitions": "DURABLE_PARTITIONS",
     "store": "DURABLE_STORE",
     "warm_cache": "DURABLE_WARM_CACHE",
+    "warm_instances": "DURABLE_WARM_INSTANCES",
     "inline_default": "DURABLE_INLINE",
     "message_lease": "DURABLE_MESSAGE_LEASE",
     "max_payload": "DURABLE_MAX_PAYLOAD",
@@ -38,7 +39,9 @@ class Settings:
     partitions: control and work queues and catalogue shards of the hub; fixed for a hub's life.
     store: path of the embedded SQLite file, used when no ``AzureWebJobsStorage`` is set; ``:memory:`` keeps nothing.
     connection: the ``AzureWebJobsStorage*`` settings, by their part after that name ('' for the connection string).
-    warm_cache: bytes of history whose orchestrators are kept alive between messages; 0 replays at every message.
+    warm_cache: bytes of memory, estimated, for orchestrators that are kept alive between messages, with their history
+        and locals; 0 replays at every message.
+    warm_instances: orchestrators that are kept alive at most, whatever they weigh.
     inline_default: whether an activity that is alone may run in the turn that scheduled it.
     message_lease: seconds for which the host hides a message it has received, before any renewal.
     max_payload: bytes of JSON allowed for one input or event that a client sends.
@@ -58,6 +61,7 @@ class Settings:
     store: str = DEFAULT_STORE
     connection: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # holds the account's key
     warm_cache: int = 64 * 1024 * 1024
+    warm_instances: int = 5_000
     inline_default: bool = True
     message_lease: float = 600.0
     max_payload: int = 10 * 1024 * 1024
@@ -77,6 +81,10 @@ class Settings:
             raise ConfigurationError(f"partitions must be 1 to 64, not {self.partitions} (DURABLE_PARTITIONS)")
         if self.warm_cache < 0:
             raise ConfigurationError("warm_cache is a number of bytes and must not be negative (DURABLE_WARM_CACHE)")
+        if self.warm_instances < 0:
+            raise ConfigurationError(
+                f"warm_instances must not be negative, as {self.warm_instances} is (DURABLE_WARM_INSTANCES)"
+            )
         if self.base_url and not re.fullmatch(r"https?://[^\s?#]+", self.base_url):
             raise ConfigurationError(
                 f"base_url '{self.base_url}' must be an address such as https://orders.example.com (DURABLE_BASE_URL)"
@@ -127,7 +135,7 @@ class Settings:
 def _parse(name: str, variable: str, raw: str) -> object:
     try:
         match name:
-            case "partitions" | "warm_cache" | "max_payload" | "max_threads":
+            case "partitions" | "warm_cache" | "warm_instances" | "max_payload" | "max_threads":
                 return int(raw)
             case "message_lease":
                 return float(raw)

@@ -40,7 +40,7 @@ replay made: what is sent again must be what was sent.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import is_
@@ -186,6 +186,11 @@ class LiveOrchestration:
     def waits_at(self) -> str:
         """``file:line`` where the code waits; '' if it does not run."""
         return self._runner.waits_at
+
+    @property
+    def generator(self) -> Generator[Any, Any, Any] | None:
+        """The generator of the code, while it runs: for who asks what it holds."""
+        return self._runner.generator
 
     @property
     def awaited_events(self) -> list[tuple[str, str]]:

@@ -82,6 +82,11 @@ class Runner:
         self.queries = Queries(info.instance_id, converter, decisions.watch)
 
     @property
+    def generator(self) -> Generator[Any, Any, Any] | None:
+        """The generator of the code, while it runs."""
+        return self._generator
+
+    @property
     def waits_at(self) -> str:
         """``file:line`` where the code waits; '' if it does not run."""
         return "" if self._generator is None else suspended_at(self._generator)

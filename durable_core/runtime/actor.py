@@ -58,7 +58,6 @@ from .warm import Services, Warm, revive
 
 MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over
 SLOW_TURN_SECONDS = 0.1
-ROW_WEIGHT = 4096  # what a warm orchestrator weighs besides its history
 
 _UNKNOWN_OUTCOME = (PreconditionFailedError, RowNotFoundError, RowExistsError, StorageUnavailableError)
 _NOT_REPLAYED = (
@@ -334,7 +333,7 @@ class Actor:
             if not is_running or redispatch:
                 await self._list(warm, before, again=bool(redispatch))
             release(batch)
-        self._home.warmed(self, warm.instance.log_bytes + ROW_WEIGHT)
+        self._home.warmed(self, warm.weight.of(live))
 
     def _redispatch(
         self,

@@ -73,6 +73,11 @@ class Dispatcher:
     def warm_instances(self) -> int:
         return len(self._weights)
 
+    @property
+    def warm_bytes(self) -> int:
+        """What all that is warm weighs, by the estimate."""
+        return self._warm_bytes
+
     async def drain(self) -> None:
         """Wait for what is under way; deliveries must have stopped."""
         while self._tasks:
@@ -88,12 +93,12 @@ class Dispatcher:
     # ---------------------------------------------------------------- what actors ask for
 
     def warmed(self, actor: Actor, weight: int) -> None:
-        """An actor ends a turn and keeps its orchestrator, ``weight`` bytes of history; make room."""
+        """An actor ends a turn and keeps its orchestrator, which weighs so many bytes; make room."""
         self._warm_bytes += weight - self._weights.pop(actor, 0)
         self._weights[actor] = weight
-        limit = self._services.settings.warm_cache
+        settings = self._services.settings
         for _ in range(len(self._weights)):  # each once at most, and in a full cache one or two, however many there are
-            if self._warm_bytes <= limit:
+            if self._warm_bytes <= settings.warm_cache and len(self._weights) <= settings.warm_instances:
                 return
             candidate = next(iter(self._weights))
             if candidate is actor or not candidate.is_turning:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
@@ -24,6 +24,7 @@ from .clock import Clock
 from .outbox import Outbox
 from .parking import Parking
 from .turn import Judge
+from .weight import Weight
 
 
 def not_known_to_be_alone() -> bool:
@@ -58,7 +59,7 @@ class Warm:
     """A live orchestrator and the row it stands on.
 
     settled: all commits up to here are dispatched. listed: the status that the catalogue shows.
-    custom: the custom status as stored, as JSON.
+    custom: the custom status as stored, as JSON. weight: what it weighs in the cache.
     """
 
     instance: Instance
@@ -66,6 +67,7 @@ class Warm:
     settled: int
     listed: RuntimeStatus
     custom: str
+    weight: Weight = field(default_factory=Weight)
 
     @property
     def status(self) -> RuntimeStatus:
