@@ -2,32 +2,156 @@
 
 The only module that knows pydantic. It is imported when the first such value comes by: a host whose values are plain
 JSON never pays for it, and none pays before it serves.
+
+What is written is what is read, or it is refused: a value of a type that is not known to come back is read back by its
+own type as soon as it is written, and compared (``reading_back``).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUserError
-from pydantic_core import to_jsonable_python
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from .errors import InvalidInputError, SerializationError
 from .models import JSON, FailureDetails
+from .reading_back import SECRET, UnwritableError, Write, difference, is_secret
 from .user_code import raise_unless_failure
 
+_SURE = frozenset({UUID, date, datetime, bytes, Decimal})
+"""Leaves that come back as they went, whatever they are."""
 
-def dumped(value: object) -> JSON:
-    """The value as plain JSON; raises whatever pydantic, or a model of the user's, raises."""
-    return to_jsonable_python(value, by_alias=True, bytes_mode="base64")
+_SURE_KEYS = frozenset({int, bool, UUID, date})
+_MINUTE = timedelta(minutes=1)
+
+_IS_POLYMORPHIC = "polymorphic_serialization" in (
+    getattr(to_jsonable_python, "__text_signature__", None) or ""
+)  # pydantic 2.13
+_WHOLE = {"polymorphic_serialization": True} if _IS_POLYMORPHIC else {"serialize_as_any": True}
+"""A derived model keeps its own fields where its base is annotated."""
+
+_FORMS: tuple[dict[str, Any], ...] = (
+    *(() if _IS_POLYMORPHIC else ({"by_alias": True},)),  # the older way to write all fields drops fields' serializers
+    {"by_alias": True} | _WHOLE,
+    {"by_alias": True, "round_trip": True} | _WHOLE,  # without computed fields, and Json as the text that it was
+    {"by_alias": False, "round_trip": True} | _WHOLE,  # where a model reads its fields by their names alone
+)
+"""Ways to write a model, of which the first is taken that its own type reads back."""
+
+
+def dumped(value: object, write: Write) -> JSON:
+    """A value that is no container as JSON. UnwritableError; whatever a model of the user's raises."""
+    kind = type(value)
+    if kind in _SURE:
+        return _leaf(_exact(value))
+    if is_secret(value):
+        raise UnwritableError(SECRET)
+    return _model(value, write) if hasattr(kind, "__pydantic_serializer__") else _leaf_read_back(value)
 
 
 def dumped_key(key: object) -> str:
-    """The key of a dict as the text that it is in JSON."""
-    return next(iter(dumped({key: None})))
+    """The key of a dict as the text that it is in JSON. UnwritableError if its type would not read it from that."""
+    kind = cast("Any", type(key))
+    text = next(iter(_leaf({key: None})))
+    if kind in _SURE_KEYS:
+        return text
+    try:
+        back = next(iter(_reader(dict.__class_getitem__((kind, type(None))))({text: None})))
+    except (ValidationError, PydanticUserError):
+        back = None
+    if back is None or back != key:
+        raise UnwritableError(
+            f"a key of type {kind.__qualname__} would not be read back from the text that keys are in JSON; "
+            "let it be a text, a number or an enum of texts, or write pairs in a list"
+        )
+    return text
+
+
+def check(value: object, plain: JSON, write: Write) -> None:
+    """UnwritableError if a dataclass or NamedTuple is not what its own type reads from what was written of it.
+
+    One whose type pydantic cannot read is read without a type, or not at all.
+    """
+    kind = type(value)
+    try:
+        back = _reader(kind)(plain)
+    except ValidationError as error:
+        raise _unread(kind, error) from error
+    except (PydanticUserError, PydanticUndefinedAnnotation):
+        return
+    if (found := difference(value, back, write)) is not None:
+        raise found
+
+
+def _model(value: object, write: Write) -> JSON:
+    """In the first of the forms that its own type reads back. What is wrong with the second one is told: it is the one
+    that is as its type reads it, where names of fields are not the difficulty."""
+    kind = type(value)
+    problems: list[BaseException] = []
+    for form in _FORMS:
+        try:
+            plain = to_jsonable_python(value, bytes_mode="base64", **form)
+            found = difference(value, _reader(kind)(plain), write)
+            if found is None:
+                return plain
+            problems.append(found)
+        except ValidationError as error:
+            problems.append(_unread(kind, error))
+        except PydanticSerializationError as error:
+            problems.append(UnwritableError(str(error)))
+        except BaseException as error:  # noqa: BLE001  what a model's own code raises; another form may pass it by
+            raise_unless_failure(error)
+            problems.append(error)
+    raise problems[-2]
+
+
+def _leaf(value: object) -> JSON:
+    try:
+        return to_jsonable_python(value, bytes_mode="base64")
+    except PydanticSerializationError as error:
+        raise UnwritableError(str(error)) from error
+
+
+def _leaf_read_back(value: object) -> JSON:
+    """By its own type, or by the first of its bases that pydantic knows: a datetime of another library, say."""
+    kind = type(value)
+    plain = _leaf(value)
+    for base in kind.__mro__[:-1]:
+        try:
+            back = _reader(base)(plain)
+        except PydanticUserError:
+            continue
+        except ValidationError as error:
+            raise _unread(kind, error) from error
+        if (found := difference(value, back, _leaf)) is not None:
+            raise found
+        return plain
+    raise UnwritableError(f"no value of type {kind.__qualname__} can be read from JSON")
+
+
+def _exact(value: Any) -> object:
+    """The same value, in a form that JSON's readers know."""
+    match value:
+        case Decimal() if not value.is_finite():
+            raise UnwritableError(f"JSON has no {value}")
+        case datetime() if (offset := value.utcoffset()) is not None and offset % _MINUTE:
+            return value.astimezone(UTC)  # ISO 8601 has offsets in whole minutes
+        case _:
+            return value
+
+
+def _unread(kind: type, error: ValidationError) -> UnwritableError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = [str(part) for part in first["loc"][1:]]  # [0]: see _reader
+    return UnwritableError(f"type {kind.__qualname__} would not read it back: {first['msg']}", path)
 
 
 def read(data: JSON, kind: Any) -> Any:

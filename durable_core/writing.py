@@ -2,7 +2,8 @@
 
 It goes through lists, dicts, sets, tuples, dataclasses and the like by itself, and leaves pydantic models and all other
 types to ``typed_values``, imported when the first of them comes by. What to do with a type is decided once. Generators,
-coroutines and iterators are refused untouched: to read one would run it, and what it does would be done.
+coroutines and iterators are refused untouched: to read one would run it, and what it does would be done. What has
+fields is read back as it is written.
 """
 
 from __future__ import annotations
@@ -15,22 +16,10 @@ from functools import lru_cache
 from typing import Any, cast
 
 from .models import JSON
+from .reading_back import UnwritableError, fields_of
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _LISTS = (list, tuple, set, frozenset, deque)
-
-
-class UnwritableError(Exception):
-    """Why a value has no JSON. ``path``: keys, indices and names of fields that lead to the fault, outermost first."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.path: list[str] = []
-
-    def under(self, key: object) -> UnwritableError:
-        """The same, seen from a container that has the fault under this key."""
-        self.path.insert(0, f"{key}"[:80])
-        return self
 
 
 def written(value: object) -> JSON:
@@ -48,10 +37,15 @@ def _writer(kind: Any) -> Callable[[Any], JSON]:
         return _refuse
     if issubclass(kind, dict):
         return _dict
+    if fields_of(kind) is not None and issubclass(kind, tuple):
+        return _named_tuple
     if issubclass(kind, _LISTS):
         return _list
     if dataclasses.is_dataclass(kind):
         return _dataclass
+    for base, exactly in ((str, str.__str__), (int, int.__int__), (float, float.__float__)):
+        if issubclass(kind, base):
+            return exactly
     return _typed
 
 
@@ -78,37 +72,53 @@ def _dict(value: dict[object, object]) -> JSON:
             out[name] = item if type(item) in _PLAIN else _writer(type(item))(item)
     except UnwritableError as error:
         raise error.under(key) from None
+    if len(out) != len(value):
+        raise UnwritableError(f"two of its keys are one as text, as which JSON has them: {_twins(value)}")
     return out
+
+
+def _twins(value: dict[object, object]) -> str:
+    seen: dict[str, object] = {}
+    for key in value:
+        if (other := seen.setdefault(_key(key), key)) is not key:
+            return f"{other!r} and {key!r}"
+    return ""
+
+
+def _named_tuple(value: tuple[object, ...]) -> JSON:
+    return _checked(value, _list(value))
 
 
 def _dataclass(value: Any) -> JSON:
     out: dict[str, JSON] = {}
     name = ""
     try:
-        for name in _fields(cast("Any", type(value))):
+        for name in fields_of(cast("Any", type(value))) or ():
             out[name] = written(getattr(value, name))
     except UnwritableError as error:
         raise error.under(name) from None
-    return out
+    return _checked(value, out)
 
 
-@lru_cache(maxsize=4096)
-def _fields(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+def _checked(value: object, plain: JSON) -> JSON:
+    from .typed_values import check
+
+    check(value, plain, written)
+    return plain
 
 
 def _typed(value: object) -> JSON:
     from .typed_values import dumped
 
     _look_inside(value)
-    return dumped(value)
+    return dumped(value, written)
 
 
 def _key(key: object) -> str:
     from .typed_values import dumped_key
 
     _look_inside(key)
-    return dumped_key(key)
+    return str.__str__(key) if isinstance(key, str) and not isinstance(key, Enum) else dumped_key(key)
 
 
 def _refuse(value: object) -> JSON:
@@ -135,7 +145,7 @@ def _members(value: Any) -> Iterable[tuple[object, object]]:
     if issubclass(kind, Enum):
         return ()
     if dataclasses.is_dataclass(kind):
-        return [(name, getattr(value, name, None)) for name in _fields(kind)]
+        return [(name, getattr(value, name, None)) for name in fields_of(kind) or ()]
     if _is_pydantic(kind):
         fields: dict[object, object] = {**value.__dict__, **(getattr(value, "__pydantic_extra__", None) or {})}
         return fields.items()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..errors import CrashTestError
 from .faults import Fault, FaultPlan
 from .substitutes import ActivityRun
+from .world import LEASE
 
 if TYPE_CHECKING:
     from .environment import TestEnvironment
@@ -27,14 +28,19 @@ _SHOWN = 10  # findings shown by str()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashFinding:
-    """What one crash changed. ``struck``: the crash, '' for a run without one. ``suspects``: activities run twice."""
+    """What one crash changed. ``struck``: the crash, '' for a run without one. ``suspects``: activities run twice.
+
+    late: activities whose ``schedule_to_close`` passed because of the crash; they are the cause then, and no suspects.
+    """
 
     struck: str
     problem: str
     suspects: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [self.struck or "without any crash", f"  {self.problem}"]
+        lines.extend(f"  its schedule_to_close passed: activity '{name}'" for name in self.late)
         lines.extend(f"  ran more than once: activity {suspect}" for suspect in self.suspects)
         return "\n".join(lines)
 
@@ -56,6 +62,11 @@ class CrashReport:
         """Names of the activities that ran more than once where something changed, sorted."""
         return sorted({s.split("'")[1] for finding in self.findings for s in finding.suspects})
 
+    @property
+    def too_little_time(self) -> list[str]:
+        """Names of the activities whose ``schedule_to_close`` a crash leaves no time for, sorted."""
+        return sorted({name for finding in self.findings for name in finding.late})
+
     def raise_if_failed(self) -> None:
         """CrashTestError, which pytest shows as a failed assertion, if a crash changed anything."""
         if self.findings:
@@ -70,6 +81,11 @@ class CrashReport:
             lines.append(
                 f"not idempotent, as it seems: {', '.join(names)}. An activity may run more than once: let it do "
                 "nothing the second time that it sees its ctx.idempotency_key"
+            )
+        if names := self.too_little_time:
+            lines.append(
+                f"too short a schedule_to_close: {', '.join(names)}. What a host was doing when it died is begun again "
+                f"when the lease of its message ends, {LEASE:g} s later here: allow more than that, and a second run"
             )
         lines.extend(str(finding) for finding in self.findings[:_SHOWN])
         if (more := len(self.findings) - _SHOWN) > 0:
@@ -103,9 +119,12 @@ def crash_everywhere(
 ) -> CrashReport:
     """See ``TestEnvironment.crash_everywhere``. What the scenario raises without a crash is raised."""
     plan = FaultPlan()
-    expected = _run(fresh(plan), scenario)
+    with fresh(plan) as env:
+        expected = _come_of(env, scenario)
+        overdue = env.overdue_activities()
     operations = len(plan.operations)
-    problems = _run(fresh(FaultPlan()), scenario).differs_from(expected)
+    with fresh(FaultPlan()) as env:
+        problems = _come_of(env, scenario).differs_from(expected)
     if problems:  # nothing that follows would mean anything
         state = "the scenario is to make all state anew, and its orchestrators are to keep none"
         findings = [CrashFinding(struck="", problem=f"a second run: {problem}; {state}") for problem in problems]
@@ -115,7 +134,7 @@ def crash_everywhere(
     for number in range(operations):
         for fault in faults:
             crashes += 1
-            findings.extend(_try(fresh, scenario, FaultPlan({number: fault}), expected))
+            findings.extend(_try(fresh, scenario, FaultPlan({number: fault}), expected, overdue))
     return CrashReport(operations=operations, crashes=crashes, findings=tuple(findings))
 
 
@@ -124,22 +143,29 @@ def _try(
     scenario: Callable[[TestEnvironment], object],
     plan: FaultPlan,
     expected: _Came,
+    overdue: frozenset[str],
 ) -> list[CrashFinding]:
     env = fresh(plan)
+    problems: list[str] = []
+    late: tuple[str, ...] = ()
     try:
-        with _silence():
-            problems = _run(env, scenario).differs_from(expected)
+        with _silence(), env:
+            try:
+                problems = _come_of(env, scenario).differs_from(expected)
+            finally:
+                late = tuple(sorted(env.overdue_activities() - overdue))
     except Exception as error:  # noqa: BLE001  whatever a crash makes of a scenario is what is looked for
         problems = [f"the scenario raised {type(error).__name__}: {error}"]
-    problems.extend(_other_results(env.runs))
-    return [CrashFinding(struck=_struck(plan), problem=problem, suspects=_suspects(env.runs)) for problem in problems]
+    suspects = () if late else _suspects(env.runs)
+    findings = [CrashFinding(struck=_struck(plan), problem=each, suspects=suspects, late=late) for each in problems]
+    again = _other_results(env.runs)
+    return findings + [CrashFinding(struck=_struck(plan), problem=each, suspects=_suspects(env.runs)) for each in again]
 
 
-def _run(env: TestEnvironment, scenario: Callable[[TestEnvironment], object]) -> _Came:
-    with env:
-        returned = scenario(env)
-        env.advance(seconds=REST)
-        return _Came(returned, env.snapshot())
+def _come_of(env: TestEnvironment, scenario: Callable[[TestEnvironment], object]) -> _Came:
+    returned = scenario(env)
+    env.advance(seconds=REST)
+    return _Came(returned, env.snapshot())
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any, TypeVar, Unpack, overload
 from ..codec import PayloadCodec
 from ..converter import Converter
 from ..engine.context import Orchestration, OrchestrationContext
+from ..engine.outside import whose_code
 from ..engine.source import result_type
 from ..errors import (
     ConfigurationError,
@@ -38,6 +39,7 @@ from ..settings import Settings
 from .crashes import CRASHES, CrashReport, crash_everywhere
 from .driving import Driver, NothingLeftError, TooLongError, moment_of
 from .faults import Fault, FaultPlan
+from .overdue import overdue_activities
 from .substitutes import ActivityRun, Substitute
 from .verifying import entries, reproduce, verify, verify_all, why_it_waits
 from .virtual_time import START
@@ -132,6 +134,11 @@ class TestEnvironment:
     def snapshot(self) -> list[object]:
         """What the ``effects`` say now."""
         return [effect() for effect in self._effects]
+
+    def overdue_activities(self) -> frozenset[str]:
+        """Names of the activities of which a call did not end in its ``schedule_to_close``."""
+        driver = self._running()
+        return driver.now_do(overdue_activities(driver.world.outside))
 
     # ------------------------------------------------------------------ instances
 
@@ -325,12 +332,20 @@ class TestEnvironment:
 
     @property
     def client(self) -> DurableClient:
-        """The app's real client, whose methods are async: ``env.run(env.client.get_status_all())``."""
-        return self._running().world.client
+        """The app's real client, whose methods are async: ``env.run(env.client.get_status_all())``.
+
+        A coroutine that ``run`` runs may ask for it, too: ``await env.client.raise_event(...)``.
+        """
+        driver = self._driver
+        return (self._running() if driver is None or not driver.is_running else driver).world.client
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine on the environment's loop and return its result; time jumps as far as it needs."""
-        driver = self._running()
+        try:
+            driver = self._running()
+        except ConfigurationError:
+            coroutine.close()  # or Python warns that it was never awaited
+            raise
         task = driver.world.loop.create_task(coroutine)
         try:
             driver.go_on(task.done)
@@ -397,8 +412,10 @@ class TestEnvironment:
             registry = self._registry.with_built_in(*definitions)
             self._driver = Driver(registry, self._settings, self._codec, self._plan)
         if self._driver.is_running:
+            whose = whose_code() or "a coroutine given to env.run"
             raise ConfigurationError(
-                "an activity cannot move the environment that it runs in; raise_event(..., after=...) it may call"
+                f"{whose} cannot move the environment that it runs in: await the methods of env.client within env.run, "
+                "call env.raise_event(..., after=...) in an activity, or do it in the test itself"
             )
         return self._driver
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from durable_core import (
     NonDeterminismError,
     Orchestration,
     OrchestrationContext,
+    TaskTimeoutError,
     activity,
     orchestrator,
 )
@@ -41,6 +44,25 @@ def buy(ctx: OrchestrationContext, cents: int) -> Orchestration[str]:
     receipt = yield from ctx.call_activity(book, cents)
     yield from ctx.call_activity(thank, cents)
     return receipt
+
+
+@activity(schedule_to_close=timedelta(seconds=5))
+def quick(cents: int) -> int:
+    return cents
+
+
+@orchestrator
+def pays_at_once(ctx: OrchestrationContext, cents: int) -> Orchestration[str]:
+    try:
+        yield from ctx.call_activity(quick, cents)
+    except TaskTimeoutError:
+        return "too late"
+    return "paid"
+
+
+@orchestrator
+def insists(ctx: OrchestrationContext, cents: int) -> Orchestration[int]:
+    return (yield from ctx.call_activity(quick, cents))
 
 
 _greeted: list[str] = []
@@ -146,6 +168,18 @@ def test_an_activity_that_answers_otherwise_the_second_time_is_named_without_any
     report = crash(another_receipt_each_time)
     assert report.not_idempotent == ["book"]
     assert "returned 'receipt 0' when it was run first, and 'receipt 1' again" in str(report)
+
+
+@pytest.mark.parametrize("main", [pays_at_once, insists])
+def test_a_schedule_to_close_that_leaves_no_time_for_a_crash_is_named_and_no_activity_blamed(main: Any) -> None:
+    with TestEnvironment(pays_at_once, insists, quick) as env:
+        report = env.crash_everywhere(lambda env: env.result(env.start(main, 5)))
+    assert not report.ok
+    assert (report.too_little_time, report.not_idempotent) == (["quick"], [])
+    text = str(report)
+    assert "too short a schedule_to_close: quick. " in text
+    assert "30 s later here: allow more than that" in text
+    assert "idempotent" not in text
 
 
 def test_a_report_is_the_same_each_time_and_fails_an_assertion() -> None:

@@ -314,8 +314,26 @@ async def test_an_async_test_is_told_to_be_a_plain_one(env: TestEnvironment) -> 
 
 def test_an_activity_cannot_move_its_environment(env: TestEnvironment) -> None:
     env.replace(double, lambda: env.advance(days=1))
-    with pytest.raises(OrchestrationFailedError, match="an activity cannot move the environment"):
+    says = "activity 'double' cannot move the environment.*do it in the test itself"
+    with pytest.raises(OrchestrationFailedError, match=says):
         env.result(env.start(doubled, Money(cents=5)))
+
+
+def test_a_coroutine_that_is_run_uses_the_client_and_cannot_move_its_environment(env: TestEnvironment) -> None:
+    waiting = env.start(approval)
+
+    async def approve() -> str:
+        await env.client.raise_event(waiting, "Approved")
+        return (await env.client.get_status(waiting)).name
+
+    async def start() -> str:
+        return env.start(approval)
+
+    assert env.run(approve()) == "approval"
+    with pytest.raises(
+        ConfigurationError, match=r"a coroutine given to env.run cannot move.*await the methods of env.client"
+    ):
+        env.run(start())
 
 
 def test_an_activity_may_raise_an_event(env: TestEnvironment) -> None:

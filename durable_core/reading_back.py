@@ -1,0 +1,163 @@
+"""Whether what was read back is what was written: a comparison that names the first place where it is not.
+
+Knows fields and their annotations, and neither JSON nor pydantic's validators.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
+
+from .models import JSON
+
+_SEQUENCES = (list, tuple, deque)
+_CONTAINERS = frozenset({list, tuple, dict, set, frozenset, deque})
+
+
+SECRET = (
+    "a secret is written as asterisks; let the activity read it from its settings, or hand over a plain text and give "
+    "the app a payload codec"
+)
+
+
+class UnwritableError(Exception):
+    """Why a value has no JSON. ``path``: keys, indices and names of fields that lead to the fault, outermost first."""
+
+    def __init__(self, reason: str, path: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.path = list(path)
+
+    def under(self, key: object) -> UnwritableError:
+        """The same, seen from a container that has the fault under this key."""
+        self.path.insert(0, f"{key}"[:80])
+        return self
+
+
+Write = Callable[[object], JSON]
+
+_Pair: TypeAlias = tuple[object, object, object, bool]
+"""Where it is, what was written there and what was read, and whether it is read without a type."""
+
+
+def difference(value: Any, back: Any, write: Write, *, is_open: bool = False) -> UnwritableError | None:
+    """What of ``value`` is lost or changed in ``back``; None: nothing.
+
+    A derived model or dataclass that was read as its base is the same if the fields of the base are. Where an
+    annotation says nothing (``is_open``), plain JSON is what a reader gets, as everywhere: ``write`` makes it.
+    """
+    if _is_equal(value, back):
+        return None
+    try:
+        return _within(value, back, write, is_open)
+    except UnwritableError as error:
+        return error
+
+
+def _within(value: Any, back: Any, write: Write, is_open: bool) -> UnwritableError | None:
+    kind = cast("Any", type(back))
+    pairs: list[_Pair] | None = None
+    if fields_of(kind) is not None and isinstance(value, kind):
+        if type(value) is not kind:
+            write(value)  # what the derived class adds must come back to it, too
+        pairs = _fields_of_both(value, back, kind)
+    elif _are_both(dict, value, back):
+        if len(value) == len(back) and all(key in back for key in value):
+            pairs = [(key, item, back[key], is_open) for key, item in value.items()]
+    elif _are_both(_SEQUENCES, value, back) and (is_open or type(value) is kind) and len(value) == len(back):
+        pairs = [(at, value[at], back[at], is_open) for at in range(len(value))]
+    if pairs is not None:
+        return _first(pairs, write)
+    return None if is_open and _is_equal(write(value), back) else UnwritableError(_changed(value, back))
+
+
+def _are_both(kinds: Any, value: object, back: object) -> bool:
+    return isinstance(value, kinds) and isinstance(back, kinds)
+
+
+def _fields_of_both(value: Any, back: Any, kind: Any) -> list[_Pair]:
+    """The fields of ``kind``, and what a model has beside them, if both are of it."""
+    pairs: list[_Pair] = [
+        (name, getattr(value, name, None), getattr(back, name, None), is_untyped(kind, name))
+        for name in fields_of(kind) or ()
+    ]
+    if type(value) is kind:
+        extra, kept = _extra(value), _extra(back)
+        pairs.extend((name, each, kept.get(name), True) for name, each in extra.items())
+    return pairs
+
+
+def _first(pairs: Sequence[_Pair], write: Write) -> UnwritableError | None:
+    for key, one, other, is_open in pairs:
+        found = difference(one, other, write, is_open=is_open)
+        if found is not None:
+            return found.under(key)
+    return None
+
+
+def is_secret(value: object) -> bool:
+    """Whether it hides itself from whoever writes it: pydantic's SecretStr, say."""
+    return hasattr(value, "get_secret_value")
+
+
+def _is_equal(value: Any, back: Any) -> bool:
+    try:
+        return bool(value == back) or bool(value != value and back != back)
+    except Exception:  # noqa: BLE001  whatever a comparison of the user's raises, equal they are not
+        return False
+
+
+def _changed(value: object, back: object) -> str:
+    if is_secret(value):
+        return SECRET
+    kind = type(value).__qualname__
+    there = "another value" if type(back) is type(value) else f"a value of type {type(back).__qualname__}"
+    return f"this {kind} would be read back as {there}, by its own type"
+
+
+@lru_cache(maxsize=4096)
+def fields_of(kind: Any) -> tuple[str, ...] | None:
+    """The names of the fields of a model, a dataclass or a NamedTuple; None if it is none of them."""
+    if issubclass(kind, Enum):
+        return None
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    if issubclass(kind, tuple):
+        return getattr(cast("Any", kind), "_fields", None)
+    found = getattr(kind, "__pydantic_fields__", None) or getattr(kind, "model_fields", None)
+    return tuple(cast("Mapping[str, object]", found)) if isinstance(found, Mapping) else None
+
+
+def _extra(value: Any) -> Mapping[str, object]:
+    return getattr(value, "__pydantic_extra__", None) or {}
+
+
+@lru_cache(maxsize=4096)
+def is_untyped(kind: Any, name: str) -> bool:
+    """Whether the annotation of a field leaves open, somewhere in it, what a value there is read as."""
+    fields: Any = getattr(kind, "__pydantic_fields__", None) or {}
+    if name in fields:
+        return _leaves_open(fields[name].annotation)
+    try:
+        return _leaves_open(typing.get_type_hints(kind, include_extras=True).get(name, Any))
+    except (NameError, TypeError):  # it means nothing at run time
+        return True
+
+
+def _leaves_open(annotation: Any) -> bool:
+    if annotation in (Any, object) or isinstance(annotation, TypeVar | str):
+        return True
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        return False
+    if origin is Annotated:
+        return _leaves_open(typing.get_args(annotation)[0])
+    kind = annotation if origin is None else origin
+    if isinstance(kind, type) and (inspect.isabstract(kind) or (origin is None and kind in _CONTAINERS)):
+        return True
+    return any(_leaves_open(argument) for argument in typing.get_args(annotation) if argument is not Ellipsis)
