@@ -303,7 +303,8 @@ class OrchestrationContext(Composition, Interaction):
     ) -> Task[Any]:
         """Start another orchestrator, whose result is this task's.
 
-        instance_id: of the child; None: derived from this instance.
+        instance_id: of the child; None: derived from this instance. One that this instance has given to an earlier call
+        can be given again once that child has ended; its history goes then.
         version: None: that which any start takes then: the default one, else the newest. The child stays with it.
         retry: each attempt is an instance of its own; from the second on its id ends in the number of the attempt.
         timeout: for an attempt's whole run, from its start; then it is ended, and the task fails with TaskTimeoutError.

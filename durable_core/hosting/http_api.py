@@ -127,7 +127,7 @@ class HttpApi:
             case Endpoint.INSTANCE if request.method == "GET":
                 return await self._status(request, instance_id, partial(self._status_location, request))
             case Endpoint.INSTANCE:
-                return await self._purge_one(instance_id)
+                return await self._purge_one(instance_id, recursive=request.flag("recursive", False))
             case Endpoint.EVENT:
                 return await self._raise_event(request, instance_id, request.route.get("eventName", ""))
             case Endpoint.MANAGE:
@@ -251,8 +251,10 @@ class HttpApi:
 
     # ------------------------------------------------------------ purge
 
-    async def _purge_one(self, instance_id: str, execution_id: str | None = None) -> HttpResponse:
-        deleted = await self._client.purge_instance_history(instance_id, execution_id=execution_id)
+    async def _purge_one(
+        self, instance_id: str, execution_id: str | None = None, *, recursive: bool = False
+    ) -> HttpResponse:
+        deleted = await self._client.purge_instance_history(instance_id, execution_id=execution_id, recursive=recursive)
         if deleted:
             return json_response(200, {"instancesDeleted": deleted})
         status = await self._client.get_status(instance_id, show_input=False)
@@ -265,9 +267,17 @@ class HttpApi:
         created_from, created_to = _created_between(request)
         if created_from is None:
             raise InvalidInputError("query parameter 'createdTimeFrom' is required to purge more than one instance")
-        deleted = await self._client.purge_instance_history_by(created_from, created_to, _runtime_statuses(request))
-        if deleted:
-            return json_response(200, {"instancesDeleted": deleted})
+        begun = request.headers.get(CONTINUATION_HEADER) or None
+        done = await self._client.purge_slice(
+            created_from,
+            created_to,
+            _runtime_statuses(request),
+            continuation_token=begun,
+            recursive=request.flag("recursive", False),
+        )
+        more = {CONTINUATION_HEADER: done.continuation_token} if done.continuation_token else {}
+        if done.deleted or more or begun:
+            return json_response(200, {"instancesDeleted": done.deleted, "isComplete": not more}, more)
         return error_response(404, "InstanceNotFound", "no instance that has ended matches this filter")
 
     # ------------------------------------------------------------ requests to one instance

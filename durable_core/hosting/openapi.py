@@ -150,7 +150,14 @@ _SHOWN: Sequence[JSON] = (
     _flag("showInput", True),
     _flag("returnInternalServerErrorOnFailure", False),
 )
+_RECURSIVE = _flag("recursive", False)
 _CREATED_TO = _in_query("createdTimeTo", "Created at this time or before", _MOMENT)
+_CONTINUATION: JSON = {
+    "name": "x-ms-continuation-token",
+    "in": "header",
+    "description": "That of the page before",
+    "schema": {"type": "string"},
+}
 _RUNTIME_STATUS = _in_query("runtimeStatus", "Several with commas, or repeated", _STATUSES)
 
 
@@ -216,12 +223,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
             _RUNTIME_STATUS,
             _flag("showInput", True),
             _in_query("top", "Instances per page", {"type": "integer", "minimum": 1, "maximum": 1000}),
-            {
-                "name": "x-ms-continuation-token",
-                "in": "header",
-                "description": "That of the page before",
-                "schema": {"type": "string"},
-            },
+            _CONTINUATION,
         ],
         "responses": _answers(
             {
@@ -238,8 +240,19 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
             _in_query("createdTimeFrom", "Created at this time or later", _MOMENT, required=True),
             _CREATED_TO,
             _RUNTIME_STATUS,
+            _RECURSIVE,
+            _CONTINUATION,
         ],
-        "responses": _answers({200: _DELETED}, 404),
+        "responses": _answers(
+            {
+                200: _ok(
+                    "Deleted; not complete after some 20 seconds: send it again, with this header's token",
+                    "DeletedSome",
+                    ["x-ms-continuation-token"],
+                )
+            },
+            404,
+        ),
     },
     (Endpoint.INSTANCE, "GET"): {
         "summary": "The status of an instance",
@@ -248,6 +261,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     },
     (Endpoint.INSTANCE, "DELETE"): {
         "summary": "Purge an instance that has ended",
+        "parameters": [_RECURSIVE],
         "responses": _answers({200: _DELETED}, 404, 409),
     },
     (Endpoint.EVENT, "POST"): {

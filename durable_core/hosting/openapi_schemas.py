@@ -81,6 +81,11 @@ SCHEMAS: Mapping[str, JSON] = {
         "required": ["instancesDeleted"],
         "properties": {"instancesDeleted": {"type": "integer", "minimum": 1}},
     },
+    "DeletedSome": {
+        "type": "object",
+        "required": ["instancesDeleted", "isComplete"],
+        "properties": {"instancesDeleted": _COUNT, "isComplete": {"type": "boolean"}},
+    },
     "RecoveryReport": {
         "type": "object",
         "required": list(_COUNTS),

@@ -35,12 +35,12 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import ControlMessage
 from .committing import prepare, write
 from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
+from .dispatch import Decision, Dispatch, entry_of
 from .dispatched import DispatchedCommits
 from .ended import dispatch_carried, dispatch_left
 from .gathering import Gathered, gather
 from .inline import InlineStep, InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
-from .outbox import Decision, Dispatch, entry_of
 from .parking import MAX_REASON
 from .redispatch import (
     Redispatch,

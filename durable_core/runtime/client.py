@@ -19,7 +19,6 @@ from ..engine.context import Orchestration, OrchestrationContext
 from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
     CodecError,
-    ExecutionGoneError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -40,12 +39,14 @@ from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import Registry, name_of
 from ..storage.ports import Insert
 from .clock import Clock
+from .dispatch import entry_of
 from .dispatcher import Dispatcher
 from .ended import forget
 from .lifetime import CLOCK_TASK, with_times
 from .listing import UNREADABLE, InstancePage, Listing, Query, Statuses, status_of
 from .messaging import Messaging
-from .outbox import Outbox, entry_of
+from .outbox import Outbox
+from .purge import PURGE_SECONDS, Purge, PurgeSlice
 from .recovery import Recovery, RecoveryReport
 from .schedules import ScheduleClient
 
@@ -106,6 +107,7 @@ class DurableClient(Messaging, ScheduleClient):
         self._recovery = recovery
         self._build = build
         self._listing = Listing(hub)
+        self._purge = Purge(hub, outbox, self._listing)
         self.longest_poll = LONGEST_POLL
 
     @overload
@@ -409,42 +411,54 @@ class DurableClient(Messaging, ScheduleClient):
         """Let a suspended instance go on."""
         await self._put(await self._running(instance_id, execution_id), InboxKind.RESUME, reason)
 
-    async def purge_instance_history(self, instance_id: str, *, execution_id: str | None = None) -> int:
+    async def purge_instance_history(
+        self, instance_id: str, *, execution_id: str | None = None, recursive: bool = False
+    ) -> int:
         """Delete an ended instance with all it stored. Returns how many were deleted: 0 if none is there or it runs.
 
         execution_id: only if the id still stands for this execution; else ExecutionGoneError.
+        recursive: its ended sub-orchestrations are deleted too, with theirs, as far as its history tells of them: after
+        a continue-as-new those of the last generation.
         """
-        check_instance_id(instance_id)
-        instance = await self._hub.instances.get(instance_id)
-        if instance is not None and execution_id and instance.execution_id != execution_id:
-            raise ExecutionGoneError(instance_id)
-        if instance is None or not instance.is_terminal:
-            return 0
-        await forget(self._hub, self._outbox, instance)
-        try:
-            await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
-        except PreconditionFailedError:
-            return 0  # restarted meanwhile
-        except RowNotFoundError:
-            return 1  # it was there: by us, whose answer was lost, or by another purge
-        return 1
+        return await self._purge.one(instance_id, execution_id, recursive=recursive)
 
     async def purge_instance_history_by(
         self,
         created_time_from: datetime,
         created_time_to: datetime | None = None,
         runtime_status: Statuses | None = None,
+        *,
+        recursive: bool = False,
     ) -> int:
-        """Delete the ended instances that fit; returns how many."""
-        found = await self.get_status_by(created_time_from, created_time_to, runtime_status)
-        deleted = 0
-        for status in found:
-            if status.is_terminal:
-                try:
-                    deleted += await self.purge_instance_history(status.instance_id)
-                except UNREADABLE as error:  # it must not keep the others
-                    logger.warning("instance '%s' is not purged: %s", status.instance_id, error)
-        return deleted
+        """Delete the ended instances that fit; returns how many. ``recursive``: as above.
+
+        However many there are: to be done in slices that are not long, there is ``purge_slice``.
+        """
+        deleted, token = 0, None
+        while True:
+            done = await self.purge_slice(
+                created_time_from, created_time_to, runtime_status, continuation_token=token, recursive=recursive
+            )
+            deleted, token = deleted + done.deleted, done.continuation_token
+            if token is None:
+                return deleted
+
+    async def purge_slice(
+        self,
+        created_time_from: datetime | None = None,
+        created_time_to: datetime | None = None,
+        runtime_status: Statuses | None = None,
+        *,
+        continuation_token: str | None = None,
+        seconds: float = PURGE_SECONDS,
+        recursive: bool = False,
+    ) -> PurgeSlice:
+        """Delete ended instances that fit, for about so many seconds, and go on with the token of the last slice.
+
+        Raises InvalidInputError for a filter that cannot be, and for a token that is none of ours.
+        """
+        query = Query.of(created_time_from, created_time_to, runtime_status)
+        return await self._purge.slice(query, continuation_token, seconds, recursive=recursive)
 
     async def wait_for_completion(self, instance_id: str, timeout: float) -> OrchestrationStatus:  # noqa: ASYNC109
         """The status once the instance has ended, or the latest one after ``timeout`` seconds.

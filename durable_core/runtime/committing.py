@@ -20,8 +20,9 @@ from ..hub.instance_row import Instance
 from ..hub.instances import Carried, Carry, Commit
 from ..hub.layout import is_repeatable
 from ..hub.payloads import NOTHING, dumps
+from .dispatch import Decision
 from .gathering import Gathered
-from .outbox import Decision, without_payload
+from .outbox import without_payload
 from .redispatch import Redispatch, undone, with_calls
 from .turn import scheduled_in
 from .warm import Services, Warm

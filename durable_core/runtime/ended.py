@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..hub.instance_row import Instance
 from ..hub.instances import HistoryMovedError
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
-from .outbox import Dispatch, Outbox, entry_of
+from .dispatch import Dispatch, entry_of
 from .redispatch import decisions_of, undone_of_ended
+
+if TYPE_CHECKING:
+    from .outbox import Outbox
 
 
 async def dispatch_carried(hub: TaskHub, outbox: Outbox, instance: Instance, floor: int) -> None:

@@ -17,8 +17,8 @@ from ..hub.messages import Call, ControlMessage
 from ..models import JSON
 from .attempts import Attempt
 from .delivery import Delivery, Lease, longest, take_callers
+from .dispatch import Decision, Dispatch
 from .limits import call_of, definition_here
-from .outbox import Decision, Dispatch
 from .warm import Services
 
 MAX_INLINE = 8  # running inline in one process; more go to the work queue, where other hosts can help

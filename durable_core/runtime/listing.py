@@ -8,7 +8,7 @@ import binascii
 import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeAlias, cast
 
@@ -20,7 +20,7 @@ from ..instance_ids import FORBIDDEN_IN_KEYS
 from ..models import OrchestrationStatus, RuntimeStatus
 from ..moments import in_utc
 from ..registry import RESERVED
-from .outbox import entry_of
+from .dispatch import entry_of
 
 _POSITION = re.compile(r"-?[0-9]{1,16}-[0-9A-Za-z_.]{1,64}-.{1,256}")
 CHUNK = 200  # catalogue rows fetched at a time from each stream
@@ -75,6 +75,10 @@ class Query:
             prefix=prefix or "",
             tags=dict(tags or {}),
         )
+
+    def of_statuses(self, statuses: frozenset[RuntimeStatus]) -> Query:
+        """The same, of these statuses alone."""
+        return replace(self, statuses=statuses if self.statuses is None else self.statuses & statuses)
 
     def wants(self, entry: Entry) -> bool:
         """Whether an entry is looked for, as far as its row in the catalogue tells; of its status that may not."""

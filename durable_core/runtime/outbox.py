@@ -7,14 +7,11 @@ the catalogue. A *redispatch* does it again for a commit whose dispatch nobody c
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 from ..engine.events import (
     ContinueAsNew,
@@ -29,22 +26,19 @@ from ..engine.events import (
     TimerCanceled,
     TimerCreated,
 )
-from ..errors import InstanceAlreadyExistsError, RowExistsError, UnknownOrchestratorError
-from ..hub.catalog import Entry
-from ..hub.inbox import RECURSIVE, InboxKind
-from ..hub.instance_row import Instance, RetryState
+from ..errors import RowExistsError
+from ..hub.inbox import InboxKind
+from ..hub.instance_row import Instance
 from ..hub.layout import event_key
 from ..hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..hub.timers import LongTimer
-from ..instance_ids import MAX_ID_UNITS, MAX_INSTANCE_ID, utf16_units
-from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, type_name
-from ..moments import LAST_SECONDS
+from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus
 from ..registry import Registry
-from ..versions import UNDECIDED
+from .children import Children, digest_of
 from .clock import Clock
-from .lifetime import with_times
+from .dispatch import Dispatch, entry_of
 from .limits import call_of, deadline_of, definition_here, queue_of
 
 LONG_TIMER = timedelta(minutes=10)
@@ -57,53 +51,12 @@ PARALLEL_SENDS = 16
 logger = logging.getLogger("durable_core.runtime")
 
 
-class Decision(NamedTuple):
-    """An outgoing event and the time of the commit that holds it.
-
-    call: of a request to a sub-orchestration, the decision by which that was called.
-    """
-
-    event: Outgoing
-    decided: datetime
-    call: Decision | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispatch:
-    """What to carry out for an instance.
-
-    retries: states of tasks whose next attempt is to be sent. again: tasks that may have been sent before.
-    after: what messages say of it (see ``ControlMessage.after``), None for a first dispatch.
-    generation: the one that the decisions belong to.
-    """
-
-    decisions: Sequence[Decision]
-    retries: Mapping[int, RetryState]
-    generation: int
-    after: int | None = None
-
-
-def entry_of(instance: Instance) -> Entry:
-    """The instance as the catalogue shows it."""
-    return Entry(
-        instance_id=instance.instance_id,
-        execution_id=instance.execution_id,
-        name=instance.name,
-        version=instance.version,
-        status=instance.status,
-        created=instance.created,
-        updated=instance.updated,
-        stuck=instance.stuck,
-        tags=dict(instance.tags),
-        start_at=instance.start_at,
-    )
-
-
 class Outbox:
     def __init__(self, hub: TaskHub, registry: Registry, clock: Clock) -> None:
         self._hub = hub
         self._registry = registry
         self._clock = clock
+        self._children = Children(hub, registry, self)
 
     async def dispatch(self, instance: Instance, dispatch: Dispatch) -> None:
         """Carry out decisions; any StorageError leaves the rest to a redelivery."""
@@ -134,9 +87,9 @@ class Outbox:
                         others.append(self.arm(instance, dispatch.generation, event.task_id, due, dispatch.after))
                     else:
                         attempt, decided = (1, decision.decided) if state is None else (state.attempt, state.next_try)
-                        others.append(self._start_child(instance, dispatch, event, decided, attempt))
+                        others.append(self._children.start(instance, dispatch, event, decided, attempt))
                 case OrchestrationStarted() as event:
-                    others.append(self._start_detached(instance, dispatch, event, decision.decided))
+                    others.append(self._children.start_detached(instance, dispatch, event, decision.decided))
                 case EventSent():
                     pass  # above
                 case RequestSent():
@@ -160,7 +113,7 @@ class Outbox:
                 others.append(self._hub.send(replace(message, queue=queue), delay.total_seconds()))
         await run_some_at_once(others)
         await run_some_at_once(  # last: a child of this very commit is made before it is told to end
-            self._pass_on(instance, dispatch, decision.event, decision.call)
+            self._children.pass_on(instance, dispatch, decision.event, decision.call)
             for decision in dispatch.decisions
             if isinstance(decision.event, RequestSent)
         )
@@ -259,111 +212,6 @@ class Outbox:
             after=dispatch.after,
         )
 
-    async def _start_child(
-        self, parent: Instance, dispatch: Dispatch, event: SubOrchestrationCreated, decided: datetime, attempt: int
-    ) -> None:
-        """Catalogue row, instance row, doorbell; a child that exists is rung all the same (rule R12)."""
-        link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, event.task_id, attempt)
-        child_id = _child_id(parent, link, event.instance_id)
-        again = dispatch.after is not None
-        child = await self._hub.instances.get(child_id) if again else None
-        if child is None:
-            child = await self._create(parent, link, child_id, event, decided)
-        if child.parent != link:
-            problem = FailureDetails(
-                type_name(InstanceAlreadyExistsError),
-                f"there is an instance '{child_id}' already, which is not this call's; give the child another id",
-                retriable=False,
-            )
-            outcome = TaskOutcome(link.generation, link.task_id, attempt, failure=problem, child=True)
-            back = ControlMessage(instance_id=parent.instance_id, execution_id=parent.execution_id, outcomes=(outcome,))
-            await self._hub.send(back)
-            return
-        await self._hub.send(ControlMessage(instance_id=child_id, execution_id=child.execution_id, redelivered=again))
-
-    async def _start_detached(
-        self, starter: Instance, dispatch: Dispatch, event: OrchestrationStarted, decided: datetime
-    ) -> None:
-        """As a child is started, but it is nobody's."""
-        link = ParentLink(starter.instance_id, starter.execution_id, dispatch.generation, event.task_id)
-        again = dispatch.after is not None
-        present = await self._hub.instances.get(event.instance_id) if again else None
-        if present is None:
-            present = await self._create(starter, link, event.instance_id, event, decided)
-        if present.execution_id != _digest(link):
-            logger.warning(
-                "orchestration '%s' is not started by '%s' (%s): there is an instance '%s' already",
-                event.name,
-                starter.instance_id,
-                event.line,
-                event.instance_id,
-            )
-            return
-        message = ControlMessage(instance_id=present.instance_id, execution_id=present.execution_id, redelivered=again)
-        await self._hub.send(message)
-
-    async def _create(
-        self,
-        starter: Instance,
-        link: ParentLink,
-        instance_id: str,
-        event: SubOrchestrationCreated | OrchestrationStarted,
-        decided: datetime,
-    ) -> Instance:
-        """The new instance's row, or the one that is there already."""
-        version = event.version
-        if version is None:
-            try:
-                version = self._registry.orchestrator(event.name).version
-            except UnknownOrchestratorError:  # the first host that has it decides; until then it shows as stuck
-                version = UNDECIDED
-        execution_id = _digest(link)  # the same at every try: no second catalogue row
-        fresh = Instance(
-            instance_id=instance_id,
-            execution_id=execution_id,
-            name=event.name,
-            version=version,
-            status=RuntimeStatus.PENDING,
-            created=decided,
-            updated=decided,
-            input=await self._hub.payloads.store(instance_id, execution_id, event.input),
-            parent=link if isinstance(event, SubOrchestrationCreated) else None,
-            build=starter.build,
-        )
-        if isinstance(event, SubOrchestrationCreated) and (seconds := event.option("timeout")) is not None:
-            fresh = with_times(fresh, None, timedelta(seconds=min(seconds, LAST_SECONDS)))
-        await self._hub.catalog.open(entry_of(fresh))
-        try:
-            return await self._hub.instances.create(fresh)
-        except RowExistsError:
-            present = await self._hub.instances.get(instance_id)
-            if present is None or present.execution_id != execution_id:
-                await self._hub.catalog.forget_open(entry_of(fresh))
-            elif present.is_terminal:  # and closed, before our late open row came
-                await self._hub.catalog.close(entry_of(present))
-            return fresh if present is None else present
-
-    async def _pass_on(self, parent: Instance, dispatch: Dispatch, request: RequestSent, call: Decision | None) -> None:
-        """Cancel or terminate an open child. One whose own start was not dispatched is made first: whoever is late
-        with that start then finds the request waiting for it, and no child outlives its parent's end unheard."""
-        if call is None or not isinstance(call.event, SubOrchestrationCreated):
-            logger.warning("the request to sub-orchestration %d of '%s' has no call", request.child, parent.instance_id)
-            return
-        state = dispatch.retries.get(request.child)
-        attempt, decided = (1, call.decided) if state is None else (state.attempt, state.next_try)
-        link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, request.child, attempt)
-        child_id = _child_id(parent, link, call.event.instance_id)
-        child = await self._hub.instances.get(child_id)
-        if child is None:
-            child = await self._create(parent, link, child_id, call.event, decided)
-        if child.parent != link or child.is_terminal:
-            return
-        kind = InboxKind(request.kind)
-        key = f"i{self._hub.ids.ulid(parent.created)[:10]}{_digest(link)}{kind.value[0].upper()}"
-        with suppress(RowExistsError):  # sent before
-            await self._hub.inbox.put(child_id, child.execution_id, key, kind, request.reason, RECURSIVE)
-        await self._hub.send(ControlMessage(instance_id=child_id, execution_id=child.execution_id))
-
     async def _send_events(self, instance: Instance, dispatch: Dispatch) -> None:
         """All events, before whatever else is sent: that leads to later decisions, whose events must come after these.
         Those to one instance one after the other: they are read in the order in which they are written."""
@@ -384,7 +232,7 @@ class Outbox:
             logger.warning("event '%s' to instance '%s' is dropped: not running", event.name, event.instance_id)
             return
         sender = ParentLink(instance.instance_id, instance.execution_id, generation, event.task_id)
-        key = event_key(target.execution_id, _digest(sender))
+        key = event_key(target.execution_id, digest_of(sender))
         data = await self._hub.payloads.store(target.instance_id, target.execution_id, event.data)
         try:
             await self._hub.inbox.put(target.instance_id, target.execution_id, key, InboxKind.EVENT, event.name, data)
@@ -423,23 +271,6 @@ def _batches(calls: Sequence[Call], limit: int) -> Iterator[list[Call]]:
         size += weight
     if batch:
         yield batch
-
-
-def _child_id(parent: Instance, link: ParentLink, asked: str) -> str:
-    """The id asked for, or one that holds the parent's execution and generation; a retry has an id of its own."""
-    retry = f".{link.attempt}" if link.attempt > 1 else ""
-    if asked:
-        return asked + retry
-    suffix = f":{parent.execution_id}:{link.generation:x}:{link.task_id:x}{retry}"
-    name = parent.instance_id
-    if len(name) + len(suffix) > MAX_INSTANCE_ID or utf16_units(name) + len(suffix) > MAX_ID_UNITS:
-        name = hashlib.sha256(name.encode()).hexdigest()[:32]
-    return name + suffix
-
-
-def _digest(link: ParentLink) -> str:
-    text = json.dumps([link.instance_id, link.execution_id, link.generation, link.task_id, link.attempt])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def without_payload(event: Outgoing) -> Outgoing:

@@ -14,7 +14,7 @@ from ..hub.messages import ControlMessage, encode, put_off, waiting_since
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from .clock import Clock
-from .outbox import entry_of
+from .dispatch import entry_of
 
 logger = logging.getLogger("durable_core.runtime")
 

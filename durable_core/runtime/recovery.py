@@ -32,7 +32,8 @@ from ..hub.taskhub import TaskHub
 from ..models import RuntimeStatus
 from ..storage.ports import Queue, QueueMessage
 from .clock import Clock
-from .outbox import Outbox, entry_of, run_some_at_once
+from .dispatch import entry_of
+from .outbox import Outbox, run_some_at_once
 from .parking import Parking
 from .unreplayed import termination_in
 

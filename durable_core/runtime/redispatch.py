@@ -34,7 +34,7 @@ from ..hub.instance_row import Instance
 from ..hub.instances import Carried
 from ..hub.messages import ControlMessage, TaskOutcome
 from .delivery import Delivery
-from .outbox import Decision
+from .dispatch import Decision
 
 ASKS_NOTHING = 2**53 - 1
 """``after`` of what is sent on hearsay: it may have run before, and no commit is later than this."""

@@ -15,8 +15,8 @@ from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instance_row import Instance
 from ..hub.instances import Commit
 from ..models import RuntimeStatus
+from .dispatch import Decision
 from .gathering import INBOX_BATCH, is_recursive
-from .outbox import Decision
 from .redispatch import recorded_in, undone_of_ended
 from .warm import Services
 

@@ -38,7 +38,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from ..errors import StorageError
 from .ports import Write, one_by_one
-from .sqlite_connection import MEMORY, connect, is_transient, translate
+from .sqlite_connection import MEMORY, connect, give_back_pages, is_transient, translate
 from .sqlite_operations import CHAIN, Chain, LeftOutError, OperationFailedError, Pending
 from .sqlite_reads import UNANSWERED, DirectReader, Unanswered
 from .sqlite_session import Session
@@ -46,6 +46,7 @@ from .sqlite_session import Session
 T = TypeVar("T")
 
 MAX_BATCH = 256
+COMMITS_TO_A_LOOK = 4  # at how many pages of the file are free
 FEW = 4  # operations: so small a batch is not worth a thread, if the disk is quick
 QUICK_FLUSH = 0.002  # seconds
 _LOCKED_DEADLINE = 30.0  # seconds of patience with another process
@@ -302,6 +303,8 @@ class GroupCommit:
         for each in batch:
             each.write(session)
         session.save()
+        if self.commits % COMMITS_TO_A_LOOK == 0:
+            give_back_pages(con)
         return flushes
 
     def _commit(self, con: sqlite3.Connection, *, flushes: bool) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from ..errors import NewerFormatError, StorageError, StorageUnavailableError, UnusableStoreError
 
 MEMORY = ":memory:"
+FREE_PAGES = 256  # 1 MiB: so many may be free however small the file is
+PAGES_AT_ONCE = 128
 _FORMAT = 1
 _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 
@@ -55,6 +57,7 @@ def _open(path: str, synchronous: str) -> sqlite3.Connection:
     try:
         if path != MEMORY:
             _refuse_of_others(con, path)
+            con.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file, before anything is written to it
             con.execute("PRAGMA journal_mode = WAL")
             # FULL: the WAL is flushed at every commit, so that an acknowledged write survives a power cut.
             con.execute(f"PRAGMA synchronous = {synchronous}")
@@ -75,6 +78,18 @@ def _refuse_of_others(con: sqlite3.Connection, path: str) -> None:
     version, has_tables = con.execute(query).fetchone()
     if has_tables and not version:
         raise _no_store(path)
+
+
+def give_back_pages(con: sqlite3.Connection) -> None:
+    """Give some of the file's free pages back to the disk, inside a transaction, if more than a quarter are free.
+
+    Few at a time, for it takes time to move pages; and not all, for a store that is in use needs some soon again. The
+    file of an older durable_core keeps its free pages for later rows.
+    """
+    (free,), (pages,) = (con.execute(f"PRAGMA {what}").fetchone() for what in ("freelist_count", "page_count"))
+    if free > FREE_PAGES and 4 * free > pages:
+        for _ in range(PAGES_AT_ONCE):  # whatever number it is given, sqlite3 lets the pragma move one page
+            con.execute("PRAGMA incremental_vacuum(1)")
 
 
 def _make_private(path: Path) -> None:

@@ -77,6 +77,10 @@ class Clock:
         return self.time
 
 
+def size_of(path: str) -> int:
+    return Path(path).stat().st_size
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "store.db")
@@ -521,3 +525,34 @@ async def test_whoever_commits_every_write_is_flushed_before_it_is_answered(
     again = SqliteStorage(path)
     assert [row.props["n"] for row in (await again.table("Rows").read_range("p")).rows] == [-n for n in range(10)]
     await again.close()
+
+
+async def test_a_file_gives_its_free_pages_back_as_it_is_written_to(path: str) -> None:
+    store = SqliteStorage(path)
+    await store.create(["Rows"], [])
+    table = store.table("Rows")
+    keys = [f"k{number:04}" for number in range(1000)]
+    await asyncio.gather(*(table.insert("p", key, {"a": "x" * 9000}) for key in keys))
+    await store.close()
+    full = size_of(path)
+    store = SqliteStorage(path)
+    table = store.table("Rows")
+    for at in range(0, len(keys), 4):
+        await asyncio.gather(*(table.delete("p", key) for key in keys[at : at + 4]))
+    await store.close()
+    assert size_of(path) < full / 2
+
+
+async def test_a_file_that_is_no_more_than_a_quarter_free_keeps_its_pages(path: str) -> None:
+    store = SqliteStorage(path)
+    await store.create(["Rows"], [])
+    table = store.table("Rows")
+    await asyncio.gather(*(table.insert("p", f"k{number:04}", {"a": "x" * 9000}) for number in range(1000)))
+    await store.close()
+    full = size_of(path)
+    store = SqliteStorage(path)
+    table = store.table("Rows")
+    for number in range(200):
+        await table.delete("p", f"k{number:04}")
+    await store.close()
+    assert size_of(path) == full

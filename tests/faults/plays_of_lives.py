@@ -18,10 +18,10 @@ from durable_core.hub.instance_row import Instance
 from durable_core.hub.instances import Instances
 from durable_core.hub.layout import inverted_ms
 from durable_core.models import ParentLink
-from durable_core.runtime import gathering, outbox, turn
+from durable_core.runtime import children, gathering, turn
+from durable_core.runtime.children import Children
 from durable_core.runtime.client import DurableClient
 from durable_core.runtime.gathering import Mail
-from durable_core.runtime.outbox import Outbox
 from durable_core.testing.faults import HostCrashError
 
 from .oracle import check_order
@@ -157,16 +157,16 @@ async def a_child_whose_doorbell_was_not_sent_is_rung_by_the_next(stage: Stage) 
 
 
 def _skip_a_child_that_exists(patch: pytest.MonkeyPatch) -> None:
-    start = Outbox._start_child  # pyright: ignore[reportPrivateUsage]
+    start = Children.start
 
-    async def start_new_only(self: Outbox, parent: Instance, *more: Any) -> None:
+    async def start_new_only(self: Children, parent: Instance, *more: Any) -> None:
         dispatch, event, _, attempt = more
         link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, event.task_id, attempt)
-        child_id = outbox._child_id(parent, link, event.instance_id)  # pyright: ignore[reportPrivateUsage]
+        child_id = children.child_id_of(parent, link, event.instance_id)
         if await self._hub.instances.get(child_id) is None:  # pyright: ignore[reportPrivateUsage]
             await start(self, parent, *more)
 
-    patch.setattr(Outbox, "_start_child", start_new_only)
+    patch.setattr(Children, "start", start_new_only)
 
 
 async def a_child_of_the_next_generation_is_another_one(stage: Stage) -> None:
@@ -181,7 +181,7 @@ def _name_children_by_task(patch: pytest.MonkeyPatch) -> None:
     def child_id(parent: Instance, link: ParentLink, _: str) -> str:
         return f"{parent.instance_id}:{link.task_id}"
 
-    patch.setattr(outbox, "_child_id", child_id)
+    patch.setattr(children, "child_id_of", child_id)
 
 
 async def a_start_that_finds_the_id_unstarted_rings_for_it(stage: Stage) -> None:

@@ -111,7 +111,17 @@ def make_registry(effects: Effects) -> Registry:
         second = yield from ctx.wait_for_external_event("go", str)
         return [first, second]
 
-    return Registry().add(double, flaky, chain, queued_chain, fan, race, counter, parent, retries, waits)
+    @orchestrator
+    def batches(ctx: OrchestrationContext, done: list[int]) -> Orchestration[list[int]]:
+        """Two children in each generation, one after the other, all of one id."""
+        for steps in (1, 2):
+            found = yield from ctx.call_sub_orchestrator(chain, steps, "batch")
+            done.append(found)
+        if len(done) < 4:
+            ctx.continue_as_new(done)
+        return done
+
+    return Registry().add(double, flaky, chain, queued_chain, fan, race, counter, parent, retries, waits, batches)
 
 
 async def result(
@@ -165,4 +175,5 @@ SCENARIOS = [
     Scenario("continue as new", _continues, [12]),
     simple("sub-orchestrations", "parent", 2, 8),
     simple("retries", "retries", 2, 3),
+    simple("children of one id", "batches", [], [2, 4, 2, 4]),
 ]

@@ -14,7 +14,7 @@ from durable_core import orchestrator as orchestrator_
 from durable_core.errors import InstanceNotFoundError, InvalidInstanceIdError
 from durable_core.hub.messages import ControlMessage
 from durable_core.models import OrchestrationStatus, RuntimeStatus
-from durable_core.runtime.outbox import entry_of
+from durable_core.runtime.dispatch import entry_of
 from durable_core.runtime.parking import Parking
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan, HostCrashError

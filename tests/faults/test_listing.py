@@ -25,7 +25,7 @@ from durable_core.hub.catalog import OPEN, Entry
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.layout import INSTANCE_KEY
 from durable_core.models import OrchestrationStatus
-from durable_core.runtime.outbox import entry_of
+from durable_core.runtime.dispatch import entry_of
 from durable_core.testing.world import World
 
 

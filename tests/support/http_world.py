@@ -27,6 +27,7 @@ from durable_core.hosting.http_types import HttpRequest, HttpResponse
 from durable_core.hub.layout import check_instance_id
 from durable_core.instance_ids import StartedInstance
 from durable_core.models import JSON, OrchestrationStatus, RuntimeStatus
+from durable_core.runtime.purge import PurgeSlice
 from durable_core.runtime.recovery import RecoveryReport
 from durable_core.runtime.schedules import ScheduleStatus
 
@@ -168,7 +169,9 @@ class MemoryClient:
     async def recover(self, *, full: bool = True) -> RecoveryReport:
         return RecoveryReport(rung=len(self.instances) if full else 0, open_instances=len(self.instances))
 
-    async def purge_instance_history(self, instance_id: str, /, *, execution_id: str | None = None) -> int:
+    async def purge_instance_history(
+        self, instance_id: str, /, *, execution_id: str | None = None, recursive: bool = False
+    ) -> int:
         found = self.instances.get(instance_id)
         if found is not None and execution_id and found.execution_id != execution_id:
             raise ExecutionGoneError(instance_id)
@@ -177,15 +180,22 @@ class MemoryClient:
         del self.instances[instance_id]
         return 1
 
-    async def purge_instance_history_by(
+    async def purge_slice(
         self,
         created_time_from: datetime,
         created_time_to: datetime | None = None,
         runtime_status: Collection[RuntimeStatus] | None = None,
         /,
-    ) -> int:
-        self.calls.append(("purge", created_time_from, created_time_to, runtime_status))
-        return len([self.instances.pop(key) for key, status in list(self.instances.items()) if status.is_terminal])
+        *,
+        continuation_token: str | None = None,
+        recursive: bool = False,
+    ) -> PurgeSlice:
+        """One instance at a time."""
+        self.calls.append(("purge", created_time_from, created_time_to, runtime_status, recursive))
+        ended = [key for key, status in self.instances.items() if status.is_terminal]
+        for key in ended[:1]:
+            del self.instances[key]
+        return PurgeSlice(len(ended[:1]), "more" if len(ended) > 1 else None)
 
     async def wait_for_completion(self, instance_id: str, seconds: float, /) -> OrchestrationStatus:
         self.calls.append(("wait", instance_id, seconds))

@@ -360,14 +360,20 @@ async def test_the_parameters_of_durable_functions_clients_are_taken_everywhere(
     assert response.status == 200
 
 
-async def test_purging_many_counts_them(world: World) -> None:
+async def test_purging_many_says_how_many_and_whether_there_are_more(world: World) -> None:
     world.client.add("o-1", RuntimeStatus.COMPLETED)
     world.client.add("o-2", RuntimeStatus.FAILED)
-    path = "instances?createdTimeFrom=2025-01-01T00:00:00Z&runtimeStatus=Completed,Failed"
+    path = "instances?createdTimeFrom=2025-01-01T00:00:00Z&runtimeStatus=Completed,Failed&recursive=true"
     response = await world.call("DELETE", path)
-    assert (response.status, response.json()) == (200, {"instancesDeleted": 2})
+    assert (response.status, response.json()) == (200, {"instancesDeleted": 1, "isComplete": False})
+    token = {"x-ms-continuation-token": response.headers["x-ms-continuation-token"]}
+    response = await world.call("DELETE", path, headers=token)
+    assert (response.status, response.json()) == (200, {"instancesDeleted": 1, "isComplete": True})
+    assert "x-ms-continuation-token" not in response.headers
     statuses = [RuntimeStatus.COMPLETED, RuntimeStatus.FAILED]
-    assert world.client.calls == [("purge", datetime(2025, 1, 1, tzinfo=UTC), None, statuses)]
+    assert world.client.calls == [("purge", datetime(2025, 1, 1, tzinfo=UTC), None, statuses, True)] * 2
+    response = await world.call("DELETE", path, headers=token)
+    assert (response.status, response.json()) == (200, {"instancesDeleted": 0, "isComplete": True})
     assert (await world.call("DELETE", path)).status == 404
 
 

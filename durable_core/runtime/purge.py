@@ -1,0 +1,118 @@
+"""Deletes ended instances, one by its id or many by a filter, with all that they stored.
+
+Many are deleted in slices, each of which ends after a time: a request of a client may not take as long as a purge of
+tens of thousands does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import count
+from typing import NamedTuple
+
+from ..engine.events import SubOrchestrationCreated
+from ..errors import ExecutionGoneError, PreconditionFailedError, RowNotFoundError
+from ..hub.instance_row import Instance
+from ..hub.instances import HistoryMovedError
+from ..hub.taskhub import TaskHub
+from ..instance_ids import check_instance_id
+from ..models import ParentLink, RuntimeStatus
+from .children import child_id_of
+from .ended import forget
+from .listing import LOOKED_AT_ONCE, UNREADABLE, Listing, Query
+from .outbox import Outbox
+
+PURGE_SECONDS = 20.0
+"""Of one slice. Azure answers for a function that takes longer than 230 seconds, a proxy perhaps after 30."""
+
+PAGE = 8 * LOOKED_AT_ONCE  # instances between two looks at the time
+
+_ENDED = frozenset(status for status in RuntimeStatus if status.is_terminal)
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+class PurgeSlice(NamedTuple):
+    """What a slice of a purge has deleted. ``continuation_token`` None: nothing is left that fits."""
+
+    deleted: int
+    continuation_token: str | None
+
+
+class Purge:
+    def __init__(self, hub: TaskHub, outbox: Outbox, listing: Listing) -> None:
+        self._hub = hub
+        self._outbox = outbox
+        self._listing = listing
+
+    async def one(self, instance_id: str, execution_id: str | None, *, recursive: bool) -> int:
+        """How many were deleted. ExecutionGoneError."""
+        check_instance_id(instance_id)
+        instance = await self._hub.instances.get(instance_id)
+        if instance is not None and execution_id and instance.execution_id != execution_id:
+            raise ExecutionGoneError(instance_id)
+        if instance is None or not instance.is_terminal:
+            return 0
+        return await self._with_children(instance) if recursive else await self._alone(instance)
+
+    async def slice(self, query: Query, token: str | None, seconds: float, *, recursive: bool) -> PurgeSlice:
+        """Delete the ended instances that fit, newest first, until about so many seconds are over."""
+        loop, deleted = asyncio.get_running_loop(), 0
+        end = loop.time() + seconds
+        ended = query.of_statuses(_ENDED)
+        while True:
+            page = await self._listing.page(ended, PAGE, token)
+            found = [status.instance_id for status in page.instances]
+            for at in range(0, len(found), LOOKED_AT_ONCE):  # together: their writes share their flushes
+                some = found[at : at + LOOKED_AT_ONCE]
+                deleted += sum(await asyncio.gather(*(self._one_of_many(each, recursive) for each in some)))
+            token = page.continuation_token
+            if token is None or loop.time() >= end:
+                return PurgeSlice(deleted, token)
+
+    async def _one_of_many(self, instance_id: str, recursive: bool) -> int:
+        try:
+            return await self.one(instance_id, None, recursive=recursive)
+        except UNREADABLE as error:  # it must not keep the others
+            logger.warning("instance '%s' is not purged: %s", instance_id, error)
+            return 0
+
+    async def _alone(self, instance: Instance) -> int:
+        await forget(self._hub, self._outbox, instance)
+        try:
+            await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
+        except PreconditionFailedError:
+            return 0  # restarted meanwhile
+        except RowNotFoundError:
+            return 1  # it was there: by us, whose answer was lost, or by another purge
+        return 1
+
+    async def _with_children(self, parent: Instance) -> int:
+        """Purge the ended sub-orchestrations that its history tells of, with theirs, and then itself: without it nobody
+        would know of them if this host died in between."""
+        loaded = (await self._hub.instances.load(parent.instance_id)).instance
+        if loaded is None or loaded.execution_id != parent.execution_id:
+            return 0
+        try:
+            history = await self._hub.instances.history(loaded)
+        except HistoryMovedError:
+            return 0  # purged, or started again, at this moment
+        calls = [event for segment in history for event in segment.events if isinstance(event, SubOrchestrationCreated)]
+        deleted = 0
+        for at in range(0, len(calls), LOOKED_AT_ONCE):
+            some = calls[at : at + LOOKED_AT_ONCE]
+            deleted += sum(await asyncio.gather(*(self._children_of(loaded, call) for call in some)))
+        return deleted + await self._alone(parent)
+
+    async def _children_of(self, parent: Instance, call: SubOrchestrationCreated) -> int:
+        """Purge the children of one call: each attempt at it has one of its own."""
+        deleted = 0
+        for attempt in count(1):
+            link = ParentLink(parent.instance_id, parent.execution_id, parent.generation, call.task_id, attempt)
+            child = await self._hub.instances.get(child_id_of(parent, link, call.instance_id))
+            if child is None and attempt > 1:
+                break
+            if child is not None and child.parent == link and child.is_terminal:
+                deleted += await self._with_children(child)
+        return deleted
