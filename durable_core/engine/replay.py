@@ -63,6 +63,7 @@ from . import mismatch
 from .decisions import Completion, Decisions, InstanceInfo, PendingTask
 from .events import (
     CancelRequested,
+    ContinueAsNew,
     Event,
     EventRaised,
     ExecutionResumed,
@@ -300,7 +301,7 @@ class LiveOrchestration:
                     continue
                 if kind is PatchMarked:
                     marks.append(event)
-                elif decisions.completion is not None:
+                elif self._comes_too_late(event):
                     raise mismatch.ended_early(self.info, self.history, segment, event, decisions.completion)
                 elif kind is StepCompleted and not self._asked_for(event):
                     raise mismatch.unasked_step(
@@ -347,7 +348,7 @@ class LiveOrchestration:
         recorded: list[Incoming] = []
         unapplied: tuple[FromInbox, ...] = ()
         for at, event in enumerate(incoming):
-            if decisions.completion is not None:
+            if self._comes_too_late(event):
                 rest = (late for late in incoming[at:] if isinstance(late, FromInbox))
                 unapplied = tuple(late for late in rest if self._is_new_row(late.event_id))
                 break
@@ -358,6 +359,15 @@ class LiveOrchestration:
         return _make_turn(tuple(recorded), outgoing, unapplied)
 
     # ------------------------------------------------------------ incoming events
+
+    def _comes_too_late(self, event: Incoming) -> bool:
+        """Whether the generation has ended before this event. A cancellation does not come too late for code that went
+        from its beginning to its continue_as_new without a wait: it may do so for ever, and never hear of it."""
+        completion = self._decisions.completion
+        if completion is None:
+            return False
+        has_waited = bool(self._decisions.history)
+        return has_waited or type(event) is not CancelRequested or not isinstance(completion, ContinueAsNew)
 
     def _accept(self, event: Incoming) -> bool:
         """Apply an event, or hold it while suspended. False if it is none of ours: history must not hold it."""

@@ -141,8 +141,13 @@ class Runner:
         return self._cancel_reason is not None
 
     def cancel(self, reason: str) -> None:
-        """Raise a TaskCancelledError where the code waits. One that has not started ends at once."""
+        """Raise a TaskCancelledError where the code waits. One that has not started ends at once, and one that is about
+        to begin anew does not."""
         self._cancel_reason = reason
+        if isinstance(completion := self._decisions.completion, ContinueAsNew):
+            self._decisions.made.remove(completion)
+            self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, reason, line=completion.line))
+            return
         if self._generator is None:
             self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, reason))
             return

@@ -168,9 +168,12 @@ class Instances:
                 for _, entry in log[at : at + PARSED_AT_ONCE]
             ]
             segments.extend(_read_segments(instance.first + at, texts))
-        if segments and isinstance(started := segments[0].events[0], ExecutionStarted):  # its input is kept once
-            whole = replace(started, input=await self._payloads.load(instance.instance_id, instance.input))
-            segments[0] = replace(segments[0], events=(whole, *segments[0].events[1:]))
+        for at, event in enumerate(segments[0].events if segments else ()):
+            if isinstance(event, ExecutionStarted):  # its input is kept once
+                whole = replace(event, input=await self._payloads.load(instance.instance_id, instance.input))
+                events = segments[0].events
+                segments[0] = replace(segments[0], events=(*events[:at], whole, *events[at + 1 :]))
+                break
         return segments
 
     async def carry(self, instance: Instance) -> Carry:

@@ -85,6 +85,8 @@ class Home(Protocol):
 
     def ended(self, instance: Instance) -> None: ...
 
+    def continued(self, instance: Instance, line: str) -> None: ...
+
     def idle(self, actor: Actor) -> None: ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
@@ -308,11 +310,11 @@ class Actor:
             if is_listed := not again and owes_only_the_catalogue(before, live, turn):
                 ended = before.but(status=commit.status, updated=commit.timestamp, stuck="")
                 await services.hub.in_order(
-                    lambda: write(services, warm, turn, commit),
+                    lambda: write(services, warm, turn, gathered, commit),
                     lambda: services.hub.catalog.close(entry_of(ended)),
                 )
             else:
-                await write(services, warm, turn, commit)
+                await write(services, warm, turn, gathered, commit)
             attempt.wrote = None
             services.runner.turned(before, turn)
         elif gathered.mail.rows:
@@ -427,6 +429,7 @@ class Actor:
         self.cool()
         self._services.runner.instance_moved(warm.instance)
         if isinstance(warm.live.completion, ContinueAsNew):
+            self._home.continued(warm.instance, warm.live.completion.line)
             if before.base > before.first:
                 await self._services.hub.instances.drop_generation(before)
             if warm.instance.version != before.version:
@@ -434,6 +437,7 @@ class Actor:
             self._ring_self(
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started
+            await asyncio.sleep(0)  # others have their turn, also where no storage operation waits for anything
             return
         if not is_listed:
             await self._services.outbox.end(warm.instance, *warm.ending)

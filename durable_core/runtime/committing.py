@@ -57,11 +57,11 @@ async def prepare(services: Services, warm: Warm, turn: Turn, gathered: Gathered
     )
 
 
-async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> Instance:
+async def write(services: Services, warm: Warm, turn: Turn, gathered: Gathered, commit: Commit) -> Instance:
     """Write it; the warm state then stands on it. After any StorageError nobody knows whether it was written."""
     instance, live, instances = warm.instance, warm.live, services.hub.instances
     if isinstance(live.completion, ContinueAsNew):
-        kept = tuple(live.unconsumed_events()) if live.completion.keep_events else ()
+        kept = (*live.unconsumed_events(), *_carried_on(turn, gathered)) if live.completion.keep_events else ()
         carry = Carry(
             (*kept, *live.unheard_requests()),
             await _left_over(services, warm, turn, commit),
@@ -75,6 +75,13 @@ async def write(services: Services, warm: Warm, turn: Turn, commit: Commit) -> I
     if commit.events:
         live.record(Segment(instance.seq, commit.commit_id, commit.timestamp, commit.events))
     return warm.instance
+
+
+def _carried_on(turn: Turn, gathered: Gathered) -> list[EventRaised]:
+    """Events that an earlier generation left to this one, which has ended before it came to them. Those that are still
+    in the inbox stay there."""
+    rows = {row.key for row in gathered.mail.rows}
+    return [event for event in turn.unapplied if isinstance(event, EventRaised) and event.event_id not in rows]
 
 
 def _next_version(services: Services, instance: Instance, ending: ContinueAsNew) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..hub.instance_row import Instance
@@ -32,6 +32,8 @@ class Dispatcher:
         self.dispatched = DispatchedCommits()
         self.inline_running = 0
         self.conflicts = 0
+        self.on_generation: Callable[[Instance, str], None] = lambda _instance, _line: None
+        """Told of every continue-as-new: the new generation, and the ``file:line`` that asked for it."""
 
     async def deliver(
         self,
@@ -112,6 +114,9 @@ class Dispatcher:
 
     def ended(self, instance: Instance) -> None:
         self.ends.ended(instance)
+
+    def continued(self, instance: Instance, line: str) -> None:
+        self.on_generation(instance, line)
 
     def idle(self, actor: Actor) -> None:
         self._forget(actor)

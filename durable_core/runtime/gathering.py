@@ -1,4 +1,7 @@
-"""What a turn tells the orchestrator: its start, inbox rows, results, due timers, in this order."""
+"""What a turn tells the orchestrator: its start, inbox rows, results, due timers, in this order.
+
+Before a new beginning (continue-as-new) come terminations and suspensions: its code may end without any wait.
+"""
 
 from __future__ import annotations
 
@@ -124,6 +127,8 @@ async def gather(
     results = services.judge.judge(outcomes, instance, live, now, hub.ids.unit, is_deadline=nudges.is_deadline)
     incoming.extend(results.events)
     incoming.extend(live.due_timers(now))
+    if is_unstarted and instance.generation:  # or code that continues as new without ever waiting ran past it
+        incoming.sort(key=lambda event: not isinstance(event, ExecutionSuspended | ExecutionResumed))
     return Gathered(now, mail, results, nudges, incoming, saved)
 
 

@@ -69,12 +69,10 @@ def look_to_arm(before: Instance, after: Instance, batch: Iterable[Delivery], *,
 
 
 def ending_before_start(instance: Instance, rows: Sequence[InboxRow], *, early: bool) -> InboxRow | None:
-    """The request that ends an instance whose code has not begun, and therefore never will.
+    """The request that ends an instance whose code has not begun, or not begun anew, and therefore never will.
 
     A cancellation is the code's to answer once its time has come; before that there is nothing to clean up.
     """
-    if not _is_new(instance):
-        return None
     kinds = _ENDINGS if early else (InboxKind.TERMINATE,)
     return next((row for row in rows if row.kind in kinds), None)
 

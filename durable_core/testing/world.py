@@ -31,6 +31,7 @@ from ..storage.counting import CountingStorage
 from ..storage.ports import Queue, QueueMessage, Storage
 from ..storage.sqlite import SqliteStorage
 from .faults import FaultPlan, FaultyStorage, HostCrashError
+from .generations import Generations
 from .virtual_time import START, VirtualTimeLoop, run_virtual
 
 T = TypeVar("T")
@@ -100,6 +101,8 @@ class SimulatedHost:
             codec=world.codec,
             is_alone=lambda: shape.alone,
         )
+        if world.is_quiet:
+            self.app.dispatcher.on_generation = world.generations.began
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -266,6 +269,7 @@ class World:
         self._plan_outside.on_hidden = self.hidden
         self._burials: set[asyncio.Task[None]] = set()
         self.callback_urls = PlainCallbackUrls()
+        self.generations = Generations(self.loop.now)
         self._seed = seed
         self._sent: dict[str, asyncio.Event] = {}
         self._due: dict[str, list[float]] = {}

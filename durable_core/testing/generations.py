@@ -1,0 +1,35 @@
+"""Finds the orchestrator that continues as new for ever while no time passes: virtual time stands still with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from ..errors import InstanceWaitsError
+from ..hub.instance_row import Instance
+
+MOST_AT_ONCE = 1_000  # generations of one instance at one moment
+
+
+class Generations:
+    """How many each instance has had at this moment. ``now``: the virtual time."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._moment = now()
+        self._counts: dict[str, int] = {}
+
+    def began(self, instance: Instance, line: str) -> None:
+        """One more; ``line``: the ``file:line`` that asked for it. InstanceWaitsError if it is one too many."""
+        if (now := self._now()) != self._moment:
+            self._moment = now
+            self._counts.clear()
+        count = self._counts.get(instance.instance_id, 0) + 1
+        self._counts[instance.instance_id] = 0 if count == MOST_AT_ONCE else count
+        if count == MOST_AT_ONCE:
+            raise InstanceWaitsError(
+                instance.instance_id,
+                f"instance '{instance.instance_id}' of orchestrator '{instance.name}' has continued as new {count:,} "
+                f"times at {now:%Y-%m-%d %H:%M:%S} of virtual time, at {line}: no time passes between its generations, "
+                "so that it would never end; let it wait for a timer or an event before ctx.continue_as_new",
+            )
