@@ -168,7 +168,10 @@ class OrchestrationFailedError(InstanceError):
 
 
 class InstanceWaitsError(InstanceError):
-    """Nothing is left to happen that would let the instance end; the text says what it waits for, and where."""
+    """Nothing is left to happen that would let the instance end; the text says what it waits for, and where.
+
+    Or it continues as new again and again while no time passes.
+    """
 
 
 class InstanceStuckError(InstanceError):
