@@ -301,8 +301,8 @@ class LiveOrchestration:
                     continue
                 if kind is PatchMarked:
                     marks.append(event)
-                elif self._comes_too_late(event):
-                    raise mismatch.ended_early(self.info, self.history, segment, event, decisions.completion)
+                elif (completion := self._end_before(event)) is not None:
+                    raise mismatch.ended_early(self.info, self.history, segment, event, completion)
                 elif kind is StepCompleted and not self._asked_for(event):
                     raise mismatch.unasked_step(
                         self.info, self.history, segment, event, decisions, self._runner.waits_at
@@ -348,7 +348,7 @@ class LiveOrchestration:
         recorded: list[Incoming] = []
         unapplied: tuple[FromInbox, ...] = ()
         for at, event in enumerate(incoming):
-            if self._comes_too_late(event):
+            if self._end_before(event) is not None:
                 rest = (late for late in incoming[at:] if isinstance(late, FromInbox))
                 unapplied = tuple(late for late in rest if self._is_new_row(late.event_id))
                 break
@@ -360,14 +360,14 @@ class LiveOrchestration:
 
     # ------------------------------------------------------------ incoming events
 
-    def _comes_too_late(self, event: Incoming) -> bool:
-        """Whether the generation has ended before this event. A cancellation does not come too late for code that went
-        from its beginning to its continue_as_new without a wait: it may do so for ever, and never hear of it."""
+    def _end_before(self, event: Incoming) -> Completion | None:
+        """The end of this generation for which the event comes too late. A cancellation does not, for code that went from
+        its beginning to its continue_as_new without a wait: it may do so for ever, and never hear of it."""
         completion = self._decisions.completion
-        if completion is None:
-            return False
         has_waited = bool(self._decisions.history)
-        return has_waited or type(event) is not CancelRequested or not isinstance(completion, ContinueAsNew)
+        if isinstance(completion, ContinueAsNew) and type(event) is CancelRequested and not has_waited:
+            return None
+        return completion
 
     def _accept(self, event: Incoming) -> bool:
         """Apply an event, or hold it while suspended. False if it is none of ours: history must not hold it."""
