@@ -361,7 +361,7 @@ class LiveOrchestration:
     # ------------------------------------------------------------ incoming events
 
     def _end_before(self, event: Incoming) -> Completion | None:
-        """The end of this generation for which the event comes too late. A cancellation does not, for code that went from
+        """The end of this generation for which the event comes too late. A cancellation does not, where code went from
         its beginning to its continue_as_new without a wait: it may do so for ever, and never hear of it."""
         completion = self._decisions.completion
         has_waited = bool(self._decisions.history)
