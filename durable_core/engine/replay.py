@@ -301,7 +301,7 @@ class LiveOrchestration:
                     continue
                 if kind is PatchMarked:
                     marks.append(event)
-                elif (completion := self._end_before(event)) is not None:
+                elif decisions.completion is not None and (completion := self._end_before(event)) is not None:
                     raise mismatch.ended_early(self.info, self.history, segment, event, completion)
                 elif kind is StepCompleted and not self._asked_for(event):
                     raise mismatch.unasked_step(
@@ -348,7 +348,7 @@ class LiveOrchestration:
         recorded: list[Incoming] = []
         unapplied: tuple[FromInbox, ...] = ()
         for at, event in enumerate(incoming):
-            if self._end_before(event) is not None:
+            if decisions.completion is not None and self._end_before(event) is not None:
                 rest = (late for late in incoming[at:] if isinstance(late, FromInbox))
                 unapplied = tuple(late for late in rest if self._is_new_row(late.event_id))
                 break
