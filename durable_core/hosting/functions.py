@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import azure.functions as func
 
@@ -36,6 +36,7 @@ from .http_shapes import (
     create_http_management_payload,
 )
 from .http_types import HttpRequest, HttpResponse, error_response
+from .invocations import working_for
 from .opening import App, AppFactory, AppOpener, open_app
 from .signing import signing_keys
 
@@ -47,6 +48,7 @@ _Deliver: TypeAlias = Callable[[App, str, int], Awaitable[None]]
 
 CONNECTION = "AzureWebJobsStorage"
 RECOVERY_SCHEDULE = "0 */5 * * * *"
+_NO_CONTEXT = cast("func.Context", None)
 _SLASH = re.compile("%2f", re.IGNORECASE)
 
 
@@ -196,12 +198,14 @@ class Durable:
     # ------------------------------------------------------------ triggers
 
     def _add_queue(self, blueprint: func.Blueprint, name: str, queue: str, deliver: _Deliver) -> None:
-        async def on_message(message: func.QueueMessage) -> None:
+        # The worker takes no other annotation of a context; who calls the function without one is no worker.
+        async def on_message(message: func.QueueMessage, context: func.Context = _NO_CONTEXT) -> None:
             async def work() -> None:
                 body = message.get_body().decode()
                 await deliver(await self._opener.app(), body, message.dequeue_count or 1)
 
-            await _not_cancelled(work())
+            with working_for(context):
+                await _not_cancelled(work())
 
         trigger = blueprint.queue_trigger(  # pyright: ignore[reportUnknownMemberType]  its **kwargs have no type
             arg_name="message", queue_name=queue, connection=CONNECTION

@@ -8,7 +8,6 @@ counts as taken until it returns, and nobody hears of its result.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -32,6 +31,7 @@ from .attempts import Attempt
 from .clock import Clock
 from .gates import Gate
 from .limits import options_of, timed_out
+from .threads import for_a_thread
 
 SLOW_SECONDS = 5.0  # an activity that has lately taken longer is not run inline
 QUICK_SECONDS = 0.05  # one that has lately taken less is done sooner here than it gets to another host
@@ -268,7 +268,7 @@ class ActivityRunner:
             finally:
                 leave()
         else:
-            thread = self._executor.submit(contextvars.copy_context().run, called, _call, definition, arguments)
+            thread = self._executor.submit(for_a_thread(called, _call, definition, arguments))
 
             def ended(_: object) -> None:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits for a place

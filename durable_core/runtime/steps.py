@@ -11,7 +11,6 @@ that names it; so is one whose next attempt is due later. Retries are judged and
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -34,6 +33,7 @@ from .gathering import Gathered
 from .inline import MAX_INLINE, InlineKey, Process
 from .outbox import run_some_at_once
 from .redispatch import Redispatch
+from .threads import for_a_thread
 from .warm import Services, Warm
 
 SHORT_WAIT = timedelta(seconds=1)  # a next attempt so near is waited for here
@@ -234,7 +234,7 @@ async def _call(step: Step, executor: Executor | None) -> Any:
         if executor is None or inspect.iscoroutinefunction(step.fn):
             value = step.fn(*step.args)
         else:
-            work: Callable[[], Any] = partial(contextvars.copy_context().run, called, step.fn, *step.args)
+            work = for_a_thread(called, step.fn, *step.args)
             value = await asyncio.get_running_loop().run_in_executor(executor, work)
             if isinstance(value, Raised):
                 raise value.error

@@ -3,7 +3,7 @@
 A script, run by the Python that has the library: ``python worker_library.py APP_FOLDER < steps.json``. It indexes the
 app as Azure would, takes the steps in order, and prints one JSON object as its last line::
 
-    {"indexing_error": "", "functions": {name: [binding, ...]}, "results": [result, ...]}
+    {"indexing_error": "", "functions": {name: [binding, ...]}, "results": [result, ...], "lines": [line, ...]}
 
 A step is one of
     {"http": FUNCTION, "method", "url", "headers", "query", "params", "body"}
@@ -13,6 +13,9 @@ A step is one of
 
 and a result is {"ok", "error", "value"}; the value of an HTTP function is {"status", "headers", "body"}, that of
 ``deliver`` the number of messages. The library keeps its state in its modules: one process serves one app.
+
+A line is what was logged at INFO or above, the level that a worker sets: {"logger", "text", "thread", "local",
+"variable"}, the last two being what the worker would find there as the id of the invocation.
 
 In Azure the library talks through protobuf messages that a caller injects as a module. Those made here have only the
 manners of protobuf that the library relies on: keyword construction, defaults, ``WhichOneof``.
@@ -26,7 +29,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -245,14 +250,40 @@ def _plain(value: Any) -> Any:
             return getattr(value, kind)
 
 
+class Lines(logging.Handler):
+    """Keeps what is logged, with the ids by which a worker would send it to the host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from azure_functions_runtime import invocation_id_cv
+        from azure_functions_runtime.bindings.context import _invocation_id_local
+
+        self.lines.append(
+            {
+                "logger": record.name,
+                "text": record.getMessage(),
+                "thread": threading.current_thread().name,
+                "local": getattr(_invocation_id_local, "invocation_id", None),
+                "variable": invocation_id_cv.get(),
+            }
+        )
+
+
 async def main(folder: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
     sys.path.insert(0, folder)
     worker = Worker(folder)
     error = await worker.index()
     if error:
-        return {"indexing_error": error, "functions": {}, "results": []}
+        return {"indexing_error": error, "functions": {}, "results": [], "lines": []}
+    logged = Lines()
+    logging.getLogger().addHandler(logged)
+    logging.getLogger().setLevel(logging.INFO)
     results = [await worker.take(step) for step in steps]
-    return {"indexing_error": "", "functions": {f: worker.bindings(f) for f in worker.functions}, "results": results}
+    functions = {f: worker.bindings(f) for f in worker.functions}
+    return {"indexing_error": "", "functions": functions, "results": results, "lines": logged.lines}
 
 
 if __name__ == "__main__":

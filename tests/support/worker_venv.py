@@ -14,6 +14,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIBRARY = "azure-functions-runtime>=1.3,<2"  # needs Python 3.13
+STREAMING = "azurefunctions-extensions-http-fastapi>=1,<2"
 CACHE = Path.home() / ".cache" / "durable_core" / "worker-venv"
 
 
@@ -29,7 +30,7 @@ def find_python() -> str | None:
 
 def worker_python(base: str) -> str:
     """The Python of the cached environment, made on first use. CalledProcessError with pip's words if that fails."""
-    wanted = (PROJECT / "requirements.txt").read_text() + LIBRARY + base
+    wanted = (PROJECT / "requirements.txt").read_text() + LIBRARY + STREAMING + base
     folder = CACHE / hashlib.sha256(wanted.encode()).hexdigest()[:16]
     python, finished = folder / "bin" / "python", folder / "finished"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -37,7 +38,7 @@ def worker_python(base: str) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs must not build the same environment
         if not finished.exists():
             subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
-            requirements = ["-r", str(PROJECT / "requirements.txt"), LIBRARY]
+            requirements = ["-r", str(PROJECT / "requirements.txt"), LIBRARY, STREAMING]
             subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
             finished.touch()
     return str(python)

@@ -37,6 +37,33 @@ def test_an_app_that_azure_cannot_index_is_told_so(python: str, tmp_path: Path) 
     assert "req" in outcome["indexing_error"]
 
 
+STREAMING = """
+import azure.functions as func
+from azurefunctions.extensions.http.fastapi import Request, StreamingResponse
+from durable_core import Registry
+from durable_core.hosting.functions import Durable
+
+app = func.FunctionApp()
+app.register_functions(Durable(Registry()).blueprint(http=HTTP))
+
+
+@app.route("stream")
+async def stream(req: Request) -> StreamingResponse:
+    return StreamingResponse(iter(["a", "b"]))
+"""
+
+
+@pytest.mark.parametrize("http", [True, False])
+def test_an_app_that_streams_has_functions_only_without_the_routes_of_the_management_api(
+    python: str, tmp_path: Path, env: dict[str, str], http: bool
+) -> None:
+    (tmp_path / "function_app.py").write_text(STREAMING.replace("HTTP", str(http), 1))
+    outcome = run_in_worker(python, tmp_path, [], env)
+    expected = set[str]() if http else {"durable_control", "durable_work", "durable_recovery", "stream"}
+    assert set(outcome["functions"]) == expected
+    assert (outcome["indexing_error"] != "") is http
+
+
 def test_an_http_request_runs_its_function(python: str, env: dict[str, str]) -> None:
     request = {"http": "echo", "method": "POST", "params": {"name": "bob"}, "query": {"a": "1"}, "body": "hällo"}
     failing = {"http": "broken"}
