@@ -36,6 +36,13 @@ class StartedInstance(str):
         return self
 
 
+class TriggeredRun(str):
+    """The id of a run that a schedule was asked for, as ``trigger_schedule`` returns it: the schedule starts the run a
+    moment later, or not at all. Who waits for its completion waits for its start as well."""
+
+    __slots__ = ()
+
+
 def execution_of(instance_id: str) -> str:
     """The execution that an id from ``start_new`` stands for; '' of any other text."""
     return instance_id.execution_id if isinstance(instance_id, StartedInstance) else ""

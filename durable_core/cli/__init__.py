@@ -15,6 +15,7 @@ from .debug import debug
 from .history import history
 from .host import host
 from .lint import lint
+from .purge import purge
 from .recover import recover
 from .replay import replay
 
@@ -24,5 +25,5 @@ def main() -> None:
     """Durable execution for Python on plain Azure Storage."""
 
 
-for verb in (host, lint, recover, backup, restore, history, replay, check_deploy, debug):
+for verb in (host, lint, recover, purge, backup, restore, history, replay, check_deploy, debug):
     main.add_command(verb)

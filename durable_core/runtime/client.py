@@ -34,7 +34,7 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.layout import check_instance_id, check_tags, iso
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
-from ..instance_ids import StartedInstance, execution_of
+from ..instance_ids import StartedInstance, TriggeredRun, execution_of
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import Registry, name_of
 from ..storage.ports import Insert
@@ -467,7 +467,7 @@ class DurableClient(Messaging, ScheduleClient):
         the sooner the more callers wait: together they take no more than so many reads a second.
         Of an id that ended and was purged or started again at once, the end that was waited for is returned. For an id
         as ``start_new`` returned it, only that execution is waited for: if another one has the id by now, its status is
-        returned at once. Falsy if there is no such instance.
+        returned at once. Falsy if there is no such instance; an id as ``trigger_schedule`` returned it is waited for.
         """
         check_instance_id(instance_id)
         ends, loop = self._dispatcher.ends, asyncio.get_running_loop()
@@ -479,12 +479,13 @@ class DurableClient(Messaging, ScheduleClient):
             while True:
                 if must_look:
                     instance = await self._hub.instances.get(instance_id)  # its values are loaded once, at the end
-                    if instance is None:
+                    if instance is not None:
+                        is_gone = bool(only) and instance.execution_id != only
+                        if instance.is_terminal or is_gone or loop.time() >= end:
+                            return await self._status(instance, show_input=True)
+                        execution_id = instance.execution_id
+                    elif not isinstance(instance_id, TriggeredRun) or loop.time() >= end:
                         return OrchestrationStatus(instance_id=instance_id)
-                    is_gone = bool(only) and instance.execution_id != only
-                    if instance.is_terminal or is_gone or loop.time() >= end:
-                        return await self._status(instance, show_input=True)
-                    execution_id = instance.execution_id
                 must_look = True
                 pause = min(max(delay, ends.waiting / POLLS_PER_SECOND), self.longest_poll)
                 ended = await watch.next(min(pause, end - loop.time()))

@@ -23,6 +23,7 @@ from ..errors import (
     InvalidInstanceIdError,
 )
 from ..hub.layout import check_instance_id
+from ..instance_ids import TriggeredRun
 from ..models import OrchestrationStatus, RuntimeStatus
 from ..moments import LAST, in_utc, problem_of_moment
 from ..registry import Registry, name_of
@@ -219,12 +220,13 @@ class ScheduleClient:
     async def trigger_schedule(self: _Client, schedule_id: str) -> str:
         """Ask for a run now, even while paused, and return its instance id.
 
-        It is subject to ``overlap``: while another run goes, ``skip`` drops it (there will be no such instance).
+        The schedule starts it a moment later: ``wait_for_completion`` waits for that, ``get_status`` does not. It is
+        subject to ``overlap``: while another run goes, ``skip`` drops it (there will be no such instance).
         """
         now = self._clock.now()
         run = f"{run_id(schedule_id, now)}-{now.microsecond:06}"
         await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "trigger", "run": run})
-        return run
+        return TriggeredRun(run)
 
     async def delete_schedule(self: _Client, schedule_id: str) -> None:
         """End and forget a schedule. A run that goes, goes on. Raises InstanceNotFoundError."""

@@ -17,6 +17,8 @@ from durable_core.errors import (
     RegistrationError,
     UnknownOrchestratorError,
 )
+from durable_core.instance_ids import TriggeredRun
+from durable_core.models import RuntimeStatus
 from durable_core.runtime.schedule_loop import SCHEDULE_PREFIX
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
@@ -137,6 +139,27 @@ def test_a_run_that_still_goes_is_not_overtaken() -> None:
         assert await world.client.trigger_schedule("s") not in runs  # skipped as well
         status = await world.client.get_schedule("s")
         assert (status.waiting, status.next_due) == ((), start + 120 * MINUTE)
+
+    simulate(drive)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_who_waits_for_a_run_that_was_asked_for_waits_for_its_start_too(paused: bool) -> None:
+    async def drive(world: World, runs: Counter[str]) -> None:
+        client = world.client
+        await client.create_schedule("s", "report", interval=timedelta(days=1), client_input=0)
+        if paused:
+            await client.pause_schedule("s")
+        await asyncio.sleep(60)
+        run = await client.trigger_schedule("s")
+        assert not await client.get_status(run)
+        done = await client.wait_for_completion(run, 3600)
+        assert (done.instance_id, done.runtime_status) == (run, RuntimeStatus.COMPLETED)
+        assert runs[run] == 1
+        never = TriggeredRun("never:20300101T000000Z-000000")
+        began = world.loop.time()
+        assert not await client.wait_for_completion(never, 100)
+        assert world.loop.time() - began >= 100
 
     simulate(drive)
 

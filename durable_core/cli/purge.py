@@ -1,0 +1,68 @@
+"""``purge``: delete instances that have ended, many at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from ..errors import DurableError
+from .app_options import absolute
+
+
+def _moment(_: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time in ISO 8601, such as 2025-01-31T12:00:00Z") from None
+
+
+@click.command()
+@click.option("--created-from", callback=_moment, metavar="TIME", help="Created at this time or later.")
+@click.option("--created-to", callback=_moment, metavar="TIME", help="Created at this time or before.")
+@click.option("--status", "statuses", multiple=True, metavar="STATUS", help="Completed, Failed, ...; may be repeated.")
+@click.option("--recursive", is_flag=True, help="Their sub-orchestrations, too.")
+@click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
+def purge(
+    created_from: datetime | None,
+    created_to: datetime | None,
+    statuses: Sequence[str],
+    recursive: bool,
+    store: str | None,
+) -> None:
+    """Delete the instances that have ended and fit, with all that they stored.
+
+    At least one time is needed. Times are ISO 8601; without an offset they are UTC. Hosts may run meanwhile; what has
+    been deleted when this is interrupted stays so.
+    """
+    from ..hosting.app_code import expect_store, with_place
+    from ..hosting.opening import open_app
+    from ..registry import Registry
+    from ..runtime.listing import statuses_of
+    from ..settings import Settings
+
+    if created_from is None and created_to is None:
+        raise click.UsageError("which instances? Give --created-from, --created-to or both")
+
+    async def run() -> None:
+        settings = with_place(Settings.from_environment(), None, absolute(store))
+        expect_store(settings)
+        wanted = statuses_of(statuses) if statuses else None
+        async with open_app(Registry(), settings) as app:
+            deleted, token = 0, None
+            while True:
+                done = await app.client.purge_slice(
+                    created_from, created_to, wanted, continuation_token=token, recursive=recursive
+                )
+                deleted, token = deleted + done.deleted, done.continuation_token
+                if token is None:
+                    break
+                click.echo(f"deleted so far: {deleted}", err=True)
+        click.echo(f"deleted: {deleted}")
+
+    try:
+        asyncio.run(run())
+    except DurableError as error:
+        raise click.ClickException(str(error)) from error
