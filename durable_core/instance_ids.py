@@ -17,7 +17,8 @@ MAX_ID_UNITS = 460
 execution, generation and task of a timer. Only ids of more than 204 characters outside the basic plane have more."""
 
 HALF_PAIR = re.compile(r"[\ud800-\udfff]")
-FORBIDDEN_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+FORBIDDEN_IN_KEYS = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Azure refuses these in keys; but for the line and paragraph separators, on which Azurite's transactions fail."""
 
 
 class StartedInstance(str):
@@ -70,7 +71,8 @@ def check_instance_id(instance_id: str) -> None:
         )
     if found := FORBIDDEN_IN_KEYS.search(instance_id):
         raise InvalidInstanceIdError(
-            f"an instance id must not hold {found.group()!r}: / \\ # ? and control characters cannot be table keys"
+            f"an instance id must not hold {found.group()!r}: / \\ # ?, control characters and line separators "
+            "cannot be in table keys"
         )
 
 

@@ -9,7 +9,10 @@ from datetime import datetime
 import click
 
 from ..errors import DurableError
+from ..models import RuntimeStatus
 from .app_options import absolute
+
+_ENDED = [status.value for status in RuntimeStatus if status.is_terminal]
 
 
 def _moment(_: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
@@ -22,7 +25,9 @@ def _moment(_: click.Context, option: click.Parameter, text: str | None) -> date
 @click.command()
 @click.option("--created-from", callback=_moment, metavar="TIME", help="Created at this time or later.")
 @click.option("--created-to", callback=_moment, metavar="TIME", help="Created at this time or before.")
-@click.option("--status", "statuses", multiple=True, metavar="STATUS", help="Completed, Failed, ...; may be repeated.")
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice(_ENDED, case_sensitive=False), help="May be repeated."
+)
 @click.option("--recursive", is_flag=True, help="Their sub-orchestrations, too.")
 @click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
 def purge(
@@ -40,7 +45,6 @@ def purge(
     from ..hosting.app_code import expect_store, with_place
     from ..hosting.opening import open_app
     from ..registry import Registry
-    from ..runtime.listing import statuses_of
     from ..settings import Settings
 
     if created_from is None and created_to is None:
@@ -49,7 +53,7 @@ def purge(
     async def run() -> None:
         settings = with_place(Settings.from_environment(), None, absolute(store))
         expect_store(settings)
-        wanted = statuses_of(statuses) if statuses else None
+        wanted = [RuntimeStatus(status) for status in statuses] or None
         async with open_app(Registry(), settings) as app:
             deleted, token = 0, None
             while True:

@@ -128,7 +128,7 @@ _PATH: Mapping[str, JSON] = {
     "name": _in_path("name", "An orchestrator"),
     "instanceId": _in_path(
         "instanceId",
-        "An instance: no / \\ # ? and no control characters",
+        "An instance: no / \\ # ?, no control characters and no line separators",
         {"type": "string", "minLength": 1, "maxLength": MAX_INSTANCE_ID},
     ),
     "eventName": _in_path("eventName", "An event", {"type": "string", "minLength": 1, "maxLength": 256}),

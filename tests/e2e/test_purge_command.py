@@ -55,7 +55,7 @@ def test_what_has_ended_and_fits_is_deleted_and_counted(tmp_path: Path) -> None:
     [
         ([], "Give --created-from"),
         (["--created-from", "yesterday"], "'yesterday' is no time"),
-        (["--created-from", "2020-01-01", "--status", "Complete"], "must be of Pending"),
+        (["--created-from", "2020-01-01", "--status", "Complete"], "not one of"),
         (["--created-from", "2020-01-01", "--store", "nowhere.db"], "no embedded store"),
     ],
 )

@@ -222,7 +222,9 @@ def test_an_instance_whose_starter_died_before_the_doorbell_is_started_by_recove
     assert world.run(drive) == 4
 
 
-@pytest.mark.parametrize("bad", ["", "a/b", "a#b", "a?b", "a\\b", "a\x01b", "x" * 257, "😀" * 231])
+@pytest.mark.parametrize(
+    "bad", ["", "a/b", "a#b", "a?b", "a\\b", "a\x01b", "a\u2028b", "\u2029", "x" * 257, "😀" * 231]
+)
 def test_an_id_that_no_instance_can_have_is_refused_by_every_request(bad: str) -> None:
     async def drive(world: World) -> None:
         client = world.client
