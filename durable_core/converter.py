@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from .errors import PayloadTooLargeError, SerializationError
 from .models import JSON
@@ -59,6 +59,7 @@ class Converter:
         if is_plain(value):
             return value
         kind = type(value)
+        plain: JSON = None
         try:
             plain = value if kind in _SCALARS else written(value)
             text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
@@ -66,8 +67,9 @@ class Converter:
         except BaseException as error:  # a model of the user's may raise anything while it is written
             raise_unless_failure(error)
             about = f"{what}: " if what else ""
+            problem = f"{_place(error, plain)}{_reason(error)}"
             raise SerializationError(
-                f"{about}a value of type {kind.__qualname__} cannot be written as JSON: {_reason(error)}"
+                f"{about}a value of type {kind.__qualname__} cannot be written as JSON: {problem}"
             ) from error
         if len(text) > self._max:
             raise PayloadTooLargeError(what or "a value", len(text), self._max)
@@ -109,10 +111,42 @@ def _members(container: Any) -> Iterable[Any]:
     return container.values() if type(container) is dict else container  # pyright: ignore[reportUnknownVariableType]
 
 
+def _place(error: BaseException, plain: JSON) -> str:
+    """Where in the value the fault is, as the beginning of what is said of it; '' if it is the value itself."""
+    path: list[str] = []
+    if isinstance(error, UnwritableError):
+        path = error.path
+    elif isinstance(error, ValueError):
+        path = _path_to_fault(plain)
+    return f"at {'.'.join(path)}: " if path else ""
+
+
+def _path_to_fault(plain: JSON) -> list[str]:
+    """To the first text or number in it that JSON's readers would refuse."""
+    pairs: Iterable[tuple[Any, Any]] = ()
+    if type(plain) is dict:
+        pairs = cast("dict[str, JSON]", plain).items()
+    elif type(plain) is list:
+        pairs = enumerate(cast("list[JSON]", plain))
+    for key, item in pairs:
+        inner = _path_to_fault(item)
+        if inner or _is_faulty(key) or (type(item) not in _CONTAINERS and _is_faulty(item)):
+            return [f"{key}".encode("ascii", "backslashreplace").decode()[:80], *inner]
+    return []
+
+
+def _is_faulty(leaf: JSON) -> bool:
+    try:
+        json.dumps(leaf, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        return True
+    return False
+
+
 def _reason(error: BaseException) -> str:
     match error:
-        case UnwritableError(path=path):
-            return f"{'at ' + '.'.join(path) + ': ' if path else ''}{error}"
+        case UnwritableError():
+            return f"{error}"
         case UnicodeDecodeError():
             return (
                 "a pydantic model holds bytes that are no UTF-8; give it "

@@ -178,6 +178,16 @@ class RetryPolicy:
     retry_if: Callable[[FailureDetails], bool] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("first_interval", "max_interval", "total_timeout"):
+            value: object = getattr(self, name)
+            if not isinstance(value, timedelta) and not (value is None and name == "total_timeout"):
+                raise ValueError(f"{name} must be a datetime.timedelta: timedelta(seconds=5), say; not {value!r}")
+        for name, kinds in (("max_attempts", int), ("backoff", int | float), ("jitter", int | float)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise ValueError(f"{name} must be a {'whole ' if kinds is int else ''}number, not {value!r}")
+        if self.retry_if is not None and not callable(self.retry_if):
+            raise ValueError(f"retry_if must be a function of a FailureDetails, not {self.retry_if!r}")
         if self.max_attempts < 1:
             raise ValueError(f"max_attempts counts the first try and must be at least 1, not {self.max_attempts}")
         if self.first_interval < timedelta(0) or self.max_interval < timedelta(0):

@@ -10,6 +10,7 @@ import inspect
 import typing
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
@@ -45,24 +46,27 @@ _Pair: TypeAlias = tuple[object, object, object, bool]
 """Where it is, what was written there and what was read, and whether it is read without a type."""
 
 
-def difference(value: Any, back: Any, write: Write, *, is_open: bool = False) -> UnwritableError | None:
+def difference(
+    value: Any, back: Any, write: Write, *, is_open: bool = False, is_whole: bool = True
+) -> UnwritableError | None:
     """What of ``value`` is lost or changed in ``back``; None: nothing.
 
-    A derived model or dataclass that was read as its base is the same if the fields of the base are. Where an
-    annotation says nothing (``is_open``), plain JSON is what a reader gets, as everywhere: ``write`` makes it.
+    A derived model or dataclass that was read as its base is the same if the fields of the base are, and all of its
+    fields were written (``is_whole``). Where an annotation says nothing (``is_open``), plain JSON is what a reader
+    gets, as everywhere: ``write`` makes it.
     """
-    if _is_equal(value, back):
+    if is_equal(value, back):
         return None
     try:
-        return _within(value, back, write, is_open)
+        return _within(value, back, write, is_open, is_whole)
     except UnwritableError as error:
         return error
 
 
-def _within(value: Any, back: Any, write: Write, is_open: bool) -> UnwritableError | None:
+def _within(value: Any, back: Any, write: Write, is_open: bool, is_whole: bool) -> UnwritableError | None:
     kind = cast("Any", type(back))
     pairs: list[_Pair] | None = None
-    if fields_of(kind) is not None and isinstance(value, kind):
+    if fields_of(kind) is not None and (isinstance(value, kind) if is_whole else type(value) is kind):
         if type(value) is not kind:
             write(value)  # what the derived class adds must come back to it, too
         pairs = _fields_of_both(value, back, kind)
@@ -72,8 +76,8 @@ def _within(value: Any, back: Any, write: Write, is_open: bool) -> UnwritableErr
     elif _are_both(_SEQUENCES, value, back) and (is_open or type(value) is kind) and len(value) == len(back):
         pairs = [(at, value[at], back[at], is_open) for at in range(len(value))]
     if pairs is not None:
-        return _first(pairs, write)
-    return None if is_open and _is_equal(write(value), back) else UnwritableError(_changed(value, back))
+        return _first(pairs, write, is_whole)
+    return None if is_open and is_equal(write(value), back) else UnwritableError(_changed(value, back))
 
 
 def _are_both(kinds: Any, value: object, back: object) -> bool:
@@ -92,9 +96,9 @@ def _fields_of_both(value: Any, back: Any, kind: Any) -> list[_Pair]:
     return pairs
 
 
-def _first(pairs: Sequence[_Pair], write: Write) -> UnwritableError | None:
+def _first(pairs: Sequence[_Pair], write: Write, is_whole: bool) -> UnwritableError | None:
     for key, one, other, is_open in pairs:
-        found = difference(one, other, write, is_open=is_open)
+        found = difference(one, other, write, is_open=is_open, is_whole=is_whole)
         if found is not None:
             return found.under(key)
     return None
@@ -105,9 +109,14 @@ def is_secret(value: object) -> bool:
     return hasattr(value, "get_secret_value")
 
 
-def _is_equal(value: Any, back: Any) -> bool:
+def is_equal(value: Any, back: Any) -> bool:
+    """Whether two values are the same, NaN and times included. Where clocks are set back, Python finds a time unequal
+    to the same time in another time zone: what counts is the moment."""
     try:
-        return bool(value == back) or bool(value != value and back != back)
+        if value == back or (value != value and back != back):
+            return True
+        are_times = isinstance(value, datetime) and isinstance(back, datetime) and value.tzinfo and back.tzinfo
+        return bool(are_times) and value.astimezone(UTC) == back.astimezone(UTC)
     except Exception:  # noqa: BLE001  whatever a comparison of the user's raises, equal they are not
         return False
 

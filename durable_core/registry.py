@@ -7,10 +7,8 @@ functions of the modules it is shown. There is no global list: two apps in one p
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import math
-import pkgutil
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ from types import ModuleType
 from typing import Any, TypeVar, cast, overload
 
 from .errors import RegistrationError, UnknownActivityError, UnknownOrchestratorError
+from .marks import MARK, mark_as, marked_in
 from .models import JSON, RetryPolicy
 from .moments import problem_of_time
 from .signatures import function_in, location_of, parameters_of
@@ -26,7 +25,6 @@ from .versions import in_order, newest, problem_of_version
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_MARK = "__durable_definition__"
 _NAME = re.compile(r"[^\W\d][\w.\-]{0,127}")
 _QUEUE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MAX_QUEUE_NAME = 20  # it is part of a storage queue's name, beside the hub's
@@ -104,7 +102,7 @@ def orchestrator(fn: Any = None, /, *, name: str | None = None, version: str = "
     """
 
     def mark(function: F) -> F:
-        return _mark(function, replace(_define_orchestrator(function, name, version), is_default=default))
+        return mark_as(function, replace(_define_orchestrator(function, name, version), is_default=default))
 
     return mark if fn is None else mark(fn)
 
@@ -181,24 +179,14 @@ def activity(
             rate=rate,
         )
         _check_options(definition)
-        return _mark(function, definition)
+        return mark_as(function, definition)
 
     return mark if fn is None else mark(fn)
 
 
-def _mark(function: F, definition: OrchestratorDefinition | ActivityDefinition) -> F:
-    try:
-        setattr(function, _MARK, definition)
-    except AttributeError as error:
-        raise RegistrationError(
-            f"{definition.location}: {function!r} cannot be marked; write a function that calls it"
-        ) from error
-    return function
-
-
 def definition_of(fn: object) -> OrchestratorDefinition | ActivityDefinition | None:
     """What a decorator marked this function as, if any."""
-    return getattr(fn, _MARK, None)
+    return getattr(fn, MARK, None)
 
 
 def name_of(fn_or_name: object) -> str:
@@ -225,10 +213,7 @@ class Registry:
         """Collect every marked function of these modules and, where one is a package, of all modules in it."""
         registry = cls()
         for module in modules:
-            for found in _walk(module):
-                for value in list(vars(found).values()):
-                    if _is_marked(value):
-                        registry.add(value)
+            registry.add(*marked_in(module))
         return registry
 
     def add(self, *functions: Callable[..., Any]) -> Registry:
@@ -323,21 +308,6 @@ class Registry:
             except OSError:  # a function typed into a prompt has no file; the others still tell builds apart
                 digest.update(file.encode())
         return digest.hexdigest()[:12]
-
-
-def _walk(module: ModuleType) -> list[ModuleType]:
-    found = [module]
-    for info in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
-        found.append(importlib.import_module(info.name))
-    return found
-
-
-def _is_marked(value: object) -> bool:
-    """Whether a decorator has marked this very object: one that stands in for another is not asked for the other."""
-    try:
-        return _MARK in object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        return False
 
 
 def _as_it_is_now(
@@ -474,6 +444,11 @@ def _check_options(definition: ActivityDefinition) -> None:
     for name in ("timeout", "schedule_to_close", "heartbeat_timeout"):
         if (problem := problem_of_time(getattr(definition, name))) is not None:
             raise RegistrationError(f"{where}: {name}={getattr(definition, name)!r} {problem}")
+    if definition.retry is not None and not isinstance(definition.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise RegistrationError(f"{where}: retry={definition.retry!r} must be a RetryPolicy")
+    for name in ("inline", "short"):
+        if not isinstance(value := getattr(definition, name), bool | None):
+            raise RegistrationError(f"{where}: {name}={value!r} must be True or False")
     if definition.heartbeat_timeout is not None and not definition.takes_context:
         raise RegistrationError(
             f"{where}: with a heartbeat_timeout it must call heartbeat() of its first parameter, annotated "

@@ -23,7 +23,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from .errors import InvalidInputError, SerializationError
 from .models import JSON, FailureDetails
-from .reading_back import SECRET, UnwritableError, Write, difference, is_secret
+from .reading_back import SECRET, UnwritableError, Write, difference, is_equal, is_secret
 from .user_code import raise_unless_failure
 
 _SURE = frozenset({UUID, date, datetime, bytes, Decimal})
@@ -67,7 +67,7 @@ def dumped_key(key: object) -> str:
         back = next(iter(_reader(dict.__class_getitem__((kind, type(None))))({text: None})))
     except (ValidationError, PydanticUserError):
         back = None
-    if back is None or back != key:
+    if back is None or not is_equal(key, back):
         raise UnwritableError(
             f"a key of type {kind.__qualname__} would not be read back from the text that keys are in JSON; "
             "let it be a text, a number or an enum of texts, or write pairs in a list"
@@ -98,8 +98,8 @@ def _model(value: object, write: Write) -> JSON:
     problems: list[BaseException] = []
     for form in _FORMS:
         try:
-            plain = to_jsonable_python(value, bytes_mode="base64", **form)
-            found = difference(value, _reader(kind)(plain), write)
+            plain = cast("Any", kind).__pydantic_serializer__.to_python(value, mode="json", **form)
+            found = difference(value, _reader(kind)(plain), write, is_whole=form.keys() >= _WHOLE.keys())
             if found is None:
                 return plain
             problems.append(found)

@@ -19,6 +19,9 @@ from .models import JSON
 from .reading_back import UnwritableError, fields_of
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+NO_VALUE = "__durable_no_value__"
+"""Name of the attribute by which a class says why its objects are no values, and what is meant by them."""
+
 _LISTS = (list, tuple, set, frozenset, deque)
 
 
@@ -31,6 +34,8 @@ def written(value: object) -> JSON:
 @lru_cache(maxsize=4096)
 def _writer(kind: Any) -> Callable[[Any], JSON]:
     """How a value of this very type is written."""
+    if hasattr(kind, NO_VALUE):
+        return _refuse
     if issubclass(kind, Enum) or _is_pydantic(kind):
         return _typed
     if issubclass(kind, Iterator | AsyncIterator | Awaitable):
@@ -157,6 +162,8 @@ def _members(value: Any) -> Iterable[tuple[object, object]]:
 
 def _why_not(value: object) -> str:
     name = getattr(value, "__qualname__", type(value).__qualname__)
+    if (reason := getattr(type(value), NO_VALUE, None)) is not None:
+        return reason
     if isinstance(value, Generator):
         return f"the generator '{name}' has not been run; write 'yield from' before it, or make a list of it"
     if isinstance(value, Awaitable):

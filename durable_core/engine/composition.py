@@ -15,6 +15,7 @@ from ..errors import InvalidInstanceIdError, OrchestratorCodeError, TaskFailedEr
 from ..instance_ids import check_instance_id
 from ..models import RetryPolicy
 from ..registry import name_of
+from ..versions import problem_of_version
 from .combinations import Completions, GatherPolicy, GatherTask, NextTask, PulledTask
 from .decisions import Decisions, InstanceInfo
 from .events import OrchestrationStarted
@@ -181,6 +182,7 @@ class Composition:
         name = name_of(fn_or_name)
         data = write(self._converter, input_, "the input of orchestrator", name)
         line = caller()
+        check_version(version)
         task_id = decisions.next_id()
         if instance_id is None:
             info = self._info
@@ -251,6 +253,12 @@ class Composition:
     @property
     def _context(self) -> OrchestrationContext:
         return cast("OrchestrationContext", self)
+
+
+def check_version(version: str | None) -> None:
+    """OrchestratorCodeError, with the line, for a version that cannot be."""
+    if version is not None and (problem := problem_of_version(version)) is not None:
+        raise OrchestratorCodeError(f"the version of an orchestrator {problem}, not {version!r}", caller())
 
 
 def check_child_id(instance_id: str, retry: RetryPolicy | None = None) -> None:

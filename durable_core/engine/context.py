@@ -18,8 +18,7 @@ from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
 from ..moments import after, in_utc
 from ..registry import definition_of, name_of
-from ..versions import problem_of_version
-from .composition import Composition, check_child_id
+from .composition import Composition, check_child_id, check_version
 from .conditions import Conditions
 from .decisions import Decisions, InstanceInfo
 from .events import (
@@ -33,7 +32,7 @@ from .handlers import Queries
 from .interaction import Interaction
 from .limits import run_options
 from .mailbox import Mailbox
-from .options import CallOptions, scheduled_options
+from .options import CallOptions, check_retry, scheduled_options
 from .source import caller, result_type, returned
 from .tasks import Orchestration, Task, TimerTask
 from .values import read, write
@@ -53,6 +52,7 @@ class OrchestrationContext(Composition, Interaction):
     """
 
     __slots__ = ("_ids", "_input", "_input_type", "_logger", "_random")
+    __durable_no_value__ = "the orchestrator's context is no value; hand on what is needed of it"
 
     def __init__(
         self,
@@ -315,6 +315,8 @@ class OrchestrationContext(Composition, Interaction):
         kind = returned(fn_or_name, returns)
         data = write(self._converter, input_, "the input of orchestrator", name)
         options = run_options(timeout)
+        check_retry(retry, "a sub-orchestration")
+        check_version(version)
         if instance_id is not None:
             check_child_id(instance_id, retry)
         decisions = self._decisions
@@ -375,8 +377,7 @@ class OrchestrationContext(Composition, Interaction):
         continue-as-new.
         Raises SerializationError, OrchestratorCodeError for a version that cannot be, or one together with upgrade.
         """
-        if version is not None and (problem := problem_of_version(version)) is not None:
-            raise OrchestratorCodeError(f"the version of an orchestrator {problem}, not {version!r}", caller())
+        check_version(version)
         if version is not None and upgrade:
             raise OrchestratorCodeError("continue_as_new takes version= or upgrade=True, not both", caller())
         data = write(self._converter, input_, "the new input")

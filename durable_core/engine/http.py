@@ -17,6 +17,7 @@ from ..models import JSON, FailureDetails, RetryPolicy, type_name
 from ..moments import problem_of_time
 from .combinations import FlowTask
 from .http_addresses import following, is_http, origin, shown
+from .options import check_retry
 from .source import caller
 from .tasks import Orchestration, Task, TimerTask
 
@@ -72,10 +73,15 @@ def call_http(
     """See ``OrchestrationContext.call_http``."""
     line = caller()
     headers = header_texts(given_headers, line)
+    if not isinstance(method, str) or not isinstance(uri, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OrchestratorCodeError(
+            f"call_http takes a method and an address as texts, not {method!r} and {uri!r}", line
+        )
     if not is_http(uri):
         raise OrchestratorCodeError(f"call_http takes an http or https address with a host, not {shown(uri)!r}", line)
     if (problem := problem_of_time(timeout)) is not None:
         raise OrchestratorCodeError(f"timeout={timeout!r} of call_http {problem}", line)
+    check_retry(retry, "call_http")
     if content is not None and not isinstance(content, str):
         content = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         if not any(name.lower() == "content-type" for name in headers):

@@ -113,6 +113,10 @@ class Interaction:
 
         timeout: after which the task fails with TaskTimeoutError; by a durable timer, so of any length.
         """
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OrchestratorCodeError(f"an event name is a text, not {name!r}", caller())
+        if isinstance(returns, timedelta):
+            raise OrchestratorCodeError(f"a time limit is given by its name: timeout={returns!r}", caller())
         decisions = self._decisions
         task = self._mailbox.wait(decisions, name, returns, caller(), is_running=decisions.is_running)
         if timeout is None:

@@ -12,6 +12,14 @@ from ..registry import ActivityDefinition
 from .source import caller
 
 
+def check_retry(retry: object, what: str) -> None:
+    """OrchestratorCodeError, with the line, for what is no retry policy."""
+    if retry is not None and not isinstance(retry, RetryPolicy):
+        raise OrchestratorCodeError(
+            f"retry={retry!r} of {what} must be a RetryPolicy: RetryPolicy(max_attempts=3), say", caller()
+        )
+
+
 class CallOptions(TypedDict, total=False):
     """What ``call_activity`` takes beside the input; what is left out, or None, is as the activity's decorator says.
 
@@ -32,7 +40,7 @@ def scheduled_options(definition: object, given: CallOptions) -> JSON:
 
     definition: of the activity, where the function itself was called.
 
-    TypeError for an option that there is not, OrchestratorCodeError for a time that is none.
+    TypeError for an option that there is not, OrchestratorCodeError for a time or a retry policy that is none.
     """
     declared = definition if isinstance(definition, ActivityDefinition) else None
     if not given and (declared is None or not (declared.queue or declared.schedule_to_close)):
@@ -40,6 +48,7 @@ def scheduled_options(definition: object, given: CallOptions) -> JSON:
     if unknown := given.keys() - CallOptions.__annotations__.keys():
         raise TypeError(f"call_activity() got an unexpected keyword argument '{sorted(unknown)[0]}'")
     options: dict[str, JSON] = {}
+    check_retry(given.get("retry"), "an activity call")
     if (inline := given.get("inline")) is not None:
         options["inline"] = inline
     for name in ("timeout", "schedule_to_close"):

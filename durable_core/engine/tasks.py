@@ -37,6 +37,7 @@ class Task(Generic[T_co]):
     """
 
     __slots__ = ("_done", "_error", "_observers", "_owner", "_released", "_seen", "_value", "call", "returns")
+    __durable_no_value__ = "a task is no value; wait for it with 'yield from', and hand on its result"
 
     def __init__(self, owner: object, call: Call | None = None, returns: Any = None) -> None:
         self._owner = owner

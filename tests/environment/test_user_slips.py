@@ -48,6 +48,16 @@ def asks_for_an_iterator(ctx: OrchestrationContext) -> Orchestration[Any]:
     return (yield from ctx.call_activity(counted, 3))
 
 
+@orchestrator
+def forgets_it_in_a_list(ctx: OrchestrationContext) -> Orchestration[Any]:
+    return [(yield from ctx.call_activity(charge, 1)), ctx.call_activity(charge, 2)]
+
+
+@orchestrator
+def passes_its_context(ctx: OrchestrationContext) -> Orchestration[Any]:
+    return (yield from ctx.call_activity(charge, {"ctx": ctx}))
+
+
 @pytest.mark.parametrize(
     ("slip", "says", "ran"),
     [
@@ -61,11 +71,13 @@ def asks_for_an_iterator(ctx: OrchestrationContext) -> Orchestration[Any]:
             r"input of activity 'charge'.*at amounts: the generator 'numbers'.*test_user_slips.py:\d+\)",
             [],
         ),
+        (forgets_it_in_a_list, "at 1: a task is no value; wait for it with 'yield from'", ["charge", "charge"]),
+        (passes_its_context, "at ctx: the orchestrator's context is no value", []),
         (asks_for_an_iterator, "result of activity 'counted'.*an iterator.*make a list of it", ["counted"]),
     ],
 )
 def test_a_generator_in_the_place_of_a_value_is_refused_and_not_run(slip: Any, says: str, ran: list[str]) -> None:
-    with TestEnvironment(forgets_yield_from, passes_a_generator, asks_for_an_iterator, charge, counted) as env:
+    with TestEnvironment(slip, charge, counted) as env:
         with pytest.raises(OrchestrationFailedError, match=says):
             env.result(env.start(slip))
         assert [run.name for run in env.runs] == ran
@@ -133,6 +145,20 @@ SLIPS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "receiver": (lambda ctx: ctx.send_event(7, "go"), "send_event: an instance id is a text, not 7"),
     "child timeout": (lambda ctx: ctx.call_sub_orchestrator(waits, timeout=5), "timeout=5 of a sub-orchestration must"),
     "http timeout": (lambda ctx: ctx.call_http("GET", "http://a.b", timeout=5), "timeout=5 of call_http must be a"),
+    "retry": (lambda ctx: ctx.call_activity(charge, 1, retry=3), "retry=3 of an activity call must be a RetryPolicy"),
+    "child retry": (lambda ctx: ctx.call_sub_orchestrator(waits, retry=3), "retry=3 of a sub-orchestration must be a"),
+    "http retry": (
+        lambda ctx: ctx.call_http("GET", "http://a.b", retry=3),
+        "retry=3 of call_http must be a Retry",
+    ),
+    "method": (lambda ctx: ctx.call_http(5, "http://a.b"), "two texts, a method and an address, not 5"),
+    "child version": (
+        lambda ctx: ctx.call_sub_orchestrator(waits, version=2),
+        "the version of an orchestrator is a text",
+    ),
+    "detached version": (lambda ctx: ctx.start_orchestration(waits, version=2), "the version of an orchestrator is a"),
+    "event name": (lambda ctx: ctx.wait_for_external_event(5), "an event name is a text, not 5"),
+    "event limit": (lambda ctx: ctx.wait_for_external_event("a", timedelta(1)), "given by its name: timeout=datetime"),
     "header": (lambda ctx: ctx.call_http("GET", "http://a.b", headers={"A": None}), "'A' is a NoneType"),
     "headers": (lambda ctx: ctx.call_http("GET", "http://a.b", headers=[("A", "b")]), "texts by name, not a list"),
     "continue": (

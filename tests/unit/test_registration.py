@@ -318,3 +318,35 @@ def test_a_generator_around_an_activity_is_refused() -> None:
     for wrong in (stream, doubled(stream)):
         with pytest.raises(RegistrationError, match="it does not yield"):
             activity(wrong)
+
+
+def hidden(fn: Callable[..., Any]) -> Any:
+    class Around:
+        def __init__(self) -> None:
+            self.fn = fn
+
+    return Around()
+
+
+@pytest.mark.parametrize("decorator", [unnamed, hidden])
+def test_a_decorator_above_that_hides_the_function_is_refused_with_its_place(decorator: Any) -> None:
+    @activity
+    def work(x: int) -> int:
+        return x
+
+    module = ModuleType(__name__)
+    vars(module).update(work=decorator(work))
+    with pytest.raises(RegistrationError, match=rf"{HERE}: a decorator hides 'work'.*functools.wraps"):
+        Registry.scan(module)
+    vars(module).update(work=work, other=decorator(work))  # a function that uses it is none of its decorators
+    assert Registry.scan(module).activity_names == ["work"]
+
+
+@pytest.mark.parametrize("options", [{"retry": 3}, {"inline": "no"}, {"short": 1}])
+def test_options_of_another_kind_are_refused(options: Any) -> None:
+    with pytest.raises(RegistrationError, match=f"{next(iter(options))}=.* must be"):
+        activity(name="work", **options)(_star_free)
+
+
+def _star_free(x: int) -> int:
+    return x

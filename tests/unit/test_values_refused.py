@@ -98,3 +98,19 @@ def test_a_generator_as_the_key_of_a_dict_is_refused_and_not_run() -> None:
         with pytest.raises(SerializationError, match=r"the generator 'Helper\.generator'"):
             Converter().to_json(value)
     assert not helper.has_run
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"rates": [1.0, float("nan")]}, r"at rates\.1: Out of range float"),
+        ([{"n": 10**5000}], r"at 0\.n: Exceeds the limit"),
+        ({"name": ["\ud800"]}, r"at name\.0: its text holds half a surrogate pair"),
+        ({"\ud800": 1}, r"at \\ud800: its text holds half a surrogate pair"),
+        ([Box(float("inf"))], r"at 0\.inner: Out of range float"),
+    ],
+    ids=["nan", "large", "half a pair", "half a pair as key", "field"],
+)
+def test_what_some_reader_could_not_read_is_refused_with_its_place(value: Any, says: str) -> None:
+    with pytest.raises(SerializationError, match=says):
+        Converter().to_json(value)

@@ -1,0 +1,77 @@
+"""Functions that ``@orchestrator`` and ``@activity`` have marked, and how they are found in modules."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
+
+from .errors import RegistrationError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MARK = "__durable_definition__"
+
+
+class Definition(Protocol):
+    """What a function is marked with."""
+
+    @property
+    def location(self) -> str: ...
+
+
+def mark_as(function: F, definition: Definition) -> F:
+    """Mark a function and return it. RegistrationError for one that can have no attributes."""
+    try:
+        setattr(function, MARK, definition)
+    except AttributeError as error:
+        problem = f"{definition.location}: {function!r} cannot be marked; write a function that calls it"
+        raise RegistrationError(problem) from error
+    return function
+
+
+def marked_in(module: ModuleType) -> Iterator[Callable[..., Any]]:
+    """What the names of a module mean, of a package also those of all modules in it, where that is marked.
+
+    RegistrationError where a decorator hides the mark.
+    """
+    for found in _walk(module):
+        for name, value in list(vars(found).items()):
+            if _is_marked(value):
+                yield value
+            else:
+                _refuse_hidden(found, name, value)
+
+
+def _walk(module: ModuleType) -> Iterator[ModuleType]:
+    yield module
+    for info in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
+        yield importlib.import_module(info.name)
+
+
+def _is_marked(value: object) -> bool:
+    """Whether a decorator has marked this very object: one that stands in for another is not asked for the other."""
+    return MARK in _own_dict(value)
+
+
+def _own_dict(value: object) -> Mapping[str, Any]:
+    try:
+        return object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+
+
+def _refuse_hidden(module: ModuleType, name: str, value: object) -> None:
+    """RegistrationError if a name means what is around the marked function of that name, and has no mark itself."""
+    held = inspect.getclosurevars(value).nonlocals if inspect.isfunction(value) else _own_dict(value)
+    for inner in list(held.values()):
+        if not inspect.isfunction(inner) or not _is_marked(inner):
+            continue
+        if (inner.__module__, inner.__name__) == (module.__name__, name):
+            raise RegistrationError(
+                f"{getattr(inner, MARK).location}: a decorator hides '{name}', so that it is not registered: let the "
+                "decorator use functools.wraps, or let @activity or @orchestrator stand above it"
+            )
