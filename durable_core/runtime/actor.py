@@ -37,7 +37,7 @@ from .committing import prepare, write
 from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
 from .dispatch import Decision, Dispatch, entry_of
 from .dispatched import DispatchedCommits
-from .ended import dispatch_carried, dispatch_left
+from .ended import dispatch_carried, dispatch_left, dispatch_owed
 from .gathering import Gathered, gather
 from .inline import InlineStep, InlineSteps
 from .lifetime import CLOCK_TASK, look_to_arm
@@ -47,6 +47,7 @@ from .redispatch import (
     covered,
     floor_of_ended,
     floor_of_lost_commit,
+    left_to_others,
     to_redispatch,
     undone,
     with_calls,
@@ -299,14 +300,15 @@ class Actor:
         gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
         told = [*batch, *gathered.saved]
         redispatch = self._redispatch(attempt, before, live.history, told, live)
-        turn, is_listed = self._step(warm, gathered), False
+        turn, is_listed, owed_after = self._step(warm, gathered), False, None
         if turn.events or gathered.results.changed:
             if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
                 raise _HandOver
             open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
             attempt.wrote = (before.seq, commit.commit_id)
-            again = redispatch or gathered.results.send
+            owed_after = self._owed_after(warm, before, redispatch)
+            again = redispatch or gathered.results.send or owed_after is not None
             if is_listed := not again and owes_only_the_catalogue(before, live, turn):
                 ended = before.but(status=commit.status, updated=commit.timestamp, stuck="")
                 await services.hub.in_order(
@@ -324,7 +326,7 @@ class Actor:
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
         if live.completion is not None:
-            await self._end(warm, before, batch, is_listed=is_listed)
+            await self._end(warm, before, batch, is_listed=is_listed, owed_after=owed_after)
             return
         if inline is not None:
             attempt.step = self._inline.start(warm.instance, inline, before.seq, batch)
@@ -424,8 +426,25 @@ class Actor:
             await dispatch_carried(self._services.hub, self._services.outbox, before, redispatch.later_than)
         return undone(live.history[: before.seq - before.first], live.pending, redispatch)
 
-    async def _end(self, warm: Warm, before: Instance, batch: Sequence[Delivery], *, is_listed: bool) -> None:
-        """The orchestrator has ended, or goes on as a new generation. ``is_listed``: the catalogue knows."""
+    def _owed_after(self, warm: Warm, before: Instance, redispatch: Redispatch) -> int | None:
+        """If this turn ends the instance: the commit after which others may not have heard what they must (rule R7).
+
+        A host died with it perhaps. Once the catalogue is closed, nobody but the message of that host would do it.
+        """
+        floor = warm.settled
+        if warm.live.completion is None or isinstance(warm.live.completion, ContinueAsNew):
+            return None
+        if redispatch.later_than is not None and redispatch.later_than <= floor:
+            return None
+        return floor if floor < before.first - 1 or left_to_others(warm.live.history, floor) else None
+
+    async def _end(
+        self, warm: Warm, before: Instance, batch: Sequence[Delivery], *, is_listed: bool, owed_after: int | None
+    ) -> None:
+        """The orchestrator has ended, or goes on as a new generation. ``is_listed``: the catalogue knows.
+
+        owed_after: others hear again what later commits decided; None: they have heard.
+        """
         self.cool()
         self._services.runner.instance_moved(warm.instance)
         if isinstance(warm.live.completion, ContinueAsNew):
@@ -439,6 +458,9 @@ class Actor:
             )  # they wait until the next generation has started
             await asyncio.sleep(0)  # others have their turn, also where no storage operation waits for anything
             return
+        if owed_after is not None:
+            earlier = [segment for segment in warm.live.history if segment.seq < before.seq]
+            await dispatch_owed(self._services.hub, self._services.outbox, warm.instance, owed_after, earlier)
         if not is_listed:
             await self._services.outbox.end(warm.instance, *warm.ending)
         self._home.ended(warm.instance)
@@ -498,7 +520,9 @@ class Actor:
         attempt.wrote = (instance.seq, ending.commit.commit_id)
         ended = await hub.instances.commit(instance, ending.commit)
         attempt.wrote = None
-        if floor is not None:
+        if floor is None:
+            await dispatch_owed(hub, outbox, ended, self._home.dispatched.of(instance).up_to, history or ())
+        else:
             await dispatch_carried(hub, outbox, instance, floor)
         await outbox.dispatch(
             ended,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..engine.events import Segment
 from ..hub.instance_row import Instance
 from ..hub.instances import HistoryMovedError
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from .dispatch import Dispatch, entry_of
-from .redispatch import decisions_of, undone_of_ended
+from .redispatch import decisions_of, left_to_others, undone_of_ended
 
 if TYPE_CHECKING:
     from .outbox import Outbox
@@ -22,6 +24,17 @@ async def dispatch_carried(hub: TaskHub, outbox: Outbox, instance: Instance, flo
     after = instance.seq - 1
     for generation, decision in decisions_of((await hub.instances.carry(instance)).decisions):
         await outbox.dispatch(instance, Dispatch(decisions=[decision], retries={}, generation=generation, after=after))
+
+
+async def dispatch_owed(
+    hub: TaskHub, outbox: Outbox, instance: Instance, floor: int, earlier: Sequence[Segment]
+) -> None:
+    """The instance ends with this turn: let others hear again what ``earlier`` commits than its, later than ``floor``,
+    decided for them."""
+    await dispatch_carried(hub, outbox, instance, floor)
+    if owed := left_to_others(earlier, floor):
+        again = Dispatch(decisions=owed, retries={}, generation=instance.generation, after=instance.seq - 1)
+        await outbox.dispatch(instance, again)
 
 
 async def dispatch_left(hub: TaskHub, outbox: Outbox, instance: Instance, floor: int) -> None:

@@ -319,6 +319,22 @@ def undone_of_ended(segments: Sequence[Segment], floor: int) -> list[Decision]:
     return with_calls(undone, segments)
 
 
+def left_to_others(segments: Sequence[Segment], floor: int) -> list[Decision]:
+    """What commits later than ``floor`` owe to other instances, to be carried out by whoever ends this one.
+
+    The end closes the catalogue. After it only a message that comes back would do this, and a purge may be quicker.
+    No calls are among it: nobody waits for their results, and without a crash they would run twice.
+    """
+    owed = [
+        Decision(event, segment.timestamp)
+        for segment in segments
+        if segment.seq > floor
+        for event in segment.events
+        if isinstance(event, EventSent | OrchestrationStarted | RequestSent)
+    ]
+    return with_calls(owed, segments)
+
+
 def decisions_of(carried: Sequence[Carried]) -> list[tuple[int, Decision]]:
     """What earlier generations left to do, each with its generation."""
     calls = {

@@ -128,6 +128,14 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
         return item
 
     @orchestrator_
+    def announces_first(ctx: OrchestrationContext) -> Orchestration[str]:
+        """Sends an event and starts an instance with its first commit, and ends at the second event."""
+        item = yield from ctx.wait_for_external_event("Item", str)
+        ctx.send_event("two", "Item", item)
+        ctx.start_orchestration("steps", ["of three"], "three")
+        return (yield from ctx.wait_for_external_event("Enough", str))
+
+    @orchestrator_
     def insists(ctx: OrchestrationContext) -> Orchestration[int]:
         policy = RetryPolicy(first_interval=timedelta(minutes=25), max_interval=timedelta(hours=1))
         attempt = yield from ctx.call_activity(fail_once, retry=policy, inline=False)
@@ -175,5 +183,15 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
 
     registry = Registry().add(mark, fail_once, large, steps, inline_steps, fan, event_between, collect)
     return registry.add(
-        window, tries_again, collect_anew, announces, insists, renews, parent, parent_anew, heavy_steps, heavy_anew
+        window,
+        tries_again,
+        collect_anew,
+        announces,
+        announces_first,
+        insists,
+        renews,
+        parent,
+        parent_anew,
+        heavy_steps,
+        heavy_anew,
     )

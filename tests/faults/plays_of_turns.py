@@ -387,6 +387,30 @@ async def what_an_ended_instance_owes_to_others_is_done_before_it_is_started_aga
     await _others_have_heard(stage)
 
 
+async def what_a_commit_owes_to_others_is_done_before_another_host_ends_the_instance(stage: Stage) -> None:
+    """A host commits a turn that sends an event and starts an orchestration, and dies before it does. An event leads a
+    second host to the end of the instance. It is purged before the message of the first comes back."""
+    host, dying, second = stage.host(), stage.host(), stage.host()
+    await stage.client.start_new("collect", "two", 1)
+    await host.handle("control")
+    await stage.client.start_new("announces_first", "one")
+    await host.handle("control")
+    await stage.client.raise_event("one", "Item", "news")
+    dying.crash_at(COMMIT, "after")
+    await dying.handle("control")
+    await stage.client.raise_event("one", "Enough", "yes")
+    await second.handle("control")
+    assert await stage.client.purge_instance_history("one") == 1
+    await _others_have_heard(stage)
+
+
+def _end_without_a_look(patch: pytest.MonkeyPatch) -> None:
+    def owes_nothing(*_: Any) -> None:
+        return None
+
+    patch.setattr(actor.Actor, "_owed_after", owes_nothing)
+
+
 async def _end_and_die(stage: Stage) -> None:
     host, dying = stage.host(), stage.host()
     await stage.client.start_new("collect", "two", 1)
@@ -535,6 +559,7 @@ PLAYS = [
     Play("R7", a_parent_hears_of_its_childs_end_though_the_host_dies, always(actor, "floor_of_ended", None), LOST),
     Play("R7", what_an_ended_instance_owes_to_others_is_done_before_it_is_purged, _purge_without_a_look, LOST),
     Play("R7", what_an_ended_instance_owes_to_others_is_done_before_it_is_started_again, _purge_without_a_look, LOST),
+    Play("R7", what_a_commit_owes_to_others_is_done_before_another_host_ends_the_instance, _end_without_a_look, LOST),
     Play("R16", a_host_whose_messages_may_be_gone_commits_nothing, always(actor, "may_be_lost", False), LOST),
     Play(
         "R17",
