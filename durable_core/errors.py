@@ -38,6 +38,7 @@
     │   ├── LeaseLostError            the message belongs to another receiver by now
     │   ├── LimitExceededError        Azure would refuse this size, count or character
     │   └── QueueNotFoundError
+    ├── CodeHangsError                code on the event loop did not give it back in time; says where
     ├── CompensationError             what a saga did could not all be undone; .failures says what and why
     ├── HttpCallError                 a durable HTTP call got no answer, or, with a retry policy, only refusals
     └── TaskFailedError               raised into an orchestrator by a task that failed
@@ -416,6 +417,21 @@ class TaskTimeoutError(TaskFailedError):
 
 class TaskCancelledError(TaskFailedError):
     """A task was cancelled before it ended."""
+
+
+class CodeHangsError(DurableError):
+    """Code that runs on the event loop did not give it back within ``DURABLE_CODE_LIMIT``, and was interrupted.
+
+    what: whose code it is. line: the ``file:line`` that ran. seconds: the limit.
+    """
+
+    def __init__(self, what: str, line: str, seconds: float) -> None:
+        super().__init__(
+            f"{what} ran at {line} without giving anybody else a turn for {seconds:g} s (DURABLE_CODE_LIMIT), and is "
+            "interrupted; end the loop there, or move the work to an activity that is a plain function, which has a "
+            "thread of its own"
+        )
+        self.what, self.line, self.seconds = what, line, seconds
 
 
 class CompensationError(DurableError):

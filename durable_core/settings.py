@@ -27,6 +27,7 @@ _ENVIRONMENT = {
     "max_threads": "DURABLE_MAX_THREADS",
     "guard": "DURABLE_GUARD",
     "http_allow": "DURABLE_HTTP_ALLOW",
+    "code_limit": "DURABLE_CODE_LIMIT",
 }
 _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
@@ -54,6 +55,8 @@ class Settings:
         a clock, chance and the like. The local host turns it on unless it is told otherwise.
     http_allow: hosts that ``ctx.call_http`` may ask, its redirects included: ``api.example.com`` (any port),
         ``api.example.com:8443``, ``*.example.com`` (what lies in that domain); empty: every host, internal ones too.
+    code_limit: seconds for which orchestrators, async activities, validators and codecs may hold the event loop at a
+        stretch, before they are interrupted; 0: for ever.
     """
 
     hub: str = "durable"
@@ -71,6 +74,7 @@ class Settings:
     max_threads: int = 32
     guard: bool = False
     http_allow: tuple[str, ...] = ()
+    code_limit: float = 10.0
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,39}", self.hub):
@@ -99,6 +103,8 @@ class Settings:
                     f"'{pattern}' is no host in lower case such as api.example.com, api.example.com:8443 or "
                     "*.example.com (DURABLE_HTTP_ALLOW)"
                 )
+        if not self.code_limit >= 0:
+            raise ConfigurationError(f"code_limit is seconds, or 0, not {self.code_limit} (DURABLE_CODE_LIMIT)")
         if self.message_lease < 1:
             raise ConfigurationError("message_lease must be at least 1 second (DURABLE_MESSAGE_LEASE)")
 
@@ -137,7 +143,7 @@ def _parse(name: str, variable: str, raw: str) -> object:
         match name:
             case "partitions" | "warm_cache" | "warm_instances" | "max_payload" | "max_threads":
                 return int(raw)
-            case "message_lease":
+            case "message_lease" | "code_limit":
                 return float(raw)
             case "inline_default" | "guard":
                 if raw.lower() not in ("0", "1", "false", "true"):

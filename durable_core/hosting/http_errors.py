@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from ..errors import (
     CapabilityError,
     CodecError,
+    CodeHangsError,
     ConfigurationError,
     DamagedRowError,
     DeterminismError,
@@ -15,6 +16,7 @@ from ..errors import (
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
+    InstanceStuckError,
     InvalidInputError,
     InvalidInstanceIdError,
     NewerFormatError,
@@ -69,6 +71,9 @@ def failure_response(error: Exception) -> HttpResponse:
         case DamagedRowError():
             logger.error("a request failed: %s", error)
             return error_response(500, "DamagedRow", str(error))
+        case CodeHangsError() | InstanceStuckError():
+            logger.error("a request failed: %s", error)
+            return error_response(500, "InstanceStuck", str(error))
         case NonDeterminismError() | DeterminismError():  # the code does not fit the instance that it was asked about
             logger.error("a request failed: %s", error)
             return error_response(500, "NonDeterminism", str(error))

@@ -18,6 +18,7 @@ from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
 from .local.store_lock import is_alone
+from .remembering import remember_stuck
 from .shared import acquire_storage, release_storage
 
 if TYPE_CHECKING:
@@ -51,8 +52,15 @@ async def open_app(
     """A ``DurableApp`` on the storage that these settings name, which others on this event loop may share."""
     storage = acquire_storage(settings)
     try:
+        outlives = not settings.is_embedded or settings.store != ":memory:"
         app = await DurableApp.open(
-            registry, settings, storage, codec=codec, callback_urls=callback_urls, is_alone=partial(is_alone, settings)
+            registry,
+            settings,
+            storage,
+            codec=codec,
+            callback_urls=callback_urls,
+            is_alone=partial(is_alone, settings),
+            remember=partial(remember_stuck, settings) if outlives else None,
         )
         try:
             yield app

@@ -12,11 +12,13 @@ import zlib
 
 from ..codec import PayloadCodec
 from ..errors import CodecError, SerializationError
+from ..hang_watch import Code, stretch
 from ..user_code import is_interrupt
 
 _ENCODED = b"\0"
 _PROBE = 64 * 1024
 _HIDDEN = "~enc:"
+_CODEC = Code("the payload codec")
 
 
 class Encoding:
@@ -34,7 +36,7 @@ class Encoding:
         if self._codec is None:
             return packed
         try:
-            return _ENCODED + self._codec.encode(packed)
+            return _ENCODED + stretch(_CODEC, self._codec.encode, packed)
         except BaseException as error:
             if is_interrupt(error):
                 raise
@@ -67,7 +69,7 @@ class Encoding:
         if self._codec is None:
             raise CodecError("stored data was encoded with a payload codec, and this app has none; give it codec=...")
         try:
-            decoded = self._codec.decode(data)
+            decoded = stretch(_CODEC, self._codec.decode, data)
             zlib.decompressobj().decompress(decoded, 1)  # a wrong key of a cipher without a check gives noise
         except BaseException as error:
             if is_interrupt(error):

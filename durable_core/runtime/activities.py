@@ -20,7 +20,8 @@ from ..converter import Converter
 from ..engine.events import CancelRequested, ExecutionTimedOut, TaskCompleted, TaskFailed, TaskScheduled
 from ..engine.outside import outside
 from ..engine.replay import Turn
-from ..errors import InvalidInputError, PayloadTooLargeError, SerializationError
+from ..errors import CodeHangsError, InvalidInputError, PayloadTooLargeError, SerializationError
+from ..hang_watch import Code, in_stretches, stretch
 from ..hub.instance_row import Instance
 from ..hub.messages import Call, TaskOutcome
 from ..hub.taskhub import TaskHub
@@ -196,7 +197,7 @@ class ActivityRunner:
         work: asyncio.Future[Any] | None = None
         try:
             try:
-                arguments = self._arguments(definition, attempt, details)
+                arguments = stretch(Code(about), self._arguments, definition, attempt, details)
             except (InvalidInputError, SerializationError) as error:
                 wrong = type(error)(f"the input of {about}: {error}")
                 wrong.__cause__ = error
@@ -209,7 +210,7 @@ class ActivityRunner:
             if isinstance(value, Raised):
                 return self._failed(call, value.error)
             try:
-                result = self._converter.to_json(value, f"the result of {about}")
+                result = stretch(Code(about), self._converter.to_json, value, f"the result of {about}")
             except (SerializationError, PayloadTooLargeError) as error:  # it would be the same at every try
                 return self._failed(call, error, retriable=False)
         except asyncio.CancelledError as error:
@@ -290,6 +291,7 @@ class ActivityRunner:
             )
 
     def _failed(self, call: Call, error: BaseException, *, retriable: bool = True) -> TaskOutcome:
+        retriable = retriable and not isinstance(error, CodeHangsError)  # each try would hold everybody up
         return self._outcome(call, FailureDetails.from_exception(error, retriable=retriable))
 
     def _outcome(self, call: Call, failure: FailureDetails) -> TaskOutcome:
@@ -311,7 +313,7 @@ def _call(definition: ActivityDefinition, arguments: list[Any]) -> Any:
 async def _call_async(definition: ActivityDefinition, arguments: list[Any]) -> Any:
     try:
         with outside(f"activity '{definition.name}'"):
-            return await definition.fn(*arguments)
+            return await in_stretches(definition.fn(*arguments), Code(f"activity '{definition.name}'"))
     except asyncio.CancelledError:  # the host's own, perhaps: whoever awaits this knows
         raise
     except BaseException as error:

@@ -19,6 +19,7 @@ from ..engine.events import ContinueAsNew, Segment
 from ..engine.replay import LiveOrchestration, Turn
 from ..errors import (
     CodecError,
+    CodeHangsError,
     DamagedRowError,
     DeterminismError,
     NewerFormatError,
@@ -29,6 +30,7 @@ from ..errors import (
     StorageUnavailableError,
     UnknownOrchestratorError,
 )
+from ..hang_watch import stretch
 from ..hub.inbox import InboxKind, InboxRow
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
@@ -67,6 +69,7 @@ _NOT_REPLAYED = (
     DamagedRowError,
     DeterminismError,
     NonDeterminismError,
+    CodeHangsError,
     CodecError,
 )
 
@@ -146,7 +149,10 @@ class Actor:
         warm, self._warm = self._warm, None
         if warm is not None:
             self._home.cooled(self)
-            warm.live.close()
+            try:
+                stretch(warm.code, warm.live.close)
+            except CodeHangsError as error:
+                logger.error("while it was dropped: %s", error)
 
     async def _run(self, step: InlineStep | None = None) -> None:
         """Turns, and the inline steps that they call, until there is no more for this task to do."""
@@ -209,10 +215,10 @@ class Actor:
                 self.cool()
                 await self._cannot_decode(attempt, error)
                 return
-            except DeterminismError as error:  # by the new step: nothing of it counts, and no other host does better
+            except (DeterminismError, CodeHangsError) as error:  # nothing of the step counts; no other host does better
                 instance = cast("Warm", self._warm).instance
                 self.cool()
-                await self._park(attempt, instance, str(error))
+                await self._park(attempt, instance, self._services.hangs.reason(error))
                 return
             except _HandOver:
                 self.cool()
@@ -259,6 +265,10 @@ class Actor:
             return None
         if instance.stuck and await self._terminate(attempt, instance, loaded.inbox):
             return None  # without its code, of which it may be stuck
+        if self._services.hangs.must_be_left_alone(instance, batch):
+            await self._park(attempt, instance, instance.stuck)
+            await self._services.hub.catalog.note(entry_of(instance))  # its host may have died before it did
+            return None
         return loaded.inbox if await self._revive(attempt, instance, loaded.inbox) else None
 
     async def _revive(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
@@ -281,8 +291,8 @@ class Actor:
                 await self._wait_shown(attempt, instance, reason, reason)
             case NewerFormatError():
                 await self._wait(attempt, str(error), instance)
-            case DeterminismError() | DamagedRowError():  # no other host does better
-                await self._park(attempt, instance, str(error))
+            case DeterminismError() | DamagedRowError() | CodeHangsError():  # no other host does better
+                await self._park(attempt, instance, services.hangs.reason(error))
             case NonDeterminismError() if instance.build == services.build or services.is_alone():
                 await self._park(attempt, instance, str(error))
             case NonDeterminismError():  # perhaps the build that committed last knows better
@@ -365,7 +375,7 @@ class Actor:
             return Turn((), ())
         loop = asyncio.get_running_loop()
         started = loop.time()
-        turn = warm.live.step(gathered.now, gathered.incoming)
+        turn = stretch(warm.code, warm.live.step, gathered.now, gathered.incoming)
         if (took := loop.time() - started) > SLOW_TURN_SECONDS:
             logger.warning(
                 "a turn of orchestrator '%s' (instance '%s') took %.0f ms of CPU: move the work to an activity",

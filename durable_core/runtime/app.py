@@ -12,6 +12,7 @@ from ..codec import PayloadCodec
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..errors import CodecError, DurableError, NewerFormatError
+from ..hang_watch import HangWatch
 from ..http_activity import HttpCaller
 from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
@@ -27,6 +28,7 @@ from .clock import Clock, SystemClock
 from .delivery import Lease
 from .dispatcher import Dispatcher
 from .ends import Ends
+from .hangs import Hangs, Remember
 from .outbox import Outbox
 from .parking import Parking
 from .recovery import Recovery, RecoveryReport
@@ -59,10 +61,12 @@ class DurableApp:
         ends: Ends | None = None,
         codec: PayloadCodec | None = None,
         is_alone: Callable[[], bool] = not_known_to_be_alone,
+        remember: Remember | None = None,
     ) -> None:
         self.settings = settings
         self._http = HttpCaller(settings.max_payload, settings.http_allow)
-        build = settings.app_build or registry.build_id()
+        code = registry.build_id()
+        build = settings.app_build or code
         registry = registry.with_built_in(self._http.definition, SCHEDULE)
         self.registry = registry
         self._executor = executor
@@ -86,6 +90,7 @@ class DurableApp:
             build=build,
             executor=executor,
             is_alone=is_alone,
+            hangs=Hangs(code, remember),
             callback_urls=callback_urls,
         )
         self.dispatcher = Dispatcher(services, ends)
@@ -101,8 +106,10 @@ class DurableApp:
             self._recovery,
             build,
             callback_urls,
+            services.hangs,
             guard=settings.guard,
         )
+        self._watch: HangWatch | None = None
 
     @classmethod
     async def open(
@@ -114,11 +121,13 @@ class DurableApp:
         codec: PayloadCodec | None = None,
         callback_urls: CallbackUrls | None = None,
         is_alone: Callable[[], bool] = not_known_to_be_alone,
+        remember: Remember | None = None,
     ) -> DurableApp:
         """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it.
         ConfigurationError if its hub was made with another number of partitions.
 
         is_alone: tells whether no other host of the hub lives, so that nothing waits for one that fits.
+        remember: shows an instance as stuck while its code holds up this event loop; called in another thread.
         callback_urls: how this app spells the URLs of ``ctx.callback``; None: it has no address, so there are none.
         """
         app = cls(
@@ -130,8 +139,10 @@ class DurableApp:
             codec=codec,
             callback_urls=callback_urls,
             is_alone=is_alone,
+            remember=remember,
         )
         await app.hub.create()
+        app._watch = HangWatch.start(settings.code_limit)
         return app
 
     @staticmethod
@@ -179,6 +190,8 @@ class DurableApp:
         await self.dispatcher.drain()
         self.dispatcher.abandon()
         await self._http.close()
+        if self._watch is not None:
+            self._watch.stop()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 

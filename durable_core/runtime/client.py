@@ -42,6 +42,7 @@ from .clock import Clock
 from .dispatch import entry_of
 from .dispatcher import Dispatcher
 from .ended import forget
+from .hangs import Hangs
 from .lifetime import CLOCK_TASK, with_times
 from .listing import UNREADABLE, InstancePage, Listing, Query, Statuses, status_of
 from .messaging import Messaging
@@ -97,11 +98,12 @@ class DurableClient(Messaging, ScheduleClient):
         dispatcher: Dispatcher,
         recovery: Recovery,
         build: str,
-        callback_urls: CallbackUrls | None = None,
+        callback_urls: CallbackUrls | None,
+        hangs: Hangs,
         *,
         guard: bool = False,
     ) -> None:
-        super().__init__(hub, registry, converter, clock, callback_urls, guard=guard)
+        super().__init__(hub, registry, converter, clock, callback_urls, hangs, guard=guard)
         self._outbox = outbox
         self._dispatcher = dispatcher
         self._recovery = recovery

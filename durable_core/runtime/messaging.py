@@ -28,6 +28,7 @@ from ..registry import Registry
 from ..storage.ports import Insert, Value
 from .callbacks import deliver_once, redeem
 from .clock import Clock
+from .hangs import Hangs
 from .queries import ask
 
 
@@ -41,6 +42,7 @@ class Messaging:
         converter: Converter,
         clock: Clock,
         callback_urls: CallbackUrls | None,
+        hangs: Hangs,
         *,
         guard: bool,
     ) -> None:
@@ -49,6 +51,7 @@ class Messaging:
         self._converter = converter
         self._clock = clock
         self._callback_urls = callback_urls
+        self._hangs = hangs
         self._guard = guard
 
     async def raise_event(
@@ -88,7 +91,8 @@ class Messaging:
         Answered here, by replay of its history up to the last commit; nothing is written and the instance is not
         disturbed. Raises InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do
         not fit), UnknownOrchestratorError and NonDeterminismError (this app has other code than the instance),
-        DeterminismError (the code uses what it must not; of a handler it is the cause of a QueryFailedError).
+        DeterminismError (the code uses what it must not; of a handler it is the cause of a QueryFailedError),
+        CodeHangsError and InstanceStuckError (the code does not end, or has hung before).
         """
         check_instance_id(instance_id)
         data = self._converter.to_json(args, "the query's arguments")
@@ -97,6 +101,7 @@ class Messaging:
             self._registry,
             self._converter,
             self._callback_urls,
+            self._hangs,
             instance_id,
             name,
             data,

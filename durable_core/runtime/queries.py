@@ -9,11 +9,13 @@ from __future__ import annotations
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..engine.events import ExecutionStarted
-from ..errors import InstanceNotFoundError
+from ..errors import InstanceNotFoundError, InstanceStuckError
+from ..hang_watch import Code, sign_of_life, stretch
 from ..hub.instances import HistoryMovedError
 from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import Registry
+from .hangs import Hangs
 from .warm import definition_for, info_of, replayed
 
 
@@ -22,6 +24,7 @@ async def ask(
     registry: Registry,
     converter: Converter,
     callback_urls: CallbackUrls | None,
+    hangs: Hangs,
     instance_id: str,
     name: str,
     args: JSON,
@@ -30,7 +33,7 @@ async def ask(
 ) -> JSON:
     """InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do not fit);
     UnknownOrchestratorError and NonDeterminismError where this app's code is not that of the instance;
-    DeterminismError.
+    DeterminismError; CodeHangsError, and InstanceStuckError where the orchestrator's own code has hung before.
     """
     while True:
         instance = (await hub.instances.load(instance_id)).instance
@@ -41,13 +44,20 @@ async def ask(
             break
         except HistoryMovedError:
             continue
+    if hangs.must_be_left_alone(instance, ()):
+        raise InstanceStuckError(instance_id, instance.stuck)
+    code = Code(f"query '{name}' of instance '{instance_id}'")
     definition = definition_for(registry, instance.name, instance.version)
     carry = await hub.instances.carry(instance)
-    live = replayed(definition, info_of(instance, callback_urls), converter, segments, carry.seen, guard=guard)
+    info = info_of(instance, callback_urls)
+    live = stretch(
+        code, replayed, definition, info, converter, segments, carry.seen, guard=guard, follow=sign_of_life()
+    )
     try:
         if instance.is_unstarted:  # its beginning tells which queries there are; nothing of it is kept
             data = await hub.payloads.load(instance.instance_id, instance.input)
-            live.preview(instance.updated, [ExecutionStarted(instance.name, instance.version, data), *carry.events])
-        return live.query(name, args)
+            begin = [ExecutionStarted(instance.name, instance.version, data), *carry.events]
+            stretch(code, live.preview, instance.updated, begin)
+        return stretch(code, live.query, name, args)
     finally:
-        live.close()
+        stretch(code, live.close)

@@ -23,7 +23,8 @@ from typing import Any, TypeVar
 from ..converter import Converter
 from ..engine.outside import outside
 from ..engine.steps import Step
-from ..errors import OrchestratorCodeError, PayloadTooLargeError, SerializationError
+from ..errors import CodeHangsError, OrchestratorCodeError, PayloadTooLargeError, SerializationError
+from ..hang_watch import Code, in_stretches, stretch
 from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails
@@ -211,10 +212,10 @@ async def run_step(
     """Run a step once; whatever it raises becomes part of the outcome. ``executor`` None: on the loop's thread."""
     outcome = partial(TaskOutcome, generation, step.task_id, attempt, step=step.name)
     try:
-        return outcome(
-            converter.to_json(await _call(step, executor), f"the result of step '{step.name}' ({step.line})")
-        )
-    except (SerializationError, PayloadTooLargeError) as error:  # it would be the same at every try
+        about = f"the result of step '{step.name}' ({step.line})"
+        value = await _call(step, executor)
+        return outcome(stretch(Code(about), converter.to_json, value, about))
+    except (SerializationError, PayloadTooLargeError, CodeHangsError) as error:  # it would be the same at every try
         return outcome(failure=FailureDetails.from_exception(error, retriable=False))
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
@@ -238,6 +239,8 @@ async def _call(step: Step, executor: Executor | None) -> Any:
             value = await asyncio.get_running_loop().run_in_executor(executor, work)
             if isinstance(value, Raised):
                 raise value.error
+        if inspect.iscoroutine(value):
+            return await in_stretches(value, Code(f"step '{step.name}' ({step.line})"))
         return await value if inspect.isawaitable(value) else value
 
 

@@ -25,6 +25,7 @@ from ..engine.events import (
 )
 from ..engine.replay import LiveOrchestration, PendingTask, Turn
 from ..engine.steps import Step
+from ..hang_watch import Code, stretch
 from ..hub.instance_row import Instance, RetryState
 from ..hub.messages import ControlMessage, Nudge, TaskOutcome
 from ..models import FailureDetails, RetryPolicy
@@ -226,7 +227,7 @@ def _end(open_task: PendingTask | Step, task_id: int, outcome: TaskOutcome, fail
 def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: str) -> bool:
     """What the policy says; a ``retry_if`` of the user's that raises says no."""
     try:
-        return policy.allows(failure, attempt)
+        return stretch(Code(f"retry_if of '{name}'"), policy.allows, failure, attempt)
     except BaseException as error:  # the user's code; the failure that it was asked about is what counts
         if is_interrupt(error):
             raise

@@ -11,6 +11,7 @@ from ..engine.callbacks import CallbackUrls
 from ..engine.events import ContinueAsNew, Event, ExecutionCompleted, ExecutionTerminated, Segment
 from ..engine.replay import InstanceInfo, LiveOrchestration
 from ..errors import NonDeterminismError
+from ..hang_watch import Code, sign_of_life, stretch
 from ..hub.instance_row import Instance
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
@@ -21,6 +22,7 @@ from ..versions import UNDECIDED
 from .activities import ActivityRunner
 from .causes import with_likely_cause
 from .clock import Clock
+from .hangs import Hangs
 from .outbox import Outbox
 from .parking import Parking
 from .turn import Judge
@@ -49,6 +51,7 @@ class Services:
     judge: Judge
     parking: Parking
     build: str
+    hangs: Hangs
     executor: Executor | None = None
     is_alone: Callable[[], bool] = not_known_to_be_alone
     callback_urls: CallbackUrls | None = None
@@ -59,7 +62,8 @@ class Warm:
     """A live orchestrator and the row it stands on.
 
     settled: all commits up to here are dispatched. listed: the status that the catalogue shows.
-    custom: the custom status as stored, as JSON. weight: what it weighs in the cache.
+    custom: the custom status as stored, as JSON. code: the orchestrator, as the watch is told of it. weight: what it
+        weighs in the cache.
     """
 
     instance: Instance
@@ -67,6 +71,7 @@ class Warm:
     settled: int
     listed: RuntimeStatus
     custom: str
+    code: Code
     weight: Weight = field(default_factory=Weight)
 
     @property
@@ -148,7 +153,7 @@ async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     """Replay the stored history into a new generator. ``settled``: see ``Warm``, as far as this process knows.
 
     UnknownOrchestratorError, NonDeterminismError, DeterminismError, NewerFormatError, DamagedRowError,
-    HistoryMovedError.
+    CodeHangsError, HistoryMovedError.
     """
     definition = definition_for(services.registry, instance.name, instance.version)
     if instance.version != definition.version:
@@ -156,8 +161,19 @@ async def revive(services: Services, instance: Instance, settled: int) -> Warm:
     segments = await services.hub.instances.history(instance)
     seen = (await services.hub.instances.carry(instance)).seen
     info = info_of(instance, services.callback_urls)
-    live = replayed(definition, info, services.converter, segments, seen, guard=services.settings.guard)
+    code = services.hangs.code_of(instance)
+    live = stretch(
+        code,
+        replayed,
+        definition,
+        info,
+        services.converter,
+        segments,
+        seen,
+        guard=services.settings.guard,
+        follow=sign_of_life(),
+    )
     custom = dumps(live.custom_status)  # its last commit has stored it; a new generation still shows the last one's
     if instance.is_unstarted and instance.custom is not None:
         custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)
-    return Warm(instance, live, max(instance.dispatched, settled), instance.status, custom)
+    return Warm(instance, live, max(instance.dispatched, settled), instance.status, custom, code)

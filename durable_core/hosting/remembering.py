@@ -1,0 +1,35 @@
+"""Shows an instance as stuck from a thread of its own, while the event loop of the app is held up by its code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ..errors import RowNotFoundError
+from ..hub.taskhub import TaskHub
+from ..settings import Settings
+from ..storage.open import open_storage
+from ..storage.retrying import Patience, RetryingStorage
+
+PATIENCE = 5.0  # seconds; then the code is interrupted all the same
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+def remember_stuck(settings: Settings, instance_id: str, reason: str) -> None:
+    """Write it to the instance's row, by a connection and an event loop of this thread's own. Logs what prevents it."""
+    try:
+        asyncio.run(asyncio.wait_for(_mark(settings, instance_id, reason), PATIENCE))
+    except RowNotFoundError:
+        logger.info("instance '%s', whose code hangs, has been purged", instance_id)
+    except Exception:
+        logger.exception("that the code of instance '%s' hangs cannot be written to its row", instance_id)
+
+
+async def _mark(settings: Settings, instance_id: str, reason: str) -> None:
+    storage = open_storage(settings)
+    try:
+        hub = TaskHub(RetryingStorage(storage, Patience(PATIENCE)), settings)
+        await hub.instances.mark_stuck(instance_id, reason)
+    finally:
+        await storage.close()
