@@ -463,6 +463,10 @@ class Actor:
                 await self._services.hub.instances.drop_generation(before)
             if warm.instance.version != before.version:
                 await self._services.hub.catalog.note(entry_of(warm.instance))
+            if asyncio.get_running_loop().time() > longest(batch).budget:  # it may go on for ever: not in one message
+                await self._services.hub.send(_doorbell(warm.instance))
+                release(batch)
+                return
             self._ring_self(
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started
@@ -478,9 +482,7 @@ class Actor:
 
     def _ring_self(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
         """Pool a doorbell of our own; these callers of ``batch`` wait for it."""
-        lease = longest(batch)
-        message = ControlMessage(instance_id=self.instance_id, execution_id=instance.execution_id)
-        self._pool.append(Delivery(message=message, lease=lease, callers=callers))
+        self._pool.append(Delivery(message=_doorbell(instance), lease=longest(batch), callers=callers))
 
     async def _list(self, warm: Warm, before: Instance, *, again: bool) -> None:
         """Let the catalogue show a status that lasts: the instance now waits for something.
@@ -607,3 +609,8 @@ class Actor:
                 await parking.save(instance, message)
         await parking.show(instance, reason)
         release(attempt.batch)
+
+
+def _doorbell(instance: Instance) -> ControlMessage:
+    """A message that says no more than "look at this instance"."""
+    return ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)

@@ -74,6 +74,24 @@ async def test_what_cannot_be_interrupted_is_remembered_all_the_same(tmp_path: P
         assert begun(tmp_path) == ["sleeps"]
 
 
+async def test_a_host_stops_in_time_while_an_orchestrator_continues_as_new_for_ever(tmp_path: Path) -> None:
+    env = {"DURABLE_MESSAGE_LEASE": "12"}  # of which a turn may use the first third
+    with HostProcess(tmp_path, app=APP, env=env, options=["--grace", "6"]) as host:
+        async with HttpClient(host.url) as http:
+            await http.start("never_waits", 1, "one")
+            await http.wait_until("one", lambda shown: (shown["customStatus"] or 0) > 20)
+            await http.start("healthy", 7, "other")
+            assert await http.output_of("other") == 8
+        assert host.stop(signal.SIGTERM) == 0
+        assert "still busy" not in host.log
+    with HostProcess(tmp_path, app=APP, env=env) as host:
+        async with HttpClient(host.url) as http:
+            reached = (await http.status("one"))["customStatus"]
+            await http.wait_until("one", lambda shown: (shown["customStatus"] or 0) > reached)
+            await http.call("POST", "/instances/one/terminate")
+            assert (await http.wait_done("one"))["runtimeStatus"] == "Terminated"
+
+
 async def test_sigterm_ends_a_host_while_its_code_hangs(tmp_path: Path) -> None:
     with host_of(tmp_path, 3.0) as host:
         async with HttpClient(host.url) as http:

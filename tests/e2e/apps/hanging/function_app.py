@@ -1,4 +1,4 @@
-"""An app whose orchestrators hang: in Python, and in a call that Python cannot interrupt. They write what was begun."""
+"""An app whose orchestrators hang or never end: in Python, in a call that Python cannot interrupt, and as new."""
 
 from __future__ import annotations
 
@@ -42,5 +42,12 @@ def sleeps(ctx: OrchestrationContext) -> Orchestration[Any]:
     time.sleep(3600)  # this line, too
 
 
+@orchestrator
+def never_waits(ctx: OrchestrationContext, number: int) -> Orchestration[Any]:
+    ctx.set_custom_status(number)
+    ctx.continue_as_new(number + 1)
+    yield from ()
+
+
 app = func.FunctionApp()
-app.register_functions(Durable(Registry().add(light, healthy, spins, sleeps)).blueprint())
+app.register_functions(Durable(Registry().add(light, healthy, spins, sleeps, never_waits)).blueprint())
