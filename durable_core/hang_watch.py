@@ -12,7 +12,7 @@ the watch looks in now and then. When it sees the same stretch again and again, 
    the code may catch it. Code in C (a regular expression, a lock) is out of reach until it returns.
 
 The stretch ends with a ``CodeHangsError`` then, also where the code has swallowed the exception: nothing that it did
-counts. An exception that has been asked for and has not been raised yet is taken back when the stretch ends, so that it
+counts. An exception that has been asked for and has not been raised yet is waited for when the stretch ends, so that it
 strikes nobody else. Time is counted in looks, so that a process that was stopped, or a machine that slept, is none the
 worse; code under a debugger is left alone. Knows threads and frames, and nothing of orchestrations.
 """
@@ -93,9 +93,13 @@ class HangWatch:
         """After a stretch that was interrupted: raise its CodeHangsError."""
         with self._interrupting:  # an interruption is asked for whole, or not at all
             error, self.error = self.error, None
-            _raise_in(self._thread, None)
-        if error is not None:
-            raise error from None
+        try:
+            _raise_in(self._thread, _Interrupted)  # in the place of one that may not have been raised yet
+            while True:
+                pass
+        except _Interrupted:
+            if error is not None:
+                raise error from None
 
     # ------------------------------------------------------------------ the watch's thread
 
@@ -119,11 +123,11 @@ class HangWatch:
                 code.remember(error)
             logger.critical("%s", error)
         with self._interrupting:
-            self.error = error
+            before, self.error = self.error, error
             if self.code is code and self.number == number:
                 _raise_in(self._thread, _Interrupted)
             else:  # it has ended by itself at this moment
-                self.error = None
+                self.error = before
 
 
 def stretch(code: Code, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -176,9 +180,13 @@ _WATCHES: dict[int, HangWatch] = {}
 """By the thread that is watched."""
 
 
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    """Ask Python to raise this in a thread between two of its instructions; None takes back what was asked."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if kind is None else ctypes.py_object(kind))
+def _raise_in(thread: int, kind: type[BaseException]) -> None:
+    """Ask Python to raise this in a thread, between two of its instructions, in place of what it was asked for before.
+
+    Python can also be asked to forget it. But 3.11 then looks for it at every call for ever, and under a profiler does
+    nothing else any more.
+    """
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))
 
 
 def _line_of(frame: FrameType) -> str:

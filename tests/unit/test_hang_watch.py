@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from durable_core.errors import CodeHangsError
 from durable_core.hang_watch import Code, HangWatch, in_stretches, sign_of_life, stretch
 
 LIMIT = 0.2  # seconds
+PROJECT = Path(__file__).resolve().parents[2]
 CODE = Code("the code")
 
 
@@ -106,6 +110,24 @@ def test_nothing_strikes_who_comes_after_code_that_ends_at_the_very_limit(watch:
         takes(0.001)
         assert (watch.code, watch.error) == (None, None)
     takes(2 * LIMIT)
+
+
+def test_a_profiler_may_look_at_what_comes_after_code_that_was_interrupted() -> None:
+    """In a process of its own: what Python still has to raise would hold it up for ever."""
+    program = """
+import cProfile
+from durable_core.errors import CodeHangsError
+from durable_core.hang_watch import Code, HangWatch, stretch
+HangWatch.start(0.1)
+def spins():
+    while True: pass
+try:
+    stretch(Code("the code"), spins)
+except CodeHangsError:
+    cProfile.run("sum(map(abs, range(1000)))")
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, timeout=120, capture_output=True, check=True)
+    assert b"function calls" in done.stdout
 
 
 def test_an_inner_stretch_belongs_to_the_outer_one(watch: HangWatch) -> None:
