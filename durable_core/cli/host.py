@@ -14,13 +14,19 @@ import click
 from ..errors import DurableError
 from .output import unblock_output
 
+AZURE_LIKE = (
+    "As in Azure: a send wakes no listener, queues are only polled; and functionTimeout ends the process with all that "
+    "runs in it, which begins again."
+)
+STUBBORN = 5.0  # seconds for what still runs when the host has stopped, and is cancelled
+
 
 @click.command()
 @click.option("--app", "folder", type=click.Path(path_type=Path), default=Path("."), help="Folder of function_app.py.")
 @click.option("--host", "address", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7071, show_default=True, help="0 picks a free one.")
 @click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
-@click.option("--azure-like", is_flag=True, help="A send wakes no listener, as in Azure: queues are only polled.")
+@click.option("--azure-like", is_flag=True, help=AZURE_LIKE)
 @click.option(
     "--only",
     metavar="ROLE",
@@ -50,6 +56,7 @@ def host(
     The working directory becomes the app's folder, as in Azure. Every timer also runs once, 2 seconds after the start.
     """
     from ..hosting.local.host import HostOptions, run_host
+    from ..hosting.local.worker_restart import Restart
 
     unblock_output()
     logging.basicConfig(
@@ -57,6 +64,7 @@ def host(
     )
     for noisy in ("azure", "asyncio", "aiohttp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    restart = Restart() if azure_like else None  # before anything below changes the folder or the environment
     if store is not None:
         os.environ["DURABLE_STORE"] = store if store == ":memory:" else os.path.abspath(store)
     try:
@@ -69,7 +77,7 @@ def host(
         azure_like=azure_like, key=key, grace=grace,
     )  # fmt: skip
 
-    async def serve() -> bool:
+    async def serve() -> None:
         stop = asyncio.Event()
 
         def on_signal(number: int) -> None:
@@ -80,14 +88,35 @@ def host(
 
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
-        return await run_host(options, stop=stop, say=lambda line: print(line, flush=True))
+
+        def begin_again(function: str) -> None:
+            if restart is not None and not stop.is_set():  # a host that is told to end must end
+                restart(function)
+
+        has_ended = await run_host(
+            options,
+            stop=stop,
+            say=lambda line: print(line, flush=True),
+            on_timeout=begin_again if azure_like else None,
+        )
+        if not (has_ended and await _all_tasks_end()):
+            # What does not end, a thread or a task, must not keep the process: its message has been handed back.
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(0)
 
     try:
-        has_ended = asyncio.run(serve())
+        asyncio.run(serve())
     except DurableError as error:
         raise click.ClickException(str(error)) from error
-    if not has_ended:
-        # A thread that does not end must not keep the process: its message has been handed back.
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
+
+
+async def _all_tasks_end() -> bool:
+    """Cancel what the app left running. False if some of it ignores that: ``asyncio.run`` would wait for ever."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if not left:
+        return True
+    for task in left:
+        task.cancel()
+    _, stubborn = await asyncio.wait(left, timeout=STUBBORN)
+    return not stubborn

@@ -39,6 +39,7 @@ from .invoker import Invoker
 from .queue_listener import QueueListener
 from .store_lock import live_on_store
 from .timers import TimerFiring, TimerListener, parse_schedule
+from .worker_restart import Expired
 
 if TYPE_CHECKING:
     from .http_server import HttpServer
@@ -79,9 +80,12 @@ class DurableHooks(Protocol):
     async def stop(self) -> None: ...
 
 
-async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[str], None]) -> bool:
+async def run_host(
+    options: HostOptions, *, stop: asyncio.Event, say: Callable[[str], None], on_timeout: Expired | None = None
+) -> bool:
     """Serve the app until ``stop`` is set. ``say`` gets the lines meant for the user; the last is the ready line.
 
+    on_timeout: what is done when a function overruns functionTimeout, in place of its cancellation; called by a thread.
     Returns whether every thread has ended. ConfigurationError if the app, its settings or a route do not fit.
     """
     folder = options.app.resolve()
@@ -95,7 +99,7 @@ async def run_host(options: HostOptions, *, stop: asyncio.Event, say: Callable[[
     if not served:
         queues = ", ".join(sorted(f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)))
         raise ConfigurationError(f"no function of the app serves '{options.only}'; its queues are: {queues}")
-    invoker = Invoker(folder, config.function_timeout)
+    invoker = Invoker(folder, config.function_timeout, on_timeout=on_timeout)
     router = http_router(served, prefix=config.route_prefix, has_key=key is not None)
     timers = _timer_listeners(served, invoker)
 

@@ -22,8 +22,13 @@ from typing import Any, cast
 from ...errors import DurableError
 from ...user_code import Raised, called, is_interrupt
 from .functions_index import IndexedFunction
+from .worker_restart import Expired, TimeoutWatch
 
 log = logging.getLogger(__name__)
+
+
+PATIENCE = 5.0
+"""Seconds that a cancelled function has to end."""
 
 
 class InvocationFailedError(DurableError):
@@ -62,9 +67,25 @@ class InvocationContext:
 class Invoker:
     """Invokes functions; plain ones in a thread pool, async ones on the loop, as the Python worker does."""
 
-    def __init__(self, folder: Path, function_timeout: float | None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        function_timeout: float | None,
+        threads: int | None = None,
+        *,
+        on_timeout: Expired | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        """``function_timeout`` in seconds, None for no limit; ``patience`` as the constant.
+
+        on_timeout: what is done when a function overruns it, in place of its cancellation.
+        """
         self._folder = folder
         self._timeout = function_timeout
+        self._patience = patience
+        self._watch: TimeoutWatch | None = None
+        if on_timeout is not None and function_timeout is not None:
+            self._watch, self._timeout = TimeoutWatch(function_timeout, on_timeout), None
         size = threads or int(os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT") or 0) or None
         self._pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix="function")
         self._thread_local = threading.local()
@@ -73,20 +94,22 @@ class Invoker:
     async def invoke(self, function: IndexedFunction, value: object) -> Any:
         """Call the function with the trigger's value and return what it returns.
 
-        InvocationFailedError if it fails. If the caller is cancelled, an async function is cancelled too; a thread
-        cannot be stopped and runs on.
+        InvocationFailedError if it fails. If the caller is cancelled, an async function is cancelled too, and given up
+        when it does not end then; a thread cannot be stopped and runs on.
         """
         invocation_id = _invocation_id() if function.wants_context else ""
         call = self._call(function, value, invocation_id)
-        limit = asyncio.timeout(self._timeout)
+        watched = None if self._watch is None else self._watch.begin(function.name)
+        work = asyncio.ensure_future(_on_the_loop(call) if function.is_async else self._threaded(call))
+        error: BaseException | None = None
         try:
-            async with limit:
-                returned = await (call() if function.is_async else self._threaded(call))
-            if isinstance(returned, Raised):
-                raise returned.error
-            if not limit.expired():
+            await asyncio.wait({work}, timeout=self._timeout)
+            if work.done():
+                returned = work.result()
+                if isinstance(returned, Raised):
+                    raise returned.error
                 return returned
-            error, reason = None, ""
+            reason = f"did not end within functionTimeout ({self._timeout:g} s); Azure would restart its worker process"
         except asyncio.CancelledError as cancelled:
             if cast("asyncio.Task[object]", asyncio.current_task()).cancelling():
                 raise
@@ -96,10 +119,25 @@ class Invoker:
             if is_interrupt(raised):
                 raise
             error, reason = raised, f"raised {type(raised).__name__}"
-        if limit.expired():
-            reason = f"did not end within functionTimeout ({self._timeout:g} s); Azure would restart its worker process"
+        finally:
+            if watched is not None and self._watch is not None:
+                self._watch.end(watched)
+            if not work.done():
+                await self._give_up(function, work)
         log.error("%s %s [%s]", function.name, reason, invocation_id or _invocation_id(), exc_info=error)
         raise InvocationFailedError(function.name, reason) from error
+
+    async def _give_up(self, function: IndexedFunction, work: asyncio.Future[Any]) -> None:
+        """Cancel a function, which may have to clean up; whether it ends is its own affair."""
+        work.add_done_callback(_forget)
+        work.cancel()
+        await asyncio.wait({work}, timeout=self._patience)
+        if not work.done():
+            log.error(
+                "%s did not end within %g s of its cancellation and is given up; it must let CancelledError pass",
+                function.name,
+                self._patience,
+            )
 
     def close(self) -> bool:
         """Take no more calls. False if a thread is still busy: it would keep the process alive."""
@@ -124,6 +162,23 @@ class Invoker:
             return called(call)
         finally:
             self._busy_threads -= 1
+
+
+async def _on_the_loop(call: functools.partial[Any]) -> Any:
+    """As ``called`` does for a thread: a SystemExit that a task raises would end the event loop."""
+    try:
+        return await call()
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return Raised(error)
+
+
+def _forget(work: asyncio.Future[Any]) -> None:
+    if not work.cancelled():
+        work.exception()  # nobody waits for it any more
 
 
 def _invocation_id() -> str:
