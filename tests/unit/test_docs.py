@@ -136,3 +136,18 @@ def test_every_name_in_the_table_of_rules_is_in_the_code() -> None:
 
 def _architecture() -> str:
     return (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+
+def test_every_name_in_the_glossary_is_in_the_code() -> None:
+    """A term names the class that holds it, and the file with that class where it links one."""
+    rows = re.findall(
+        r"^\| \*\*(.+?)\*\*.*\|(.*?)\|$", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(rows) >= 25
+    code = {path: path.read_text("utf-8") for path in (ROOT / "durable_core").rglob("*.py")}
+    for term, held_by in rows:
+        assert held_by.strip(), f"who holds '{term}' is not said"
+        linked = {(ROOT / "docs" / link.partition("#")[0]).resolve() for link in _LINK.findall(held_by)}
+        texts = [text for path, text in code.items() if not linked or linked & {path, *path.parents}]
+        for word in _CODE.findall(held_by):
+            assert any(re.search(rf"^class {word}\b", text, re.MULTILINE) for text in texts), f"{word} of '{term}'"
