@@ -10,7 +10,7 @@ import pytest
 from durable_core.linter import GROUPS, RULES, Finding, lint_paths
 from durable_core.linter.calls import CALLS, VALUES
 from tests.lint.examples_of_rules import PRELUDE
-from tools.determinism import PAGE, with_rules
+from tools.linter_rules import PAGE, with_rules
 
 SOURCES = Path(__file__).resolve().parents[2] / "durable_core" / "linter"
 
@@ -48,6 +48,6 @@ def test_every_code_that_the_linter_reports_is_a_rule() -> None:
     assert {rule.code for rule in [*CALLS.values(), *VALUES.values()]} <= set(RULES)
 
 
-def test_the_page_about_determinism_is_current() -> None:
+def test_the_page_of_the_rules_is_current() -> None:
     page = PAGE.read_text("utf-8")
-    assert page == with_rules(page), "run: python -m tools.determinism"
+    assert page == with_rules(page), "run: python -m tools.linter_rules"

@@ -1,4 +1,4 @@
-"""Writes the rules of the linter into docs/determinism.md: ``python -m tools.determinism``. A test holds it current."""
+"""Writes the rules of the linter into docs/linter-rules.md: ``python -m tools.linter_rules``. A test checks it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from durable_core.linter import GROUPS, Rule
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "determinism.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "linter-rules.md"
 
 _RULES = re.compile(r"(<!-- rules -->\n).*(<!-- end of rules -->\n)", re.DOTALL)
 
@@ -21,7 +21,7 @@ def rendered() -> str:
     parts: list[str] = []
     for title, rules in GROUPS:
         rows = "".join(f"| [{rule.code}](#{_anchor(rule)}) | {rule.name} |\n" for rule in rules)
-        parts.append(f"### {title}\n\n| Rule | Finds code that |\n|---|---|\n{rows}")
+        parts.append(f"## {title}\n\n| Rule | Finds code that |\n|---|---|\n{rows}")
         parts.extend(section(rule) for rule in rules)
     return "\n".join(parts)
 
@@ -29,7 +29,7 @@ def rendered() -> str:
 def section(rule: Rule) -> str:
     """A rule, with its wrong and its right code side by side."""
     return (
-        f"#### {_title(rule)}\n\n{rule.what}\n\n*Why:* {rule.why}\n\n*Instead:* {rule.instead}\n\n"
+        f"### {_title(rule)}\n\n{rule.what}\n\n*Why:* {rule.why}\n\n*Instead:* {rule.instead}\n\n"
         "<table>\n<tr><th>Wrong</th><th>Right</th></tr>\n<tr><td>\n\n"
         f"```python\n{rule.wrong.rstrip()}\n```\n\n</td><td>\n\n```python\n{rule.right.rstrip()}\n```\n\n"
         "</td></tr>\n</table>\n"
