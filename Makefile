@@ -3,29 +3,48 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PORT ?= 7071
 STORE ?=
+AZURITE ?=
+WORKERS ?= logical
 TIMES ?= 90
 REPS ?= 3
 PEERS ?=
-BENCH ?=
+WHAT ?= workloads
+ARGS ?=
 VENV := .venv
 INPUTS := $(shell cat requirements.txt pyproject.toml | cksum | cut -d' ' -f1)
 RUN_READY := $(VENV)/.run-$(INPUTS)
 DEV_READY := $(VENV)/.dev-$(INPUTS)
 BIN := $(VENV)/bin
 
-.PHONY: run run-azurite host test soak fuzz lint format bench bench-peers bench-page bench-scale bench-cloud clean
+IN_PARALLEL = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+RULES = $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && \
+	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks function_app.py
+TYPES = $(BIN)/pyright --pythonpath $(BIN)/python
+BESIDE_PEERS = $(if $(PEERS),--peers "$(PEERS)")
 
-run: $(RUN_READY)  ## the samples on the embedded store, then a host that goes on serving
-	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(STORE),--store "$(STORE)")
+.PHONY: run host check test lint format soak fuzz bench clean
 
-run-azurite: $(RUN_READY)  ## the same on an Azurite that it installs and starts
-	@$(BIN)/python -m tools.demo --port $(PORT) --azurite
+run: $(RUN_READY)  ## the samples, then a host that goes on serving; on an Azurite that it installs: make run AZURITE=1
+	@$(BIN)/python -m tools.demo --port $(PORT) $(if $(AZURITE),--azurite) $(if $(STORE),--store "$(STORE)")
 
 host: $(RUN_READY)  ## only the host
 	@$(BIN)/python -m durable_core host --port $(PORT) $(if $(STORE),--store "$(STORE)")
 
-test: $(DEV_READY)  ## all tests, Azurite included
-	$(BIN)/python -m pytest
+check: $(DEV_READY)  ## at every change, 90 seconds: lint, types, and the tests that need no emulator and no host
+	@log=$$(mktemp); $(TYPES) >"$$log" 2>&1 & types=$$!; trap 'rm -f "$$log"' EXIT; \
+	{ $(RULES); } && $(IN_PARALLEL) -q -m "not azurite" tests/unit tests/properties tests/contract; rest=$$?; \
+	wait $$types; types_are_wrong=$$?; cat "$$log"; exit $$((rest | types_are_wrong))
+
+test: $(DEV_READY)  ## all tests, Azurite included, on all processors; fewer workers: make test WORKERS=1
+	$(IN_PARALLEL) --durations=20 $(ARGS)
+
+lint: $(DEV_READY)  ## ruff, import contracts, our own rules for orchestrators, pyright strict
+	$(RULES)
+	$(TYPES)
+
+format: $(DEV_READY)  ## ruff puts right what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
 soak: $(DEV_READY)  ## every fault at every operation, over 10,000 seeds, many real kills; fewer: make soak TIMES=5
 	DURABLE_SOAK=$(TIMES) $(BIN)/python -m pytest tests/faults
@@ -34,33 +53,17 @@ soak: $(DEV_READY)  ## every fault at every operation, over 10,000 seeds, many r
 fuzz: $(DEV_READY)  ## many more hostile inputs: make fuzz TIMES=20
 	DURABLE_FUZZ=$(TIMES) $(BIN)/python -m pytest tests/security
 
-lint: $(DEV_READY)  ## ruff, pyright strict, import contracts, and our own rules for orchestrators
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/lint-imports
-	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks function_app.py
+# workloads: every workload on either store, beside what is known of other engines and the result lines in PEERS=FOLDER.
+# page: measures anew and writes docs/performance.md. scale: idle instances by the hundred thousand, several hosts.
+# cloud: counts, simulates Azure's limits, and writes docs/scale.md. ARGS= are options: make bench ARGS=--timeout=600
+bench: $(DEV_READY)  ## measure: make bench WHAT=workloads, page, scale or cloud; PEERS=, REPS= and ARGS= as wanted
+	$(or $(BENCH_$(WHAT)),$(error WHAT=$(WHAT) is none of workloads, page, scale and cloud))
 
-format: $(DEV_READY)
-	$(BIN)/ruff check --fix
-	$(BIN)/ruff format
-
-bench: $(DEV_READY)  ## every workload on either store, beside what is known of other engines: make bench REPS=5
-	$(BIN)/python -m benchmarks --reps $(REPS) $(BENCH)
-
-bench-peers: $(DEV_READY)  ## the same, beside the result lines of other engines: make bench-peers PEERS=their/results
-	$(BIN)/python -m benchmarks --reps $(REPS) $(BENCH) --peers "$(or $(PEERS),$(error PEERS=FOLDER is missing: it holds other engines' result lines, *.jsonl))"
-
-bench-page: $(DEV_READY)  ## measure anew and write docs/performance.md; PEERS=, REPS= and BENCH=--timeout=600 as wanted
-	$(BIN)/python -m benchmarks --anew --reps $(REPS) $(BENCH) $(if $(PEERS),--peers "$(PEERS)")
-	$(BIN)/python -m benchmarks.profiles
-	$(BIN)/python -m benchmarks.report_page $(if $(PEERS),--peers "$(PEERS)")
-
-bench-scale: $(DEV_READY)  ## idle instances by the hundred thousand, several hosts, curves of cost: make bench-scale BENCH=--part=growth
-	$(BIN)/python -m benchmarks.scale --anew --reps $(REPS) $(BENCH)
-
-bench-cloud: $(DEV_READY)  ## count, simulate Azure's limits, and write docs/scale.md; some minutes
-	$(BIN)/python -m benchmarks.cloud
+BENCH_workloads = $(BIN)/python -m benchmarks --reps $(REPS) $(ARGS) $(BESIDE_PEERS)
+BENCH_page = $(BIN)/python -m benchmarks --anew --reps $(REPS) $(ARGS) $(BESIDE_PEERS) && \
+	$(BIN)/python -m benchmarks.profiles && $(BIN)/python -m benchmarks.report_page $(BESIDE_PEERS)
+BENCH_scale = $(BIN)/python -m benchmarks.scale --anew --reps $(REPS) $(ARGS)
+BENCH_cloud = $(BIN)/python -m benchmarks.cloud $(ARGS)
 
 clean:  ## the virtual environment and what the local host has stored
 	rm -rf $(VENV) .durable .azurite

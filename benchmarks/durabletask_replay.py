@@ -1,4 +1,4 @@
-"""W8 of Microsoft's durabletask, for ``make bench-peers``: run with the interpreter of an environment that has it.
+"""W8 of Microsoft's durabletask, for ``make bench PEERS=...``: run with the interpreter of an environment that has it.
 
     path/to/its/python benchmarks/durabletask_replay.py >> path/to/results/durabletask-default.jsonl
 

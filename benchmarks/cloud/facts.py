@@ -1,7 +1,7 @@
 """Azure's published limits and prices, each with its source and the day it was read. Data only.
 
 They change, and some differ between regions: read them anew before relying on them, and put the new figures and the
-new day here; ``make bench-cloud`` does the rest.
+new day here; ``make bench WHAT=cloud`` does the rest.
 """
 
 from __future__ import annotations

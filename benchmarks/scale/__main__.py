@@ -1,4 +1,4 @@
-"""Measures scale on this machine: ``python -m benchmarks.scale``, or ``make bench-scale``."""
+"""Measures scale on this machine: ``python -m benchmarks.scale``, or ``make bench WHAT=scale``."""
 
 from __future__ import annotations
 

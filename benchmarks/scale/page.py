@@ -55,7 +55,7 @@ def section(results: Path) -> Iterator[str]:
     parts = [*_growth(lines_of(results, "growth")), *_idle(lines_of(results, "idle"))]
     parts += _hosts(lines_of(results, "hosts"))
     if parts:
-        yield "## Scale on this machine\n\nMade by `make bench-scale`.\n"
+        yield "## Scale on this machine\n\nMade by `make bench WHAT=scale`.\n"
         yield from parts
 
 

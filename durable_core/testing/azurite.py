@@ -1,7 +1,7 @@
 """Azurite, Microsoft's emulator of Azure Storage, as a child process: installed on first use, started, stopped.
 
 Owns the installation (a cache folder, made once for all processes) and the child's life. Used by the tests and by the
-``run-azurite`` target; nothing in the product imports it. Azurite is an emulator and no store: it may lose seconds of
+``run`` target; nothing in the product imports it. Azurite is an emulator and no store: it may lose seconds of
 acknowledged writes when killed.
 """
 

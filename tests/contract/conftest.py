@@ -16,7 +16,7 @@ from ..support.azurite import azurite
 
 __all__ = ["azurite"]
 
-ADAPTERS = ["memory", "file", "azurite"]
+ADAPTERS = ["memory", "file", pytest.param("azurite", marks=pytest.mark.azurite)]
 
 
 @pytest.fixture(params=ADAPTERS)

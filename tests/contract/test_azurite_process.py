@@ -11,6 +11,8 @@ from durable_core.errors import StorageUnavailableError
 from durable_core.testing.azurite import Azurite
 from tests.support.hosts import free_port
 
+pytestmark = pytest.mark.azurite
+
 
 @pytest.mark.parametrize("service", [0, 1, 2], ids=["blob", "queue", "table"])
 def test_a_port_that_another_program_listens_on_is_refused(tmp_path: Path, service: int) -> None:

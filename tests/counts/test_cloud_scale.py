@@ -32,7 +32,7 @@ def at_work(workload: Workload) -> Footprint:
 def test_the_page_says_what_the_runtime_of_today_takes() -> None:
     page = PAGE.read_text("utf-8")
     stale = [part.splitlines()[0] for part in counted_parts(count_all()) if part not in page]
-    assert stale == [], "run make bench-cloud, and commit docs/scale.md and its chart"
+    assert stale == [], "run make bench WHAT=cloud, and commit docs/scale.md and its chart"
 
 
 def test_a_chain_alone_takes_what_the_counting_port_counts() -> None:

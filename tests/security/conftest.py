@@ -1,27 +1,32 @@
-"""Counts what the fuzzing tests have tried, and says so at the end of the run."""
+"""Counts what the fuzzing tests have tried, among the totals that the run prints at its end."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.support.totals import Totals
 
-@dataclass
+
 class Fuzz:
-    """What was tried, by its kind, and how many of them the server failed to answer in order.
+    """Counts what was tried by its kind, and how many of them the server failed to answer in order.
 
     times: how many times the usual number of inputs to try (``make fuzz``).
     """
 
-    times: float = field(default_factory=lambda: float(os.environ.get("DURABLE_FUZZ", "1")))
-    inputs: dict[str, int] = field(default_factory=dict[str, int])
-    server_errors: int = 0
+    def __init__(self, totals: Totals) -> None:
+        self.times = float(os.environ.get("DURABLE_FUZZ", "1"))
+        self._totals = totals
+        totals.add("fuzz", inputs=0, server_errors=0)
 
     def count(self, kind: str) -> None:
-        self.inputs[kind] = self.inputs.get(kind, 0) + 1
+        self._totals.add("fuzz", inputs=1)
+        self._totals.add("fuzz inputs by kind", **{kind: 1})
+
+    def count_server_error(self) -> None:
+        self._totals.add("fuzz", server_errors=1)
 
     def settings(self, usual: int) -> settings:
         """So many examples, however long each takes; a failing one is shown as it was found."""
@@ -39,17 +44,6 @@ class Fuzz:
         )
 
 
-_FUZZ = pytest.StashKey[Fuzz]()
-
-
 @pytest.fixture(scope="session")
-def fuzz(pytestconfig: pytest.Config) -> Fuzz:
-    return pytestconfig.stash.setdefault(_FUZZ, Fuzz())
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    found = config.stash.get(_FUZZ, None)
-    if found is not None and found.inputs:
-        kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(found.inputs.items()))
-        total = sum(found.inputs.values())
-        terminalreporter.write_line(f"fuzz: {total:,} inputs ({kinds}), {found.server_errors} server errors")
+def fuzz(totals: Totals) -> Fuzz:
+    return Fuzz(totals)

@@ -75,7 +75,7 @@ def test_no_request_is_answered_with_500_or_not_at_all(
                 if answer is not None:  # else no route fits: the host's own 404
                     _check(case, prepared, answer)
             except BaseException:
-                fuzz.server_errors += 1
+                fuzz.count_server_error()
                 raise
 
     send()

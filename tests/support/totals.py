@@ -1,12 +1,15 @@
 """What a whole run of tests has tried: counts that tests add to, printed at the end of the run.
 
 A test takes the fixture ``totals`` and calls ``totals.add("simulation", seeds=1, faults=7)``; each group is one line.
+Where several processes run the tests, each counts its own, and the process that prints adds them up (``merge``).
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -25,6 +28,16 @@ class Totals:
     def note(self, group: str, text: str) -> None:
         """What is to be said of a group beside its counts, such as how to repeat it."""
         self.notes[group] = text
+
+    def dumped(self) -> dict[str, dict[str, Any]]:
+        """The counts and notes in plain dictionaries, as another process's ``merge`` takes them."""
+        return {"groups": {group: dict(counts) for group, counts in self.groups.items()}, "notes": self.notes}
+
+    def merge(self, dumped: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add the counts of another process."""
+        for group, counts in dumped["groups"].items():
+            self.add(group, **counts)
+        self.notes.update(dumped["notes"])
 
     def lines(self) -> list[str]:
         found: list[str] = []

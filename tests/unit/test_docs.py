@@ -105,13 +105,32 @@ def test_a_variable_that_does_not_fit_is_named_in_the_error() -> None:
         Settings.from_environment({"DURABLE_PARTITIONS": "many"})
 
 
+def make_targets() -> set[str]:
+    """What ``make`` can be asked for by name."""
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert phony is not None
+    return set(phony[1].split())
+
+
+def test_make_has_few_targets_and_each_says_what_it_does() -> None:
+    described = re.findall(r"^([\w-]+):.*  ## .+$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert set(described) == make_targets()
+    assert len(described) <= 10
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_make_target_named_exists(page: Path) -> None:
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     text = page.read_text("utf-8")
     commands = [*_CODE.findall(text), *re.findall(r"^(make [\w-]+.*)$", text, re.MULTILINE)]
     named = {match[1] for command in commands if (match := re.match(r"make ([\w-]+)", command))}
-    assert named <= targets
+    assert named <= make_targets()
+
+
+def test_every_make_target_named_in_the_code_exists() -> None:
+    for folder in ("durable_core", "tests", "tools", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            named = set(re.findall(r"``make ([\w-]+)", path.read_text("utf-8")))
+            assert named <= make_targets(), name(path)
 
 
 def test_every_rule_named_in_the_code_is_explained() -> None:
