@@ -15,7 +15,7 @@ from typing import Any
 from durable_core import Orchestration, OrchestrationContext, orchestrator
 from durable_core.converter import Converter
 from durable_core.engine.events import ExecutionStarted, TaskCompleted
-from durable_core.engine.replay import InstanceInfo, LiveOrchestration
+from durable_core.engine.executor import InstanceInfo, OrchestrationExecutor
 from durable_core.registry import OrchestratorDefinition, definition_of
 
 STEPS = 1_000
@@ -45,7 +45,7 @@ def microseconds_per_step(fn: Callable[..., Any], *, guard: bool) -> float:
     definition = definition_of(fn)
     assert isinstance(definition, OrchestratorDefinition)
     info = InstanceInfo(instance_id="i", execution_id="e", generation=0, name=definition.name, version="")
-    live = LiveOrchestration(definition, info, Converter(), guard=guard)
+    live = OrchestrationExecutor(definition, info, Converter(), guard=guard)
     live.step(NOW, [ExecutionStarted(definition.name, "", STEPS)])
     started = time.process_time()
     for number in range(1, STEPS + 1):

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from durable_core import Registry
 from durable_core.converter import Converter
-from durable_core.hosting.shared import acquire_storage, release_storage
+from durable_core.hosting.storage_pool import acquire_storage, release_storage
 from durable_core.runtime.app import DurableApp
 from durable_core.runtime.client import DurableClient
-from durable_core.runtime.warm import definition_for, info_of, replayed
+from durable_core.runtime.turn.cached import definition_for, info_of, replayed
 from durable_core.settings import Settings
 from durable_core.storage.ports import Storage
 

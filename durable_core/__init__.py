@@ -26,7 +26,7 @@ from .errors import (
 from .models import FailureDetails, OrchestrationStatus, RetryOptions, RetryPolicy, RuntimeStatus
 from .registry import Registry, activity, orchestrator
 from .runtime.client import DurableClient
-from .runtime.schedules import ScheduleStatus
+from .runtime.schedules.client import ScheduleStatus
 
 __version__ = "0.1.0"
 

@@ -23,7 +23,7 @@ from types import CodeType, FrameType
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from .errors import DeterminismError
-from .guard_uses import (
+from .guard_rules import (
     C_NAMES_OF_INTEREST,
     CODES_OF_INTEREST,
     Use,
@@ -32,7 +32,7 @@ from .guard_uses import (
     names_clock_or_chance,
     python_function,
 )
-from .places import is_library, place
+from .source_location import is_library, place
 
 P = ParamSpec("P")
 R = TypeVar("R")

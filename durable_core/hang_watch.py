@@ -29,7 +29,7 @@ from types import FrameType, coroutine
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from .errors import CodeHangsError
-from .places import is_library, place
+from .source_location import is_library, place
 from .user_code import Interruption
 
 P = ParamSpec("P")

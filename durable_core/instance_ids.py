@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 
 from .errors import InvalidInputError, InvalidInstanceIdError
 
@@ -82,3 +84,30 @@ def check_event_name(name: str) -> None:
         raise InvalidInputError(f"an event name is a text of 1 to {MAX_EVENT_NAME} characters, not {name!r:.300}")
     if HALF_PAIR.search(name):
         raise InvalidInputError("an event name must not hold half a surrogate pair, which is no character")
+
+
+MAX_TEXT = 4_000  # characters of a reason
+
+
+MAX_TAGS = 16_000  # bytes of JSON of all tags together: a property of UTF-16 holds them
+
+
+def check_text(text: str, what: str) -> None:
+    """InvalidInputError for what is too long for its property, or no text: half a surrogate pair."""
+    if len(text) > MAX_TEXT:
+        raise InvalidInputError(f"{what} has at most {MAX_TEXT:,} characters, this one has {len(text):,}")
+    if HALF_PAIR.search(text):
+        raise InvalidInputError(f"{what} must not hold half a surrogate pair, which is no character")
+
+
+def check_tags(tags: Mapping[str, str] | None) -> None:
+    """InvalidInputError for tags that are no texts, or too many."""
+    if tags is not None and not isinstance(tags, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"tags are texts by name: {{'customer': 'c-1'}}, say; not {tags!r}")
+    for name, value in (tags or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"tags are texts by name; {name!r} is {value!r}")
+    if tags and len(json.dumps(dict(tags))) > MAX_TAGS:
+        raise InvalidInputError(
+            f"tags take at most {MAX_TAGS:,} bytes of JSON together; longer data belongs into the input"
+        )

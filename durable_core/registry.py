@@ -20,8 +20,8 @@ from .errors import RegistrationError, UnknownActivityError, UnknownOrchestrator
 from .marks import MARK, mark_as, marked_in
 from .models import JSON, RetryPolicy
 from .moments import problem_of_time
+from .orchestrator_versions import in_order, newest, problem_of_version
 from .signatures import function_in, location_of, parameters_of
-from .versions import in_order, newest, problem_of_version
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -26,10 +26,10 @@ import activities
 import orchestrators
 from durable_core import Registry, activity
 from durable_core.engine.events import TaskScheduled
-from durable_core.runtime.schedule_loop import SCHEDULE_PREFIX
+from durable_core.replay.history import from_text, to_text
+from durable_core.runtime.schedules.orchestrator import SCHEDULE_PREFIX
 from durable_core.testing import History, load_history
-from durable_core.testing.history_file import from_text, to_text
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.histories import features
 
 ROOT = Path(__file__).resolve().parents[1]

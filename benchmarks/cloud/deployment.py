@@ -18,7 +18,7 @@ from durable_core.hosting.local.config import QueueOptions
 from durable_core.hosting.local.invoker import InvocationFailedError
 from durable_core.hosting.local.queue_listener import QueueListener
 from durable_core.runtime.app import DurableApp
-from durable_core.runtime.ends import Ends
+from durable_core.runtime.completion import Completions
 from durable_core.settings import Settings
 from durable_core.storage.counting import CountingStorage
 from durable_core.storage.ports import QueueMessage
@@ -116,7 +116,7 @@ class Hub:
             message_lease=_LEASE,
             app_build="simulated",
         )
-        self._ends = Ends()
+        self._ends = Completions()
         self._registry = make_registry(tally, shape.activity_seconds)
         self._apps: list[DurableApp] = []
         self._listeners: list[tuple[QueueListener, asyncio.Task[None]]] = []
@@ -152,7 +152,7 @@ class Hub:
             task.cancel()
         await asyncio.gather(*(task for _, task in self._listeners), return_exceptions=True)
         for app in self._apps:
-            app.dispatcher.abandon()
+            app.instance_cache.abandon()
         await self._store.close()
 
     def _begin_machine(self, queues: list[str]) -> None:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from durable_core.errors import StorageUnavailableError
-from durable_core.storage.around import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 from durable_core.storage.limits import check_props
 from durable_core.storage.ports import Delete, Props, Queue, QueueMessage, Row, RowRange, Storage, Table, Write
+from durable_core.storage.wrapper import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 
 T = TypeVar("T")
 

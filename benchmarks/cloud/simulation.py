@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from durable_core.hub.layout import shard_of
+from durable_core.hub.names import shard_of
 from durable_core.testing.virtual_time import VirtualTimeLoop, run_virtual
 
 from .deployment import Hub, Shape, Tally

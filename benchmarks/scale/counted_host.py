@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from durable_core.hosting.local.host import HostOptions, run_host
-from durable_core.hosting.shared import release_storage, share_storage
+from durable_core.hosting.storage_pool import release_storage, share_storage
 from durable_core.settings import Settings
 from durable_core.storage.counting import CountingStorage
 from durable_core.storage.open import open_storage

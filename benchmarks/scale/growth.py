@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 from ..programs import make_registry
 

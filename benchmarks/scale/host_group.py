@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 
 from durable_core import DurableClient, Registry
-from durable_core.hosting.shared import acquire_storage, release_storage
+from durable_core.hosting.storage_pool import acquire_storage, release_storage
 from durable_core.models import RuntimeStatus
 from durable_core.runtime.app import DurableApp
 from durable_core.settings import Settings

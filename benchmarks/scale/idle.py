@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from durable_core import Registry
-from durable_core.hosting.shared import acquire_storage, release_storage
+from durable_core.hosting.storage_pool import acquire_storage, release_storage
 from durable_core.runtime.app import DurableApp
 from durable_core.settings import Settings
 from durable_core.storage.ports import Queue

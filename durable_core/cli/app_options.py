@@ -15,7 +15,7 @@ import click
 from ..errors import DurableError
 
 if TYPE_CHECKING:
-    from ..hosting.app_code import AppCode
+    from ..hosting.app_loader import AppCode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,7 +65,7 @@ def or_cannot_run() -> Generator[None]:
 
 def load_code(folder: Path, modules: str | None) -> AppCode:
     """The code at hand. What it prints at import goes to stderr. Ends the process with 2 if it cannot be imported."""
-    from ..hosting.app_code import app_code
+    from ..hosting.app_loader import app_code
 
     names = [] if modules is None else [name.strip() for name in modules.split(",") if name.strip()]
     try:

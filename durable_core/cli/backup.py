@@ -20,7 +20,7 @@ def backup(target: Path, store: Path | None) -> None:
     The file is one consistent state, messages included. It holds inputs and results as they are: keep it as you keep
     those. The key of signed URLs is a file beside the store, which is not copied.
     """
-    from ..storage.sqlite_backup import back_up
+    from ..storage.sqlite.backup import back_up
 
     place = _embedded(store)
     try:
@@ -39,7 +39,7 @@ def restore(source: Path, store: Path | None) -> None:
     What happened since the backup is forgotten, and activities that ran since run again. The store that was there is
     kept beside it.
     """
-    from ..storage.sqlite_backup import restore as put_back
+    from ..storage.sqlite.backup import restore as put_back
 
     place = _embedded(store)
     try:

@@ -17,7 +17,7 @@ import click
 from .app_options import absolute, code_options, hub_options, load_code, or_cannot_run
 
 if TYPE_CHECKING:
-    from ..testing.deploy_check import DeployReport, Group
+    from ..replay.deploy_check import DeployReport, Group
 
 
 @click.command("check-deploy")
@@ -44,8 +44,8 @@ def check_deploy(
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 
     async def run() -> DeployReport:
-        from ..hosting.app_code import open_to_read, with_place
-        from ..testing import deploy_check
+        from ..hosting.app_loader import open_to_read, with_place
+        from ..replay import deploy_check
 
         code = load_code(folder, modules)
         settings = with_place(code.settings, hub, store)

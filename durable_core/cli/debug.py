@@ -13,8 +13,8 @@ from ..errors import NonDeterminismError
 from .app_options import absolute, code_options, hub_options, load_code, or_cannot_run
 
 if TYPE_CHECKING:
-    from ..hosting.app_code import AppCode
-    from ..testing.replaying import History
+    from ..hosting.app_loader import AppCode
+    from ..replay.replayer import History
 
 
 @click.command()
@@ -31,8 +31,8 @@ def debug(target: str, at: int | None, folder: Path, modules: str | None, hub: s
     path, store = Path(target).absolute(), absolute(store)
     is_file = path.is_file() or path.suffix == ".json"
     with or_cannot_run():
-        from ..testing.debugging import debug_history
-        from ..testing.replaying import History, definition_for
+        from ..replay.debugger import debug_history
+        from ..replay.replayer import History, definition_for
 
         code = load_code(folder, modules)
         history = History.read(path) if is_file else asyncio.run(_load(code, target, hub, store))
@@ -49,8 +49,8 @@ def debug(target: str, at: int | None, folder: Path, modules: str | None, hub: s
 
 
 async def _load(code: AppCode, instance_id: str, hub: str | None, store: str | None) -> History:
-    from ..hosting.app_code import open_to_read, with_place
-    from ..testing.replaying import load_history
+    from ..hosting.app_loader import open_to_read, with_place
+    from ..replay.replayer import load_history
 
     async with open_to_read(with_place(code.settings, hub, store), code.codec) as opened:
         return await load_history(opened, instance_id)

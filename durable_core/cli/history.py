@@ -65,10 +65,10 @@ def export(
     out, store = None if out == "-" else absolute(out), absolute(store)
 
     async def run() -> None:
-        from ..hosting.app_code import open_to_read, with_place
+        from ..hosting.app_loader import open_to_read, with_place
+        from ..replay.history import to_text
+        from ..replay.replayer import load_history
         from ..settings import Settings
-        from ..testing.history_file import to_text
-        from ..testing.replaying import load_history
 
         code = None if folder is None else load_code(folder, None)
         settings = with_place(Settings.from_environment() if code is None else code.settings, hub, store)
@@ -95,8 +95,8 @@ def export(
 async def _export_many(hub: TaskHub, folder: Path, prefix: str, statuses: set[RuntimeStatus]) -> int:
     from ..errors import InstanceNotFoundError
     from ..hub.catalog import CLOSED, OPEN
-    from ..testing.deploy_check import entries
-    from ..testing.replaying import load_history
+    from ..replay.deploy_check import entries
+    from ..replay.replayer import load_history
 
     written = 0
     async for entry in entries(hub, OPEN, CLOSED):

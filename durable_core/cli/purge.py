@@ -42,8 +42,8 @@ def purge(
     At least one time is needed. Times are ISO 8601; without an offset they are UTC. Hosts may run meanwhile; what has
     been deleted when this is interrupted stays so.
     """
-    from ..hosting.app_code import expect_store, with_place
-    from ..hosting.opening import open_app
+    from ..hosting.app_loader import expect_store, with_place
+    from ..hosting.app_opener import open_app
     from ..registry import Registry
     from ..settings import Settings
 

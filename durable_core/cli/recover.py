@@ -20,8 +20,8 @@ def recover(store: str | None, quick: bool) -> None:
     """
     from dataclasses import asdict
 
-    from ..hosting.app_code import expect_store, with_place
-    from ..hosting.opening import open_app
+    from ..hosting.app_loader import expect_store, with_place
+    from ..hosting.app_opener import open_app
     from ..registry import Registry
     from ..settings import Settings
 

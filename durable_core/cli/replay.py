@@ -21,7 +21,7 @@ def replay(files: tuple[Path, ...], folder: Path, modules: str | None) -> None:
     Exit code 0: all fit; 1: some do not; 2: some could not be replayed (broken file, newer format, no such
     orchestrator), or the code cannot be loaded.
     """
-    from ..testing.replaying import History, replay
+    from ..replay.replayer import History, replay
 
     paths = [path.absolute() for each in files for path in (sorted(each.glob("*.json")) if each.is_dir() else [each])]
     worst = 0 if paths else 2

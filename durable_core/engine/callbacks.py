@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from ..errors import OrchestratorCodeError
-from .source import caller
 from .tasks import Task
+from .user_frames import caller
 
 T_co = TypeVar("T_co", covariant=True)
 

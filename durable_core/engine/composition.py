@@ -14,15 +14,15 @@ from ..converter import Converter
 from ..errors import InvalidInstanceIdError, OrchestratorCodeError, TaskFailedError
 from ..instance_ids import check_instance_id
 from ..models import RetryPolicy
+from ..orchestrator_versions import problem_of_version
 from ..registry import name_of
-from ..versions import problem_of_version
-from .combinations import Completions, GatherPolicy, GatherTask, NextTask, PulledTask
-from .decisions import Decisions, InstanceInfo
+from .combinators import Completions, GatherPolicy, GatherTask, NextTask, PulledTask
 from .events import OrchestrationStarted
 from .http import DurableHttpResponse, call_http
 from .saga import Saga, run_saga
-from .source import caller
+from .state import ExecutionState, InstanceInfo
 from .tasks import AllTask, AnyTask, Orchestration, Task
+from .user_frames import caller
 from .values import write
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Composition:
 
     __slots__ = ()
 
-    _decisions: Decisions
+    _decisions: ExecutionState
     _converter: Converter
     _info: InstanceInfo
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from ..errors import OrchestratorCodeError
 from ..guard import Watch
 from ..user_code import raise_unless_failure
-from .source import caller
 from .tasks import ConditionTask, Task, fail, has_ended, is_wanted, settle
+from .user_frames import caller
 
 
 class Conditions:

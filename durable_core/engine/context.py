@@ -1,6 +1,6 @@
 """What orchestrator code sees of the world: calls, time and chance that come out the same at every replay.
 
-Owns the user's side only. Every call is noted in ``Decisions``; nothing here runs the generator or reads history.
+Owns the user's side only. Every call is noted in ``ExecutionState``; nothing here runs the generator or reads history.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from ..errors import OrchestratorCodeError
 from ..models import JSON, RetryPolicy
 from ..moments import after, in_utc
 from ..registry import definition_of, name_of
+from .annotations import result_type, returned
+from .call_options import CallOptions, check_retry, run_options, scheduled_options
 from .composition import Composition, check_child_id, check_version
 from .conditions import Conditions
-from .decisions import Decisions, InstanceInfo
 from .events import (
     ContinueAsNew,
     Event,
@@ -28,13 +29,12 @@ from .events import (
     TimerCreated,
     make_task_scheduled,
 )
+from .external_events import ExternalEvents
 from .handlers import Queries
 from .interaction import Interaction
-from .limits import run_options
-from .mailbox import Mailbox
-from .options import CallOptions, check_retry, scheduled_options
-from .source import caller, result_type, returned
+from .state import ExecutionState, InstanceInfo
 from .tasks import Orchestration, Task, TimerTask
+from .user_frames import caller
 from .values import read, write
 
 T = TypeVar("T")
@@ -57,8 +57,8 @@ class OrchestrationContext(Composition, Interaction):
     def __init__(
         self,
         info: InstanceInfo,
-        decisions: Decisions,
-        mailbox: Mailbox,
+        decisions: ExecutionState,
+        mailbox: ExternalEvents,
         converter: Converter,
         data: JSON,
         kind: Any,
@@ -229,7 +229,7 @@ class OrchestrationContext(Composition, Interaction):
         kept = scheduled_options(definition, options)
         decisions = self._decisions
         task_id = decisions.next_id()
-        event = decisions.foretold_activity(task_id, name) if decisions.foretold else None
+        event = decisions.foretold_activity(task_id, name) if decisions.expected_decisions else None
         if event is None:
             event = make_task_scheduled(task_id, name, data, caller(), kept)
         task: Task[Any] = Task(decisions, event, kind)
@@ -406,7 +406,7 @@ class OrchestrationContext(Composition, Interaction):
 class _ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):
     """Each record carries ``instance_id`` and ``orchestrator``."""
 
-    def __init__(self, decisions: Decisions, info: InstanceInfo) -> None:
+    def __init__(self, decisions: ExecutionState, info: InstanceInfo) -> None:
         identity: dict[str, object] = {"instance_id": info.instance_id, "orchestrator": info.name}
         super().__init__(logging.getLogger("durable_core.orchestrator"), identity)
         self._identity = identity

@@ -17,8 +17,9 @@ from ..errors import InvalidInputError, OrchestratorCodeError, QueryFailedError,
 from ..guard import Watch
 from ..models import JSON
 from ..user_code import is_interrupt
-from .outside import outside, refuse_outside
-from .source import caller, parameter_types
+from .annotations import parameter_types
+from .code_scope import outside, refuse_outside
+from .user_frames import caller
 from .values import read
 
 _log = logging.getLogger("durable_core.engine")

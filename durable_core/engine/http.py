@@ -1,6 +1,6 @@
 """Durable HTTP calls, the engine's side: the request as an activity's input, and polling by durable timers.
 
-The requests themselves are made by the built-in activity ``durable.http`` (``durable_core.http_activity``).
+The requests themselves are made by the built-in activity ``durable.http`` (``durable_core.runtime.http_activity``).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import InvalidInputError, OrchestratorCodeError, PayloadTooLargeError, TaskTimeoutError
 from ..models import JSON, FailureDetails, RetryPolicy, type_name
 from ..moments import problem_of_time
-from .combinations import FlowTask
+from .call_options import check_retry
+from .combinators import FlowTask
 from .http_addresses import following, is_http, origin, shown
-from .options import check_retry
-from .source import caller
 from .tasks import Orchestration, Task, TimerTask
+from .user_frames import caller
 
 if TYPE_CHECKING:
     from .context import OrchestrationContext

@@ -14,16 +14,17 @@ from ..errors import InvalidInputError, OrchestratorCodeError, TaskTimeoutError
 from ..instance_ids import check_event_name, check_instance_id
 from ..models import FailureDetails, RetryPolicy, type_name
 from ..moments import after
+from .annotations import result_type
 from .callbacks import LIFETIME, Callback, make_ticket
+from .code_scope import refuse_outside
 from .conditions import Conditions
-from .decisions import Decisions, InstanceInfo
 from .events import EventSent, TimerCreated
+from .external_events import ExternalEvents
 from .handlers import Queries
-from .mailbox import Mailbox
-from .outside import refuse_outside
-from .source import caller, result_type
+from .state import ExecutionState, InstanceInfo
 from .steps import Step, check_step
 from .tasks import Task, TimedTask, TimerTask, has_ended
+from .user_frames import caller
 from .values import write
 
 T = TypeVar("T")
@@ -38,8 +39,8 @@ class Interaction:
     def __init__(
         self,
         info: InstanceInfo,
-        decisions: Decisions,
-        mailbox: Mailbox,
+        decisions: ExecutionState,
+        mailbox: ExternalEvents,
         converter: Converter,
         conditions: Conditions,
         queries: Queries,

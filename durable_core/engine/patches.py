@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..errors import OrchestratorCodeError
+from .code_scope import refuse_outside
 from .events import PatchMarked, Segment
-from .outside import refuse_outside
-from .source import caller
+from .user_frames import caller
 
 MAX_PATCH_ID = 256
 

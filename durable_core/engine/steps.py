@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import OrchestratorCodeError
 from ..models import RetryPolicy
-from .source import caller
+from .user_frames import caller
 
 MAX_NAME = 256
 

@@ -19,8 +19,8 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 from ..errors import OrchestratorCodeError, TaskCancelledError
 from ..models import FailureDetails, type_name
 from .events import SubOrchestrationCreated, TaskScheduled, TimerCreated
-from .source import caller
 from .steps import Step
+from .user_frames import caller
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

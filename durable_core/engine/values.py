@@ -7,7 +7,7 @@ from typing import Any, cast
 from ..converter import Converter, is_plain
 from ..errors import PayloadTooLargeError, SerializationError
 from ..models import JSON
-from .source import caller
+from .user_frames import caller
 
 _UNTYPED = (Any, object, None)
 _SCALARS = frozenset({str, int, float, bool})

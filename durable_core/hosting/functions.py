@@ -25,20 +25,20 @@ from ..instance_ids import execution_of
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
-from .callbacks import SignedCallbackUrls, app_address
-from .capabilities import DEFAULT_LIFETIME, CapabilitySigner, Verb
+from .app_opener import App, AppFactory, AppOpener, open_app
+from .callback_urls import SignedCallbackUrls, app_address
 from .http_api import DEFAULT_BASE, Endpoint, HttpApi
-from .http_errors import failure_response
-from .http_shapes import (
+from .http_bodies import (
     RETRY_AFTER_SECONDS,
     HttpManagementPayload,
     create_check_status_response,
     create_http_management_payload,
 )
+from .http_errors import failure_response
 from .http_types import HttpRequest, HttpResponse, error_response
 from .invocations import working_for
-from .opening import App, AppFactory, AppOpener, open_app
-from .signing import signing_keys
+from .signed_urls import DEFAULT_LIFETIME, CapabilitySigner, Verb
+from .signing_keys import signing_keys
 
 if TYPE_CHECKING:
     from ..runtime.client import DurableClient

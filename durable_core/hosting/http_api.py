@@ -24,24 +24,23 @@ from ..errors import (
     InvalidInputError,
     InvalidInstanceIdError,
 )
-from ..hub.layout import check_instance_id
-from ..instance_ids import StartedInstance, execution_of
+from ..instance_ids import StartedInstance, check_instance_id, execution_of
 from ..models import OrchestrationStatus, RuntimeStatus
 from ..registry import RESERVED
-from .callbacks import ticket_of
-from .capabilities import Capability, CapabilitySigner, Verb
-from .endpoints import OPERATIONS
-from .endpoints import Endpoint as Endpoint
-from .http_errors import failure_response, method_not_allowed, not_implemented
-from .http_shapes import (
+from .callback_urls import ticket_of
+from .http_bodies import (
     RETRY_AFTER_SECONDS,
     create_check_status_response,
     schedule_json,
     status_json,
 )
+from .http_errors import failure_response, method_not_allowed, not_implemented
+from .http_routes import OPERATIONS
+from .http_routes import Endpoint as Endpoint
 from .http_types import HttpRequest, HttpResponse, error_response, json_response, parse_json
 from .management import ManagementClient
 from .openapi import OF_EVERY_ROUTE, openapi_description, query_parameters
+from .signed_urls import Capability, CapabilitySigner, Verb
 
 MAX_WAIT_SECONDS = 200.0
 """How long a request may wait for a result: Azure's load balancer cuts an answer that takes 230 s."""

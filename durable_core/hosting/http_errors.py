@@ -29,7 +29,7 @@ from ..errors import (
     UnknownQueryError,
     UnusableStoreError,
 )
-from .http_shapes import RETRY_AFTER_SECONDS
+from .http_bodies import RETRY_AFTER_SECONDS
 from .http_types import HttpResponse, error_response
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from ..models import JSON, OrchestrationStatus, RuntimeStatus
 
 if TYPE_CHECKING:
     from ..runtime.recovery import RecoveryReport
-    from ..runtime.schedules import ScheduleStatus
+    from ..runtime.schedules.client import ScheduleStatus
 
 
 class InstancePage(Protocol):

@@ -13,7 +13,7 @@ from typing import cast
 
 from ..instance_ids import MAX_INSTANCE_ID
 from ..models import JSON, RuntimeStatus
-from .endpoints import OPERATIONS, Endpoint
+from .http_routes import OPERATIONS, Endpoint
 from .openapi_schemas import SCHEMAS
 
 _OPTIONAL = re.compile(r"/\{\w+\?\}")

@@ -15,8 +15,9 @@ from datetime import datetime
 from ..errors import PreconditionFailedError, RowExistsError, RowNotFoundError
 from ..models import RuntimeStatus
 from ..storage.ports import Delete, Insert, Props, Row, Table, Value
-from .layout import from_inverted_ms, from_iso, inverted_ms, iso, shard_of
+from .names import shard_of
 from .payloads import dumps
+from .times import from_inverted_ms, from_iso, inverted_ms, iso
 
 OPEN = "o"
 CLOSED = "c"
@@ -26,7 +27,7 @@ CLOSED = "c"
 class Entry:
     """One instance as the catalogue knows it. ``start_at``: of a delayed start.
 
-    look_at: until then recovery leaves a stuck instance alone, unless it is run on demand.
+    next_check: until then recovery leaves a stuck instance alone, unless it is run on demand.
     is_readable: False for a row that this version cannot read, perhaps of a newer one: its key says which instance it
     is of, and the instance row says the rest. Such a row is left alone.
     """
@@ -41,7 +42,7 @@ class Entry:
     stuck: str = ""
     tags: dict[str, str] = field(default_factory=lambda: {})
     start_at: datetime | None = None
-    look_at: datetime | None = None
+    next_check: datetime | None = None
     key: str = ""
     is_readable: bool = True
 
@@ -95,7 +96,7 @@ class Entry:
             stuck=str(props.get("stuck", "")),
             tags={} if tags is None else json.loads(str(tags)),
             start_at=None if start is None else from_iso(str(start)),
-            look_at=None if not look else from_iso(str(look)),
+            next_check=None if not look else from_iso(str(look)),
             key=row.key,
         )
 
@@ -135,12 +136,12 @@ class Catalog:
         except RowNotFoundError:
             return  # ended or purged meanwhile
 
-    async def look_at(self, entry: Entry) -> datetime | None:
+    async def next_check(self, entry: Entry) -> datetime | None:
         """When recovery is to look at a stuck instance next; None: at any time."""
         row = await self._table.get(self._shard_of(entry), _key(OPEN, entry), ["look"])
         return None if row is None or not row.props.get("look") else from_iso(str(row.props["look"]))
 
-    async def leave_alone(self, entry: Entry, until: datetime) -> None:
+    async def postpone_check(self, entry: Entry, until: datetime) -> None:
         """Say when recovery is to look at a stuck instance next; ``note`` takes it back."""
         try:
             await self._table.merge(self._shard_of(entry), _key(OPEN, entry), {"look": iso(until)})

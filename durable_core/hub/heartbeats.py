@@ -11,7 +11,7 @@ from contextlib import suppress
 from ..errors import RowExistsError, RowNotFoundError
 from ..models import JSON
 from ..storage.ports import Table
-from .layout import heartbeat_key
+from .keys import heartbeat_key
 from .payloads import Payloads
 
 

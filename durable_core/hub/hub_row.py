@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..errors import ConfigurationError, NewerFormatError, RowExistsError, RowNotFoundError
 from ..storage.ports import Row, Table
-from .layout import FORMAT
+from .keys import FORMAT
 
 PARTITION = KEY = "hub"
 """Of the catalogue's table, whose other partitions are numbers."""

@@ -16,8 +16,9 @@ from ..errors import DamagedRowError, NewerFormatError
 from ..models import JSON, ParentLink, RuntimeStatus
 from ..moments import from_epoch
 from ..storage.ports import Props, Row, Value
-from .layout import FORMAT, from_iso, iso
+from .keys import FORMAT
 from .payloads import PLAIN_CHARS, dumps, join_bytes
+from .times import from_iso, iso
 
 _STATUSES = frozenset(status.value for status in RuntimeStatus)
 RETRY_BUCKETS = 16  # a row has 252 properties: retry states share these

@@ -35,16 +35,9 @@ from ..moments import from_epoch
 from ..storage.ports import MAX_TRANSACTION_ROWS, Delete, Insert, Merge, Operation, Replace, Row, Table, Value
 from .inbox import INBOX_PROPS, InboxRow
 from .instance_row import RETRY_BUCKETS, STATUS_PROPS, Instance, RetryState, read_instance, retry_bucket
-from .layout import (
-    CHUNK_END,
-    INSTANCE_KEY,
-    LIVE_RANGE,
-    after_prefix,
-    chunk_key,
-    chunk_prefix,
-    iso,
-)
+from .keys import CHUNK_END, INSTANCE_KEY, LIVE_RANGE, after_prefix, chunk_key, chunk_prefix
 from .payloads import PLAIN_CHARS, Payloads, dumps, join_bytes, size_of, split_bytes
+from .times import iso
 
 LOG_SEGMENTS = 128  # what the row's log may hold before it is rolled
 LOG_BYTES = 256 * 1024
@@ -133,7 +126,7 @@ class Instances:
                 return loaded
 
     async def peek(self, instance_id: str) -> Peeked:
-        """The row's ETag and the inbox: what a bare doorbell must see of an instance that is warm (rule R2)."""
+        """The row's ETag and the inbox: what a bare wake-up must see of an instance that is warm (rule R2)."""
         found = await self._table.read_range(instance_id, LIVE_RANGE, select=["exec", *INBOX_PROPS])
         etag = next((row.etag for row in found.rows if row.key == INSTANCE_KEY), None)
         return Peeked(etag, self._inbox(found.rows))

@@ -1,4 +1,4 @@
-"""Queue messages: doorbells and work. Never the only copy of a state, except for results on their way to a commit.
+"""Queue messages: wake-ups and work. Never the only copy of a state, except for results on their way to a commit.
 
 The body is nested under one key, because the Functions host takes some top-level JSON keys of a message (``id``,
 ``dequeueCount``, ...) for trigger metadata. A body that is too large for a message goes to payload rows first.
@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from ..errors import CodecError, InvalidInputError, NewerFormatError, SerializationError
+from ..instance_ids import check_instance_id
 from ..models import JSON, FailureDetails
 from ..moments import LAST_SECONDS
 from .encoding import Encoding
-from .layout import FORMAT, check_instance_id
+from .keys import FORMAT
 from .payloads import check_reference, dumps
 
 ENVELOPE = "durable"
@@ -63,10 +64,10 @@ class TaskOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Nudge:
-    """A doorbell for one task: its timer, or its next attempt, is due.
+class Reminder:
+    """A wake-up for one task: its timer, or its next attempt, is due.
 
-    deadline: seconds since 1970 at which what was scheduled with this task must have ended, None for other doorbells.
+    deadline: seconds since 1970 at which what was scheduled with this task must have ended, None for other wake-ups.
     """
 
     generation: int
@@ -77,7 +78,7 @@ class Nudge:
         return [self.generation, self.task_id, *([] if self.deadline is None else [self.deadline])]
 
     @classmethod
-    def from_json(cls, data: JSON) -> Nudge:
+    def from_json(cls, data: JSON) -> Reminder:
         generation, task_id, *rest = data
         return cls(_count(generation), _count(task_id), _moment(rest[0]) if rest else None)
 
@@ -94,14 +95,14 @@ class ControlMessage:
     instance_id: str
     execution_id: str
     outcomes: tuple[TaskOutcome, ...] = ()
-    nudges: tuple[Nudge, ...] = ()
+    reminders: tuple[Reminder, ...] = ()
     redelivered: bool = False
     after: int | None = None
     since: float | None = None
 
     @property
     def is_bare(self) -> bool:
-        return not self.outcomes and not self.nudges
+        return not self.outcomes and not self.reminders
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,8 @@ def encode(message: ControlMessage | WorkMessage, encoding: Encoding | None = No
         case ControlMessage():
             if message.outcomes:
                 content["e"] = [outcome.to_json() for outcome in message.outcomes]
-            if message.nudges:
-                body["n"] = [nudge.to_json() for nudge in message.nudges]
+            if message.reminders:
+                body["n"] = [reminder.to_json() for reminder in message.reminders]
         case WorkMessage():
             content["c"] = [call.to_json() for call in message.calls]
     if content and encoding is not None and encoding.hides:
@@ -234,7 +235,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
             instance_id=instance_id,
             execution_id=execution_id,
             outcomes=tuple(TaskOutcome.from_json(outcome) for outcome in inner.get("e", ())),
-            nudges=tuple(Nudge.from_json(nudge) for nudge in inner.get("n", ())),
+            reminders=tuple(Reminder.from_json(reminder) for reminder in inner.get("n", ())),
             redelivered=redelivered,
             after=after,
             since=since,

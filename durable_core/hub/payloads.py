@@ -21,7 +21,7 @@ from ..errors import PayloadTooLargeError, RowExistsError, StorageError
 from ..models import JSON
 from ..storage.ports import Props, Table, Value
 from .encoding import Encoding
-from .layout import payload_key
+from .keys import payload_key
 
 NOTHING = "null"  # JSON that hides nothing
 _REFERENCE = re.compile(r"@[0-9A-Za-z_.]{1,64}-[0-9a-f]{64}-[0-9]{1,4}")

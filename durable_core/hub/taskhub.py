@@ -14,10 +14,11 @@ from .catalog import Catalog
 from .encoding import Encoding
 from .heartbeats import Heartbeats
 from .hub_row import HubRow
+from .ids import Ids
 from .inbox import Inbox
 from .instances import Instances
-from .layout import HubNames, Ids, shard_of
 from .messages import ControlMessage, Referenced, WorkMessage, decode, encode, reference_body
+from .names import HubNames, shard_of
 from .payloads import Payloads, execution_of
 from .timers import LongTimers
 

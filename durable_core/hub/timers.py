@@ -10,7 +10,8 @@ from datetime import datetime
 
 from ..errors import RowExistsError, RowNotFoundError
 from ..storage.ports import Table
-from .layout import epoch_ms, from_iso, iso, shard_of
+from .names import shard_of
+from .times import epoch_ms, from_iso, iso
 
 
 @dataclass(frozen=True, slots=True)

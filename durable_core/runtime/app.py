@@ -13,28 +13,28 @@ from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..errors import CodecError, DurableError, NewerFormatError
 from ..hang_watch import HangWatch
-from ..http_activity import HttpCaller
-from ..hub.layout import HubNames
 from ..hub.messages import ControlMessage, WorkMessage
+from ..hub.names import HubNames
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
 from ..settings import Settings
 from ..storage.ports import Storage
 from ..storage.retrying import Patience, RetryingStorage
-from .activities import ActivityRunner
+from .activities.runner import ActivityRunner
 from .client import DurableClient
 from .clock import Clock, SystemClock
-from .delivery import Lease
-from .dispatcher import Dispatcher
-from .ends import Ends
+from .completion import Completions
 from .hangs import Hangs, Remember
-from .outbox import Outbox
-from .parking import Parking
+from .http_activity import HttpCaller
+from .instance_cache import InstanceCache
 from .recovery import Recovery, RecoveryReport
-from .schedule_loop import SCHEDULE
-from .turn import Judge
-from .warm import Services, not_known_to_be_alone
+from .schedules.orchestrator import SCHEDULE
+from .stuck import StuckMarker
+from .turn.delivery import Lease
+from .turn.dispatch import Dispatcher
+from .turn.retries import RetryDecider
+from .turn.services import Services, not_known_to_be_alone
 from .worker import Worker
 
 logger = logging.getLogger("durable_core.runtime")
@@ -58,7 +58,7 @@ class DurableApp:
         source: random.Random | None = None,
         patience: float = 60.0,
         callback_urls: CallbackUrls | None = None,
-        ends: Ends | None = None,
+        ends: Completions | None = None,
         codec: PayloadCodec | None = None,
         is_alone: Callable[[], bool] = not_known_to_be_alone,
         remember: Remember | None = None,
@@ -75,8 +75,8 @@ class DurableApp:
         patient = RetryingStorage(storage, Patience(patience, source))
         self.hub = TaskHub(patient, settings, source, codec, own_queues=registry.queues)
         self._runner = runner = ActivityRunner(self.hub, registry, converter, clock, executor, threads)
-        outbox = Outbox(self.hub, registry, clock)
-        self._parking = Parking(self.hub, clock)
+        dispatcher = Dispatcher(self.hub, registry, clock)
+        self._parking = StuckMarker(self.hub, clock)
         services = Services(
             hub=self.hub,
             registry=registry,
@@ -84,25 +84,25 @@ class DurableApp:
             converter=converter,
             runner=runner,
             clock=clock,
-            outbox=outbox,
-            judge=Judge(registry),
-            parking=self._parking,
+            dispatcher=dispatcher,
+            retry_decider=RetryDecider(registry),
+            stuck_marker=self._parking,
             build=build,
             executor=executor,
             is_alone=is_alone,
             hangs=Hangs(code, remember),
             callback_urls=callback_urls,
         )
-        self.dispatcher = Dispatcher(services, ends)
-        self._worker = Worker(self.hub, registry, runner, self.dispatcher, self._parking)
-        self._recovery = Recovery(self.hub, clock, outbox, self._parking)
+        self.instance_cache = InstanceCache(services, ends)
+        self._worker = Worker(self.hub, registry, runner, self.instance_cache, self._parking)
+        self._recovery = Recovery(self.hub, clock, dispatcher, self._parking)
         self.client = DurableClient(
             self.hub,
             registry,
             converter,
             clock,
-            outbox,
-            self.dispatcher,
+            dispatcher,
+            self.instance_cache,
             self._recovery,
             build,
             callback_urls,
@@ -160,7 +160,7 @@ class DurableApp:
             await self.hub.send(message)
             return
         try:
-            await self.dispatcher.deliver(message, lease, redelivered=dequeue_count > 1)
+            await self.instance_cache.deliver(message, lease, redelivered=dequeue_count > 1)
         except Exception as error:
             await self._show_failure(message, dequeue_count, error)
             raise
@@ -187,8 +187,8 @@ class DurableApp:
 
     async def close(self) -> None:
         """Let what is under way end. Deliveries must have stopped."""
-        await self.dispatcher.drain()
-        self.dispatcher.abandon()
+        await self.instance_cache.drain()
+        self.instance_cache.abandon()
         await self._http.close()
         if self._watch is not None:
             self._watch.stop()

@@ -1,6 +1,6 @@
 """The client: starts instances, asks and tells them things. All methods are async; names as in Durable Functions.
 
-What it reports as accepted is durable: rows first, then the doorbell, then the answer.
+What it reports as accepted is durable: rows first, then the wake-up, then the answer.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from ..hub.catalog import Entry
 from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
-from ..hub.layout import check_instance_id, check_tags, iso
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
-from ..instance_ids import StartedInstance, TriggeredRun, execution_of
+from ..hub.times import iso
+from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, check_tags, execution_of
 from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..registry import Registry, name_of
 from ..storage.ports import Insert
 from .clock import Clock
-from .dispatch import entry_of
-from .dispatcher import Dispatcher
-from .ended import forget
 from .hangs import Hangs
-from .lifetime import CLOCK_TASK, with_times
+from .instance_cache import InstanceCache
 from .listing import UNREADABLE, InstancePage, Listing, Query, Statuses, status_of
 from .messaging import Messaging
-from .outbox import Outbox
 from .purge import PURGE_SECONDS, Purge, PurgeSlice
 from .recovery import Recovery, RecoveryReport
-from .schedules import ScheduleClient
+from .schedules.client import ScheduleClient
+from .turn.after_end import forget
+from .turn.decision import entry_of
+from .turn.dispatch import Dispatcher
+from .turn.start_and_deadline import CLOCK_TASK, with_times
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -94,8 +94,8 @@ class DurableClient(Messaging, ScheduleClient):
         registry: Registry,
         converter: Converter,
         clock: Clock,
-        outbox: Outbox,
         dispatcher: Dispatcher,
+        instance_cache: InstanceCache,
         recovery: Recovery,
         build: str,
         callback_urls: CallbackUrls | None,
@@ -104,12 +104,12 @@ class DurableClient(Messaging, ScheduleClient):
         guard: bool = False,
     ) -> None:
         super().__init__(hub, registry, converter, clock, callback_urls, hangs, guard=guard)
-        self._outbox = outbox
-        self._dispatcher = dispatcher
+        self._outbox = dispatcher
+        self._dispatcher = instance_cache
         self._recovery = recovery
         self._build = build
         self._listing = Listing(hub)
-        self._purge = Purge(hub, outbox, self._listing)
+        self._purge = Purge(hub, dispatcher, self._listing)
         self.longest_poll = LONGEST_POLL
 
     @overload
@@ -532,7 +532,7 @@ class DurableClient(Messaging, ScheduleClient):
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
             return _Started(fresh.execution_id, True)
         await hub.catalog.forget_open(entry_of(fresh))
-        if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the doorbell
+        if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the wake-up
             await self._ring_start(present)
         if if_exists == "error":
             raise InstanceAlreadyExistsError(present.instance_id, present.status.value)

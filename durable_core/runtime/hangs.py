@@ -13,7 +13,7 @@ from ..errors import CodeHangsError
 from ..hang_watch import Code
 from ..hub.instance_row import Instance
 from ..hub.messages import REDISPATCH_ALL
-from .delivery import Delivery
+from .turn.delivery import Delivery
 
 Remember = Callable[[str, str], None]
 """Shows the instance of this id as stuck for this reason; called in a thread that is not the event loop's."""

@@ -14,13 +14,13 @@ from typing import TypeAlias, cast
 
 from ..errors import CodecError, DamagedRowError, InvalidInputError, NewerFormatError
 from ..hub.catalog import CLOSED, OPEN, Entry, newest_first
-from ..hub.layout import check_tags, inverted_ms
 from ..hub.taskhub import TaskHub
-from ..instance_ids import FORBIDDEN_IN_KEYS
+from ..hub.times import inverted_ms
+from ..instance_ids import FORBIDDEN_IN_KEYS, check_tags
 from ..models import OrchestrationStatus, RuntimeStatus
 from ..moments import in_utc
 from ..registry import RESERVED
-from .dispatch import entry_of
+from .turn.decision import entry_of
 
 _POSITION = re.compile(r"-?[0-9]{1,16}-[0-9A-Za-z_.]{1,64}-.{1,256}")
 CHUNK = 200  # catalogue rows fetched at a time from each stream

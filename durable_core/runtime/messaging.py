@@ -1,6 +1,6 @@
 """What a client tells and asks a running instance: events, queries, callbacks. The base of ``DurableClient``.
 
-What it reports as accepted is durable: rows first, then the doorbell, then the answer.
+What it reports as accepted is durable: rows first, then the wake-up, then the answer.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from ..errors import (
 )
 from ..hub.inbox import InboxKind
 from ..hub.instance_row import Instance
-from ..hub.layout import check_instance_id, check_text, event_key
+from ..hub.keys import event_key
 from ..hub.messages import ControlMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
-from ..instance_ids import check_event_name
+from ..instance_ids import check_event_name, check_instance_id, check_text
 from ..models import JSON
 from ..registry import Registry
 from ..storage.ports import Insert, Value
-from .callbacks import deliver_once, redeem
 from .clock import Clock
 from .hangs import Hangs
+from .one_time_events import deliver_once, redeem
 from .queries import ask
 
 

@@ -18,10 +18,10 @@ from ..hub.instances import HistoryMovedError
 from ..hub.taskhub import TaskHub
 from ..instance_ids import check_instance_id
 from ..models import ParentLink, RuntimeStatus
-from .children import child_id_of
-from .ended import forget
 from .listing import LOOKED_AT_ONCE, UNREADABLE, Listing, Query
-from .outbox import Outbox
+from .turn.after_end import forget
+from .turn.children import child_id_of
+from .turn.dispatch import Dispatcher
 
 PURGE_SECONDS = 20.0
 """Of one slice. Azure answers for a function that takes longer than 230 seconds, a proxy perhaps after 30."""
@@ -41,9 +41,9 @@ class PurgeSlice(NamedTuple):
 
 
 class Purge:
-    def __init__(self, hub: TaskHub, outbox: Outbox, listing: Listing) -> None:
+    def __init__(self, hub: TaskHub, dispatcher: Dispatcher, listing: Listing) -> None:
         self._hub = hub
-        self._outbox = outbox
+        self._outbox = dispatcher
         self._listing = listing
 
     async def one(self, instance_id: str, execution_id: str | None, *, recursive: bool) -> int:

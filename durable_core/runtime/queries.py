@@ -16,7 +16,7 @@ from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import Registry
 from .hangs import Hangs
-from .warm import definition_for, info_of, replayed
+from .turn.cached import definition_for, info_of, replayed
 
 
 async def ask(

@@ -26,16 +26,16 @@ from ..errors import (
 )
 from ..hub.catalog import OPEN, Entry
 from ..hub.instance_row import Instance
-from ..hub.messages import REDISPATCH_ALL, ControlMessage, Nudge, WorkMessage
+from ..hub.messages import REDISPATCH_ALL, ControlMessage, Reminder, WorkMessage
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..models import RuntimeStatus
 from ..storage.ports import Queue, QueueMessage
 from .clock import Clock
-from .dispatch import entry_of
-from .outbox import Outbox, run_some_at_once
-from .parking import Parking
-from .unreplayed import termination_in
+from .stuck import StuckMarker
+from .turn.decision import entry_of
+from .turn.dispatch import Dispatcher, run_some_at_once
+from .turn.terminate import termination_in
 
 ARM_AHEAD = timedelta(minutes=10)
 PENDING_PATIENCE = timedelta(minutes=2)
@@ -64,11 +64,11 @@ class RecoveryReport:
 
 
 class Recovery:
-    def __init__(self, hub: TaskHub, clock: Clock, outbox: Outbox, parking: Parking) -> None:
+    def __init__(self, hub: TaskHub, clock: Clock, dispatcher: Dispatcher, stuck_marker: StuckMarker) -> None:
         self._hub = hub
         self._clock = clock
-        self._outbox = outbox
-        self._parking = parking
+        self._outbox = dispatcher
+        self._parking = stuck_marker
 
     async def run(self, *, full: bool = False) -> RecoveryReport:
         """One round. ``full``: ring every open instance and redispatch all it waits for, as if all queues were lost."""
@@ -83,14 +83,14 @@ class Recovery:
         while timers := await self._hub.timers.due_before(horizon):
             for timer in timers:
                 wait = (timer.due - self._clock.now()).total_seconds()
-                nudge = ControlMessage(
+                reminder = ControlMessage(
                     instance_id=timer.instance_id,
                     execution_id=timer.execution_id,
-                    nudges=(
-                        Nudge(timer.generation, timer.task_id, timer.due.timestamp() if timer.is_deadline else None),
+                    reminders=(
+                        Reminder(timer.generation, timer.task_id, timer.due.timestamp() if timer.is_deadline else None),
                     ),
                 )
-                await self._hub.send(nudge, wait)
+                await self._hub.send(reminder, wait)
                 await self._hub.timers.delete(timer)
                 report.timers_armed += 1
 
@@ -139,8 +139,8 @@ class Recovery:
                 if isinstance(content, ControlMessage):
                     await self._parking.save(instance, replace(content, redelivered=True))
                 await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
-                if await self._hub.catalog.look_at(entry_of(instance)) is None:
-                    await self._hub.catalog.leave_alone(entry_of(instance), self._clock.now() + FIRST_LOOK)
+                if await self._hub.catalog.next_check(entry_of(instance)) is None:
+                    await self._hub.catalog.postpone_check(entry_of(instance), self._clock.now() + FIRST_LOOK)
                 is_set_aside = True
             elif isinstance(content, ControlMessage):  # what it owes at its end
                 await self._hub.send(replace(content, redelivered=True))
@@ -189,7 +189,7 @@ class Recovery:
         if not entry.is_readable:
             return False
         if entry.stuck:
-            return entry.look_at is None or entry.look_at <= now
+            return entry.next_check is None or entry.next_check <= now
         if entry.status is RuntimeStatus.PENDING:
             return (entry.start_at or entry.created) < now - PENDING_PATIENCE
         return entry.status is RuntimeStatus.SUSPENDED and entry.updated > now - ORPHAN_PATIENCE
@@ -205,9 +205,9 @@ class Recovery:
             except _NOT_OURS as error:  # it must not keep recovery from the others
                 logger.warning("instance '%s' is left to another host's recovery: %s", entry.instance_id, error)
         if full or entry.stuck or entry.status is RuntimeStatus.PENDING:
-            if entry.look_at is not None and entry.stuck:
+            if entry.next_check is not None and entry.stuck:
                 now = self._clock.now()
-                await self._hub.catalog.leave_alone(entry, now + _until_next_look(now - entry.updated))
+                await self._hub.catalog.postpone_check(entry, now + _until_next_look(now - entry.updated))
             await self._ring(entry, full)
             report.rung += 1
 

@@ -11,15 +11,15 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
 from ..hub.taskhub import TaskHub
 from ..registry import Registry
-from .activities import ActivityRunner
-from .attempts import Attempt
-from .delivery import Lease
-from .dispatcher import Dispatcher
-from .limits import definition_here, options_of
-from .parking import Parking
-from .redispatch import recorded_in
-from .reporting import Reports, portions
-from .steps import ended_together
+from .activities.attempt import Attempt
+from .activities.call_options import definition_here, options_of
+from .activities.results import Reports, portions
+from .activities.runner import ActivityRunner
+from .instance_cache import InstanceCache
+from .stuck import StuckMarker
+from .turn.delivery import Lease
+from .turn.inline_steps import ended_together
+from .turn.redispatch import recorded_in
 
 AGAIN_AFTER = 5.0  # seconds until calls that found no place here are offered again, perhaps to another host
 
@@ -28,14 +28,19 @@ logger = logging.getLogger("durable_core.runtime")
 
 class Worker:
     def __init__(
-        self, hub: TaskHub, registry: Registry, runner: ActivityRunner, dispatcher: Dispatcher, parking: Parking
+        self,
+        hub: TaskHub,
+        registry: Registry,
+        runner: ActivityRunner,
+        instance_cache: InstanceCache,
+        stuck_marker: StuckMarker,
     ) -> None:
         self._hub = hub
         self._registry = registry
         self._runner = runner
-        self._dispatcher = dispatcher
-        self._parking = parking
-        self._reports = Reports(hub, dispatcher.spawn)
+        self._dispatcher = instance_cache
+        self._parking = stuck_marker
+        self._reports = Reports(hub, instance_cache.spawn)
 
     async def work(self, message: WorkMessage, lease: Lease, *, redelivered: bool) -> None:
         """Run the message's calls; returns when their results are durable somewhere."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import LimitExceededError, StorageError
-from .around import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 from .limits import check_props
 from .ports import Delete, Queue, QueueMessage, RowRange, Storage, Table
+from .wrapper import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from .ports import Storage
 def open_storage(settings: Settings) -> Storage:
     """The embedded store if no Azure connection is set, else Azure (or Azurite). ConfigurationError."""
     if settings.is_embedded:
-        from .sqlite import SqliteStorage
+        from .sqlite.store import SqliteStorage
 
         return SqliteStorage(settings.store)
-    from .azure import AzureStorage
+    from .azure.store import AzureStorage
 
     return AzureStorage(settings.connection)

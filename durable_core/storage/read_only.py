@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from ..errors import StorageError
-from .around import AroundQueue, AroundTable, Call, QueueCall, TableCall
 from .ports import Queue, Storage, Table, Write
+from .wrapper import AroundQueue, AroundTable, Call, QueueCall, TableCall
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from ..errors import StorageUnavailableError
-from .around import AroundQueue, AroundStorage, AroundTable
 from .ports import Queue, Storage, Table
+from .wrapper import AroundQueue, AroundStorage, AroundTable
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ from typing import Any, TypeVar, Unpack, overload
 
 from ..codec import PayloadCodec
 from ..converter import Converter
+from ..engine.annotations import result_type
+from ..engine.code_scope import whose_code
 from ..engine.context import Orchestration, OrchestrationContext
-from ..engine.outside import whose_code
-from ..engine.source import result_type
 from ..errors import (
     ConfigurationError,
     DeterminismError,
@@ -36,14 +36,14 @@ from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..registry import Registry, name_of
 from ..runtime.client import DurableClient, StartOptions
 from ..settings import Settings
-from .crashes import CRASHES, CrashReport, crash_everywhere
-from .driving import Driver, NothingLeftError, TooLongError, moment_of
+from .activity_mocks import ActivityRun, Substitute
+from .crash_test import CRASHES, CrashReport, crash_everywhere
+from .driver import Driver, NothingLeftError, TooLongError, moment_of
 from .faults import Fault, FaultPlan
 from .overdue import overdue_activities
-from .substitutes import ActivityRun, Substitute
-from .verifying import entries, reproduce, verify, verify_all, why_it_waits
+from .replay_check import entries, reproduce, verify, verify_all, why_it_waits
+from .simulation import World
 from .virtual_time import START
-from .world import World
 
 C = TypeVar("C", bound=Callable[..., Any])
 R = TypeVar("R")

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Literal, TypeVar
 
 from ..errors import StorageUnavailableError
-from ..storage.around import AroundQueue, AroundStorage, AroundTable, Call, TableCall
 from ..storage.ports import Queue, QueueMessage, Storage, Table
+from ..storage.wrapper import AroundQueue, AroundStorage, AroundTable, Call, TableCall
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ OUTAGE_SECONDS = 90.0
 STALL_SECONDS = 45.0
 
 Moment = Literal["before", "after"]
-Gate = Callable[[str, Moment], Awaitable[None]]
+Slot = Callable[[str, Moment], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class FaultPlan:
     pause: Callable[[], float] = lambda: 0.0
     twice: Callable[[], bool] = lambda: False
     late: Callable[[], float] = lambda: 0.0
-    gate: Gate | None = None
+    gate: Slot | None = None
     dead: bool = False
     unreachable_until: float = 0.0
     still_until: float = 0.0

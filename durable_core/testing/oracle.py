@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..engine.events import (
     Event,
@@ -33,11 +33,11 @@ from ..engine.events import (
     from_array,
 )
 from ..hub.encoding import Encoding
-from ..hub.layout import HubNames
+from ..hub.names import HubNames
 from ..hub.taskhub import TaskHub
 from ..models import RuntimeStatus
-from ..storage.ports import Delete, Insert, Merge, Operation, Props, Replace, Storage, Value
-from .watching import WatchedStorage
+from ..storage.ports import Delete, Insert, Merge, Operation, Props, Replace, Storage, Table, Value
+from ..storage.wrapper import AroundStorage, AroundTable, Call, TableCall
 
 _END = (TaskCompleted, TaskFailed, TimerFired, SubOrchestrationCompleted, SubOrchestrationFailed)
 _SEGMENT = re.compile(r"s(\d+)_0")
@@ -288,3 +288,35 @@ class Oracle:
 def _without_input(event: Event) -> Event:
     """The event as its row holds it: the input of an execution is kept once, in the instance row."""
     return replace(event, input=None) if isinstance(event, ExecutionStarted) else event
+
+
+T = TypeVar("T")
+
+
+Wrote = Callable[[str, Sequence[Operation]], None]
+
+
+class _WatchedTable(AroundTable):
+    def __init__(self, inner: Table, wrote: Wrote) -> None:
+        super().__init__(inner)
+        self._wrote = wrote
+
+    async def _around(self, call: Call[T]) -> T:
+        what = TableCall.of(call)
+        result = await call()
+        if not what.is_read:
+            self._wrote(what.partition, what.operations)
+        return result
+
+
+class WatchedStorage(AroundStorage):
+    """``wrote`` is called with the partition and what was done to it, of the table of this name."""
+
+    def __init__(self, inner: Storage, table: str, wrote: Wrote) -> None:
+        super().__init__(inner)
+        self._watched = table
+        self._wrote = wrote
+
+    def table(self, name: str) -> Table:
+        table = self._inner.table(name)
+        return _WatchedTable(table, self._wrote) if name == self._watched else table

@@ -6,7 +6,7 @@ from ..engine.events import TaskFailed, TaskScheduled
 from ..errors import TaskTimeoutError
 from ..models import type_name
 from ..runtime.app import DurableApp
-from .verifying import entries
+from .replay_check import entries
 
 
 async def overdue_activities(app: DurableApp) -> frozenset[str]:

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from durable_core.errors import NewerFormatError, PreconditionFailedError, RowExistsError, StorageError
-from durable_core.storage import sqlite_commit
 from durable_core.storage.ports import Table
-from durable_core.storage.sqlite import SqliteStorage
+from durable_core.storage.sqlite import SqliteStorage, group_commit
 
 from ..support.processes import run_python
 
@@ -505,7 +504,7 @@ class _spy:
 async def test_whoever_commits_every_write_is_flushed_before_it_is_answered(
     path: str, monkeypatch: pytest.MonkeyPatch, quick: float
 ) -> None:
-    monkeypatch.setattr(sqlite_commit, "QUICK_FLUSH", quick)
+    monkeypatch.setattr(group_commit, "QUICK_FLUSH", quick)
     store = SqliteStorage(path)
     await store.create(["Rows"], ["messages"])
     table, queue = store.table("Rows"), store.queue("messages")

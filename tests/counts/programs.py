@@ -10,7 +10,7 @@ from benchmarks.programs import make_registry
 from durable_core.models import JSON
 from durable_core.settings import Settings
 from durable_core.storage.counting import Counts
-from durable_core.testing.world import Role, World
+from durable_core.testing.simulation import Role, World
 
 REST = 60.0  # virtual seconds, after which everything that has no reason to wait is done
 
@@ -49,7 +49,7 @@ def count(
         everything = counted.counts - before
         statuses = [await world.client.get_status(f"i{number}") for number in range(instances)]
         assert all(status.is_terminal for status in statuses), "not at rest"
-        conflicts = sum(host.app.dispatcher.conflicts for host in world.hosts)
+        conflicts = sum(host.app.instance_cache.conflicts for host in world.hosts)
         return Run(start, everything, [status.output for status in statuses], conflicts)
 
     world = World(make_registry(), hosts=hosts, settings=settings, counting=True)

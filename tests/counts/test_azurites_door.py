@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.programs import make_registry
 from durable_core.settings import Settings
-from durable_core.storage.azure import AzureStorage
+from durable_core.storage.azure.store import AzureStorage
 from durable_core.storage.counting import CountingStorage
 from durable_core.testing.azurite import Azurite
 from tests.support.counting_proxy import UNCOUNTED, Door, counting_door
@@ -54,7 +54,7 @@ class Most:
 @pytest.mark.parametrize(
     "most",
     [
-        # Start 3 (catalogue, instance, doorbell), a commit for the first turn and each result, the message's delete,
+        # Start 3 (catalogue, instance, wake-up), a commit for the first turn and each result, the message's delete,
         # the load, the catalogue's last word.
         Most("chain", 5, 5, requests=12, body_bytes=7_200),
         # A message for each activity, which is sent and deleted; how few commits take 50 results depends on how they

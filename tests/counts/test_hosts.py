@@ -18,7 +18,7 @@ from benchmarks.programs import make_registry
 from durable_core.models import JSON
 from durable_core.storage.counting import Counts
 from durable_core.testing.faults import FaultPlan
-from durable_core.testing.world import HostShape, Role, World
+from durable_core.testing.simulation import HostShape, Role, World
 
 from .programs import REST
 
@@ -71,7 +71,7 @@ def run(program: str, size: int, instances: int, roles: Sequence[Role | None]) -
         assert all(status.is_terminal for status in statuses), "not at rest"
         return Run(
             counts,
-            sum(host.app.dispatcher.conflicts for host in world.hosts),
+            sum(host.app.instance_cache.conflicts for host in world.hosts),
             [status.output for status in statuses],
             sum(len(plan.operations) > done + 10 for plan, done in zip(world.plans, done_before, strict=True)),
         )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from durable_core.settings import Settings
-from durable_core.testing.world import Role
+from durable_core.testing.simulation import Role
 
 from .programs import count
 

@@ -17,8 +17,8 @@ import pytest
 
 from benchmarks.programs import make_registry
 from durable_core.converter import Converter
-from durable_core.runtime.warm import definition_for, info_of, replayed
-from durable_core.testing.world import World
+from durable_core.runtime.turn.cached import definition_for, info_of, replayed
+from durable_core.testing.simulation import World
 
 from .programs import REST
 

@@ -12,12 +12,12 @@ from durable_core import Orchestration, OrchestrationContext, Registry, activity
 from durable_core.instance_ids import execution_of
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.client import DurableClient
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 from .programs import count
 
 REST = 60.0
-HOSTS_READS = 1  # of the inbox, by the host that the event's doorbell wakes
+HOSTS_READS = 1  # of the inbox, by the host that the event's wake-up wakes
 LARGE = "x" * 300_000  # more than a row holds: its parts lie in rows of their own
 
 

@@ -45,6 +45,6 @@ def test_a_workload_costs_at_most(most: Most) -> None:
 
 
 def test_chains_that_run_together_cost_at_most_half_as_much_again_as_alone() -> None:
-    """Many at once on one host take a few more doorbells, and each a commit more."""
+    """Many at once on one host take a few more wake-ups, and each a commit more."""
     alone, together = count("chain", 10), count("chain", 10, instances=20)
     assert together.all.total <= 1.5 * 20 * alone.all.total, f"alone: {alone}\ntogether: {together}"

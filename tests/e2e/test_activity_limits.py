@@ -23,7 +23,7 @@ from durable_core import (
     orchestrator,
 )
 from durable_core.settings import Settings
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 SECOND = timedelta(seconds=1)
 

@@ -21,7 +21,7 @@ from durable_core import (
 )
 from durable_core.errors import InstanceAlreadyExistsError
 from durable_core.settings import Settings
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 T = TypeVar("T")
 TRIES = RetryPolicy(max_attempts=3, first_interval=timedelta(minutes=10), backoff=1.0, non_retriable=[KeyError])

@@ -11,7 +11,7 @@ import pytest
 
 from durable_core import Registry
 from durable_core.settings import Settings
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.support.examples import EXAMPLES, example_module
 
 

@@ -34,7 +34,7 @@ from durable_core.settings import Settings
 from durable_core.storage.open import open_storage
 from durable_core.storage.ports import Queue, QueueMessage, Storage
 from durable_core.testing.azurite import Azurite
-from durable_core.testing.world import PlainCallbackUrls
+from durable_core.testing.simulation import PlainCallbackUrls
 from tests.support.azurite import azurite
 from tests.support.examples import EXAMPLES, example_module
 

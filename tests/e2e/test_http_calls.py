@@ -15,7 +15,7 @@ from durable_core import Orchestration, OrchestrationContext, OrchestrationStatu
 from durable_core.engine.http import DurableHttpResponse, retry_after
 from durable_core.errors import HttpCallError, PayloadTooLargeError, TaskTimeoutError
 from durable_core.settings import Settings
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.support.hosts import free_port
 from tests.support.web_site import Answer, web_site
 

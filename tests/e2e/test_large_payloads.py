@@ -24,7 +24,7 @@ from durable_core.settings import Settings
 from durable_core.storage.open import open_storage
 from durable_core.storage.ports import Storage
 from durable_core.testing.azurite import Azurite
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 from ..support.live_app import running
 

@@ -34,7 +34,7 @@ async def ignores_its_cancellation() -> None:
 
 @app.route("send", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def send(req: func.HttpRequest) -> func.HttpResponse:
-    from durable_core.hosting.shared import acquire_storage, release_storage
+    from durable_core.hosting.storage_pool import acquire_storage, release_storage
     from durable_core.settings import Settings
 
     storage = acquire_storage(Settings.from_environment())

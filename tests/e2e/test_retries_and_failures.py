@@ -27,7 +27,7 @@ from durable_core import (
     orchestrator,
 )
 from durable_core.settings import Settings
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 SECOND = timedelta(seconds=1)
 LOOP: dict[str, Callable[[], float]] = {}
@@ -225,7 +225,7 @@ def test_retries_do_not_grow_the_history_and_nothing_follows_the_last_failure() 
         ended = max(TRIES["h"])
         assert world.loop.time() - ended < 1000
         sends = [request for request in world.counted.counts.requests if request.kind == "queue.send"]
-        # the doorbell, then for each further attempt one work message, and one for its result where it is not warm
+        # the wake-up, then for each further attempt one work message, and one for its result where it is not warm
         assert len(sends) <= 1 + 2 * (len(TRIES["h"]) - 1)
     assert shapes[0] == shapes[1] == shapes[4]
     assert shapes[99][0] == shapes[0][0]

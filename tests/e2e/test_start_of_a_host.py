@@ -18,7 +18,7 @@ import pytest
 
 from durable_core.errors import ConfigurationError
 from durable_core.hosting.local.functions_index import HttpTrigger, IndexedFunction
-from durable_core.hosting.local.http_endpoints import HttpRouter, http_router
+from durable_core.hosting.local.http_routing import HttpRouter, http_router
 from durable_core.hosting.local.http_server import HttpServer
 from durable_core.hosting.local.http_sockets import listening_sockets, port_of
 from durable_core.hosting.local.invoker import Invoker

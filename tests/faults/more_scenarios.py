@@ -11,7 +11,7 @@ from durable_core import ActivityContext, Orchestration, OrchestrationContext, R
 from durable_core import orchestrator as orchestrator_
 from durable_core.errors import InstanceCompletedError
 from durable_core.models import RuntimeStatus
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 from .scenarios import Effects, Scenario, make_registry, result, simple
 

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from durable_core.hub.catalog import CLOSED, OPEN
-from durable_core.hub.layout import HubNames
+from durable_core.hub.names import HubNames
 from durable_core.models import JSON, OrchestrationStatus
 from durable_core.testing.oracle import Oracle
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 from .scenarios import Effects
 

@@ -16,12 +16,12 @@ from durable_core.hub.catalog import CLOSED, Catalog, Entry
 from durable_core.hub.inbox import InboxRow
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.instances import Instances
-from durable_core.hub.layout import inverted_ms
+from durable_core.hub.times import inverted_ms
 from durable_core.models import ParentLink
-from durable_core.runtime import children, gathering, turn
-from durable_core.runtime.children import Children
 from durable_core.runtime.client import DurableClient
-from durable_core.runtime.gathering import Mail
+from durable_core.runtime.turn import children, freshness, new_events
+from durable_core.runtime.turn.children import Children
+from durable_core.runtime.turn.new_events import Mail
 from durable_core.testing.faults import HostCrashError
 
 from .oracle import check_order
@@ -297,13 +297,13 @@ PLAYS = [
     Play(
         "R8",
         a_late_result_of_an_earlier_generation_is_not_taken_for_one_of_this,
-        always(turn, "is_of_this_generation", True),
+        always(freshness, "is_of_this_generation", True),
         "another life's result|never run",
     ),
     Play(
         "R8",
         a_late_result_of_an_earlier_execution_is_not_taken_for_one_of_this,
-        always(gathering, "is_of_this_execution", True),
+        always(new_events, "is_of_this_execution", True),
         "another life's result|never run",
     ),
     Play(

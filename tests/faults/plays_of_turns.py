@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from durable_core.engine.events import TaskScheduled
-from durable_core.engine.replay import LiveOrchestration, Turn
+from durable_core.engine.executor import OrchestrationExecutor, Turn
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.messages import ControlMessage, WorkMessage
-from durable_core.runtime import actor, ended, inline, redispatch
-from durable_core.runtime.actor import Actor
-from durable_core.runtime.delivery import Delivery
-from durable_core.runtime.redispatch import NOTHING, Redispatch, to_redispatch
+from durable_core.runtime.turn import actor, after_end, inline_activity, redispatch
+from durable_core.runtime.turn.actor import Actor
+from durable_core.runtime.turn.delivery import Delivery
+from durable_core.runtime.turn.redispatch import NOTHING, Redispatch, to_redispatch
 from durable_core.runtime.worker import Worker
 
 from .plays import Play, TakeOut
@@ -56,7 +56,7 @@ async def a_result_that_the_warm_state_never_heard_of_is_not_dropped(stage: Stag
 
 
 async def an_event_is_seen_by_a_host_that_is_warm(stage: Stage) -> None:
-    """A host waits, warm. A client writes an inbox row and rings; the doorbell says no more than "look"."""
+    """A host waits, warm. A client writes an inbox row and rings; the wake-up says no more than "look"."""
     await stage.client.start_new("collect", "one", 1)
     host = stage.host()
     await host.handle("control")
@@ -81,7 +81,7 @@ async def a_reminder_of_what_another_host_has_recorded_is_not_dropped(stage: Sta
 
 
 async def a_doorbell_that_comes_during_a_turn_gets_a_look_of_its_own(stage: Stage) -> None:
-    """A host has read the inbox and not committed yet. An event is written and rung for; the doorbell comes to the
+    """A host has read the inbox and not committed yet. An event is written and rung for; the wake-up comes to the
     same host, and is pooled behind the turn that has read already."""
     await stage.client.start_new("collect", "one", 1)
     host = stage.host()
@@ -100,7 +100,7 @@ def _release_what_comes_during_a_turn(patch: pytest.MonkeyPatch) -> None:
     pool = Actor.deliver
 
     def deliver(self: Actor, delivery: Delivery) -> None:
-        if self.is_turning and delivery.is_door:
+        if self.is_turning and delivery.is_bare:
             delivery.release()  # the turn under way looks anyhow
         else:
             pool(self, delivery)
@@ -109,7 +109,7 @@ def _release_what_comes_during_a_turn(patch: pytest.MonkeyPatch) -> None:
 
 
 async def an_activity_that_runs_inline_is_not_run_by_a_host_that_finds_it_open(stage: Stage) -> None:
-    """Host 1 schedules A and runs it inline. A doorbell for something else reaches host 2, which loads an instance
+    """Host 1 schedules A and runs it inline. A wake-up for something else reaches host 2, which loads an instance
     that waits for A and nothing else."""
     await stage.client.start_new("inline_steps", "one", ["a"])
     await stage.client.raise_event("one", "Unheard", "x")
@@ -124,18 +124,18 @@ async def an_activity_that_runs_inline_is_not_run_by_a_host_that_finds_it_open(s
 
 
 def _take_any_open_activity(patch: pytest.MonkeyPatch) -> None:
-    def lone(_: Turn, live: LiveOrchestration) -> TaskScheduled | None:
+    def lone(_: Turn, live: OrchestrationExecutor) -> TaskScheduled | None:
         events = [pending.event for pending in live.pending.values()]
         return events[0] if len(events) == 1 and isinstance(events[0], TaskScheduled) else None
 
-    patch.setattr(inline, "lone_activity", lone)
+    patch.setattr(inline_activity, "lone_activity", lone)
 
 
 # ---------------------------------------------------------------- R5
 
 
 async def what_a_dead_host_committed_and_did_not_dispatch_is_dispatched(stage: Stage) -> None:
-    """A host commits "A is scheduled" and dies before it sends A. Its doorbell comes back, to another host."""
+    """A host commits "A is scheduled" and dies before it sends A. Its wake-up comes back, to another host."""
     await stage.client.start_new("steps", "one", ["a"])
     first, second = stage.host(), stage.host()
     first.crash_at(SEND_WORK)
@@ -146,7 +146,7 @@ async def what_a_dead_host_committed_and_did_not_dispatch_is_dispatched(stage: S
 
 
 async def a_redelivered_message_counts_as_one_behind_a_fresh_one_too(stage: Stage) -> None:
-    """A host commits and dies before dispatch. Host 2 is in a turn when two doorbells are pooled: first a fresh one,
+    """A host commits and dies before dispatch. Host 2 is in a turn when two wake-ups are pooled: first a fresh one,
     then the one that has come back."""
     await stage.client.start_new("steps", "one", ["a"])
     first, second = stage.host(), stage.host()
@@ -179,7 +179,7 @@ def _ask_only_the_first(patch: pytest.MonkeyPatch) -> None:
 async def a_redelivered_message_is_not_judged_by_a_warm_state(stage: Stage) -> None:
     """Host 2 records the result of A, and cannot delete its message. It comes back to host 3, which finds A recorded
     and an event in the inbox: it commits the event with the decision to run B, and dies before it sends B. The event's
-    own doorbell finds nothing to do. The result comes back once more, to host 2, whose warm state knows A as done."""
+    own wake-up finds nothing to do. The result comes back once more, to host 2, whose warm state knows A as done."""
     await stage.client.start_new("event_between", "one")
     first, second, third, fourth = (stage.host() for _ in range(4))
     await first.handle("control")
@@ -224,7 +224,7 @@ def _repeat_everything(patch: pytest.MonkeyPatch) -> None:
 
 
 async def a_message_that_takes_anothers_place_is_a_redelivery_as_that_was(stage: Stage) -> None:
-    """A host commits and dies before dispatch. The doorbell comes back to host 2, which stalls with it until it may
+    """A host commits and dies before dispatch. The wake-up comes back to host 2, which stalls with it until it may
     no longer commit, and sends it on. The event that it would have committed is dealt with by host 3."""
     await stage.client.start_new("steps", "one", ["a"])
     first, second, third = stage.host(), stage.host(), stage.host()
@@ -433,7 +433,7 @@ def _purge_without_a_look(patch: pytest.MonkeyPatch) -> None:
     async def is_owing(*_: Any) -> bool:
         return False
 
-    patch.setattr(ended, "is_owing", is_owing)
+    patch.setattr(after_end, "is_owing", is_owing)
 
 
 # ---------------------------------------------------------------- R16 - R18
@@ -442,7 +442,7 @@ def _purge_without_a_look(patch: pytest.MonkeyPatch) -> None:
 async def a_host_whose_messages_may_be_gone_commits_nothing(stage: Stage) -> None:
     """A host stalls with the result of A. Host 2 gets it, records it, and deletes it. An event is written, and its
     sender is about to ring. The first host goes on: it finds A recorded and the event new. It commits the event, dies
-    before dispatch, and no message is left that would come back. The sender's doorbell finds nothing to do."""
+    before dispatch, and no message is left that would come back. The sender's wake-up finds nothing to do."""
     await stage.client.start_new("event_between", "one")
     first, second, third = stage.host(), stage.host(), stage.host()
     await second.handle("control")
@@ -483,7 +483,7 @@ def _release_before_the_inline_activity(patch: pytest.MonkeyPatch) -> None:
             delivery.release()
         return []
 
-    patch.setattr(inline, "take_callers", take)
+    patch.setattr(inline_activity, "take_callers", take)
 
 
 async def an_activity_whose_result_is_recorded_does_not_run_again(stage: Stage) -> None:
@@ -553,10 +553,12 @@ PLAYS = [
     Play(
         "R7",
         the_end_is_listed_though_the_host_that_committed_it_dies,
-        always(actor, "floor_of_ended", None),
+        always(actor, "redispatch_after_end", None),
         "still listed as open|these wait for ever",
     ),
-    Play("R7", a_parent_hears_of_its_childs_end_though_the_host_dies, always(actor, "floor_of_ended", None), LOST),
+    Play(
+        "R7", a_parent_hears_of_its_childs_end_though_the_host_dies, always(actor, "redispatch_after_end", None), LOST
+    ),
     Play("R7", what_an_ended_instance_owes_to_others_is_done_before_it_is_purged, _purge_without_a_look, LOST),
     Play("R7", what_an_ended_instance_owes_to_others_is_done_before_it_is_started_again, _purge_without_a_look, LOST),
     Play("R7", what_a_commit_owes_to_others_is_done_before_another_host_ends_the_instance, _end_without_a_look, LOST),

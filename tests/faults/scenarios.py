@@ -18,7 +18,7 @@ from durable_core import (
     activity,
     orchestrator,
 )
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 
 @dataclass

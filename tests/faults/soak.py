@@ -9,7 +9,7 @@ from typing import Any
 
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
-from durable_core.testing.world import LEASE, HostShape, World
+from durable_core.testing.simulation import LEASE, HostShape, World
 
 from .more_scenarios import full_registry
 from .oracle import Accepted, check, come_to_rest, watched

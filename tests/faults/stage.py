@@ -19,7 +19,7 @@ from durable_core.runtime.client import DurableClient
 from durable_core.storage.ports import Queue, QueueMessage
 from durable_core.testing.faults import FaultPlan, FaultyStorage, HostCrashError, Moment
 from durable_core.testing.oracle import Oracle
-from durable_core.testing.world import LEASE, PlainCallbackUrls, SkewedClock, World
+from durable_core.testing.simulation import LEASE, PlainCallbackUrls, SkewedClock, World
 
 from .oracle import check, watched
 from .scenarios import Effects
@@ -102,7 +102,7 @@ class StagedHost:
         for turn in self._turns:
             turn.cancel()
         await asyncio.gather(*self._turns, return_exceptions=True)
-        self.app.dispatcher.abandon()
+        self.app.instance_cache.abandon()
         await self.app.close()
 
     async def take_next(self) -> bool:

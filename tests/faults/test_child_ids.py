@@ -12,9 +12,9 @@ from durable_core import Orchestration, OrchestrationContext, Registry, SubOrche
 from durable_core.errors import InstanceAlreadyExistsError
 from durable_core.hub.instance_row import Instance
 from durable_core.models import ParentLink, RuntimeStatus
-from durable_core.runtime.children import is_of_earlier_call
+from durable_core.runtime.turn.children import is_of_earlier_call
+from durable_core.testing.simulation import World
 from durable_core.testing.virtual_time import START
-from durable_core.testing.world import World
 
 SECOND = timedelta(seconds=1)
 

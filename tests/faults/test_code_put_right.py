@@ -16,7 +16,7 @@ import pytest
 from durable_core import Orchestration, OrchestrationContext, Registry, RuntimeStatus, activity, orchestrator
 from durable_core.errors import QueryFailedError
 from durable_core.settings import Settings
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 pytestmark = pytest.mark.parametrize("cache", [1 << 26, 0], ids=["warm", "cold"])
 

@@ -23,7 +23,7 @@ from durable_core import (
 )
 from durable_core.errors import CodeHangsError, InstanceStuckError
 from durable_core.hang_watch import HangWatch
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.environment.programs import double  # of another file: with it the code is another build
 
 from .oracle import come_to_rest

@@ -1,4 +1,4 @@
-"""A nudge that reaches a host whose clock is a hair behind is armed again, and does not come at once, for ever."""
+"""A reminder that reaches a host whose clock is a hair behind is armed again, and does not come at once, for ever."""
 
 from __future__ import annotations
 

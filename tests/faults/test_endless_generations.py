@@ -19,7 +19,7 @@ from durable_core import (
     orchestrator,
 )
 from durable_core.settings import Settings
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 from .oracle import check, come_to_rest
 from .scenarios import Effects

@@ -14,11 +14,11 @@ from durable_core import orchestrator as orchestrator_
 from durable_core.errors import InstanceNotFoundError, InvalidInstanceIdError
 from durable_core.hub.messages import ControlMessage
 from durable_core.models import OrchestrationStatus, RuntimeStatus
-from durable_core.runtime.dispatch import entry_of
-from durable_core.runtime.parking import Parking
+from durable_core.runtime.stuck import StuckMarker
+from durable_core.runtime.turn.decision import entry_of
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan, HostCrashError
-from durable_core.testing.world import HostShape, World
+from durable_core.testing.simulation import HostShape, World
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each
@@ -181,7 +181,7 @@ def test_a_redelivered_message_that_was_set_aside_is_dealt_with_when_the_instanc
         assert instance is not None
         assert instance.seq == 1
         life = ControlMessage(instance_id="one", execution_id=instance.execution_id)
-        await Parking(hub, world.loop).save(instance, replace(life, redelivered=True))
+        await StuckMarker(hub, world.loop).save(instance, replace(life, redelivered=True))
         await hub.send(life)
         return await result(world, "one")
 

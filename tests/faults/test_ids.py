@@ -11,7 +11,7 @@ import pytest
 from durable_core import Orchestration, OrchestrationContext, Registry, RetryPolicy, activity, orchestrator
 from durable_core.errors import InvalidInstanceIdError, OrchestratorCodeError
 from durable_core.instance_ids import MAX_ID_UNITS, check_instance_id
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 EMOJI = "\N{GRINNING FACE}"
 LONGEST = ["x" * 256, "\u6f22" * 256, EMOJI * 204 + "\u6f22" * 52, EMOJI * 230, "'" * 256, "%" * 256, " " * 256]

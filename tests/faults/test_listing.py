@@ -23,10 +23,10 @@ from durable_core import (
 from durable_core.errors import DamagedRowError, DurableError, InstanceAlreadyExistsError, NewerFormatError
 from durable_core.hub.catalog import OPEN, Entry
 from durable_core.hub.instance_row import Instance
-from durable_core.hub.layout import INSTANCE_KEY
+from durable_core.hub.keys import INSTANCE_KEY
 from durable_core.models import OrchestrationStatus
-from durable_core.runtime.dispatch import entry_of
-from durable_core.testing.world import World
+from durable_core.runtime.turn.decision import entry_of
+from durable_core.testing.simulation import World
 
 
 @orchestrator

@@ -14,7 +14,7 @@ from durable_core.errors import ExecutionGoneError, InvalidInputError, StorageUn
 from durable_core.models import RuntimeStatus
 from durable_core.runtime.purge import PAGE
 from durable_core.testing.faults import Fault, FaultPlan, HostCrashError
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each

@@ -21,10 +21,10 @@ from durable_core import (
     activity,
     orchestrator,
 )
-from durable_core.hub.layout import INSTANCE_KEY
+from durable_core.hub.keys import INSTANCE_KEY
 from durable_core.settings import Settings
 from durable_core.storage.ports import Props
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 from .oracle import check, come_to_rest
 from .scenarios import Effects

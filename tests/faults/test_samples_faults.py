@@ -19,7 +19,7 @@ import activities.shipping
 import activities.text
 from durable_core import Registry, activity
 from durable_core.testing.faults import Fault, FaultPlan
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from orchestrators.approval import approval
 from orchestrators.order import order
 from orchestrators.watch_url import watch_url

@@ -19,10 +19,10 @@ from durable_core.errors import (
 )
 from durable_core.instance_ids import TriggeredRun
 from durable_core.models import RuntimeStatus
-from durable_core.runtime.schedule_loop import SCHEDULE_PREFIX
+from durable_core.runtime.schedules.orchestrator import SCHEDULE_PREFIX
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each

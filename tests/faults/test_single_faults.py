@@ -8,7 +8,7 @@ import pytest
 
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each

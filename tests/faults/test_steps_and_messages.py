@@ -15,7 +15,7 @@ import pytest
 from durable_core import Orchestration, OrchestrationContext, Registry, RetryPolicy, activity, orchestrator
 from durable_core.errors import CapabilityError, InstanceCompletedError, StepFailedError
 from durable_core.testing.faults import Fault, FaultPlan
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each

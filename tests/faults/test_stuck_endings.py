@@ -11,11 +11,11 @@ import pytest
 
 from durable_core import ActivityContext, Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.errors import DamagedRowError
-from durable_core.hub.layout import INSTANCE_KEY
+from durable_core.hub.keys import INSTANCE_KEY
 from durable_core.models import RuntimeStatus
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each

@@ -14,7 +14,7 @@ from durable_core import DurableClient, Orchestration, OrchestrationContext, Reg
 from durable_core.hub.catalog import OPEN
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.testing.faults import Fault, FaultPlan
-from durable_core.testing.world import SimulatedHost, World
+from durable_core.testing.simulation import SimulatedHost, World
 
 from .oracle import check_history, come_to_rest
 from .test_holes import Bomb

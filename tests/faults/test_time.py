@@ -14,10 +14,10 @@ import pytest
 from durable_core import Orchestration, OrchestrationContext, Registry, RetryPolicy, activity, orchestrator
 from durable_core.errors import InvalidInputError
 from durable_core.models import OrchestrationStatus, RuntimeStatus
-from durable_core.runtime.cron import parse_cron
+from durable_core.runtime.schedules.cron import parse_cron
 from durable_core.settings import Settings
 from durable_core.testing.faults import FaultPlan
-from durable_core.testing.world import HostShape, World
+from durable_core.testing.simulation import HostShape, World
 
 from .oracle import check_history, come_to_rest
 

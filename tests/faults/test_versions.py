@@ -20,10 +20,10 @@ from durable_core import (
     orchestrator,
 )
 from durable_core.errors import UnknownOrchestratorError
+from durable_core.orchestrator_versions import UNDECIDED
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
-from durable_core.testing.world import World
-from durable_core.versions import UNDECIDED
+from durable_core.testing.simulation import World
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each

@@ -19,7 +19,7 @@ import pytest
 from durable_core import ActivityContext, Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
-from durable_core.testing.world import HostShape, World
+from durable_core.testing.simulation import HostShape, World
 from tests.support.totals import Totals
 
 from .oracle import Accepted, check, come_to_rest, watched

@@ -15,8 +15,8 @@ import activities
 import orchestrators
 from durable_core import NonDeterminismError, Registry
 from durable_core.engine.events import Incoming, Outgoing
+from durable_core.replay.history import to_text
 from durable_core.testing import History, replay
-from durable_core.testing.history_file import to_text
 from tests.histories import features
 from tools.histories import FOLDER, digest, make, manifest
 

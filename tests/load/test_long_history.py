@@ -15,7 +15,7 @@ from durable_core.hub.instance_row import Instance
 from durable_core.hub.instances import Commit
 from durable_core.models import RuntimeStatus
 from durable_core.runtime.app import DurableApp
-from durable_core.runtime.dispatch import entry_of
+from durable_core.runtime.turn.decision import entry_of
 from durable_core.settings import Settings
 from durable_core.storage.ports import Storage
 from durable_core.storage.sqlite import SqliteStorage

@@ -70,7 +70,7 @@ async def test_instances_started_all_at_once_are_all_accepted_and_all_complete(t
         growth = resident() - before
         found = completed(await client.get_status_all())
         assert len(found) == COUNT
-        assert app.dispatcher.warm_instances == 0, "what has ended is not kept"
+        assert app.instance_cache.warm_instances == 0, "what has ended is not kept"
         for n in range(0, COUNT, max(COUNT // 200, 1)):
             assert (await client.get_status(f"i{n}")).output == 2 * n
         assert growth < PER_INSTANCE * COUNT * 4 // 5 + SLACK, f"{growth} bytes"

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from hypothesis import strategies as st
 
 from durable_core import OrchestrationContext, Task, TimerTask
-from durable_core.engine.combinations import GatherPolicy
+from durable_core.engine.combinators import GatherPolicy
 from durable_core.errors import DurableError
 
 NAMES = ("red", "Green")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from durable_core import RetryPolicy
 from durable_core.engine.events import TimerCreated, from_array, to_array
-from durable_core.hub.layout import from_iso, iso
+from durable_core.hub.times import from_iso, iso
 from durable_core.moments import LAST, LAST_SECONDS, after, from_epoch, in_utc, seconds_of
 
 ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -36,9 +36,9 @@ from durable_core.engine.events import (
     from_array,
     to_array,
 )
-from durable_core.engine.replay import InstanceInfo, LiveOrchestration, Turn
+from durable_core.engine.executor import InstanceInfo, OrchestrationExecutor, Turn
 from durable_core.registry import OrchestratorDefinition
-from durable_core.runtime.limits import timed_out
+from durable_core.runtime.activities.call_options import timed_out
 
 from .programs import NAMES, Program, Run, Stage, programs
 
@@ -55,7 +55,7 @@ def _no_warnings_of_forgotten_yields() -> Generator[None]:  # pyright: ignore[re
     logger.disabled = False
 
 
-def new(program: Program, generation: int, stage: Stage = "patched") -> LiveOrchestration:
+def new(program: Program, generation: int, stage: Stage = "patched") -> OrchestrationExecutor:
     def orchestrate(ctx: OrchestrationContext, data: int) -> Generator[Task[Any], Any, list[str]]:
         run = Run(ctx, program, data, stage)
         yield from run.execute(program)
@@ -63,10 +63,10 @@ def new(program: Program, generation: int, stage: Stage = "patched") -> LiveOrch
 
     definition = OrchestratorDefinition(name="random", version="", fn=orchestrate, input_type=int, location="")
     info = InstanceInfo(instance_id="i", execution_id="e", generation=generation, name="random", version="")
-    return LiveOrchestration(definition, info, Converter())
+    return OrchestrationExecutor(definition, info, Converter())
 
 
-def answers(live: LiveOrchestration, choice: random.Random) -> list[Incoming]:
+def answers(live: OrchestrationExecutor, choice: random.Random) -> list[Incoming]:
     """A result for every open call."""
     found: list[Incoming] = []
     for task_id, pending in live.pending.items():
@@ -101,7 +101,7 @@ class World:
         self.past: list[Incoming] = []
         self.rows = 0
 
-    def batch(self, live: LiveOrchestration) -> list[Incoming]:
+    def batch(self, live: OrchestrationExecutor) -> list[Incoming]:
         choice = self.choice
         coming = answers(live, choice)
         coming = choice.sample(coming, choice.randint(0, len(coming)))
@@ -131,7 +131,7 @@ class World:
         return self.rows
 
 
-def state(live: LiveOrchestration) -> dict[str, Any]:
+def state(live: OrchestrationExecutor) -> dict[str, Any]:
     return {
         "pending": list(live.pending.items()),
         "steps": [(step.task_id, step.name, step.line, step.born) for step in live.steps.values()],
@@ -212,7 +212,7 @@ def test_a_cold_start_between_any_two_steps_changes_nothing(program: Program, se
     warm.close()
 
 
-def next_generation(live: LiveOrchestration, end: ContinueAsNew, turn: Turn) -> list[Incoming]:
+def next_generation(live: OrchestrationExecutor, end: ContinueAsNew, turn: Turn) -> list[Incoming]:
     carried = live.unconsumed_events() if end.keep_events else []
     return [
         ExecutionStarted("random", "", end.input),

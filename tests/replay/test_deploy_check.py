@@ -14,10 +14,10 @@ from durable_core import Registry
 from durable_core.errors import ConfigurationError
 from durable_core.hub.catalog import OPEN
 from durable_core.hub.taskhub import TaskHub
+from durable_core.replay.deploy_check import DeployReport, check_deploy, entries
 from durable_core.settings import Settings
 from durable_core.storage.sqlite import SqliteStorage
-from durable_core.testing.deploy_check import DeployReport, check_deploy, entries
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 from tests.replay.programs import CHANGED, DEPLOYED, KEPT, collect, collect_changed, count, parent, pinned_1
 from tests.support.refusing_store import RefusingStorage
 

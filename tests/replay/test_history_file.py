@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from durable_core.engine.events import Event, Incoming, Outgoing, Segment
 from durable_core.errors import HistoryFileError, NewerFormatError
 from durable_core.models import FailureDetails, ParentLink, RuntimeStatus
+from durable_core.replay.history import event_from_json, event_to_json, from_text, to_text
 from durable_core.testing import History
-from durable_core.testing.history_file import event_from_json, event_to_json, from_text, to_text
 
 KINDS: tuple[type[Any], ...] = (*get_args(Incoming), *get_args(Outgoing))
 

@@ -14,10 +14,10 @@ import pytest
 from durable_core import DurableClient
 from durable_core.errors import ConfigurationError
 from durable_core.hub.taskhub import TaskHub
+from durable_core.replay.deploy_check import DeployReport, check_deploy
 from durable_core.settings import Settings
 from durable_core.storage.open import open_storage
 from durable_core.testing.azurite import Azurite
-from durable_core.testing.deploy_check import DeployReport, check_deploy
 from tests.replay.programs import CHANGED, DEPLOYED, collect, count, pinned_1
 from tests.support.azurite import azurite
 from tests.support.cli import run_cli

@@ -22,9 +22,9 @@ from durable_core import (
 )
 from durable_core.errors import InstanceNotFoundError, UnknownOrchestratorError
 from durable_core.models import RuntimeStatus
+from durable_core.replay.replayer import definition_for, replay_live
 from durable_core.testing import History, load_history, replay
-from durable_core.testing.replaying import definition_for, replay_live
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 PROJECT = Path(__file__).resolve().parents[2]
 

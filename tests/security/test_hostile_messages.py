@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from durable_core.hub.layout import FORMAT
-from durable_core.runtime.parking import Parking
+from durable_core.hub.keys import FORMAT
+from durable_core.runtime.stuck import StuckMarker
 from durable_core.settings import Settings
 from tests.security.fuzzed_app import REGISTRY
 from tests.support.function_host import FunctionHost, function_host
@@ -70,7 +70,7 @@ async def test_unreadable_messages_stop_neither_others_nor_the_recovery_of_other
         await host.storage.queue("durable-control-poison").send(text)
         await host.storage.queue("durable-control").send(text)
     await client.start_new("order", "o-1", {"sku": "tea"})
-    await host.storage.queue("durable-control").clear()  # its doorbell is lost, too
+    await host.storage.queue("durable-control").clear()  # its wake-up is lost, too
     report = await client.recover(full=True)
     assert (report.unreadable, report.rung) == (len(UNREADABLE), 1)
     await host.drain()
@@ -87,7 +87,7 @@ async def test_a_message_of_a_later_format_waits_for_a_newer_host_and_not_for_ev
     assert await queue.count() == 1, "it was given back"
     assert not await queue.receive(), "with a delay"
     await queue.clear()
-    long_ago = (datetime.now(UTC) - timedelta(seconds=Parking.PATIENCE + 60)).timestamp()
+    long_ago = (datetime.now(UTC) - timedelta(seconds=StuckMarker.PATIENCE + 60)).timestamp()
     await queue.send(body(v=FORMAT + 1, s=long_ago))
     assert await host.drain() == 5
     poison = host.storage.queue("durable-control-poison")

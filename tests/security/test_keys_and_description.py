@@ -12,8 +12,8 @@ import pytest
 
 import function_app
 from durable_core import Registry
-from durable_core.hosting.endpoints import OPERATIONS, Endpoint
 from durable_core.hosting.functions import Durable
+from durable_core.hosting.http_routes import OPERATIONS, Endpoint
 from durable_core.hosting.openapi import openapi_description
 from durable_core.settings import Settings
 from tests.support.function_host import FunctionHost, function_host

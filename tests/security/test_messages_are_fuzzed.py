@@ -33,14 +33,14 @@ from durable_core.errors import (
     NewerFormatError,
     SerializationError,
 )
-from durable_core.hosting.capabilities import CapabilitySigner, Verb
 from durable_core.hosting.http_types import parse_json
+from durable_core.hosting.signed_urls import CapabilitySigner, Verb
 from durable_core.hub.encoding import Encoding
 from durable_core.hub.messages import (
     Call,
     ControlMessage,
-    Nudge,
     Referenced,
+    Reminder,
     TaskOutcome,
     WorkMessage,
     decode,
@@ -70,7 +70,7 @@ MESSAGES = [
         instance_id="live",
         execution_id=EXECUTION,
         outcomes=(TaskOutcome(0, 1, 1, {"a": [1]}), TaskOutcome(0, 2, 1, None, FAILURE, True, "step")),
-        nudges=(Nudge(0, 3), Nudge(0, 4, 1_700_000_000.0)),
+        reminders=(Reminder(0, 3), Reminder(0, 4, 1_700_000_000.0)),
         redelivered=True,
         after=3,
         since=1_700_000_000.0,

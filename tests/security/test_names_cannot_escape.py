@@ -15,7 +15,7 @@ from hypothesis import example, given, seed
 from hypothesis import strategies as st
 
 from durable_core.errors import InvalidInstanceIdError
-from durable_core.hub.layout import check_instance_id
+from durable_core.instance_ids import check_instance_id
 from durable_core.settings import Settings
 from durable_core.testing.azurite import Azurite
 from tests.security.conftest import Fuzz

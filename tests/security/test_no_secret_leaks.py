@@ -12,12 +12,12 @@ import pytest
 
 from durable_core import CodecError, SerializationError
 from durable_core.errors import ConfigurationError, StorageError
-from durable_core.hosting.signing import signing_keys
+from durable_core.hosting.signing_keys import signing_keys
 from durable_core.hub.encoding import Encoding
 from durable_core.hub.messages import decode
 from durable_core.settings import Settings
-from durable_core.storage.azure import AzureStorage
-from durable_core.storage.azure_errors import translate
+from durable_core.storage.azure.errors import translate
+from durable_core.storage.azure.store import AzureStorage
 from durable_core.storage.open import open_storage
 from durable_core.testing.azurite import Azurite
 from tests.support.azurite import azurite

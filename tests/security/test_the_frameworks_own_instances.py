@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from durable_core.runtime.schedule_loop import CONTROL, SCHEDULE_NAME, SCHEDULE_PREFIX
+from durable_core.runtime.schedules.orchestrator import CONTROL, SCHEDULE_NAME, SCHEDULE_PREFIX
 from durable_core.settings import Settings
 from tests.security.fuzzed_app import REGISTRY
 from tests.support.function_host import FunctionHost, function_host

@@ -19,7 +19,7 @@ from azure.functions.queue import QueueMessage
 from durable_core import PayloadCodec, Registry
 from durable_core.hosting.functions import Durable
 from durable_core.hosting.local.routes import Route, Router, parse_template
-from durable_core.hosting.shared import acquire_storage, release_storage
+from durable_core.hosting.storage_pool import acquire_storage, release_storage
 from durable_core.settings import Settings
 from durable_core.storage.ports import Queue, Storage
 

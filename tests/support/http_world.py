@@ -21,15 +21,14 @@ from durable_core.errors import (
     UnknownOrchestratorError,
     UnknownQueryError,
 )
-from durable_core.hosting.capabilities import CapabilitySigner
 from durable_core.hosting.http_api import Endpoint, HttpApi
 from durable_core.hosting.http_types import HttpRequest, HttpResponse
-from durable_core.hub.layout import check_instance_id
-from durable_core.instance_ids import StartedInstance
+from durable_core.hosting.signed_urls import CapabilitySigner
+from durable_core.instance_ids import StartedInstance, check_instance_id
 from durable_core.models import JSON, OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.purge import PurgeSlice
 from durable_core.runtime.recovery import RecoveryReport
-from durable_core.runtime.schedules import ScheduleStatus
+from durable_core.runtime.schedules.client import ScheduleStatus
 
 BASE = "https://orders.example/api/durabletask"
 CREATED = datetime(2025, 1, 31, 12, 0, 0, 987654, tzinfo=UTC)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from durable_core.storage.around import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 from durable_core.storage.ports import Delete, Queue, Storage, Table
+from durable_core.storage.wrapper import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from durable_core.storage.around import AroundQueue, AroundTable, Call, QueueCall, TableCall
 from durable_core.storage.ports import Queue, Storage, Table, Write
+from durable_core.storage.wrapper import AroundQueue, AroundTable, Call, QueueCall, TableCall
 
 T = TypeVar("T")
 

@@ -202,7 +202,7 @@ class Worker:
 
     async def _deliver(self) -> dict[str, Any]:
         from durable_core.errors import QueueNotFoundError
-        from durable_core.hosting.shared import acquire_storage, release_storage
+        from durable_core.hosting.storage_pool import acquire_storage, release_storage
         from durable_core.settings import Settings
 
         triggers = {name: self.trigger(name) for name in self.functions}

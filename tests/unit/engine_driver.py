@@ -10,7 +10,7 @@ from durable_core import FailureDetails, orchestrator
 from durable_core.converter import Converter
 from durable_core.engine.callbacks import CallbackUrls
 from durable_core.engine.events import ExecutionCompleted, ExecutionStarted, Incoming, Outgoing, Segment
-from durable_core.engine.replay import InstanceInfo, LiveOrchestration, Turn
+from durable_core.engine.executor import InstanceInfo, OrchestrationExecutor, Turn
 from durable_core.models import JSON, ParentLink
 from durable_core.registry import OrchestratorDefinition, definition_of
 
@@ -52,8 +52,8 @@ class Driver:
         if start:
             self.tell(ExecutionStarted(self.info.name, "1", data))
 
-    def fresh(self, fn: Callable[..., Any] | None = None) -> LiveOrchestration:
-        return LiveOrchestration(self.definition if fn is None else define(fn), self.info, Converter())
+    def fresh(self, fn: Callable[..., Any] | None = None) -> OrchestrationExecutor:
+        return OrchestrationExecutor(self.definition if fn is None else define(fn), self.info, Converter())
 
     def tell(self, *incoming: Incoming, seconds: int = 1) -> Turn:
         """Step and commit."""
@@ -64,7 +64,7 @@ class Driver:
         self.all_outgoing += self.turn.outgoing
         return self.turn
 
-    def replayed(self, fn: Callable[..., Any] | None = None) -> LiveOrchestration:
+    def replayed(self, fn: Callable[..., Any] | None = None) -> OrchestrationExecutor:
         """A new generator of the same history, perhaps of other code."""
         cold = self.fresh(fn)
         cold.replay(self.live.history)

@@ -27,7 +27,7 @@ def books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShopBooks:
     return ShopBooks(tmp_path)
 
 
-class Mailbox:
+class ExternalEvents:
     """What a mail server has accepted."""
 
     def __init__(self) -> None:
@@ -39,9 +39,9 @@ class Mailbox:
 
 
 @pytest.fixture
-def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExternalEvents]:
     """A real SMTP server on this machine, named in the settings."""
-    box, port = Mailbox(), free_port()
+    box, port = ExternalEvents(), free_port()
     server = Controller(box, hostname="127.0.0.1", port=port)
     server.start()
     monkeypatch.setenv("SMTP_HOST", "127.0.0.1")
@@ -69,7 +69,7 @@ def test_an_escalation_shows_the_request_and_the_instance(books: ShopBooks) -> N
     assert "Zoë" in mail.get_content()
 
 
-def test_mail_goes_over_smtp_where_a_server_is_configured(books: ShopBooks, mailbox: Mailbox) -> None:
+def test_mail_goes_over_smtp_where_a_server_is_configured(books: ShopBooks, mailbox: ExternalEvents) -> None:
     message_id = send_confirmation(attempt("k"), CONFIRMATION)
     (envelope,) = mailbox.envelopes
     content: Any = envelope.content

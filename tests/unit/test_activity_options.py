@@ -19,9 +19,9 @@ from durable_core import (
 )
 from durable_core.engine.events import TaskFailed, TaskScheduled, from_array, to_array
 from durable_core.errors import ConfigurationError, RegistrationError
-from durable_core.hub.layout import HubNames
-from durable_core.hub.messages import Call, ControlMessage, Nudge, WorkMessage, decode, encode
-from durable_core.runtime.limits import timed_out
+from durable_core.hub.messages import Call, ControlMessage, Reminder, WorkMessage, decode, encode
+from durable_core.hub.names import HubNames
+from durable_core.runtime.activities.call_options import timed_out
 
 from .engine_driver import Driver
 
@@ -148,7 +148,7 @@ def test_the_time_of_a_call_is_the_same_for_a_generator_that_was_replayed() -> N
 
 
 def test_messages_keep_deadlines_and_options() -> None:
-    control = ControlMessage(instance_id="i", execution_id="e", nudges=(Nudge(0, 1), Nudge(0, 2, 12.5)))
+    control = ControlMessage(instance_id="i", execution_id="e", reminders=(Reminder(0, 1), Reminder(0, 2, 12.5)))
     assert decode(encode(control)) == control
     calls = (Call(0, 1, 1, "a", 5), Call(0, 2, 3, "b", None, {"deadline": 12.5, "timeout": 1.0}))
     work = WorkMessage(instance_id="i", execution_id="e", calls=calls)

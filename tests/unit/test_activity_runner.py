@@ -20,7 +20,7 @@ from durable_core.hub.instance_row import Instance
 from durable_core.hub.messages import Call, TaskOutcome
 from durable_core.hub.taskhub import TaskHub
 from durable_core.models import RuntimeStatus
-from durable_core.runtime.activities import ActivityRunner
+from durable_core.runtime.activities.runner import ActivityRunner
 from durable_core.runtime.clock import SystemClock
 from durable_core.settings import Settings
 from durable_core.storage.sqlite import SqliteStorage

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from durable_core.storage.begun import Begun
+from durable_core.storage.eager import Begun
 
 
 async def test_it_runs_up_to_its_first_wait_and_gives_its_result_when_awaited() -> None:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_core.errors import CapabilityError, ConfigurationError
-from durable_core.hosting.capabilities import DEFAULT_LIFETIME, Capability, CapabilitySigner, Verb
-from durable_core.hosting.signing import KEY_FILE, signing_keys
+from durable_core.hosting.signed_urls import DEFAULT_LIFETIME, Capability, CapabilitySigner, Verb
+from durable_core.hosting.signing_keys import KEY_FILE, signing_keys
 from durable_core.settings import Settings
 
 NOW = 1_700_000_000.0

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from durable_core.errors import InvalidInputError
-from durable_core.runtime.cron import Interval, parse_cron
+from durable_core.runtime.schedules.cron import Interval, parse_cron
 
 
 def dues(expression: str, zone: str, start: str, count: int) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import pytest
 
 from durable_core import ActivityContext, Orchestration, OrchestrationContext, RetryPolicy
+from durable_core.engine.annotations import result_type
 from durable_core.engine.events import (
     EventSent,
     ExecutionStarted,
@@ -22,7 +23,7 @@ from durable_core.engine.events import (
     TimerCreated,
     TimerFired,
 )
-from durable_core.engine.source import result_type, without_engine
+from durable_core.engine.user_frames import without_engine
 from durable_core.errors import OrchestratorCodeError, SerializationError
 from durable_core.models import ParentLink
 

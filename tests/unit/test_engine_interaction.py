@@ -30,7 +30,7 @@ from durable_core.engine.events import (
     TimerCreated,
     TimerFired,
 )
-from durable_core.engine.replay import LiveOrchestration
+from durable_core.engine.executor import OrchestrationExecutor
 from durable_core.errors import (
     InvalidInputError,
     NonDeterminismError,
@@ -537,7 +537,7 @@ def two_numbers(numbers: list[int]) -> int:
     return sum(numbers)
 
 
-def asked(driver: Driver) -> LiveOrchestration:
+def asked(driver: Driver) -> OrchestrationExecutor:
     return driver.replayed()
 
 

@@ -18,7 +18,7 @@ from durable_core.engine.events import (
     TaskCompleted,
     TaskScheduled,
 )
-from durable_core.engine.replay import LiveOrchestration
+from durable_core.engine.executor import OrchestrationExecutor
 from durable_core.errors import OrchestratorCodeError, QueryFailedError
 
 from .engine_driver import START, Driver
@@ -68,7 +68,7 @@ def run_until(code: Code, step: str) -> Driver:
     return driver
 
 
-def waits_for(live: LiveOrchestration) -> TaskScheduled:
+def waits_for(live: OrchestrationExecutor) -> TaskScheduled:
     [pending] = live.pending.values()
     assert isinstance(pending.event, TaskScheduled)
     return pending.event

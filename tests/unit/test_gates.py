@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from durable_core.runtime.gates import Gate
+from durable_core.runtime.activities.slots import Slot
 from durable_core.testing.virtual_time import VirtualTimeLoop, run_virtual
 
 
@@ -20,7 +20,7 @@ def virtually(scenario: Callable[[VirtualTimeLoop], Awaitable[None]]) -> None:
 
 def test_a_gate_without_limits_is_always_open() -> None:
     async def scenario(_: VirtualTimeLoop) -> None:
-        gate = Gate()
+        gate = Slot()
         for _number in range(1000):
             assert gate.is_open
             assert await gate.enter(until=0.0)
@@ -30,7 +30,7 @@ def test_a_gate_without_limits_is_always_open() -> None:
 
 def test_who_waits_is_let_in_in_order_as_places_come_free() -> None:
     async def scenario(loop: VirtualTimeLoop) -> None:
-        gate, order = Gate(max_concurrency=2), list[tuple[int, float]]()
+        gate, order = Slot(max_concurrency=2), list[tuple[int, float]]()
 
         async def work(number: int) -> None:
             assert await gate.enter()
@@ -47,7 +47,7 @@ def test_who_waits_is_let_in_in_order_as_places_come_free() -> None:
 
 def test_entries_are_spaced_by_the_rate() -> None:
     async def scenario(loop: VirtualTimeLoop) -> None:
-        gate, times = Gate(rate=4.0), list[float]()
+        gate, times = Slot(rate=4.0), list[float]()
 
         async def work() -> None:
             assert await gate.enter()
@@ -65,7 +65,7 @@ def test_entries_are_spaced_by_the_rate() -> None:
 
 def test_who_gives_up_or_is_cancelled_takes_no_place() -> None:
     async def scenario(loop: VirtualTimeLoop) -> None:
-        gate = Gate(max_concurrency=1)
+        gate = Slot(max_concurrency=1)
         assert await gate.enter()
         cancelled = asyncio.create_task(gate.enter())
         assert not await gate.enter(until=loop.time() + 3)
@@ -84,7 +84,7 @@ def test_who_gives_up_or_is_cancelled_takes_no_place() -> None:
 
 def test_one_who_is_cancelled_while_being_let_in_hands_the_place_on() -> None:
     async def scenario(_: VirtualTimeLoop) -> None:
-        gate = Gate(max_concurrency=1)
+        gate = Slot(max_concurrency=1)
         assert await gate.enter()
         first, second = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
         await asyncio.sleep(0)

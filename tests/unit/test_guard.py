@@ -38,10 +38,10 @@ from pydantic import BaseModel
 from durable_core import Orchestration, OrchestrationContext
 from durable_core.converter import Converter
 from durable_core.engine.events import EventRaised, ExecutionCompleted, ExecutionStarted, TaskCompleted
-from durable_core.engine.replay import LiveOrchestration
+from durable_core.engine.executor import OrchestrationExecutor
 from durable_core.errors import ConfigurationError, DeterminismError, QueryFailedError
 from durable_core.guard import watch_of
-from durable_core.guard_uses import names_clock_or_chance
+from durable_core.guard_rules import names_clock_or_chance
 from durable_core.settings import Settings
 from orchestrators.approval import approval
 from orchestrators.order import order
@@ -232,9 +232,9 @@ def test_what_libraries_do_by_themselves_is_no_false_alarm(what: str) -> None:
     assert live.completion.status == "Completed", live.completion.failure
 
 
-def guarded(driver: Driver, fn: Any = None) -> LiveOrchestration:
+def guarded(driver: Driver, fn: Any = None) -> OrchestrationExecutor:
     definition = driver.definition if fn is None else Driver(fn, start=False).definition
-    return LiveOrchestration(definition, driver.info, Converter(), guard=True)
+    return OrchestrationExecutor(definition, driver.info, Converter(), guard=True)
 
 
 def test_without_a_guard_nothing_is_stopped() -> None:
@@ -245,7 +245,7 @@ def test_without_a_guard_nothing_is_stopped() -> None:
     assert Driver(code).live.completion == ExecutionCompleted("Completed", True)
 
 
-def run(code: Any, *incoming: Any) -> LiveOrchestration:
+def run(code: Any, *incoming: Any) -> OrchestrationExecutor:
     driver = Driver(code, start=False)
     live = guarded(driver)
     live.step(driver.now, [ExecutionStarted("code", "1"), *incoming])

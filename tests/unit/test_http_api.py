@@ -11,7 +11,7 @@ import pytest
 from durable_core.hosting.http_api import Endpoint
 from durable_core.hosting.http_types import HttpRequest
 from durable_core.models import FailureDetails, RuntimeStatus
-from durable_core.runtime.schedules import ScheduleStatus
+from durable_core.runtime.schedules.client import ScheduleStatus
 from tests.support.http_world import BASE, CREATED, LIMIT, World, error
 
 

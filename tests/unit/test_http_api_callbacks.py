@@ -12,10 +12,10 @@ import pytest
 from durable_core import Orchestration, OrchestrationContext, Registry, TaskTimeoutError, activity, orchestrator
 from durable_core.engine.callbacks import make_ticket
 from durable_core.errors import CapabilityError, ConfigurationError
-from durable_core.hosting.callbacks import SignedCallbackUrls, app_address
-from durable_core.hosting.capabilities import CapabilitySigner, Verb
+from durable_core.hosting.callback_urls import SignedCallbackUrls, app_address
 from durable_core.hosting.functions import Durable
-from durable_core.hosting.shared import acquire_storage, release_storage
+from durable_core.hosting.signed_urls import CapabilitySigner, Verb
+from durable_core.hosting.storage_pool import acquire_storage, release_storage
 from durable_core.settings import Settings
 
 from .test_http_api_runtime import Host

@@ -18,8 +18,8 @@ import pytest
 
 from durable_core import Registry, activity
 from durable_core.errors import ConfigurationError, StorageUnavailableError
+from durable_core.hosting.app_opener import App
 from durable_core.hosting.functions import Durable, InvocationCancelledError, durable_blueprint
-from durable_core.hosting.opening import App
 from durable_core.runtime.app import DurableApp
 from durable_core.settings import Settings
 from tests.support.http_world import MemoryClient

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from durable_core import OrchestrationContext, Registry, activity, orchestrator
 from durable_core.hosting.functions import Durable
-from durable_core.hosting.shared import acquire_storage, release_storage
+from durable_core.hosting.storage_pool import acquire_storage, release_storage
 from durable_core.runtime.app import DurableApp
 from durable_core.settings import Settings
 from durable_core.storage.ports import Storage

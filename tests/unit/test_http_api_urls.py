@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from durable_core.errors import StorageUnavailableError
-from durable_core.hosting.capabilities import Verb
-from durable_core.hosting.http_shapes import create_http_management_payload
+from durable_core.hosting.http_bodies import create_http_management_payload
 from durable_core.hosting.http_types import HttpRequest
+from durable_core.hosting.signed_urls import Verb
 from durable_core.models import RuntimeStatus
 from tests.support.http_world import BASE, World, error
 

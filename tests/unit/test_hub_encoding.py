@@ -12,7 +12,7 @@ import pytest
 from durable_core import CodecError, PayloadCodec
 from durable_core.errors import InvalidInputError
 from durable_core.hub.encoding import Encoding
-from durable_core.hub.layout import check_tags, check_text
+from durable_core.instance_ids import check_tags, check_text
 
 
 class Reversed:

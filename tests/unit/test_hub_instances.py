@@ -12,10 +12,10 @@ import pytest
 from durable_core.engine.events import ContinueAsNew, EventRaised, EventSent
 from durable_core.errors import PreconditionFailedError
 from durable_core.hub import instances as module
+from durable_core.hub.ids import Ids
 from durable_core.hub.inbox import InboxKind
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.instances import Carried, Carry, Commit, HistoryMovedError
-from durable_core.hub.layout import Ids
 from durable_core.hub.payloads import PayloadGoneError
 from durable_core.hub.taskhub import TaskHub
 from durable_core.models import RuntimeStatus

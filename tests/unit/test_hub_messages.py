@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_core.errors import NewerFormatError, SerializationError
-from durable_core.hub.layout import FORMAT
-from durable_core.hub.messages import Call, ControlMessage, Nudge, TaskOutcome, WorkMessage, decode, encode
+from durable_core.hub.keys import FORMAT
+from durable_core.hub.messages import Call, ControlMessage, Reminder, TaskOutcome, WorkMessage, decode, encode
 from durable_core.models import FailureDetails
 
 JSONS = st.recursive(
@@ -34,7 +34,7 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
 CONTROL = st.builds(
     ControlMessage,
     outcomes=st.lists(OUTCOMES, max_size=3).map(tuple),
-    nudges=st.lists(st.builds(Nudge, NUMBERS, NUMBERS), max_size=3).map(tuple),
+    reminders=st.lists(st.builds(Reminder, NUMBERS, NUMBERS), max_size=3).map(tuple),
     **COMMON,
 )
 WORK = st.builds(

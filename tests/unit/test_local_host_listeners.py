@@ -14,7 +14,7 @@ from durable_core.hosting.local.config import QueueOptions
 from durable_core.hosting.local.invoker import InvocationFailedError
 from durable_core.hosting.local.queue_listener import QueueListener
 from durable_core.hosting.local.timers import Interval, TimerFiring, TimerListener
-from durable_core.hosting.shared import acquire_storage, release_storage, share_storage
+from durable_core.hosting.storage_pool import acquire_storage, release_storage, share_storage
 from durable_core.settings import Settings
 from durable_core.storage.counting import CountingStorage
 from durable_core.storage.ports import QueueMessage

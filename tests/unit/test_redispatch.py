@@ -8,18 +8,18 @@ from typing import Any
 
 from durable_core.engine.events import Segment, TaskCompleted, TaskScheduled, TimerCanceled, TimerCreated, TimerFired
 from durable_core.hub.instance_row import Instance, RetryState
-from durable_core.hub.messages import ControlMessage, Nudge, TaskOutcome
+from durable_core.hub.messages import ControlMessage, Reminder, TaskOutcome
 from durable_core.models import FailureDetails, RuntimeStatus
-from durable_core.runtime.delivery import Delivery, Lease
-from durable_core.runtime.dispatched import SINGLES_KEPT, DispatchedCommits
-from durable_core.runtime.redispatch import (
+from durable_core.runtime.turn.delivery import Delivery, Lease
+from durable_core.runtime.turn.dispatched_commits import SINGLES_KEPT, DispatchedCommits
+from durable_core.runtime.turn.redispatch import (
     ASKS_NOTHING,
     NOTHING,
     Known,
     Redispatch,
     covered,
-    floor_of_ended,
-    floor_of_lost_commit,
+    redispatch_after_end,
+    redispatch_after_lost_commit,
     to_redispatch,
 )
 
@@ -81,7 +81,7 @@ def test_a_redelivered_failure_that_became_a_retry_asks_for_what_was_committed_a
 
 
 def test_a_redelivered_nudge_of_a_cancelled_timer_asks_for_what_was_committed_along_with_it() -> None:
-    assert asked(instance(), HISTORY, [delivery(nudges=(Nudge(0, 2),))]) == Redispatch(later_than=1)
+    assert asked(instance(), HISTORY, [delivery(reminders=(Reminder(0, 2),))]) == Redispatch(later_than=1)
 
 
 def test_a_redelivered_message_of_another_life_asks_for_what_was_committed_along_with_it() -> None:
@@ -89,22 +89,22 @@ def test_a_redelivered_message_of_another_life_asks_for_what_was_committed_along
 
 
 def test_a_commit_whose_answer_was_lost_is_found_by_its_id() -> None:
-    assert floor_of_lost_commit((1, "c1"), instance(), HISTORY) == 0
-    assert floor_of_lost_commit((1, "other"), instance(), HISTORY) is None
+    assert redispatch_after_lost_commit((1, "c1"), instance(), HISTORY) == 0
+    assert redispatch_after_lost_commit((1, "other"), instance(), HISTORY) is None
 
 
 def test_a_generation_ended_by_another_host_is_not_taken_for_ours() -> None:
     later = instance(generation=1, first=3, ended=("c0", "c1", "c2"))
-    assert floor_of_lost_commit((2, "c2"), later, []) == 1
-    assert floor_of_lost_commit((2, "mine"), later, []) is None
+    assert redispatch_after_lost_commit((2, "c2"), later, []) == 1
+    assert redispatch_after_lost_commit((2, "mine"), later, []) is None
 
 
 def test_a_redispatch_at_an_ended_instance_is_not_repeated_by_its_own_results() -> None:
     ended = instance(status=RuntimeStatus.TERMINATED)
-    assert floor_of_ended(ended, [delivery()], unsure=False) == 1
-    assert floor_of_ended(ended, [delivery(redelivered=False, after=2)], unsure=False) is None
-    assert floor_of_ended(ended, [delivery(redelivered=False, after=0)], unsure=False) == 0
-    assert floor_of_ended(ended, [delivery(redelivered=False)], unsure=False) is None
+    assert redispatch_after_end(ended, [delivery()], unsure=False) == 1
+    assert redispatch_after_end(ended, [delivery(redelivered=False, after=2)], unsure=False) is None
+    assert redispatch_after_end(ended, [delivery(redelivered=False, after=0)], unsure=False) == 0
+    assert redispatch_after_end(ended, [delivery(redelivered=False)], unsure=False) is None
 
 
 def test_a_redelivered_result_asks_for_no_commit_that_is_known_as_dispatched() -> None:

@@ -12,7 +12,7 @@ from durable_core.errors import StorageUnavailableError
 from durable_core.hub.messages import ControlMessage, TaskOutcome
 from durable_core.hub.taskhub import TaskHub
 from durable_core.models import JSON
-from durable_core.runtime.reporting import REPORT_CHARS, Reports
+from durable_core.runtime.activities.results import REPORT_CHARS, Reports
 from durable_core.settings import Settings
 from durable_core.storage.ports import Queue
 from durable_core.storage.sqlite import SqliteStorage

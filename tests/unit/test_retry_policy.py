@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from durable_core import FailureDetails, RetryOptions, RetryPolicy
-from durable_core.runtime.turn import may_retry
+from durable_core.runtime.turn.retries import may_retry
 
 BUSY = FailureDetails("OSError", "busy", bases=())
 SECOND = timedelta(seconds=1)

@@ -21,7 +21,7 @@ from durable_core import (
 )
 from durable_core.errors import StepFailedError
 from durable_core.settings import Settings
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 
 async def output(world: World, instance_id: str = "one") -> Any:

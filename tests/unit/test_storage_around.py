@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import pytest
 
-from durable_core.storage.around import AroundQueue, AroundTable, Call, QueueCall, TableCall
 from durable_core.storage.ports import Delete, Insert, Merge, Queue, Replace, Storage, Table
 from durable_core.storage.sqlite import SqliteStorage
+from durable_core.storage.wrapper import AroundQueue, AroundTable, Call, QueueCall, TableCall
 
 T = TypeVar("T")
 

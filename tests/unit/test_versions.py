@@ -9,8 +9,8 @@ import pytest
 
 from durable_core import Orchestration, OrchestrationContext, Registry, orchestrator
 from durable_core.errors import RegistrationError, UnknownOrchestratorError
+from durable_core.orchestrator_versions import UNDECIDED, in_order, newest
 from durable_core.registry import definition_of
-from durable_core.versions import UNDECIDED, in_order, newest
 
 
 def order(version: str, *, default: bool = False) -> Callable[..., Any]:

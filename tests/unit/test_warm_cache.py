@@ -13,7 +13,7 @@ import pytest
 
 from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.settings import Settings
-from durable_core.testing.world import World
+from durable_core.testing.simulation import World
 
 
 @orchestrator
@@ -32,7 +32,7 @@ def test_a_small_cache_keeps_few_orchestrators_and_loses_nothing() -> None:
         for _ in range(3):
             await asyncio.gather(*(world.client.raise_event(i, "Add", 1) for i in ids))
             await asyncio.sleep(30)
-            assert world.hosts[0].app.dispatcher.warm_instances <= 5
+            assert world.hosts[0].app.instance_cache.warm_instances <= 5
         for instance_id in ids:
             assert (await world.client.get_status(instance_id)).output == 3
 
@@ -48,7 +48,7 @@ def test_the_number_of_warm_orchestrators_is_bounded_too() -> None:
         for n in range(20):
             await world.client.start_new(waits, f"i{n}")
         await asyncio.sleep(30)
-        assert world.hosts[0].app.dispatcher.warm_instances == 7
+        assert world.hosts[0].app.instance_cache.warm_instances == 7
 
     world.run(scenario)
     assert not world.errors
@@ -99,16 +99,16 @@ def _weights(orchestrator: Callable[..., Any], data: object, count: int = 20) ->
     world = World(Registry().add(orchestrator, text_of), settings=replace(Settings(), warm_cache=1 << 40))
 
     async def scenario(world: World) -> tuple[float, float]:
-        dispatcher = world.hosts[0].app.dispatcher
+        instance_cache = world.hosts[0].app.instance_cache
         tracemalloc.start()
         try:
             for n in range(count):
                 await world.client.start_new(orchestrator, f"instance-{n}", data)
             await asyncio.sleep(60)
-            assert dispatcher.warm_instances == count
+            assert instance_cache.warm_instances == count
             gc.collect()
-            estimate, before = dispatcher.warm_bytes, tracemalloc.get_traced_memory()[0]
-            dispatcher.abandon()
+            estimate, before = instance_cache.warm_bytes, tracemalloc.get_traced_memory()[0]
+            instance_cache.abandon()
             gc.collect()
             return estimate / count, (before - tracemalloc.get_traced_memory()[0]) / count
         finally:

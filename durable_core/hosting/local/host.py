@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from ...errors import ConfigurationError, QueueNotFoundError
 from ...settings import Settings
 from ...storage.ports import QueueMessage, Storage
-from ..shared import acquire_storage, release_storage
-from .collector import seldom_collecting
+from ..storage_pool import acquire_storage, release_storage
 from .config import HostConfig, apply_local_settings, host_key, read_host_config
 from .functions_index import HttpTrigger, IndexedFunction, QueueTrigger, TimerTrigger, load_functions
-from .http_endpoints import HttpRouter, http_router
+from .gc_tuning import seldom_collecting
+from .http_routing import HttpRouter, http_router
 from .http_sites import SitePolicy, is_loopback, name_of_url
 from .http_sockets import listening_sockets, port_of
 from .invoker import Invoker

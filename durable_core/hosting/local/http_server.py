@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ..http_types import HOST, HttpResponse, error_response
 from .functions_index import IndexedFunction
-from .http_endpoints import HttpRouter
+from .http_routing import HttpRouter
 from .http_sites import SitePolicy
 from .http_sockets import BACKLOG
 from .invoker import InvocationFailedError

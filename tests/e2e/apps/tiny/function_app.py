@@ -33,7 +33,7 @@ class Hooks:
 
 
 async def make_queues() -> None:
-    from durable_core.hosting.shared import acquire_storage, release_storage
+    from durable_core.hosting.storage_pool import acquire_storage, release_storage
     from durable_core.settings import Settings
 
     storage = acquire_storage(Settings.from_environment())
@@ -91,7 +91,7 @@ def broken(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("send", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def send(req: func.HttpRequest) -> func.HttpResponse:
     """Send the body to the queue named in the query, through the app's own storage."""
-    from durable_core.hosting.shared import acquire_storage, release_storage
+    from durable_core.hosting.storage_pool import acquire_storage, release_storage
     from durable_core.settings import Settings
 
     storage = acquire_storage(Settings.from_environment())

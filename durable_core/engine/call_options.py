@@ -1,0 +1,75 @@
+"""Options of one activity call, as history keeps them for whoever sees to the call. Knows no task and no history."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TypedDict
+
+from ..errors import OrchestratorCodeError
+from ..models import JSON, RetryPolicy
+from ..moments import problem_of_time, seconds_of
+from ..registry import ActivityDefinition
+from .user_frames import caller
+
+
+def check_retry(retry: object, what: str) -> None:
+    """OrchestratorCodeError, with the line, for what is no retry policy."""
+    if retry is not None and not isinstance(retry, RetryPolicy):
+        raise OrchestratorCodeError(
+            f"retry={retry!r} of {what} must be a RetryPolicy: RetryPolicy(max_attempts=3), say", caller()
+        )
+
+
+class CallOptions(TypedDict, total=False):
+    """What ``call_activity`` takes beside the input; what is left out, or None, is as the activity's decorator says.
+
+    retry: when it is tried again.
+    timeout: for one attempt, from its start to its end.
+    schedule_to_close: from this call to the final result, over all attempts.
+    inline: False never runs it in the turn that schedules it, True prefers to.
+    """
+
+    retry: RetryPolicy | None
+    timeout: timedelta | None
+    schedule_to_close: timedelta | None
+    inline: bool | None
+
+
+def scheduled_options(definition: object, given: CallOptions) -> JSON:
+    """``TaskScheduled.options``: times in seconds, and what a host that lacks the activity must know of it.
+
+    definition: of the activity, where the function itself was called.
+
+    TypeError for an option that there is not, OrchestratorCodeError for a time or a retry policy that is none.
+    """
+    declared = definition if isinstance(definition, ActivityDefinition) else None
+    if not given and (declared is None or not (declared.queue or declared.schedule_to_close)):
+        return None
+    if unknown := given.keys() - CallOptions.__annotations__.keys():
+        raise TypeError(f"call_activity() got an unexpected keyword argument '{sorted(unknown)[0]}'")
+    options: dict[str, JSON] = {}
+    check_retry(given.get("retry"), "an activity call")
+    if (inline := given.get("inline")) is not None:
+        options["inline"] = inline
+    for name in ("timeout", "schedule_to_close"):
+        if (problem := problem_of_time(given.get(name))) is not None:
+            raise OrchestratorCodeError(f"{name}={given.get(name)!r} of an activity call {problem}", caller())
+    if (timeout := given.get("timeout")) is not None:
+        options["timeout"] = seconds_of(timeout)
+    limit = given.get("schedule_to_close")
+    if declared is not None:
+        limit = declared.schedule_to_close if limit is None else limit
+        if declared.queue:
+            options["queue"] = declared.queue
+    if limit is not None:
+        options["schedule_to_close"] = seconds_of(limit)
+    return options or None
+
+
+def run_options(timeout: timedelta | None) -> JSON:
+    """Options of a sub-orchestration's call. OrchestratorCodeError for a timeout that leaves no time."""
+    if timeout is None:
+        return None
+    if (problem := problem_of_time(timeout)) is not None:
+        raise OrchestratorCodeError(f"timeout={timeout!r} of a sub-orchestration {problem}", caller())
+    return {"timeout": seconds_of(timeout)}

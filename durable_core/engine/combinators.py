@@ -1,0 +1,228 @@
+"""Combinations of tasks beyond "all" and "any": pulled lazily, in order of their end, all settled, and flows.
+
+A combination is told of each child once, in O(1), in the order in which history has their ends; whatever user code
+it runs then (a lazy iterable, that is) runs there, so that every replay calls the same at the same place.
+"""
+
+# pyright: reportPrivateUsage=false
+# Friends of Task, as the functions of ``tasks`` are.
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from ..errors import OrchestratorCodeError, TaskCancelledError, TaskFailedError
+from ..guard import Watch
+from ..user_code import raise_unless_failure
+from .tasks import Combination, Task, fail, outcome, settle
+from .user_frames import caller, on_behalf_of
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+GatherPolicy: TypeAlias = Literal["fail_fast", "all_settled", "first_error_after_all"]
+"""What ``gather`` does about failures.
+
+fail_fast: it fails as soon as one fails; the others run on. all_settled: it never fails, but waits for all and gives
+the TaskFailedError in the place of the result. first_error_after_all: it waits for all, then fails with the failure
+that came first.
+"""
+
+
+class PulledTask(Combination[list[T]]):
+    """Pulls tasks out of an iterable, so that at most so many are under way at a time."""
+
+    __slots__ = ("_is_pulling", "_limit", "_tasks", "_watch")
+
+    def __init__(self, owner: object, tasks: Iterable[Task[T]], limit: int, watch: Watch) -> None:
+        super().__init__(owner, (), "task_all")
+        if limit < 1:
+            raise OrchestratorCodeError(f"max_concurrency must be at least 1, not {limit}", caller())
+        if isinstance(tasks, list | tuple | set | frozenset | dict):
+            raise OrchestratorCodeError(
+                "the tasks of a list have all been called already, so max_concurrency cannot hold any back; "
+                "give a generator: ctx.task_all((ctx.call_activity(f, x) for x in xs), max_concurrency=...)",
+                caller(),
+            )
+        self._tasks: Iterator[Task[T]] | None = iter(tasks)
+        self._limit = limit
+        self._watch = watch
+        self._is_pulling = False
+        self._pull()
+
+    def child_ended(self, child: Task[Any]) -> None:
+        self._waiting -= 1
+        if self._done:
+            return
+        if child._error is not None:
+            self._give_up(child._error)
+        else:
+            self._pull()
+
+    def left(self, error: TaskCancelledError) -> None:
+        self._tasks = None
+        super().left(error)
+        if not self._done:
+            self._decide(None, error)
+
+    def _pull(self) -> None:
+        """Call more tasks, as long as there is room. What the iterable raises is raised where this is waited for."""
+        if self._is_pulling:  # the iterable itself has ended a task: the loop below goes on with it
+            return
+        self._is_pulling = True
+        try:
+            while self._tasks is not None and self._waiting < self._limit and not self._done:
+                try:
+                    child = self._watch(self._tasks.__next__)
+                    self._check(child)
+                except StopIteration:
+                    self._tasks = None
+                except BaseException as error:  # noqa: BLE001  user code, which is not run by its own generator here
+                    raise_unless_failure(error)
+                    self._give_up(error)
+                else:
+                    self._adopt(child)
+                    if self._done:  # while it was being called, one failed
+                        self._let_go()
+                    elif child._done and child._error is not None:
+                        self._give_up(child._error)
+        finally:
+            self._is_pulling = False
+        if not self._done and not self._waiting:
+            settle(self, [child._value for child in self._children])
+
+    def _give_up(self, error: BaseException) -> None:
+        self._tasks = None
+        self._decide(None, error)
+
+
+class GatherTask(Combination[tuple[Any, ...]]):
+    """Ends when all have ended, with results or failures in the order given."""
+
+    __slots__ = ("_collects", "_first_error")
+
+    def __init__(self, owner: object, tasks: Iterable[Task[Any]], *, collects: bool) -> None:
+        super().__init__(owner, tasks, "gather")
+        self._collects = collects
+        ended = (child._error for child in self._children if child._done)
+        self._first_error = next((error for error in ended if self._counts(error)), None)
+        self._end_if_all()
+
+    def child_ended(self, child: Task[Any]) -> None:
+        self._waiting -= 1
+        if self._first_error is None and self._counts(child._error):
+            self._first_error = child._error
+        self._end_if_all()
+
+    def _counts(self, error: BaseException | None) -> bool:
+        """Whether it makes the whole fail. What is no task's failure is an error of the code, and never a result."""
+        return error is not None and not (self._collects and isinstance(error, TaskFailedError))
+
+    def _end_if_all(self) -> None:
+        if self._waiting:
+            return
+        if self._first_error is not None:
+            fail(self, self._first_error)
+        else:
+            settle(self, tuple(child._value if child._error is None else child._error for child in self._children))
+
+
+class NextTask(Task[T_co]):
+    """The next of several tasks to end: it ends as that one does."""
+
+    __slots__ = ("_origin",)
+
+    def __init__(self, owner: object) -> None:
+        super().__init__(owner)
+        self._origin: Task[T_co] | None = None
+
+    @property
+    def origin(self) -> Task[T_co]:
+        """The task that it came to be. OrchestratorCodeError if none has ended yet."""
+        self._seen = True
+        if self._origin is None:
+            raise OrchestratorCodeError("no task has ended yet: wait for it with 'yield from'", caller())
+        return self._origin
+
+
+class Completions(Combination[None]):
+    """Tasks in the order in which they end."""
+
+    __slots__ = ("_ended", "_open", "_taken")
+
+    def __init__(self, owner: object, tasks: Iterable[Task[Any]]) -> None:
+        super().__init__(owner, tasks, "as_completed")
+        self._ended = [child for child in self._children if child._done]
+        self._taken = 0  # how many of the ended ones have gone to a NextTask
+        self._open: deque[NextTask[Any]] = deque()  # asked for before their task has ended
+
+    def in_order(self) -> Iterator[NextTask[Any]]:
+        """A task for each end to come."""
+        for _ in self._children:
+            following: NextTask[Any] = NextTask(self._owner)
+            if self._taken < len(self._ended):
+                self._give(following)
+            else:
+                self._open.append(following)
+            yield following
+
+    def child_ended(self, child: Task[Any]) -> None:
+        self._ended.append(child)
+        if self._open:
+            self._give(self._open.popleft())
+
+    def _give(self, following: NextTask[Any]) -> None:
+        child = self._ended[self._taken]
+        self._taken += 1
+        following._origin = child
+        value, error = outcome(child)
+        settle(following, value) if error is None else fail(following, error)
+
+
+class FlowTask(Combination[T_co]):
+    """The engine's own steps, one task after the other, as a task: what a small orchestrator would return.
+
+    It goes on whenever the task that it waits for ends, whatever the orchestrator does meanwhile.
+    """
+
+    __slots__ = ("_is_running", "_line", "_steps")
+
+    def __init__(self, owner: object, steps: Generator[Task[Any], Any, T_co]) -> None:
+        super().__init__(owner, (), "a flow")
+        self._steps = steps
+        self._line = caller()
+        self._is_running = False
+        self._run(None)
+
+    def child_ended(self, child: Task[Any]) -> None:
+        self._waiting -= 1
+        if not self._is_running:
+            self._run(child)
+
+    def left(self, error: TaskCancelledError) -> None:
+        self._steps.close()
+        self._let_go()
+        super().left(error)
+        fail(self, error)
+
+    def _run(self, ended: Task[Any] | None) -> None:
+        self._is_running = True
+        asked = on_behalf_of.set(self._line)
+        try:
+            while True:
+                value, error = (None, None) if ended is None else outcome(ended)
+                following = self._steps.send(value) if error is None else self._steps.throw(error.with_traceback(None))
+                self._children.clear()
+                self._adopt(following)
+                if not following._done:
+                    return
+                ended = following
+        except StopIteration as stop:
+            settle(self, stop.value)
+        except Exception as error:  # noqa: BLE001  what the steps raise is the task's failure
+            fail(self, error)
+        finally:
+            on_behalf_of.reset(asked)
+            self._is_running = False

@@ -1,0 +1,124 @@
+"""External events of one generation: each is delivered once, in order, per name and whatever its case.
+
+An event goes to the waiter that has waited longest and is still wanted; it is kept while there is none. A waiter that
+lost its race (``task_any`` with a timer, say) therefore takes no event away from the next one, and still gets its own
+when the code comes back to it. Where the code has a handler for the name, that sees the event first; a waiter in line
+gets it as well, but it is not kept. Knows tasks and the converter, and nothing of history.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..converter import Converter
+from ..errors import DurableError, TaskFailedError
+from ..guard import Watch, unwatched
+from ..models import FailureDetails
+from .code_scope import refuse_outside
+from .events import EventRaised
+from .handlers import Handler, handle_event
+from .tasks import EventTask, fail, has_ended, is_wanted, settle
+from .values import read
+
+
+class _Line:
+    """Events and waiters of one name. While an event is kept here, no waiter in the line is wanted."""
+
+    __slots__ = ("handler", "kept", "waiters")
+
+    def __init__(self) -> None:
+        self.handler: Handler | None = None
+        self.kept: deque[tuple[int, EventRaised]] = deque()
+        self.waiters: deque[EventTask[Any]] = deque()
+
+
+class ExternalEvents:
+    """Buffered events and the tasks that wait for them."""
+
+    __slots__ = ("_arrived", "_converter", "_lines", "_waiters", "_watch")
+
+    def __init__(self, converter: Converter, watch: Watch = unwatched) -> None:
+        self._converter = converter
+        self._watch = watch
+        self._lines: dict[str, _Line] = {}
+        self._arrived = 0
+        self._waiters = 0
+
+    def wait(self, owner: object, name: str, returns: Any, line: str, *, is_running: bool) -> EventTask[Any]:
+        """A task for the next event of this name; it has ended already when one is kept.
+
+        is_running: False while the caller's generator is being dropped: its task stands in no line.
+        """
+        refuse_outside()
+        self._waiters += 1
+        claim = self._claim if is_running else None
+        task: EventTask[Any] = EventTask(owner, name, returns, order=self._waiters, line=line, claim=claim)
+        if claim is not None:
+            claim(task)
+        return task
+
+    def on(self, name: str, fn: Callable[..., Any], *, is_replaying: bool) -> None:
+        """Let ``fn`` see every event of this name, those that are kept first. OrchestratorCodeError."""
+        line = self._line(str(name))
+        line.handler = Handler.checked("event", name, fn, line.handler)
+        while line.kept:
+            data = line.kept.popleft()[1].data
+            handle_event(line.handler, data, self._converter, self._watch, is_replaying=is_replaying)
+
+    def put(self, event: EventRaised, *, is_replaying: bool = False) -> EventTask[Any] | None:
+        """Deliver an event, or keep it; the task that got it. Raises what a handler of the code's raises."""
+        line = self._line(event.name)
+        if line.handler is not None:
+            handle_event(line.handler, event.data, self._converter, self._watch, is_replaying=is_replaying)
+        while line.waiters:
+            task = line.waiters.popleft()
+            task.is_queued = False
+            if not has_ended(task) and is_wanted(task):
+                self._deliver(task, event)
+                return task
+        if line.handler is not None:
+            return None
+        self._arrived += 1
+        line.kept.append((self._arrived, event))
+        return None
+
+    def kept(self) -> list[EventRaised]:
+        """Events that nobody got, in the order in which they came."""
+        waiting = sorted((entry for line in self._lines.values() for entry in line.kept), key=lambda entry: entry[0])
+        return [event for _, event in waiting]
+
+    def waiters(self) -> list[EventTask[Any]]:
+        """Tasks in line, of every name."""
+        return [task for line in self._lines.values() for task in line.waiters if not has_ended(task)]
+
+    def _line(self, name: str) -> _Line:
+        key = name.casefold()
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = _Line()
+        return line
+
+    def _claim(self, task: EventTask[Any]) -> None:
+        """Give a waiter a kept event, or its place in the line, which is by the time at which it was called."""
+        line = self._line(task.event_name)
+        if line.kept:
+            self._deliver(task, line.kept.popleft()[1])
+        elif not task.is_queued:
+            task.is_queued = True
+            waiters = line.waiters
+            if not waiters or waiters[-1].order < task.order:
+                waiters.append(task)
+            else:
+                later = next(at for at, other in enumerate(waiters) if other.order > task.order)
+                waiters.insert(later, task)
+
+    def _deliver(self, task: EventTask[Any], event: EventRaised) -> None:
+        try:
+            value = read(self._converter, event.data, task.returns)
+        except DurableError as error:
+            failure = FailureDetails.from_exception(error, retriable=False)
+            fail(task, TaskFailedError(f"external event '{event.name}': {error}", failure, name=event.name))
+        else:
+            settle(task, value)

@@ -1,0 +1,351 @@
+"""Whether code and history agree, and if not, what to tell a person about it.
+
+Decisions agree by kind, task id and name. Inputs, due times and results may differ: they follow from values that a
+new release may compute otherwise, and history's are the ones that count. Who knows that the code has not changed since,
+as a test does, asks for the same values too: one that differs came from a clock or from chance.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from operator import attrgetter
+from typing import Any
+
+from ..errors import NonDeterminismError
+from .events import (
+    ContinueAsNew,
+    Event,
+    EventSent,
+    ExecutionCompleted,
+    OrchestrationStarted,
+    Outgoing,
+    PatchMarked,
+    RequestSent,
+    Segment,
+    StepCompleted,
+    SubOrchestrationCreated,
+    TaskScheduled,
+    TimerCanceled,
+    TimerCreated,
+    describe,
+)
+from .state import Completion, ExecutionState, InstanceInfo
+
+
+def _always(_event: Outgoing) -> object:
+    return None
+
+
+_IDENTITY: dict[type, Callable[[Any], object]] = {
+    SubOrchestrationCreated: attrgetter("task_id", "name"),
+    TimerCreated: attrgetter("task_id"),
+    TimerCanceled: attrgetter("task_id"),
+    OrchestrationStarted: attrgetter("task_id", "name"),
+    EventSent: attrgetter("task_id", "name"),
+    RequestSent: attrgetter("child", "kind"),
+    PatchMarked: attrgetter("patch_id"),
+    ContinueAsNew: _always,
+    ExecutionCompleted: attrgetter("status"),
+}
+
+_CALLS = TaskScheduled | TimerCreated | SubOrchestrationCreated
+_NAMED = TaskScheduled | SubOrchestrationCreated | OrchestrationStarted | EventSent
+_ENDS = ExecutionCompleted | ContinueAsNew
+_GOES_ON = "it goes on with "
+_LONGEST_SIDE = 300  # characters shown of a decision with its value
+_HINT = (
+    "conditions and loops must not look at a clock, random numbers, environment or global state: "
+    "use ctx.current_utc_datetime and ctx.random, or an activity"
+)
+
+_OTHER_VALUE = f"the value is another one at each run: it comes from a clock, chance or global state; {_HINT}"
+
+
+def first_difference(expected: Sequence[Outgoing], actual: Sequence[Outgoing], *, values: bool = False) -> int | None:
+    """Where the decisions in history and those of the code begin to differ; None if they agree.
+
+    values: inputs, data and due times must be the same, too.
+    """
+    known = len(actual)
+    for at, recorded in enumerate(expected):
+        if at == known:
+            return at
+        made = actual[at]
+        if isinstance(recorded, TaskScheduled) and isinstance(made, TaskScheduled):  # nearly all of most histories
+            if recorded.task_id != made.task_id or recorded.name != made.name:
+                return at
+        elif (kind := type(recorded)) is not type(made) or _IDENTITY[kind](recorded) != _IDENTITY[kind](made):
+            return at
+        if values and _value(recorded) != _value(made):
+            return at
+    return None if len(expected) == known else len(expected)
+
+
+def _value(event: Outgoing) -> str:
+    """What is handed on with a decision, as text: equal for what is the same JSON, also where NaN is in it."""
+    match event:
+        case TaskScheduled() | ContinueAsNew():
+            return json.dumps(event.input, sort_keys=True)
+        case SubOrchestrationCreated() | OrchestrationStarted():
+            return f"{event.instance_id} {json.dumps(event.input, sort_keys=True)}".lstrip()
+        case EventSent():
+            return json.dumps(event.data, sort_keys=True)
+        case TimerCreated():
+            return event.fire_at.isoformat()
+        case _:
+            return ""
+
+
+def mismatch(
+    info: InstanceInfo,
+    history: Sequence[Segment],
+    following: Sequence[Segment],
+    expected: Sequence[Outgoing],
+    actual: Sequence[Outgoing],
+    at: int,
+    waits_at: str,
+    mentioned: Collection[str],
+) -> NonDeterminismError:
+    """The error for a segment whose decisions differ at this index.
+
+    history: what was replayed well. following: the segment, and those after it. waits_at: the line where the code
+    stands. mentioned: names that are in the code.
+    """
+    recorded: Event | None = expected[at] if at < len(expected) else None
+    made = actual[at] if at < len(actual) else None
+    if recorded is not None and made is not None and first_difference(expected[at : at + 1], [made]) is None:
+        code = _Code(made, waits_at, actual[:at], actual[at + 1 :], text=_with_value(made))
+        return _error(info, history, following, recorded, code, _OTHER_VALUE, text=_with_value(expected[at]))
+    known = [*expected[at + 1 :], *(event for after in following[1:] for event in after.events)]
+    expects = ""
+    if recorded is None and isinstance(made, _ENDS):  # what history goes on with comes in a later commit
+        recorded, expects = next(iter(known), None), _GOES_ON
+    return _error(
+        info,
+        history,
+        following,
+        recorded,
+        _Code(made, waits_at, actual[:at], actual[at + 1 :]),
+        _likely_cause(recorded, made, known, actual[at + 1 :], mentioned),
+        expects,
+    )
+
+
+def other_value(info: InstanceInfo, expected: str, actual: str) -> NonDeterminismError:
+    """The error for code that ended as history says, with another value: what it returned, as text."""
+    expected, actual = _cut(expected), _cut(actual)
+    return NonDeterminismError(
+        instance_id=info.instance_id,
+        orchestrator=info.name,
+        task_id=None,
+        expected=expected,
+        actual=actual,
+        cause=_OTHER_VALUE,
+        comparison=side_by_side(Side("history holds", expected, "", (), ()), Side("the code did", actual, "", (), ())),
+    )
+
+
+def _with_value(event: Outgoing) -> str:
+    return _cut(f"{describe(event)} with {_value(event)}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SIDE else text[:_LONGEST_SIDE] + "..."
+
+
+def ended_early(
+    info: InstanceInfo, history: Sequence[Segment], segment: Segment, event: Event, completion: Completion
+) -> NonDeterminismError:
+    """The error for code that has ended where history has one more event for it."""
+    cause = f"the code returns, or fails, earlier than it did; {_HINT}"
+    return _error(info, history, (segment,), event, _Code(completion), cause, _GOES_ON)
+
+
+def unasked_step(
+    info: InstanceInfo,
+    history: Sequence[Segment],
+    segment: Segment,
+    event: StepCompleted,
+    decisions: ExecutionState,
+    waits_at: str,
+) -> NonDeterminismError:
+    """The error for the result of an inline step that the code did not call, or calls by another name."""
+    made = decisions.steps.get(event.task_id)
+    call = decisions.pending.get(event.task_id)
+    if made is not None:
+        code = _Code(
+            StepCompleted(made.task_id, made.name), made.line, text=f"Step(task_id={made.task_id}, name={made.name!r})"
+        )
+        cause = f"the step was renamed or replaced, or a condition goes another way than it did; {_HINT}"
+    else:
+        code = _Code(None, waits_at) if call is None else _Code(call.event)
+        cause = f"a call was added or taken away, or a condition or loop goes another way than it did; {_HINT}"
+    return _error(info, history, (segment,), event, code, cause)
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """The code's side. ``at``: where it stands, for what has no line of its own."""
+
+    event: Event | None
+    at: str = ""
+    before: Sequence[Outgoing] = ()
+    after: Sequence[Outgoing] = ()
+    text: str = ""
+
+
+def _error(
+    info: InstanceInfo,
+    history: Sequence[Segment],
+    following: Sequence[Segment],
+    recorded: Event | None,
+    code: _Code,
+    cause: str,
+    expects: str = "",
+    *,
+    text: str = "",
+) -> NonDeterminismError:
+    expected = text or ("" if recorded is None else expects + describe(recorded))
+    actual = code.text or ("" if code.event is None else describe(code.event))
+    actual_at = getattr(code.event, "line", "") or code.at
+    expected_at = _line_of(recorded, [*history, *following])
+    before, after = _around(history, following, recorded)
+    where = f"it waits at {actual_at}" if code.event is None and actual_at else actual_at
+    return NonDeterminismError(
+        instance_id=info.instance_id,
+        orchestrator=info.name,
+        task_id=_task_id(recorded) if _task_id(recorded) is not None else _task_id(code.event),
+        expected=expected,
+        actual=actual,
+        expected_at=expected_at,
+        actual_at=actual_at,
+        cause=cause,
+        comparison=side_by_side(
+            Side("history holds", expected, expected_at, before, after),
+            Side("the code did", actual, where, code.before, code.after),
+        ),
+    )
+
+
+def unasked_patch(
+    info: InstanceInfo, history: Sequence[Segment], segment: Segment, mark: PatchMarked, waits_at: str
+) -> NonDeterminismError:
+    """The error for a patch's mark that the code does not ask for."""
+    name = mark.patch_id
+    cause = (
+        f"this code is older than the change '{name}', or ctx.patched('{name}') was taken out too soon: leave "
+        f"ctx.deprecate_patch('{name}') in its place until no open instance has this mark"
+    )
+    return _error(info, history, (segment,), mark, _Code(None, waits_at), cause)
+
+
+def _likely_cause(
+    recorded: Event | None,
+    made: Event | None,
+    known: Sequence[Event],
+    made_later: Sequence[Event],
+    mentioned: Collection[str],
+) -> str:
+    """known: what history holds after ``recorded``. mentioned: names in the code."""
+    if made is None:
+        return f"a call was taken away, or a condition or loop goes another way than it did; {_HINT}"
+    if isinstance(recorded, _ENDS) or isinstance(made, _ENDS):
+        return f"the code ends earlier, later or otherwise than it did; {_HINT}"
+    if recorded is None:
+        return f"a call was added, or a condition or loop goes another way than it did; {_HINT}"
+    comes_later = _what(recorded) in map(_what, made_later)
+    came_later = isinstance(made, _NAMED) and _what(made) in map(_what, known)
+    if comes_later and not came_later:
+        return f"a call was added before this one, or the calls are made in another order; {_HINT}"
+    if comes_later or (came_later and getattr(recorded, "name", "") in mentioned):
+        return "the same calls are made in another order"
+    if came_later:
+        return f"a call was taken away, or the calls are made in another order; {_HINT}"
+    if type(recorded) is type(made) and isinstance(recorded, _NAMED):
+        if recorded.name in mentioned:
+            return f"the same calls are made in another order, or a condition goes another way than it did; {_HINT}"
+        return f"what is called here was renamed or replaced, or a condition goes another way than it did; {_HINT}"
+    return f"a call was added or taken away, or a condition goes another way than it did; {_HINT}"
+
+
+def _what(event: Event) -> tuple[type, object]:
+    return type(event), getattr(event, "name", None)
+
+
+def _task_id(event: Event | None) -> int | None:
+    return getattr(event, "task_id", None)
+
+
+def _line_of(event: Event | None, known: Sequence[Segment]) -> str:
+    """Where the code that made history stood; for a result, where it had called what has ended."""
+    line, task_id = getattr(event, "line", ""), _task_id(event)
+    if line or task_id is None:
+        return line
+    calls = (e for segment in known for e in segment.events if isinstance(e, _CALLS))
+    return next((call.line for call in calls if call.task_id == task_id), "")
+
+
+def _around(
+    history: Sequence[Segment], following: Sequence[Segment], event: Event | None
+) -> tuple[list[Event], list[Event]]:
+    """Events of history before and after this one; None: before and after the end of the first segment to follow."""
+    known = [e for segment in (*history[-NEARBY:], *following[: NEARBY + 1]) for e in segment.events]
+    end = sum(len(segment.events) for segment in (*history[-NEARBY:], following[0]))
+    at = next((at for at, e in enumerate(known) if e is event), None)
+    before, after = (known[:end], known[end:]) if at is None else (known[:at], known[at + 1 :])
+    return before[-NEARBY:], after[:NEARBY]
+
+
+WIDTH = 52  # characters of a column
+
+
+NEARBY = 3  # events shown before and after the place where the sides part: enough to see where one is
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one side has where the two part (``text``, and ``at``: ``file:line``), and some events about it."""
+
+    title: str
+    text: str
+    at: str
+    before: Sequence[Event] = ()
+    after: Sequence[Event] = ()
+
+    def above(self) -> list[str]:
+        return [line for event in self.before[-NEARBY:] for line in _cell("  ", describe(event))]
+
+    def here(self) -> list[str]:
+        cell = _cell("> ", self.text or "nothing")
+        return [*cell, *_cell("    ", self.at)] if self.at else cell
+
+    def below(self) -> list[str]:
+        return [line for event in self.after[:NEARBY] for line in _cell("  ", describe(event))]
+
+
+def side_by_side(left: Side, right: Side) -> list[str]:
+    """The lines of a table of two columns, with the place where they part in one row."""
+    above, above_too = left.above(), right.above()
+    height = max(len(above), len(above_too))
+    rows = [
+        (left.title, right.title),
+        ("-" * WIDTH, "-" * WIDTH),
+        *zip(_lowered(above, height), _lowered(above_too, height), strict=True),
+        *zip_longest(left.here(), right.here(), fillvalue=""),
+        *zip_longest(left.below(), right.below(), fillvalue=""),
+    ]
+    return [f"  {one:<{WIDTH}} | {other}".rstrip() for one, other in rows]
+
+
+def _lowered(lines: list[str], height: int) -> list[str]:
+    return [""] * (height - len(lines)) + lines
+
+
+def _cell(mark: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=mark, subsequent_indent="    ", break_on_hyphens=False, drop_whitespace=True
+    )

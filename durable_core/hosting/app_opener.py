@@ -1,0 +1,118 @@
+"""Opens the ``DurableApp`` that the triggers of one process share: when it is first needed, once per event loop.
+
+At indexing time Azure imports ``function_app.py`` without an event loop, so nothing can be opened there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+from weakref import WeakKeyDictionary
+
+from ..codec import PayloadCodec
+from ..engine.callbacks import CallbackUrls
+from ..registry import Registry
+from ..runtime.app import DurableApp
+from ..settings import Settings
+from .local.store_lock import is_alone
+from .remembering import remember_stuck
+from .storage_pool import acquire_storage, release_storage
+
+if TYPE_CHECKING:
+    from ..runtime.client import DurableClient
+
+
+class App(Protocol):
+    """What the triggers need of a ``DurableApp``."""
+
+    @property
+    def client(self) -> DurableClient: ...
+    async def on_control_message(self, body: str, dequeue_count: int, /) -> None: ...
+    async def on_work_message(self, body: str, dequeue_count: int, queue: str = "", /) -> None: ...
+    async def recover(self) -> object: ...
+
+
+ADVICE_DELAY = 3.0
+"""Seconds after the start at which the orchestrators are linted: what waits for the host comes first."""
+
+AppFactory: TypeAlias = Callable[[Registry, Settings], AbstractAsyncContextManager[App]]
+
+
+@asynccontextmanager
+async def open_app(
+    registry: Registry,
+    settings: Settings,
+    codec: PayloadCodec | None = None,
+    *,
+    callback_urls: CallbackUrls | None = None,
+) -> AsyncGenerator[App]:
+    """A ``DurableApp`` on the storage that these settings name, which others on this event loop may share."""
+    storage = acquire_storage(settings)
+    try:
+        outlives = not settings.is_embedded or settings.store != ":memory:"
+        app = await DurableApp.open(
+            registry,
+            settings,
+            storage,
+            codec=codec,
+            callback_urls=callback_urls,
+            is_alone=partial(is_alone, settings),
+            remember=partial(remember_stuck, settings) if outlives else None,
+        )
+        try:
+            yield app
+        finally:
+            await app.close()
+    finally:
+        await release_storage(storage)
+
+
+class AppOpener:
+    """Hands out one open app per event loop."""
+
+    def __init__(self, registry: Registry, settings: Settings, factory: AppFactory = open_app) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._factory = factory
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[tuple[App, AsyncExitStack]]] = (
+            WeakKeyDictionary()
+        )
+
+    async def app(self) -> App:
+        """The open app. All that ask meanwhile wait for the same opening; one that failed is tried again."""
+        loop = asyncio.get_running_loop()
+        opening = self._opening.get(loop)
+        if opening is None:
+            opening = self._opening[loop] = loop.create_task(self._open())
+        elif opening.done():
+            if not opening.cancelled() and opening.exception() is None:
+                return opening.result()[0]
+            opening = self._opening[loop] = loop.create_task(self._open())
+        app, _ = await asyncio.shield(opening)  # a caller that gives up does not stop it for the others
+        return app
+
+    async def close(self) -> None:
+        """Close the running loop's app, if it is open. Opened again when next asked for."""
+        opening = self._opening.pop(asyncio.get_running_loop(), None)
+        if opening is None:
+            return
+        opening.cancel()  # nothing happens where it is open already
+        outcome = (await asyncio.gather(opening, return_exceptions=True))[0]
+        if isinstance(outcome, tuple):
+            _, stack = outcome
+            await stack.aclose()
+
+    async def _open(self) -> tuple[App, AsyncExitStack]:
+        stack = AsyncExitStack()
+        app = await stack.enter_async_context(self._factory(self._registry, self._settings))
+        if self._settings.guard:  # an app in Azure has no use for advice
+            stack.callback(asyncio.get_running_loop().call_later(ADVICE_DELAY, self._advise).cancel)
+        return app, stack
+
+    def _advise(self) -> None:
+        from ..linter import warn_of
+
+        asyncio.get_running_loop().run_in_executor(None, warn_of, self._registry.orchestrator_functions)

@@ -1,0 +1,140 @@
+"""What the HTTP API shows: the status document and the management payload, in the shapes of Durable Functions.
+
+Knows capabilities, and neither routes nor the client.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..instance_ids import execution_of
+from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
+from .http_types import HttpResponse, json_response
+from .signed_urls import CapabilitySigner, Verb
+
+if TYPE_CHECKING:
+    from ..runtime.schedules.client import ScheduleStatus
+
+RETRY_AFTER_SECONDS = 2
+"""What a caller that polls is asked to wait: one poll is one read of one row."""
+
+HttpManagementPayload: TypeAlias = dict[str, str]
+
+
+_MANAGEMENT_URIS = (
+    ("statusQueryGetUri", Verb.STATUS, ""),
+    ("sendEventPostUri", Verb.EVENT, "/{eventName}"),
+    ("terminatePostUri", Verb.TERMINATE, "?reason={text}"),
+    ("cancelPostUri", Verb.CANCEL, "?reason={text}"),
+    ("rewindPostUri", Verb.REWIND, "?reason={text}"),
+    ("purgeHistoryDeleteUri", Verb.PURGE, ""),
+    ("restartPostUri", Verb.RESTART, ""),
+    ("suspendPostUri", Verb.SUSPEND, "?reason={text}"),
+    ("resumePostUri", Verb.RESUME, "?reason={text}"),
+)
+_NAMES = tuple(name for name, _, _ in _MANAGEMENT_URIS)
+_VERBS = tuple(verb for _, verb, _ in _MANAGEMENT_URIS)
+
+
+def create_http_management_payload(
+    signer: CapabilitySigner, instance_id: str, base_url: str, execution_id: str = "", *, details: bool = False
+) -> HttpManagementPayload:
+    """The URIs by which the holder can follow and manage this one instance, without any key.
+
+    They are bound to ``execution_id``, else to the one that the id knows (``StartedInstance``). With neither they stand
+    for whatever instance has the id. ``details``: the status URI shows the input and, when asked, the history, too.
+
+    ``base_url`` is the absolute URL of the API's base, such as ``https://app.example/api/durabletask``. In
+    ``sendEventPostUri`` replace ``{eventName}``, in the others ``{text}`` (a reason; it may also stay as it is).
+    """
+
+    execution_id = execution_id or execution_of(instance_id)
+    verbs = (Verb.DETAILS, *_VERBS[1:]) if details else _VERBS
+    tokens = signer.issue_each(instance_id, verbs, execution_id=execution_id)
+    urls = [f"{base_url}/c/{token}{rest}" for token, (_, _, rest) in zip(tokens, _MANAGEMENT_URIS, strict=True)]
+    return {"id": instance_id} | dict(zip(_NAMES, urls, strict=True))
+
+
+def create_check_status_response(
+    signer: CapabilitySigner,
+    instance_id: str,
+    base_url: str,
+    *,
+    retry_after: int = RETRY_AFTER_SECONDS,
+    execution_id: str = "",
+    details: bool = False,
+) -> HttpResponse:
+    """202 with the management payload, ``Location`` (the status URI) and ``Retry-After`` (seconds)."""
+    payload = create_http_management_payload(signer, instance_id, base_url, execution_id, details=details)
+    headers = {"Location": payload["statusQueryGetUri"], "Retry-After": str(retry_after)}
+    return json_response(202, payload, headers)
+
+
+def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> dict[str, JSON]:
+    """The status document. The keys beyond those of Durable Functions appear only when they hold something."""
+    shown: dict[str, JSON] = {
+        "name": status.name,
+        "instanceId": status.instance_id,
+        "runtimeStatus": None if status.runtime_status is None else status.runtime_status.value,
+        "input": status.input_,
+        "customStatus": status.custom_status,
+        "output": _output(status),
+        "createdTime": _utc_seconds(status.created_time),
+        "lastUpdatedTime": _utc_seconds(status.last_updated_time),
+    }
+    if show_history:
+        shown["historyEvents"] = status.history_events or []
+    if status.version:
+        shown["version"] = status.version
+    if status.tags:
+        shown["tags"] = dict(status.tags)
+    if status.scheduled_start_time is not None:
+        shown["scheduledStartTime"] = _utc_seconds(status.scheduled_start_time)
+    if status.deadline is not None:
+        shown["deadline"] = _utc_seconds(status.deadline)
+    if status.stuck_reason:
+        shown["stuckReason"] = status.stuck_reason
+    if status.failure is not None:
+        shown["failure"] = _failure_json(status.failure)
+    return shown
+
+
+def schedule_json(schedule: ScheduleStatus) -> dict[str, JSON]:
+    """A schedule as listed."""
+    return {
+        "scheduleId": schedule.schedule_id,
+        "orchestrator": schedule.orchestrator,
+        "cron": schedule.cron,
+        "intervalSeconds": None if schedule.interval is None else schedule.interval.total_seconds(),
+        "timeZone": schedule.time_zone,
+        "overlap": schedule.overlap,
+        "isPaused": schedule.is_paused,
+        "nextDueTime": _utc_seconds(schedule.next_due),
+        "runningInstanceId": schedule.running,
+        "lastInstanceId": schedule.last_instance_id,
+        "lastDueTime": _utc_seconds(schedule.last_due),
+        "createdTime": _utc_seconds(schedule.created_time),
+        "version": schedule.version,
+    }
+
+
+def _output(status: OrchestrationStatus) -> JSON:
+    failed = status.runtime_status is RuntimeStatus.FAILED and status.failure is not None
+    return _failure_text(status.failure) if failed and status.failure else status.output
+
+
+def _failure_text(failure: FailureDetails) -> str:
+    return f"{failure.type}: {failure.message}" if failure.message else failure.type
+
+
+def _failure_json(failure: FailureDetails) -> dict[str, JSON]:
+    """Without stack traces: status URIs are handed to browsers and partners. The history holds them."""
+    shown: dict[str, JSON] = {"type": failure.type, "message": failure.message, "retriable": failure.retriable}
+    if failure.cause is not None:
+        shown["cause"] = _failure_json(failure.cause)
+    return shown
+
+
+def _utc_seconds(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

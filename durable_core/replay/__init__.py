@@ -1,0 +1,1 @@
+"""Histories outside their hub: exported, replayed against the code at hand, debugged."""

@@ -1,0 +1,219 @@
+"""One history replayed under pdb: from event to event, through the orchestrator's own lines.
+
+The orchestrator is the user's function inside a generator that watches what goes in: with every event that makes the
+code run on, it says what the ``yield`` returned, and then lets pdb stop in the user's code. The engine's frames are
+skipped, and not shown. Values that are changed in the debugger change what the code decides, as they would in a host.
+"""
+
+from __future__ import annotations
+
+import bdb
+import pdb
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from types import FrameType, TracebackType
+from typing import Any, get_args
+
+from ..converter import Converter
+from ..engine.events import Event, Incoming, describe
+from ..engine.executor import OrchestrationExecutor
+from ..engine.user_frames import suspended_at
+from ..errors import ConfigurationError, NonDeterminismError
+from ..registry import RESERVED, OrchestratorDefinition
+from ..signatures import function_in
+from ..user_code import Interruption
+from .replayer import History, replay_live
+
+_PACKAGE = __name__.partition(".")[0]
+_ENGINE = [f"{_PACKAGE}.{part}.*" for part in ("engine", "replay", "cli")]
+_LONGEST = 200  # characters of a value in a line
+
+
+class QuitDebuggerError(Interruption):
+    """The person has typed ``q``. No orchestrator may take it for a failure of its own, or catch it."""
+
+
+def debug_history(
+    definition: OrchestratorDefinition,
+    history: History,
+    *,
+    at: int | None = None,
+    converter: Converter | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Replay under pdb on standard input and output. Returns at the end of the history, or after ``q``.
+
+    at: number of the event, from 1, that the code is to be stopped after; of a decision of the code: before it is
+    made. None: the first line of the orchestrator.
+
+    ConfigurationError if there is no such event; NonDeterminismError as in ``replay``.
+    """
+    events = history.events
+    if at is not None and not 1 <= at <= len(events):
+        raise ConfigurationError(f"the history of '{history.instance_id}' has events 1 to {len(events)}, no event {at}")
+    if not events:
+        raise ConfigurationError(f"instance '{history.instance_id}' has not begun: there is nothing to step through")
+    session = _Session(definition, _first_stop(history, at), say)
+    if at is not None and session.stop_after != at:
+        say(f"event {at} is decided by the code: it stops before that, after event {session.stop_after}")
+    watched = replace(definition, fn=session.run)
+    try:
+        live = replay_live(watched, history, converter, follow=session.on_event)
+    except QuitDebuggerError:
+        return
+    except NonDeterminismError:
+        session.end_tracing()
+        replay_live(definition, history, converter).close()  # tells the line, which the watching generator hides
+        raise  # it fits if nobody interferes: then what was done in the debugger made the difference
+    try:
+        session.end(live)
+    finally:
+        live.close()
+
+
+def _first_stop(history: History, at: int | None) -> int:
+    """The event that the code runs on with. In a commit, what the code was told comes first, its decisions follow."""
+    if at is None:
+        return 1
+    before = 0
+    for segment in history.segments:
+        if at <= before + len(segment.events):
+            return at if _tells(segment.events[at - before - 1]) else before + 1
+        before += len(segment.events)
+    return at
+
+
+def _tells(event: Event) -> bool:
+    """Whether an event tells the code something, rather than being decided by it."""
+    return isinstance(event, get_args(Incoming))
+
+
+class _Session:
+    """What a debugged replay has come to. ``stop_after``: the event after which the code is stopped for the first
+    time."""
+
+    def __init__(self, definition: OrchestratorDefinition, stop_after: int, say: Callable[[str], None]) -> None:
+        self._definition = definition
+        self.stop_after = stop_after
+        self._say = say
+        self._number = 0
+        self._event: Event | None = None
+        self._was_told = True  # whether a line was said of the event
+        self._has_stopped = False
+        built_in = definition.name.startswith(RESERVED)
+        self._pdb = _Pdb(definition, skip=_ENGINE if built_in else [f"{_PACKAGE}.*"])
+
+    def on_event(self, event: Event) -> None:
+        self._close_line()
+        self._number += 1
+        self._event = event
+        self._was_told = False
+        if not _tells(event):
+            line = getattr(event, "line", "")
+            self._tell(f"  decided{f' at {line}' if line else ''}")
+
+    def run(self, context: Any, *arguments: Any) -> Generator[Any, Any, Any]:
+        """The orchestrator, watched."""
+        inner: Generator[Any, Any, Any] = self._definition.fn(context, *arguments)
+        value: Any = None
+        error: BaseException | None = None
+        is_first = True
+        try:
+            while True:
+                where = self._definition.location if is_first else suspended_at(inner)
+                self._runs_on(value, error, where, is_first=is_first)
+                is_first = False
+                yielded = inner.send(value) if error is None else inner.throw(error)
+                try:
+                    value, error = (yield yielded), None
+                except GeneratorExit:
+                    raise
+                except BaseException as raised:  # noqa: BLE001  it goes on into the orchestrator
+                    value, error = None, raised
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            self.end_tracing()
+            inner.close()
+
+    def _runs_on(self, value: Any, error: BaseException | None, where: str, *, is_first: bool) -> None:
+        place = _short(where) if is_first else where
+        what = "begins" if is_first else f"-> {_shown(value)} into" if error is None else f"-> raises {error!r} at"
+        if self._was_told:
+            self._say(f"  had ended before {what} {place}")
+        else:
+            self._tell(f" {what} {place}")
+        if not self._has_stopped and self._number >= self.stop_after:
+            self._has_stopped = True
+            self._pdb.set_trace(sys._getframe())  # pyright: ignore[reportPrivateUsage]
+
+    def _tell(self, more: str) -> None:
+        assert self._event is not None
+        self._was_told = True
+        self._say(f"event {self._number} {describe(self._event)}{more}")
+
+    def _close_line(self) -> None:
+        if not self._was_told:
+            self._tell("  the code waits on")
+
+    def end_tracing(self) -> None:
+        """pdb is to see nothing of what follows."""
+        sys.settrace(None)
+
+    def end(self, live: OrchestrationExecutor) -> None:
+        self.end_tracing()
+        self._close_line()
+        match live.completion:
+            case None:
+                self._say(f"end of the history after {self._number} events: the code fits, and waits")
+            case completion:
+                self._say(f"end of the history after {self._number} events: the code fits; {describe(completion)}")
+
+
+class _Pdb(pdb.Pdb):
+    """pdb that stops at the lines of an orchestrator and what it calls, and shows no frame of the engine."""
+
+    def __init__(self, definition: OrchestratorDefinition, skip: list[str]) -> None:
+        super().__init__(skip=skip, nosigint=True)
+        self._code = function_in(definition.fn).__code__
+
+    def trace_dispatch(self, frame: FrameType, event: str, arg: Any) -> Any:
+        try:
+            return super().trace_dispatch(frame, event, arg)
+        except bdb.BdbQuit:
+            raise QuitDebuggerError from None
+
+    def user_call(self, frame: FrameType, argument_list: Any) -> None:
+        """Not at a call: at each event it would be the orchestrator's own. The first line within follows."""
+
+    def user_return(self, frame: FrameType, return_value: Any) -> None:
+        """Not at a ``yield``, which is a return for pdb."""
+        if frame.f_code.co_flags & bdb.GENERATOR_AND_COROUTINE_FLAGS == 0:
+            super().user_return(frame, return_value)
+
+    def user_exception(self, frame: FrameType, exc_info: Any) -> None:
+        """Not in the engine, where the end of a generator is an exception."""
+        if not self._is_hidden(frame):
+            super().user_exception(frame, exc_info)
+
+    def get_stack(self, f: FrameType | None, t: TracebackType | None) -> tuple[list[tuple[FrameType, int]], int]:
+        stack, at = super().get_stack(f, t)
+        first = next((n for n, (frame, _) in enumerate(stack) if frame.f_code is self._code), 0)
+        kept = [n for n in range(first, len(stack)) if not self._is_hidden(stack[n][0]) or n == at]
+        return [stack[n] for n in kept], kept.index(at)
+
+    def _is_hidden(self, frame: FrameType) -> bool:
+        return bool(self.is_skipped_module(frame.f_globals.get("__name__", "")))
+
+
+def _short(location: str) -> str:
+    return "/".join(location.replace("\\", "/").rsplit("/", 2)[-2:])
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001  a value that cannot show itself is no reason to stop
+        text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -1,0 +1,230 @@
+"""The gate before a deployment: the code at hand is replayed over every open instance of a live hub. Reads only.
+
+Streams the catalogue's open rows page by page and replays a few instances at a time, so that memory is bounded by
+the longest histories and not by their number. What breaks in the same way is told once. An instance that starts after
+the check has begun is not seen: it runs the code that is deployed now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, field
+
+from ..converter import Converter
+from ..errors import (
+    CodecError,
+    ConfigurationError,
+    NewerFormatError,
+    NonDeterminismError,
+    RowNotFoundError,
+    StorageError,
+    StorageUnavailableError,
+    UnknownOrchestratorError,
+)
+from ..hub.catalog import OPEN, Entry
+from ..hub.instances import MOVED_TRIES, HistoryMovedError
+from ..hub.payloads import PayloadGoneError
+from ..hub.taskhub import TaskHub
+from ..models import JSON
+from ..registry import Registry
+from .replayer import definition_for, history_of, replay_live
+
+PAGE = 200  # rows of the catalogue that are read at once
+AT_ONCE = 16  # instances that are read at once
+SHOWN_IDS = 5
+MOST_PARTITIONS = 64
+
+
+@dataclass(slots=True)
+class Group:
+    """Instances of which the same is to be said. ``stuck``: how many of them stand still already."""
+
+    orchestrator: str
+    version: str
+    text: str
+    line: str = ""
+    count: int = 0
+    stuck: int = 0
+    instance_ids: list[str] = field(default_factory=list[str])
+
+    def add(self, entry: Entry) -> None:
+        self.count += 1
+        self.stuck += bool(entry.stuck)
+        if len(self.instance_ids) < SHOWN_IDS:
+            self.instance_ids.append(entry.instance_id)
+
+
+@dataclass(slots=True, kw_only=True)
+class DeployReport:
+    """What became of every open instance; it grows while the check runs.
+
+    fitting: the code decides as their histories say. not_begun: nothing to replay yet, and their orchestrator is there.
+    ended: while the check ran. breaking: by the place where code and history part. missing: by orchestrator and
+    version that the code at hand does not have. unreadable: by the reason.
+    """
+
+    hub: str
+    fitting: int = 0
+    not_begun: int = 0
+    ended: int = 0
+    breaking: list[Group] = field(default_factory=list[Group])
+    missing: list[Group] = field(default_factory=list[Group])
+    unreadable: list[Group] = field(default_factory=list[Group])
+
+    @property
+    def troubled(self) -> int:
+        """Instances that would not go on with the code at hand."""
+        return sum(group.count for group in (*self.breaking, *self.missing, *self.unreadable))
+
+    @property
+    def checked(self) -> int:
+        return self.fitting + self.not_begun + self.ended + self.troubled
+
+    @property
+    def is_fine(self) -> bool:
+        return self.troubled == 0
+
+    def to_json(self) -> dict[str, JSON]:
+        """For machines; groups in a stable order, the largest first."""
+        for groups in (self.breaking, self.missing, self.unreadable):
+            groups.sort(key=lambda group: (-group.count, group.orchestrator, group.version))
+        return {"ok": self.is_fine, "checked": self.checked, **asdict(self)}
+
+
+async def check_deploy(
+    hub: TaskHub,
+    registry: Registry,
+    converter: Converter | None = None,
+    *,
+    name: str | None = None,
+    limit: int | None = None,
+    progress: Callable[[DeployReport], None] = lambda _: None,
+) -> DeployReport:
+    """Replay the open instances of a hub against this registry's code.
+
+    name: only those of one orchestrator. limit: only so many, the newest ones of each partition. progress: called
+    with the report so far after each instance.
+
+    ConfigurationError: there is no such hub, or it has more partitions than the settings say. StorageError.
+    """
+    check = _Check(hub, registry, converter or Converter(), progress)
+    await check.see_that_all_is_seen()
+    waiting: asyncio.Queue[Entry] = asyncio.Queue(AT_ONCE)  # the producer waits while the workers are behind
+
+    async def work() -> None:
+        while True:
+            await check.next_check(await waiting.get())
+            waiting.task_done()
+
+    async def produce() -> None:
+        taken = 0
+        async with aclosing(entries(hub, OPEN)) as found:
+            async for entry in found:
+                if name is None or entry.name == name:
+                    if limit is not None and taken >= limit:
+                        break
+                    taken += 1
+                    await waiting.put(entry)
+        await waiting.join()
+        for worker in workers:
+            worker.cancel()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            workers = [group.create_task(work()) for _ in range(AT_ONCE)]
+            group.create_task(produce())
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return check.report
+
+
+async def entries(hub: TaskHub, *kinds: str) -> AsyncGenerator[Entry]:
+    """The rows of these streams of the catalogue, shard by shard, newest first, read page by page."""
+    for shard in hub.catalog.shards:
+        for kind in kinds:
+            after = ""
+            while page := await hub.catalog.read(shard, kind, after, PAGE):
+                after = page[-1].key
+                for entry in page:
+                    yield entry
+
+
+class _Check:
+    def __init__(
+        self, hub: TaskHub, registry: Registry, converter: Converter, progress: Callable[[DeployReport], None]
+    ) -> None:
+        self._hub, self._registry, self._converter, self._progress = hub, registry, converter, progress
+        self.report = DeployReport(hub=hub.names.hub)
+        self._groups: dict[Hashable, Group] = {}
+
+    async def see_that_all_is_seen(self) -> None:
+        """An empty answer must mean that there is nothing, not that the wrong place was looked at."""
+        names = self._hub.names
+        shards = [f"{number:02}" for number in range(MOST_PARTITIONS)]
+        try:
+            found = await asyncio.gather(*(self._hub.catalog.read(shard, OPEN, limit=1) for shard in shards))
+        except RowNotFoundError as error:
+            raise ConfigurationError(
+                f"there is no task hub '{names.hub}' in this storage (no table {names.catalog}); "
+                "look at --hub, --store and AzureWebJobsStorage"
+            ) from error
+        used = max((number + 1 for number, page in enumerate(found) if page), default=0)
+        if used > names.partitions:
+            raise ConfigurationError(
+                f"task hub '{names.hub}' has at least {used} partitions and the settings say {names.partitions}: "
+                "set DURABLE_PARTITIONS as the app has it, or instances would be passed over"
+            )
+
+    async def next_check(self, entry: Entry) -> None:
+        report = self.report
+        try:
+            await self._replay(entry)
+        except UnknownOrchestratorError as error:
+            self._tell(report.missing, entry, str(error), error.version or entry.version)
+        except NonDeterminismError as error:
+            line = error.actual_at or error.expected_at
+            kinds = tuple(side.partition("(")[0] for side in (error.expected, error.actual))
+            self._tell(report.breaking, entry, str(error), entry.version, line, key=(line, error.expected_at, *kinds))
+        except (CodecError, NewerFormatError) as error:
+            self._tell(report.unreadable, entry, str(error), entry.version, key=type(error))
+        except StorageUnavailableError:
+            raise  # it says nothing of the instance: the check itself cannot go on
+        except (StorageError, ValueError, LookupError, TypeError, AttributeError) as error:
+            text = f"its rows are damaged: {type(error).__name__}: {error}"
+            self._tell(report.unreadable, entry, text, entry.version, key=type(error))
+        self._progress(report)
+
+    async def _replay(self, entry: Entry) -> None:
+        report = self.report
+        tries = 0
+        while True:
+            tries += 1
+            instance = await self._hub.instances.read(entry.instance_id)
+            if instance is None or instance.is_terminal:
+                report.ended += 1
+                return
+            definition = definition_for(self._registry, instance.name, instance.version)
+            if instance.is_unstarted:
+                report.not_begun += 1
+                return
+            try:
+                history = await history_of(self._hub, instance)
+            except (HistoryMovedError, PayloadGoneError):
+                if tries >= MOVED_TRIES:
+                    raise
+                await asyncio.sleep(0.01 * tries)  # it moves right now
+                continue
+            replay_live(definition, history, self._converter).close()
+            report.fitting += 1
+            return
+
+    def _tell(
+        self, groups: list[Group], entry: Entry, text: str, version: str, line: str = "", key: Hashable = None
+    ) -> None:
+        whole = (id(groups), entry.name, version, key)
+        if whole not in self._groups:
+            self._groups[whole] = Group(entry.name, version, text, line)
+            groups.append(self._groups[whole])
+        self._groups[whole].add(entry)

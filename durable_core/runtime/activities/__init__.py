@@ -1,0 +1,1 @@
+"""Running activities: from a work message to a reported result."""

@@ -1,0 +1,176 @@
+"""One attempt at an activity call while it runs here: its heartbeats, its time limits, whether it is still wanted.
+
+Its ``heartbeat`` and ``is_cancelled`` are used by the activity, perhaps in a thread; all else belongs to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ...converter import Converter
+from ...errors import DurableError
+from ...hub.heartbeats import Heartbeats
+from ...hub.instance_row import Instance
+from ...hub.instances import Instances
+from ...hub.messages import Call
+from ...models import JSON, FailureDetails
+from .call_options import in_words, timed_out
+
+SHORTEST_INTERVAL = 1.0  # seconds between two writes of details
+INTERVAL = 10.0  # the same where there is no heartbeat_timeout
+
+logger = logging.getLogger("durable_core.activity")
+
+
+class Attempt:
+    """``timeout``, ``heartbeat_timeout``: seconds. ``deadline``: a time of the event loop."""
+
+    def __init__(
+        self,
+        instance_id: str,
+        execution_id: str,
+        call: Call,
+        *,
+        converter: Converter,
+        heartbeats: Heartbeats,
+        instances: Instances,
+        timeout: float | None,
+        deadline: float | None,
+        heartbeat_timeout: float | None,
+    ) -> None:
+        self.instance_id, self.execution_id, self.call = instance_id, execution_id, call
+        self.is_cancelled = False
+        self.has_row = False  # details of it, or of the attempt before, are stored
+        self._converter, self._heartbeats, self._instances = converter, heartbeats, instances
+        self._heartbeat_timeout = heartbeat_timeout
+        self._interval = INTERVAL if heartbeat_timeout is None else max(SHORTEST_INTERVAL, heartbeat_timeout / 3)
+        self._loop = asyncio.get_running_loop()
+        self._started = self._last_beat = self._loop.time()
+        self._timeout, self._deadline = timeout, deadline
+        self._latest: tuple[JSON] | None = None  # written by the activity's thread
+        self._stored: tuple[JSON] | None = None
+        self._next_save = 0.0
+        self._is_orphaned = False
+        self._saving: asyncio.Task[None] | None = None
+        self._is_over = False
+
+    @property
+    def is_limited(self) -> bool:
+        return not (self._timeout is None and self._deadline is None and self._heartbeat_timeout is None)
+
+    # ------------------------------------------------------------------ the activity's side
+
+    def heartbeat(self, details: object) -> None:
+        value = self._converter.to_json(details, "the details of a heartbeat")
+        if self._is_over or self._loop.is_closed():
+            return
+        self._last_beat = self._loop.time()
+        if value is not None:
+            self._latest = (value,)
+            self._loop.call_soon_threadsafe(self._keep)
+
+    # ------------------------------------------------------------------ the runner's side
+
+    async def last_details(self) -> JSON:
+        """What the attempt before this one said last."""
+        details = await self._heartbeats.read(*self._key)
+        self.has_row = details is not None
+        return details
+
+    async def watch(self, work: asyncio.Future[Any]) -> FailureDetails | None:
+        """Wait until the work is done, or a limit is passed: then the failure. The work is left as it is."""
+        while not work.done():
+            at, failure = self._next_limit()
+            if at <= self._loop.time():
+                self.is_cancelled = True
+                return failure
+            await asyncio.wait({work}, timeout=at - self._loop.time())
+        return None
+
+    async def end(self, *, keep: bool) -> None:
+        """Nothing it says is heard any more. ``keep``: another attempt may want to know what it has said last."""
+        self._is_over = True
+        if (saving := self._saving) is not None:
+            saving.cancel()
+            await asyncio.wait({saving})
+        if keep and self._latest is not self._stored:
+            await self._save()
+
+    def abandon(self) -> None:
+        """The host stops."""
+        self._is_over = self.is_cancelled = True
+        if self._saving is not None:
+            self._saving.cancel()
+
+    async def drop(self) -> None:
+        """Its call has succeeded, and that is recorded: what it has said is of no use any more."""
+        if not self.has_row:
+            return
+        try:
+            await self._heartbeats.drop(*self._key)
+        except DurableError as error:  # it goes with the instance
+            logger.debug("a heartbeat row of instance '%s' is left: %s", self.instance_id, error)
+
+    def retry_decider(self, instance: Instance | None) -> None:
+        """Learn how the instance stands."""
+        if (
+            instance is None
+            or instance.execution_id != self.execution_id
+            or instance.generation != self.call.generation
+            or instance.is_terminal
+        ):
+            self._is_orphaned = self.is_cancelled = True
+
+    # ------------------------------------------------------------------
+
+    @property
+    def _key(self) -> tuple[str, str, int, int]:
+        return self.instance_id, self.execution_id, self.call.generation, self.call.task_id
+
+    def _next_limit(self) -> tuple[float, FailureDetails]:
+        name = self.call.name
+        limits: list[tuple[float, str, bool]] = []
+        if self._timeout is not None:
+            what = f"activity '{name}' did not end within {in_words(self._timeout)} of its start (timeout)"
+            limits.append((self._started + self._timeout, what, True))
+        if self._heartbeat_timeout is not None:
+            silence = in_words(self._heartbeat_timeout)
+            what = f"activity '{name}' gave no heartbeat for {silence} (heartbeat_timeout)"
+            limits.append((self._last_beat + self._heartbeat_timeout, what, True))
+        if self._deadline is not None:
+            what = f"activity '{name}' did not end within the time from its call (schedule_to_close)"
+            limits.append((self._deadline, what, False))
+        at, what, retriable = min(limits)
+        return at, timed_out(what, retriable=retriable)
+
+    def _keep(self) -> None:
+        if self._saving is None and not self._is_over:
+            self._saving = self._loop.create_task(self._save_now_and_then())
+            self._saving.add_done_callback(_hear)
+
+    async def _save_now_and_then(self) -> None:
+        try:
+            while self._latest is not self._stored and not self._is_orphaned:
+                await asyncio.sleep(self._next_save - self._loop.time())
+                await self._save()
+        finally:
+            self._saving = None
+
+    async def _save(self) -> None:
+        latest = self._latest
+        try:
+            self.retry_decider(await self._instances.get(self.instance_id))
+            if latest is not None and not self._is_orphaned:
+                self.has_row = True  # perhaps, from here on
+                await self._heartbeats.write(*self._key, latest[0])
+        except DurableError as error:  # no reason to fail the activity
+            logger.warning("a heartbeat of activity '%s' is not stored: %s", self.call.name, error)
+        self._next_save = self._loop.time() + self._interval
+        self._stored = latest
+
+
+def _hear(saving: asyncio.Task[None]) -> None:
+    if not saving.cancelled() and (error := saving.exception()) is not None:
+        logger.error("heartbeats are not stored", exc_info=error)

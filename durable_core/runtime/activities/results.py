@@ -1,0 +1,97 @@
+"""Results on their way to an orchestrator that is not in this process, as it is where control and work live apart.
+
+Those of one instance that end while a message of it is being sent travel together in the next one, as writes share a
+flush: nobody waits for a clock, and a wide fan-out takes far fewer messages, turns and conflicts than activities.
+
+Owns the order of these sends; knows nothing of activities, leases or turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from ...hub.messages import ControlMessage, TaskOutcome
+from ...hub.payloads import dumps
+from ...hub.taskhub import TaskHub
+
+REPORT_CHARS = 1024 * 1024  # of results in one message
+
+_Key: TypeAlias = tuple[str, str, int | None]
+
+
+@dataclass(slots=True)
+class _Pool:
+    """What waits for the send under way to end. ``senders``: of one report each."""
+
+    outcomes: list[TaskOutcome] = field(default_factory=list[TaskOutcome])
+    senders: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+
+
+class Reports:
+    """One per process and task hub. ``spawn`` runs a coroutine that outlives its caller."""
+
+    def __init__(self, hub: TaskHub, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        self._hub = hub
+        self._spawn = spawn
+        self._pools: dict[_Key, _Pool] = {}  # of every instance of which a message is being sent
+
+    async def send(self, report: ControlMessage) -> None:
+        """Send results, perhaps in one message with others; returns when they are in the queue.
+
+        Fresh results only: what says that it is a redelivery stands for itself. An error of the send is everybody's
+        whose results it held.
+        """
+        assert not report.redelivered, "a redelivery goes to the instance itself"
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        key = (report.instance_id, report.execution_id, report.after)
+        pool = self._pools.get(key)
+        if is_first := pool is None:
+            pool = self._pools[key] = _Pool()
+        pool.outcomes.extend(report.outcomes)
+        pool.senders.append(sent)
+        if is_first:
+            self._spawn(self._send_all(key, replace(report, outcomes=())))
+        await sent
+
+    async def _send_all(self, key: _Key, like: ControlMessage) -> None:
+        try:
+            while (pool := self._pools[key]).senders:
+                self._pools[key] = _Pool()
+                await self._send(pool, like)
+        finally:
+            left = self._pools.pop(key)
+            for sender in left.senders:
+                sender.cancel()
+
+    async def _send(self, pool: _Pool, like: ControlMessage) -> None:
+        try:
+            for outcomes in portions(pool.outcomes):
+                await self._hub.send(replace(like, outcomes=outcomes))
+        except BaseException as error:
+            for sender in pool.senders:
+                if not sender.done():
+                    sender.set_exception(error) if isinstance(error, Exception) else sender.cancel()
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for sender in pool.senders:
+                if not sender.done():  # whose caller was cancelled meanwhile
+                    sender.set_result(None)
+
+
+def portions(outcomes: Sequence[TaskOutcome]) -> Iterator[tuple[TaskOutcome, ...]]:
+    """Outcomes as they are to travel: together while they are small, so that no message grows without bound."""
+    portion: list[TaskOutcome] = []
+    size = 0
+    for outcome in outcomes:
+        weight = len(dumps(outcome.result)) if len(outcomes) > 1 else 0
+        if portion and size + weight > REPORT_CHARS:
+            yield tuple(portion)
+            portion, size = [], 0
+        portion.append(outcome)
+        size += weight
+    if portion:
+        yield tuple(portion)

@@ -1,0 +1,136 @@
+"""Keeps the actors of a process, bounds what stays warm, and tells waiting clients what has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ..hub.instance_row import Instance
+from ..hub.messages import ControlMessage
+from .completion import Completions
+from .turn.actor import Actor
+from .turn.delivery import Delivery, Lease
+from .turn.dispatched_commits import DispatchedCommits
+from .turn.services import Services
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+class InstanceCache:
+    """One per process and task hub. ``conflicts`` counts commits that met another host's."""
+
+    def __init__(self, services: Services, ends: Completions | None = None) -> None:
+        self._services = services
+        self._actors: dict[str, Actor] = {}
+        self._weights: OrderedDict[Actor, int] = OrderedDict()  # least recently used first
+        self._warm_bytes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.ends = Completions() if ends is None else ends
+        self.dispatched = DispatchedCommits()
+        self.inline_running = 0
+        self.conflicts = 0
+        self.on_generation: Callable[[Instance, str], None] = lambda _instance, _line: None
+        """Told of every continue-as-new: the new generation, and the ``file:line`` that asked for it."""
+
+    async def deliver(
+        self,
+        message: ControlMessage,
+        lease: Lease,
+        *,
+        redelivered: bool = False,
+        seen: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
+        """Hand content to its instance; returns when the commit that holds it is durable and dispatched.
+
+        Any error means that this is not known: the message must come again.
+        """
+        caller: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        delivery = Delivery(
+            message=message,
+            lease=lease,
+            redelivered=redelivered or message.redelivered,
+            seen=seen,
+            callers=[caller],
+        )
+        actor = self._actors.get(message.instance_id)
+        if actor is None:
+            actor = self._actors[message.instance_id] = Actor(message.instance_id, self._services, self)
+        actor.deliver(delivery)
+        await caller
+
+    def is_warm(self, instance_id: str) -> bool:
+        """Whether this process keeps the live orchestrator of the instance, or is at work on it."""
+        actor = self._actors.get(instance_id)
+        return actor is not None and (actor.is_warm or actor.is_busy)
+
+    def is_at_work(self, instance_id: str) -> bool:
+        """Whether this process runs a turn, or a step, of the instance at this moment."""
+        actor = self._actors.get(instance_id)
+        return actor is not None and actor.is_busy
+
+    @property
+    def warm_instances(self) -> int:
+        return len(self._weights)
+
+    @property
+    def warm_bytes(self) -> int:
+        """What all that is warm weighs, by the estimate."""
+        return self._warm_bytes
+
+    async def drain(self) -> None:
+        """Wait for what is under way; deliveries must have stopped."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def abandon(self) -> None:
+        """Cancel what is under way and drop everything warm; messages come back to other hosts."""
+        for task in self._tasks:
+            task.cancel()
+        for actor in list(self._actors.values()):
+            actor.cool()
+
+    # ---------------------------------------------------------------- what actors ask for
+
+    def warmed(self, actor: Actor, weight: int) -> None:
+        """An actor ends a turn and keeps its orchestrator, which weighs so many bytes; make room."""
+        self._warm_bytes += weight - self._weights.pop(actor, 0)
+        self._weights[actor] = weight
+        settings = self._services.settings
+        for _ in range(len(self._weights)):  # each once at most, and in a full cache one or two, however many there are
+            if self._warm_bytes <= settings.warm_cache and len(self._weights) <= settings.warm_instances:
+                return
+            candidate = next(iter(self._weights))
+            if candidate is actor or not candidate.is_turning:
+                candidate.cool()
+                self._forget(candidate)
+            else:  # one in a turn stands on its orchestrator, and has just been used
+                self._weights.move_to_end(candidate)
+
+    def cooled(self, actor: Actor) -> None:
+        self._warm_bytes -= self._weights.pop(actor, 0)
+
+    def ended(self, instance: Instance) -> None:
+        self.ends.ended(instance)
+
+    def continued(self, instance: Instance, line: str) -> None:
+        self.on_generation(instance, line)
+
+    def idle(self, actor: Actor) -> None:
+        self._forget(actor)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("work on an instance ended with an error", exc_info=error)
+
+    def _forget(self, actor: Actor) -> None:
+        if not actor.is_busy and not actor.is_warm and self._actors.get(actor.instance_id) is actor:
+            del self._actors[actor.instance_id]

@@ -1,0 +1,49 @@
+"""Events that are delivered once: the results of callbacks, and what comes by a URL for one event.
+
+That its URL was used is kept in a row of its own, written together with the event. It stays when the event is consumed,
+and goes with the execution.
+"""
+
+from __future__ import annotations
+
+from ..engine.callbacks import CallbackTicket, generation_of
+from ..errors import CapabilityError, InstanceCompletedError, RowExistsError
+from ..hub.inbox import InboxKind
+from ..hub.instance_row import Instance
+from ..hub.keys import event_key, marker_key
+from ..hub.messages import ControlMessage
+from ..hub.taskhub import TaskHub
+
+
+async def redeem(hub: TaskHub, ticket: CallbackTicket, text: str) -> None:
+    """Hand a result (JSON text) to whoever waits for this callback; durable when this returns.
+
+    CapabilityError (``gone``) if the URL was used, or what it was made for is gone; InstanceCompletedError.
+    """
+    instance = await hub.instances.get(ticket.instance_id)
+    if instance is None or instance.execution_id != ticket.execution_id:
+        raise CapabilityError("the execution that this URL was issued for is gone", gone=True)
+    if instance.is_terminal:
+        raise InstanceCompletedError(instance.instance_id, instance.status.value)
+    if instance.generation != generation_of(ticket.event_name):
+        raise CapabilityError("nobody waits for this callback any more: the instance has continued as new", gone=True)
+    await deliver_once(hub, instance, ticket.event_name, f"callback/{ticket.nonce}", ticket.nonce, text)
+
+
+async def deliver_once(hub: TaskHub, instance: Instance, event_name: str, event_id: str, nonce: str, text: str) -> None:
+    """Put an event into the inbox, with a marker of its ``nonce``; CapabilityError (``gone``) if there is one.
+
+    Both rows are one transaction: of two that come at once, the second is refused by the store.
+    """
+    data = await hub.payloads.store_text(instance.instance_id, instance.execution_id, text)
+    bell = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
+    key = event_key(instance.execution_id, event_id)
+    marker, attempt = marker_key(instance.execution_id, nonce), hub.ids.commit_id()
+    try:
+        row = hub.inbox.row(instance.execution_id, key, InboxKind.EVENT, event_name, data)
+        await hub.inbox.insert_once(instance.instance_id, row, marker, attempt)
+    except RowExistsError:
+        if await hub.inbox.marked_by(instance.instance_id, marker) != attempt:  # else: ours, its answer was lost
+            await hub.send(bell)  # whoever used it may have died before ringing
+            raise CapabilityError("this URL has been used; it works once", gone=True) from None
+    await hub.send(bell)

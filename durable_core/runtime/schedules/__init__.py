@@ -1,0 +1,1 @@
+"""Schedules: started by the clock, each one an orchestration of its own."""

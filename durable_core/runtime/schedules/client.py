@@ -1,0 +1,267 @@
+"""The client's side of schedules: create, look, pause, resume, trigger, delete.
+
+A schedule is an instance of a built-in orchestrator (see ``schedule_loop``), so it is as durable as any other; this
+module only starts it, sends it events and reads its status.
+"""
+
+# pyright: reportPrivateUsage=false
+# The methods are part of the client, whose parts they use.
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol, get_args
+
+from ...converter import Converter
+from ...errors import (
+    InstanceAlreadyExistsError,
+    InstanceNotFoundError,
+    InvalidInputError,
+    InvalidInstanceIdError,
+)
+from ...instance_ids import TriggeredRun, check_instance_id
+from ...models import OrchestrationStatus, RuntimeStatus
+from ...moments import LAST, in_utc, problem_of_moment
+from ...registry import Registry, name_of
+from ..clock import Clock
+from ..listing import UNREADABLE, InstancePage
+from .cron import SHORTEST, Interval, parse_cron
+from .orchestrator import CONTROL, SCHEDULE_NAME, SCHEDULE_PREFIX, Overlap, ScheduleState, run_id
+
+logger = logging.getLogger("durable_core.runtime")
+
+RUN_SUFFIX = ":20300101T000000Z-00000000"
+DELETE_PATIENCE = 30.0  # seconds
+_NO_DATE = "the first run would be due in the year 9999, or later: give an earlier start_at, or a shorter interval"
+
+_LIVE = tuple(status for status in RuntimeStatus if not status.is_terminal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleStatus:
+    """A schedule as it stands. Times are UTC.
+
+    next_due: when it starts the next run; None while it is paused.
+    running: instance id of the run that goes; waiting: those of runs that were due when it began and come after it.
+    version: the one that every run has; None: each takes that which a new start takes at its time.
+    last_instance_id, last_due, last_failed: of the run that ended last; None if there was none.
+    """
+
+    schedule_id: str
+    orchestrator: str
+    cron: str | None
+    interval: timedelta | None
+    time_zone: str
+    overlap: Overlap
+    is_paused: bool
+    pause_reason: str
+    next_due: datetime | None
+    running: str | None
+    waiting: tuple[str, ...]
+    last_instance_id: str | None
+    last_due: datetime | None
+    last_failed: bool | None
+    created_time: datetime | None
+    version: str | None = None
+
+
+class _Client(Protocol):
+    """What schedules ask of the client that they are part of."""
+
+    _registry: Registry
+    _converter: Converter
+    _clock: Clock
+
+    async def start_new(
+        self,
+        orchestrator: str,
+        instance_id: str | None = None,
+        client_input: object = None,
+        *,
+        if_exists: Literal["error", "return", "restart_if_done"] = "error",
+    ) -> str: ...
+    async def get_status(self, instance_id: str) -> OrchestrationStatus: ...
+    async def list_instances(
+        self,
+        *,
+        runtime_status: Collection[RuntimeStatus] | None = None,
+        instance_id_prefix: str | None = None,
+        page_size: int = 100,
+        continuation_token: str | None = None,
+    ) -> InstancePage: ...
+    async def raise_event(self, instance_id: str, event_name: str, event_data: object = None) -> Any: ...
+    async def terminate(self, instance_id: str, reason: str = "", *, recursive: bool = True) -> None: ...
+    async def wait_for_completion(self, instance_id: str, timeout: float) -> OrchestrationStatus: ...  # noqa: ASYNC109
+    async def purge_instance_history(self, instance_id: str) -> int: ...
+    async def get_schedule(self, schedule_id: str) -> ScheduleStatus: ...
+
+
+class ScheduleClient:
+    """The schedules of a ``DurableClient``."""
+
+    async def create_schedule(
+        self: _Client,
+        schedule_id: str,
+        orchestrator: Callable[..., Any] | str,
+        *,
+        cron: str | None = None,
+        interval: timedelta | None = None,
+        time_zone: str = "UTC",
+        client_input: object = None,
+        overlap: Overlap = "skip",
+        start_at: datetime | None = None,
+        version: str | None = None,
+    ) -> None:
+        """Start an orchestrator again and again. The schedule is durable when this returns.
+
+        cron: five fields (minute, hour, day of the month, month, weekday), or six with seconds in front, in
+        ``time_zone`` (an IANA name). Minutes and hours that are named are the wall clock's: a time that daylight
+        saving skips is due right after the gap, one that it doubles is due once.
+        interval: instead of ``cron``; at least a second. It is counted from due time to due time.
+        client_input: input of every run. Each has the id ``{schedule_id}:{due time}`` and is a sub-orchestration of
+        the schedule.
+        overlap: what becomes of due times that pass while the last run still goes, or while no host is up. ``skip``
+        drops them; ``queue`` runs them in order, one after the other, up to 100 of them.
+        start_at: an aware time; the first due time is not before it. None: now, or now and an interval.
+        version: of every run. None: each run takes that which a new start would take at its time.
+
+        Raises InvalidInputError (bad cron, interval or time zone; an input that does not fit),
+        UnknownOrchestratorError, InvalidInstanceIdError, InstanceAlreadyExistsError if there is such a schedule.
+        """
+        instance_id = _instance_of(schedule_id)
+        check_instance_id(instance_id + RUN_SUFFIX)
+        definition = self._registry.orchestrator(name_of(orchestrator), version)
+        data = self._converter.to_json(client_input, "the input")
+        if definition.takes(data):
+            self._converter.from_json(data, definition.input_type)
+        if overlap not in get_args(Overlap):
+            raise InvalidInputError(f"overlap is 'skip' or 'queue', not {overlap!r}")
+        if (problem := problem_of_moment(start_at)) is not None:
+            raise InvalidInputError(f"start_at={start_at!r} {problem}")
+        now = self._clock.now()
+        first = now if start_at is None else max(in_utc(start_at), now)
+        if first.year >= LAST.year:
+            raise InvalidInputError(_NO_DATE)
+        match cron, interval:
+            case str(), None:
+                due = parse_cron(cron, time_zone).next_after(first - timedelta(microseconds=1))
+            case None, timedelta():
+                if interval < SHORTEST:
+                    raise InvalidInputError(f"the interval of a schedule is at least a second, not {interval}")
+                due = first if start_at is not None else Interval(interval).next_after(first)
+                due = due.replace(microsecond=0)
+            case _:
+                raise InvalidInputError(
+                    "a schedule has either cron=, a text, or interval=, a datetime.timedelta, "
+                    f"not cron={cron!r} and interval={interval!r}"
+                )
+        if due >= LAST:
+            raise InvalidInputError(_NO_DATE)
+        state = ScheduleState(
+            schedule_id=schedule_id,
+            orchestrator=definition.name,
+            overlap=overlap,
+            due=due.isoformat(),
+            cron=cron,
+            every=None if interval is None else interval.total_seconds(),
+            time_zone=time_zone,
+            input=data,
+            version=version,
+        )
+        try:
+            await self.start_new(SCHEDULE_NAME, instance_id, state.stored())
+        except InstanceAlreadyExistsError as error:
+            if not error.status or not RuntimeStatus(error.status).is_terminal:
+                raise
+            await self.start_new(SCHEDULE_NAME, instance_id, state.stored(), if_exists="restart_if_done")
+
+    async def get_schedule(self: _Client, schedule_id: str) -> ScheduleStatus:
+        """InstanceNotFoundError if there is no such schedule."""
+        status = await self.get_status(_instance_of(schedule_id))
+        if status.name != SCHEDULE_NAME or status.is_terminal:
+            raise InstanceNotFoundError(_instance_of(schedule_id))
+        return _shown(status)
+
+    async def list_schedules(self: _Client) -> list[ScheduleStatus]:
+        """Every schedule of the hub, newest first."""
+        found: list[ScheduleStatus] = []
+        token: str | None = None
+        while True:
+            page = await self.list_instances(
+                runtime_status=_LIVE, instance_id_prefix=SCHEDULE_PREFIX, page_size=1000, continuation_token=token
+            )
+            for listed in page.instances:
+                try:
+                    status = await self.get_status(listed.instance_id)
+                except UNREADABLE as error:  # it must not keep the others from being listed
+                    logger.warning("schedule '%s' is not listed: %s", listed.instance_id, error)
+                    continue
+                if status.name == SCHEDULE_NAME and not status.is_terminal:  # any instance may have such an id
+                    found.append(_shown(status))
+            token = page.continuation_token
+            if token is None:
+                return found
+
+    async def pause_schedule(self: _Client, schedule_id: str, reason: str = "") -> None:
+        """Start no runs until ``resume_schedule``; what falls due meanwhile is dropped. A run that goes, goes on.
+
+        Raises InstanceNotFoundError, as the other methods do.
+        """
+        await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "pause", "reason": reason})
+
+    async def resume_schedule(self: _Client, schedule_id: str) -> None:
+        """Go on with the next due time."""
+        await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "resume"})
+
+    async def trigger_schedule(self: _Client, schedule_id: str) -> str:
+        """Ask for a run now, even while paused, and return its instance id.
+
+        The schedule starts it a moment later: ``wait_for_completion`` waits for that, ``get_status`` does not. It is
+        subject to ``overlap``: while another run goes, ``skip`` drops it (there will be no such instance).
+        """
+        now = self._clock.now()
+        run = f"{run_id(schedule_id, now)}-{now.microsecond:06}"
+        await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "trigger", "run": run})
+        return TriggeredRun(run)
+
+    async def delete_schedule(self: _Client, schedule_id: str) -> None:
+        """End and forget a schedule. A run that goes, goes on. Raises InstanceNotFoundError."""
+        instance_id = _instance_of(schedule_id)
+        await self.terminate(instance_id, "deleted", recursive=False)
+        await self.wait_for_completion(instance_id, DELETE_PATIENCE)
+        await self.purge_instance_history(instance_id)
+
+
+def _instance_of(schedule_id: str) -> str:
+    """The id of the instance that is this schedule. InvalidInstanceIdError."""
+    if not isinstance(schedule_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInstanceIdError(f"the id of a schedule is a text, not {schedule_id!r}: give str(...) of it")
+    return SCHEDULE_PREFIX + schedule_id
+
+
+def _shown(status: OrchestrationStatus) -> ScheduleStatus:
+    data: dict[str, Any] = dict(status.custom_status or status.input_)
+    running: str | None = data.pop("running", None)
+    state = ScheduleState(**data)
+    last = state.last or (None, None, None)
+    return ScheduleStatus(
+        schedule_id=state.schedule_id,
+        orchestrator=state.orchestrator,
+        cron=state.cron,
+        interval=None if state.every is None else timedelta(seconds=state.every),
+        time_zone=state.time_zone,
+        overlap=state.overlap,
+        is_paused=state.paused,
+        pause_reason=state.reason,
+        next_due=None if state.paused else state.next_due,
+        running=running,
+        waiting=tuple(run for run, _, _ in state.waiting),
+        last_instance_id=last[0],
+        last_due=None if last[1] is None else datetime.fromisoformat(last[1]),
+        last_failed=last[2],
+        created_time=status.created_time,
+        version=state.version,
+    )

@@ -1,0 +1,637 @@
+"""One instance in one process: deliveries come in, turns go out, one at a time.
+
+A turn: take what is pooled, load what is needed, run the orchestrator, commit with one conditional write, dispatch
+what was decided, release the callers. The rules named R1-R18 are those of docs/architecture.md; each closes a way to
+lose or repeat something that an exhaustive model of the protocol found.
+
+Knows the hub and the engine; not where deliveries come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+from ...engine.events import ContinueAsNew, Segment
+from ...engine.executor import OrchestrationExecutor, Turn
+from ...errors import (
+    CodecError,
+    CodeHangsError,
+    DamagedRowError,
+    DeterminismError,
+    NewerFormatError,
+    NonDeterminismError,
+    PreconditionFailedError,
+    RowExistsError,
+    RowNotFoundError,
+    StorageUnavailableError,
+    UnknownOrchestratorError,
+)
+from ...hang_watch import stretch
+from ...hub.inbox import InboxKind, InboxRow
+from ...hub.instance_row import Instance
+from ...hub.instances import MOVED_TRIES, HistoryMovedError
+from ...hub.messages import ControlMessage
+from ..stuck import MAX_REASON
+from .after_end import dispatch_carried, dispatch_left, dispatch_owed, owes_only_the_catalogue
+from .cached import CachedOrchestrator, revive
+from .commit import prepare, write
+from .decision import Decision, Dispatch, entry_of
+from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
+from .dispatched_commits import DispatchedCommits
+from .freshness import brings_unknown, is_stale, must_load_cold, needs_a_look
+from .inline_activity import InlineStep, InlineSteps
+from .inline_steps import Steps
+from .new_events import Gathered, gather
+from .redispatch import (
+    Redispatch,
+    covered,
+    left_to_others,
+    redispatch_after_end,
+    redispatch_after_lost_commit,
+    to_redispatch,
+    undone,
+    with_calls,
+)
+from .services import Services
+from .start_and_deadline import CLOCK_TASK, look_to_arm
+from .terminate import history_of, terminate, termination_in
+
+MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over
+SLOW_TURN_SECONDS = 0.1
+
+_UNKNOWN_OUTCOME = (PreconditionFailedError, RowNotFoundError, RowExistsError, StorageUnavailableError)
+_NOT_REPLAYED = (
+    UnknownOrchestratorError,
+    NewerFormatError,
+    DamagedRowError,
+    DeterminismError,
+    NonDeterminismError,
+    CodeHangsError,
+    CodecError,
+)
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+class Home(Protocol):
+    """What an actor asks of the dispatcher that keeps it."""
+
+    inline_running: int
+    conflicts: int
+    dispatched: DispatchedCommits
+
+    def warmed(self, actor: Actor, weight: int) -> None: ...
+
+    def cooled(self, actor: Actor) -> None: ...
+
+    def ended(self, instance: Instance) -> None: ...
+
+    def continued(self, instance: Instance, line: str) -> None: ...
+
+    def idle(self, actor: Actor) -> None: ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What a turn has learned so far; kept over its conflicts."""
+
+    batch: list[Delivery]
+    conflicts: int = 0
+    moved: int = 0
+    outage: bool = False
+    redispatch_after: int | None = None  # commits of ours later than this were found whose dispatch may not have begun
+    unconfirmed_commit: tuple[int, str] | None = (
+        None  # seq and id of a commit of which nobody knows whether it was written
+    )
+    step: InlineStep | None = None  # called by this turn, to be run after it
+    terminate_pending: bool = (
+        False  # a termination waits until somebody can read who else must hear of it, or all have had time
+    )
+
+
+class _HandOver(Exception):
+    """This turn must not commit: somebody else is at work, or may have its messages by now (rule R16)."""
+
+
+class Actor:
+    def __init__(self, instance_id: str, services: Services, home: Home) -> None:
+        self.instance_id = instance_id
+        self._services = services
+        self._home = home
+        self._pool: list[Delivery] = []
+        self._running = False
+        self._warm: CachedOrchestrator | None = None
+        self._inline = InlineSteps(services, home)
+        self._steps = Steps(services, home, self.deliver)
+
+    @property
+    def is_warm(self) -> bool:
+        return self._warm is not None
+
+    @property
+    def is_turning(self) -> bool:
+        return self._running
+
+    @property
+    def is_busy(self) -> bool:
+        return self._running or bool(self._inline) or bool(self._steps)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Pool a delivery; its callers are released when it is dealt with."""
+        self._pool.append(delivery)
+        if not self._running:
+            self._running = True
+            self._home.spawn(self._run())
+
+    def cool(self) -> None:
+        """Drop the live orchestrator; the next turn loads."""
+        warm, self._warm = self._warm, None
+        if warm is not None:
+            self._home.cooled(self)
+            try:
+                stretch(warm.code, warm.live.close)
+            except CodeHangsError as error:
+                logger.error("while it was dropped: %s", error)
+
+    async def _run(self, step: InlineStep | None = None) -> None:
+        """Turns, and the inline steps that they call, until there is no more for this task to do."""
+        while step is None or await self._is_next(step):
+            step = await self._turns()
+            if step is None:
+                return
+
+    async def _is_next(self, step: InlineStep) -> bool:
+        """Run an inline step and pool its result. Whether this task is to take it into a turn: other deliveries, which
+        may have come meanwhile, have a task of their own."""
+        result = await step
+        if result is None:
+            return False
+        self._pool.append(result)
+        is_next, self._running = not self._running, True
+        return is_next
+
+    async def _turns(self) -> InlineStep | None:
+        """Turns until nothing is pooled. Returns the inline step that the last one called: it is to be run next."""
+        try:
+            while self._pool:
+                attempt = _Attempt(self._pool)
+                self._pool = []
+                try:
+                    await self._turn(attempt)
+                except BaseException as error:
+                    self.cool()
+                    for delivery in attempt.batch:
+                        delivery.fail(error)
+                    if not isinstance(error, Exception):
+                        raise
+                finally:
+                    for delivery in attempt.batch:
+                        self._inline.forget(delivery.inline_key)
+                    self._steps.forget(attempt.batch)
+                if attempt.step is not None:
+                    if not self._pool:
+                        return attempt.step
+                    self._home.spawn(self._run(attempt.step))
+            return None
+        finally:
+            self._running = False
+            self._home.idle(self)
+
+    async def _turn(self, attempt: _Attempt) -> None:
+        """Try until done. After an unknown outcome the state is loaded anew and our commit is looked for in it."""
+        while True:
+            try:
+                inbox = await self._load(attempt)
+                if inbox is not None and self._warm is not None:
+                    await self._move(attempt, self._warm, inbox)
+                return
+            except HistoryMovedError:
+                self.cool()
+                attempt.moved += 1
+                if attempt.moved > MOVED_TRIES:
+                    raise
+            except CodecError as error:
+                self.cool()
+                await self._cannot_decode(attempt, error)
+                return
+            except (DeterminismError, CodeHangsError) as error:  # nothing of the step counts; no other host does better
+                instance = cast("CachedOrchestrator", self._warm).instance
+                self.cool()
+                await self._park(attempt, instance, self._services.hangs.reason(error))
+                return
+            except _HandOver:
+                self.cool()
+                await self._hand_over(attempt)
+                return
+            except _UNKNOWN_OUTCOME as error:
+                if attempt.unconfirmed_commit is None or attempt.outage:
+                    raise  # not from the commit: the callers' messages come back as redeliveries
+                self.cool()
+                attempt.conflicts += 1
+                attempt.outage = isinstance(error, StorageUnavailableError)
+                self._home.conflicts += 1
+                logger.debug("conflict %d on instance '%s': %s", attempt.conflicts, self.instance_id, error)
+
+    # ------------------------------------------------------------------ load
+
+    async def _load(self, attempt: _Attempt) -> list[InboxRow] | None:
+        """Make the instance warm and return its inbox, or None if there is nothing left to do."""
+        batch, instances = attempt.batch, self._services.hub.instances
+        if attempt.unconfirmed_commit or must_load_cold(batch):
+            self.cool()
+        inbox: list[InboxRow] = []
+        if self._warm is not None and needs_a_look(self._warm.live, batch):  # rules R2, R3
+            peeked = await instances.peek(self.instance_id)
+            if is_stale(self._warm.instance, peeked.etag):
+                self.cool()
+            inbox = peeked.inbox
+        warm = self._warm
+        if warm is not None and not brings_unknown(warm.live, warm.instance, batch):
+            return inbox
+        self.cool()
+        try:
+            loaded = await instances.load(self.instance_id)
+        except NewerFormatError as error:
+            await self._wait(attempt, str(error), None)
+            return None
+        instance = loaded.instance
+        if instance is None:
+            logger.debug("no instance '%s': the message is of a life that was purged", self.instance_id)
+            release(batch)
+            return None
+        if instance.is_terminal:
+            await self._after_the_end(attempt, instance, loaded.inbox)
+            return None
+        if instance.stuck and await self._terminate(attempt, instance, loaded.inbox):
+            return None  # without its code, of which it may be stuck
+        if self._services.hangs.must_be_left_alone(instance, batch):
+            await self._park(attempt, instance, instance.stuck)
+            await self._services.hub.catalog.note(entry_of(instance))  # its host may have died before it did
+            return None
+        return loaded.inbox if await self._revive(attempt, instance, loaded.inbox) else None
+
+    async def _revive(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
+        """Whether the orchestrator could be replayed; else it is ended if that is asked, waits for a host that can
+        replay it, or is parked."""
+        services = self._services
+        try:
+            self._warm = await revive(services, instance, self._home.dispatched.up_to(instance))
+        except _NOT_REPLAYED as error:
+            if not await self._terminate(attempt, instance, inbox):
+                await self._cannot_replay(attempt, instance, error)
+        return self._warm is not None
+
+    async def _cannot_replay(self, attempt: _Attempt, instance: Instance, error: Exception) -> None:
+        """Wait for a host that can, or park the instance. A CodecError is raised: see ``_cannot_decode``."""
+        services = self._services
+        match error:
+            case UnknownOrchestratorError():
+                reason = f"waiting for a host that has it: {error}"
+                await self._wait_shown(attempt, instance, reason, reason)
+            case NewerFormatError():
+                await self._wait(attempt, str(error), instance)
+            case DeterminismError() | DamagedRowError() | CodeHangsError():  # no other host does better
+                await self._park(attempt, instance, services.hangs.reason(error))
+            case NonDeterminismError() if instance.build == services.build or services.is_alone():
+                await self._park(attempt, instance, str(error))
+            case NonDeterminismError():  # perhaps the build that committed last knows better
+                shown = f"waiting for a host of the build that committed last, or of one that fits: {error}"
+                await self._wait_shown(attempt, instance, shown, str(error))
+            case _:
+                raise error
+
+    # ------------------------------------------------------------------ run and commit
+
+    async def _move(self, attempt: _Attempt, warm: CachedOrchestrator, inbox: Sequence[InboxRow]) -> None:
+        """Run the orchestrator with all that is new, commit, dispatch, release."""
+        services, batch = self._services, attempt.batch
+        before, live = warm.instance, warm.live
+        gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
+        told = [*batch, *gathered.saved]
+        redispatch = self._redispatch(attempt, before, live.history, told, live)
+        turn, is_listed, owed_after = self._step(warm, gathered), False, None
+        if turn.events or gathered.results.changed:
+            if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
+                raise _HandOver
+            open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
+            commit = await prepare(services, warm, turn, gathered, open_since)
+            attempt.unconfirmed_commit = (before.seq, commit.commit_id)
+            owed_after = self._owed_after(warm, before, redispatch)
+            again = redispatch or gathered.results.send or owed_after is not None
+            if is_listed := not again and owes_only_the_catalogue(before, live, turn):
+                ended = before.but(status=commit.status, updated=commit.timestamp, stuck="")
+                await services.hub.in_order(
+                    lambda: write(services, warm, turn, gathered, commit),
+                    lambda: services.hub.catalog.close(entry_of(ended)),
+                )
+            else:
+                await write(services, warm, turn, gathered, commit)
+            attempt.unconfirmed_commit = None
+            services.runner.turned(before, turn)
+        elif gathered.mail.rows:
+            await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
+        inline = None if gathered.mail.more else self._inline.candidate(turn, live, told)
+        await self._dispatch(warm, before, turn, gathered, batch, redispatch, inline)
+        if gathered.mail.stale:
+            await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
+        if live.completion is not None:
+            await self._end(warm, before, batch, is_listed=is_listed, owed_after=owed_after)
+            return
+        if inline is not None:
+            attempt.step = self._inline.start(warm.instance, inline, before.seq, batch)
+        else:
+            if gathered.mail.more:  # whose wake-ups may all be in this batch: its callers wait for the rest as well
+                self._ring_self(warm.instance, batch, split_callers(batch))
+            is_running = await self._steps.go_on(warm, before, gathered, redispatch, batch)
+            if not is_running or redispatch:
+                await self._list(warm, before, again=bool(redispatch))
+            release(batch)
+        self._home.warmed(self, warm.weight.of(live))
+
+    def _redispatch(
+        self,
+        attempt: _Attempt,
+        instance: Instance,
+        history: Sequence[Segment],
+        told: Sequence[Delivery],
+        live: OrchestrationExecutor | None = None,
+    ) -> Redispatch:
+        """What must be dispatched again, for redeliveries and for a commit of ours that was found written."""
+        known = self._home.dispatched.of(instance)
+        if live is None:
+            asked = to_redispatch(instance, history, told, known)
+        else:
+            asked = to_redispatch(instance, history, told, known, live.pending, has_steps=bool(live.steps))
+        if attempt.unconfirmed_commit is not None:
+            lost = redispatch_after_lost_commit(attempt.unconfirmed_commit, instance, history)
+            attempt.unconfirmed_commit, attempt.outage = None, False
+            if (
+                attempt.redispatch_after is None
+            ):  # kept until this turn ends: its next commit may fail before any dispatch
+                attempt.redispatch_after = lost
+        return asked.owing(attempt.redispatch_after)
+
+    def _step(self, warm: CachedOrchestrator, gathered: Gathered) -> Turn:
+        if not gathered.incoming:
+            return Turn((), ())
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        turn = stretch(warm.code, warm.live.step, gathered.now, gathered.incoming)
+        if (took := loop.time() - started) > SLOW_TURN_SECONDS:
+            logger.warning(
+                "a turn of orchestrator '%s' (instance '%s') took %.0f ms of CPU: move the work to an activity",
+                warm.instance.name,
+                self.instance_id,
+                took * 1000,
+            )
+        return turn
+
+    # ------------------------------------------------------------------ after the commit
+
+    async def _dispatch(
+        self,
+        warm: CachedOrchestrator,
+        before: Instance,
+        turn: Turn,
+        gathered: Gathered,
+        batch: Sequence[Delivery],
+        redispatch: Redispatch,
+        inline: object,
+    ) -> None:
+        """Carry out what was decided, now or by a commit that somebody may have left undispatched."""
+        dispatcher, live, instance = self._services.dispatcher, warm.live, warm.instance
+        decisions = [Decision(event, gathered.now) for event in turn.outgoing if event is not inline]
+        if redispatch:
+            decisions[:0] = await self._undone(before, live, redispatch)  # older ones first
+        if retried := gathered.results.send | gathered.reminders.due_retries:
+            retried -= {getattr(decision.event, "task_id", -1) for decision in decisions}
+        for task_id in retried:
+            if (pending := live.pending.get(task_id)) is not None:
+                decisions.append(Decision(pending.event, gathered.now))
+        if decisions:
+            dispatch = Dispatch(
+                decisions=with_calls(decisions, live.history),
+                retries=gathered.results.retries,
+                generation=before.generation,
+                after=covered(instance, redispatch),
+            )
+            await dispatcher.dispatch(instance, dispatch)
+        for task_id, due in gathered.reminders.early.items():
+            await dispatcher.arm(instance, before.generation, task_id, due)
+        if (look := look_to_arm(before, instance, batch, again=bool(redispatch))) is not None:
+            await dispatcher.arm(instance, 0, CLOCK_TASK, look)
+        for due, task_id in gathered.reminders.early_deadlines.items():
+            await dispatcher.arm(instance, before.generation, task_id, due, is_deadline=True)
+        later_than = redispatch.later_than
+        if warm.dispatched_up_to >= before.seq - 1 or (later_than is not None and later_than <= warm.dispatched_up_to):
+            warm.dispatched_up_to = instance.seq - 1
+        under_way = [*self._inline.open_since(()), *([] if inline is None else [before.seq])]
+        up_to = min([warm.dispatched_up_to, *(seq - 1 for seq in under_way)])
+        under_way.extend(before.first + step.born for step in live.steps.values())
+        first = before.seq if later_than is None else max(later_than + 1, before.first)
+        self._home.dispatched.note(instance, up_to, [*redispatch.commits, *range(first, instance.seq)], under_way)
+
+    async def _undone(self, before: Instance, live: OrchestrationExecutor, redispatch: Redispatch) -> list[Decision]:
+        """Decisions to be dispatched again, older than this turn's."""
+        if redispatch.later_than is not None:
+            await dispatch_carried(self._services.hub, self._services.dispatcher, before, redispatch.later_than)
+        return undone(live.history[: before.seq - before.first], live.pending, redispatch)
+
+    def _owed_after(self, warm: CachedOrchestrator, before: Instance, redispatch: Redispatch) -> int | None:
+        """If this turn ends the instance: the commit after which others may not have heard what they must (rule R7).
+
+        A host died with it perhaps. Once the catalogue is closed, nobody but the message of that host would do it.
+        """
+        redispatch_after = warm.dispatched_up_to
+        if warm.live.completion is None or isinstance(warm.live.completion, ContinueAsNew):
+            return None
+        if redispatch.later_than is not None and redispatch.later_than <= redispatch_after:
+            return None
+        return (
+            redispatch_after
+            if redispatch_after < before.first - 1 or left_to_others(warm.live.history, redispatch_after)
+            else None
+        )
+
+    async def _end(
+        self,
+        warm: CachedOrchestrator,
+        before: Instance,
+        batch: Sequence[Delivery],
+        *,
+        is_listed: bool,
+        owed_after: int | None,
+    ) -> None:
+        """The orchestrator has ended, or goes on as a new generation. ``is_listed``: the catalogue knows.
+
+        owed_after: others hear again what later commits decided; None: they have heard.
+        """
+        self.cool()
+        self._services.runner.instance_moved(warm.instance)
+        if isinstance(warm.live.completion, ContinueAsNew):
+            self._home.continued(warm.instance, warm.live.completion.line)
+            if before.base > before.first:
+                await self._services.hub.instances.drop_generation(before)
+            if warm.instance.version != before.version:
+                await self._services.hub.catalog.note(entry_of(warm.instance))
+            if asyncio.get_running_loop().time() > longest(batch).budget:  # it may go on for ever: not in one message
+                await self._services.hub.send(_doorbell(warm.instance))
+                release(batch)
+                return
+            self._ring_self(
+                warm.instance, batch, take_callers(batch)
+            )  # they wait until the next generation has started
+            await asyncio.sleep(0)  # others have their turn, also where no storage operation waits for anything
+            return
+        if owed_after is not None:
+            earlier = [segment for segment in warm.live.history if segment.seq < before.seq]
+            await dispatch_owed(self._services.hub, self._services.dispatcher, warm.instance, owed_after, earlier)
+        if not is_listed:
+            await self._services.dispatcher.end(warm.instance, *warm.ending)
+        self._home.ended(warm.instance)
+        release(batch)
+
+    def _ring_self(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
+        """Pool a wake-up of our own; these callers of ``batch`` wait for it."""
+        self._pool.append(Delivery(message=_doorbell(instance), lease=longest(batch), callers=callers))
+
+    async def _list(self, warm: CachedOrchestrator, before: Instance, *, again: bool) -> None:
+        """Let the catalogue show a status that lasts: the instance now waits for something.
+
+        ``again``: somebody may have died between a commit and its showing.
+        """
+        if again or warm.listed is not warm.instance.status or (before.stuck and not warm.instance.stuck):
+            await self._services.hub.catalog.note(entry_of(warm.instance))
+            warm.listed = warm.instance.status
+
+    async def _after_the_end(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
+        """A message to an instance that has ended: rule R7, what is owed at the end is done again if it may not be."""
+        hub, dispatcher = self._services.hub, self._services.dispatcher
+        self._services.runner.instance_moved(instance)
+        if inbox:
+            await hub.inbox.discard(self.instance_id, inbox)
+        if attempt.unconfirmed_commit is not None:
+            history = await hub.instances.history(instance)
+            lost = redispatch_after_lost_commit(attempt.unconfirmed_commit, instance, history)
+            attempt.redispatch_after = lost if attempt.redispatch_after is None else attempt.redispatch_after
+        redispatch_after = redispatch_after_end(instance, attempt.batch, unsure=attempt.redispatch_after is not None)
+        if redispatch_after is not None:
+            await dispatch_left(hub, dispatcher, instance, redispatch_after)
+            await dispatcher.end_stored(instance)
+            self._home.ended(instance)
+        release(attempt.batch)
+
+    # ------------------------------------------------------------------ when it cannot go on here
+
+    async def _terminate(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
+        """End an instance that is asked to end, without its code. False if it is not, or if others must be waited for
+        who may be able to read which sub-orchestrations have to hear of it."""
+        request = termination_in(inbox, instance)
+        if request is None:
+            return False
+        hub, dispatcher, batch = self._services.hub, self._services.dispatcher, attempt.batch
+        history = await history_of(self._services, instance)
+        if history is None and self._waited(attempt) <= self._services.stuck_marker.PATIENCE:
+            attempt.terminate_pending = True
+            return False
+        redispatch_after = self._redispatch(attempt, instance, history or (), batch).without_commits().later_than
+        if any(row.kind is InboxKind.RESULTS for row in inbox):  # saved from a message whose receivers died
+            redispatch_after = (
+                instance.dispatched if redispatch_after is None else min(redispatch_after, instance.dispatched)
+            )
+        if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
+            raise _HandOver
+        ending = await terminate(self._services, instance, history or (), inbox, request)
+        attempt.unconfirmed_commit = (instance.seq, ending.commit.commit_id)
+        ended = await hub.instances.commit(instance, ending.commit)
+        attempt.unconfirmed_commit = None
+        if redispatch_after is None:
+            await dispatch_owed(hub, dispatcher, ended, self._home.dispatched.of(instance).up_to, history or ())
+        else:
+            await dispatch_carried(hub, dispatcher, instance, redispatch_after)
+        await dispatcher.dispatch(
+            ended,
+            Dispatch(
+                decisions=ending.decisions(instance.seq, redispatch_after),
+                retries=ended.retries,
+                generation=ended.generation,
+                after=None if redispatch_after is None else ended.seq - 1,
+            ),
+        )
+        await dispatcher.end(ended, request.name, None)
+        self._services.runner.instance_moved(ended)
+        self._home.ended(ended)
+        release(batch)
+        return True
+
+    def _waited(self, attempt: _Attempt) -> float:
+        """Seconds for which the cause has been waited for to go away."""
+        since = min((d.message.since for d in attempt.batch if d.message.since), default=None)
+        return 0.0 if since is None else self._services.stuck_marker.age(since)
+
+    async def _hand_over(self, attempt: _Attempt, delay: float = 0.0, since: float | None = None) -> None:
+        """Send what is in hand back as control messages, whole (rule R6), before anything is released."""
+        for delivery in attempt.batch:
+            is_owed = attempt.redispatch_after is not None or attempt.unconfirmed_commit is not None
+            await self._services.hub.send(handed_over(delivery, since, is_owed=is_owed), delay)
+            delivery.release()
+
+    async def _wait_shown(self, attempt: _Attempt, instance: Instance, shown: str, reason: str) -> None:
+        """Wait for another host, and show that; ``reason``: shown once it has been waited for in vain."""
+        is_shown = instance.stuck in (shown[:MAX_REASON], reason[:MAX_REASON]) and not attempt.terminate_pending
+        if is_shown and all(d.is_bare and not d.redelivered for d in attempt.batch):
+            release(attempt.batch)  # another message waits already, or recovery rings again
+            return
+        if self._waited(attempt) <= self._services.stuck_marker.PATIENCE:
+            await self._services.stuck_marker.show(instance, shown, waits=True)
+        await self._wait(attempt, reason, instance)
+
+    async def _wait(self, attempt: _Attempt, reason: str, instance: Instance | None) -> None:
+        """Give everything back with a delay: another host, or a later build, may be able to go on."""
+        stuck_marker = self._services.stuck_marker
+        waited = self._waited(attempt)
+        if instance is not None and waited > stuck_marker.PATIENCE:
+            await self._park(attempt, instance, reason)
+            return
+        await self._hand_over(attempt, stuck_marker.delay(waited), stuck_marker.stamp() - waited)
+
+    async def _cannot_decode(self, attempt: _Attempt, error: CodecError) -> None:
+        """Rows of the instance need a codec, or a key, that this app does not have: another host may."""
+        instance = await self._services.hub.instances.get(self.instance_id)
+        stuck_marker = self._services.stuck_marker
+        if instance is None:
+            release(attempt.batch)
+        elif (
+            instance.stuck == str(error)
+            and not attempt.terminate_pending
+            and all(d.is_bare and not d.redelivered for d in attempt.batch)
+        ):
+            release(attempt.batch)  # shown already: recovery rings again
+        else:  # and never into the inbox, which this app could only fill with what the others cannot read
+            if not instance.is_terminal:
+                await stuck_marker.show(instance, str(error))
+            since = min((d.message.since for d in attempt.batch if d.message.since), default=stuck_marker.stamp())
+            await self._hand_over(attempt, stuck_marker.delay(stuck_marker.age(since)), since)
+
+    async def _park(self, attempt: _Attempt, instance: Instance, reason: str) -> None:
+        """Leave the instance alone, shown as stuck; what is in hand goes to its inbox, so that nothing is lost."""
+        stuck_marker = self._services.stuck_marker
+        for delivery in attempt.batch:
+            message = replace(
+                delivery.message, redelivered=delivery.redelivered or attempt.redispatch_after is not None
+            )
+            if message.execution_id == instance.execution_id and (not message.is_bare or message.redelivered):
+                await stuck_marker.save(instance, message)
+        await stuck_marker.show(instance, reason)
+        release(attempt.batch)
+
+
+def _doorbell(instance: Instance) -> ControlMessage:
+    """A message that says no more than "look at this instance"."""
+    return ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)

@@ -1,0 +1,221 @@
+"""Other instances that an orchestration starts: sub-orchestrations, and orchestrations that are nobody's.
+
+The keys of their rows follow from the call, so that a start that is repeated after a crash starts nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ...engine.events import OrchestrationStarted, RequestSent, SubOrchestrationCreated
+from ...errors import (
+    InstanceAlreadyExistsError,
+    PreconditionFailedError,
+    RowExistsError,
+    RowNotFoundError,
+    UnknownOrchestratorError,
+)
+from ...hub.inbox import RECURSIVE, InboxKind
+from ...hub.instance_row import Instance
+from ...hub.messages import ControlMessage, TaskOutcome
+from ...hub.taskhub import TaskHub
+from ...instance_ids import MAX_ID_UNITS, MAX_INSTANCE_ID, utf16_units
+from ...models import FailureDetails, ParentLink, RuntimeStatus, type_name
+from ...moments import LAST_SECONDS
+from ...orchestrator_versions import UNDECIDED
+from ...registry import Registry
+from .after_end import forget
+from .decision import Decision, Dispatch, entry_of
+from .start_and_deadline import with_times
+
+if TYPE_CHECKING:
+    from .dispatch import Dispatcher
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+class Children:
+    """Part of the outbox, for the calls that make instances."""
+
+    def __init__(self, hub: TaskHub, registry: Registry, dispatcher: Dispatcher) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._outbox = dispatcher
+
+    async def start(
+        self, parent: Instance, dispatch: Dispatch, event: SubOrchestrationCreated, decided: datetime, attempt: int
+    ) -> None:
+        """Catalogue row, instance row, wake-up; a child that exists is rung all the same (rule R12)."""
+        link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, event.task_id, attempt)
+        again = dispatch.after is not None
+        child = await self._child_of(parent, link, event, decided, look_first=again)
+        if child.parent == link:
+            await self._hub.send(
+                ControlMessage(instance_id=child.instance_id, execution_id=child.execution_id, redelivered=again)
+            )
+            return
+        problem = FailureDetails(
+            type_name(InstanceAlreadyExistsError),
+            f"there is an instance '{child.instance_id}' already, which is not this call's; give the child another id, "
+            "or wait until this orchestration's own child of that id has ended",
+            retriable=False,
+        )
+        outcome = TaskOutcome(link.generation, link.task_id, attempt, failure=problem, child=True)
+        back = ControlMessage(instance_id=parent.instance_id, execution_id=parent.execution_id, outcomes=(outcome,))
+        await self._hub.send(back)
+
+    async def start_detached(
+        self, starter: Instance, dispatch: Dispatch, event: OrchestrationStarted, decided: datetime
+    ) -> None:
+        """As a child is started, but it is nobody's."""
+        link = ParentLink(starter.instance_id, starter.execution_id, dispatch.generation, event.task_id)
+        again = dispatch.after is not None
+        present = await self._hub.instances.get(event.instance_id) if again else None
+        if present is None:
+            present = await self._create(await self._fresh(starter, link, event.instance_id, event, decided))
+        if present.execution_id != digest_of(link):
+            logger.warning(
+                "orchestration '%s' is not started by '%s' (%s): there is an instance '%s' already",
+                event.name,
+                starter.instance_id,
+                event.line,
+                event.instance_id,
+            )
+            return
+        message = ControlMessage(instance_id=present.instance_id, execution_id=present.execution_id, redelivered=again)
+        await self._hub.send(message)
+
+    async def pass_on(self, parent: Instance, dispatch: Dispatch, request: RequestSent, call: Decision | None) -> None:
+        """Cancel or terminate an open child. One whose own start was not dispatched is made first: whoever is late
+        with that start then finds the request waiting for it, and no child outlives its parent's end unheard."""
+        if call is None or not isinstance(call.event, SubOrchestrationCreated):
+            logger.warning("the request to sub-orchestration %d of '%s' has no call", request.child, parent.instance_id)
+            return
+        state = dispatch.retries.get(request.child)
+        attempt, decided = (1, call.decided) if state is None else (state.attempt, state.next_try)
+        link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, request.child, attempt)
+        child = await self._child_of(parent, link, call.event, decided, look_first=True)
+        if child.parent != link or child.is_terminal:
+            return
+        kind = InboxKind(request.kind)
+        key = f"i{self._hub.ids.ulid(parent.created)[:10]}{digest_of(link)}{kind.value[0].upper()}"
+        with suppress(RowExistsError):  # sent before
+            await self._hub.inbox.put(child.instance_id, child.execution_id, key, kind, request.reason, RECURSIVE)
+        await self._hub.send(ControlMessage(instance_id=child.instance_id, execution_id=child.execution_id))
+
+    # ------------------------------------------------------------------ rows
+
+    async def _child_of(
+        self, parent: Instance, link: ParentLink, event: SubOrchestrationCreated, decided: datetime, *, look_first: bool
+    ) -> Instance:
+        """The call's child, made if there is none; or the instance that has its id, if that is another's."""
+        child_id = child_id_of(parent, link, event.instance_id)
+        child = await self._hub.instances.get(child_id) if look_first else None
+        if child is not None and child.parent == link:
+            return child
+        fresh = await self._fresh(parent, link, child_id, event, decided)
+        if child is None:
+            child = await self._create(fresh)
+        if is_of_earlier_call(child, link, decided):
+            child = await self._create_in_place_of(child, fresh)
+        return child
+
+    async def _fresh(
+        self,
+        starter: Instance,
+        link: ParentLink,
+        instance_id: str,
+        event: SubOrchestrationCreated | OrchestrationStarted,
+        decided: datetime,
+    ) -> Instance:
+        """What this call starts, as it begins."""
+        version = event.version
+        if version is None:
+            try:
+                version = self._registry.orchestrator(event.name).version
+            except UnknownOrchestratorError:  # the first host that has it decides; until then it shows as stuck
+                version = UNDECIDED
+        execution_id = digest_of(link)
+        fresh = Instance(
+            instance_id=instance_id,
+            execution_id=execution_id,
+            name=event.name,
+            version=version,
+            status=RuntimeStatus.PENDING,
+            created=decided,
+            updated=decided,
+            input=await self._hub.payloads.store(instance_id, execution_id, event.input),
+            parent=link if isinstance(event, SubOrchestrationCreated) else None,
+            build=starter.build,
+        )
+        if isinstance(event, SubOrchestrationCreated) and (seconds := event.option("timeout")) is not None:
+            fresh = with_times(fresh, None, timedelta(seconds=min(seconds, LAST_SECONDS)))
+        return fresh
+
+    async def _create(self, fresh: Instance) -> Instance:
+        """The new instance's row, or the one that is there already."""
+        await self._hub.catalog.open(entry_of(fresh))
+        try:
+            return await self._hub.instances.create(fresh)
+        except RowExistsError:
+            present = await self._hub.instances.get(fresh.instance_id)
+            if present is None or present.execution_id != fresh.execution_id:
+                await self._hub.catalog.forget_open(entry_of(fresh))
+            elif present.is_terminal:  # and closed, before our late open row came
+                await self._hub.catalog.close(entry_of(present))
+            return fresh if present is None else present
+
+    async def _create_in_place_of(self, ended: Instance, fresh: Instance) -> Instance:
+        """The new instance's row in the place of an ended one, which goes as in a purge; or who was faster."""
+        hub = self._hub
+        await hub.catalog.open(entry_of(fresh))
+        await forget(hub, self._outbox, ended)
+        try:
+            child = await hub.instances.restart(ended, fresh)
+        except (PreconditionFailedError, RowNotFoundError):
+            present = await hub.instances.get(fresh.instance_id)
+            if present is None:  # purged at this moment
+                return await self._create(fresh)
+            if present.execution_id != fresh.execution_id:
+                await hub.catalog.forget_open(entry_of(fresh))
+            return present
+        await hub.catalog.open(entry_of(fresh))  # a recovery may have taken it for that of a refused start
+        await hub.instances.drop_execution(fresh.instance_id, fresh.execution_id)
+        return child
+
+
+def is_of_earlier_call(child: Instance, link: ParentLink, decided: datetime) -> bool:
+    """Whether the instance that has a child's id has ended, and was the child of an earlier call of the same parent.
+
+    A start that is repeated late must not replace the child of a later call. decided: when this call was made.
+    """
+    earlier = child.parent
+    if earlier is None or not child.is_terminal or earlier.instance_id != link.instance_id:
+        return False
+    if earlier.execution_id != link.execution_id:  # the parent was started again
+        return child.created < decided
+    calls = [(each.generation, each.task_id, each.attempt) for each in (earlier, link)]
+    return calls[0] < calls[1]
+
+
+def child_id_of(parent: Instance, link: ParentLink, asked: str) -> str:
+    """The id asked for, or one that holds the parent's execution and generation; a retry has an id of its own."""
+    retry = f".{link.attempt}" if link.attempt > 1 else ""
+    if asked:
+        return asked + retry
+    suffix = f":{parent.execution_id}:{link.generation:x}:{link.task_id:x}{retry}"
+    name = parent.instance_id
+    if len(name) + len(suffix) > MAX_INSTANCE_ID or utf16_units(name) + len(suffix) > MAX_ID_UNITS:
+        name = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return name + suffix
+
+
+def digest_of(link: ParentLink) -> str:
+    """The execution id of what this call starts: the same at every try, so that there is no second catalogue row."""
+    text = json.dumps([link.instance_id, link.execution_id, link.generation, link.task_id, link.attempt])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

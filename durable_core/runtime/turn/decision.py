@@ -1,0 +1,54 @@
+"""What a commit decided, to be carried out by the outbox, and an instance as the catalogue shows it. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from ...engine.events import Outgoing
+from ...hub.catalog import Entry
+from ...hub.instance_row import Instance, RetryState
+
+
+class Decision(NamedTuple):
+    """An outgoing event and the time of the commit that holds it.
+
+    call: of a request to a sub-orchestration, the decision by which that was called.
+    """
+
+    event: Outgoing
+    decided: datetime
+    call: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """What to carry out for an instance.
+
+    retries: states of tasks whose next attempt is to be sent. again: tasks that may have been sent before.
+    after: what messages say of it (see ``ControlMessage.after``), None for a first dispatch.
+    generation: the one that the decisions belong to.
+    """
+
+    decisions: Sequence[Decision]
+    retries: Mapping[int, RetryState]
+    generation: int
+    after: int | None = None
+
+
+def entry_of(instance: Instance) -> Entry:
+    """The instance as the catalogue shows it."""
+    return Entry(
+        instance_id=instance.instance_id,
+        execution_id=instance.execution_id,
+        name=instance.name,
+        version=instance.version,
+        status=instance.status,
+        created=instance.created,
+        updated=instance.updated,
+        stuck=instance.stuck,
+        tags=dict(instance.tags),
+        start_at=instance.start_at,
+    )

@@ -1,0 +1,139 @@
+"""What is handed to an instance's actor: a message's content, its lease, and those who wait for it to be dealt with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from ...errors import StorageUnavailableError
+from ...hub.messages import ControlMessage
+
+BUDGET_SHARE = 0.3  # of the lease: after that, what is left goes back to a queue
+DEADLINE_SHARE = 0.6  # of the lease: after that, somebody else may have the message
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Times on the event loop's clock. ``budget``: until when a turn may take on more. ``deadline``: until when the
+    message is surely ours, whether or not the host renews it (rule R16)."""
+
+    budget: float
+    deadline: float
+
+    @classmethod
+    def begin(cls, seconds: float) -> Lease:
+        now = asyncio.get_running_loop().time()
+        return cls(now + seconds * BUDGET_SHARE, now + seconds * DEADLINE_SHARE)
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Delivery:
+    """One message on its way into a commit.
+
+    message: its whole content; it is sent on as it is when this turn cannot end it (rule R6).
+    seen: tasks whose results the message brought, though they were found recorded already (rule R18).
+    inline_key: the (execution, generation, task) that ran inline and whose result this is.
+    callers: resolved when the commit that holds the content is durable and dispatched.
+    """
+
+    message: ControlMessage
+    lease: Lease
+    redelivered: bool = False
+    seen: frozenset[tuple[int, int]] = frozenset()
+    inline_key: tuple[str, int, int] | None = None
+    callers: list[asyncio.Future[None]] = field(default_factory=lambda: [])
+
+    @property
+    def tasks(self) -> frozenset[tuple[int, int]]:
+        """(generation, task id) of everything that the message is about."""
+        message = self.message
+        told = frozenset([(each.generation, each.task_id) for each in (*message.outcomes, *message.reminders)])
+        return told | self.seen if self.seen else told
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it says no more than "look at this instance"."""
+        return self.message.is_bare and not self.seen
+
+    def release(self) -> None:
+        for caller in self.callers:
+            if not caller.done():
+                caller.set_result(None)
+        self.callers = []
+
+    def fail(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):  # the Functions host never ends an invocation that raises it
+            error = StorageUnavailableError("this process stopped before the message was dealt with")
+        for caller in self.callers:
+            if not caller.done():
+                caller.set_exception(error)
+        self.callers = []
+
+
+def longest(batch: Sequence[Delivery]) -> Lease:
+    """The lease of several deliveries together: one live message is enough to be redelivered."""
+    first = batch[0].lease
+    if len(batch) == 1:
+        return first
+    leases = [delivery.lease for delivery in batch]
+    return Lease(max(lease.budget for lease in leases), max(lease.deadline for lease in leases))
+
+
+def may_be_lost(batch: Sequence[Delivery]) -> bool:
+    """Whether another host may have these messages by now, so that nothing may be committed for them (rule R16)."""
+    return asyncio.get_running_loop().time() > longest(batch).deadline
+
+
+def handed_over(delivery: Delivery, since: float | None, *, is_owed: bool) -> ControlMessage:
+    """The message that takes this one's place: all of its content, and that it has been delivered before (rule R6).
+
+    since: since when it waits, if it has not waited yet. is_owed: a commit of this turn may not be dispatched.
+    """
+    message = delivery.message
+    return replace(message, redelivered=delivery.redelivered or is_owed, since=message.since or since)
+
+
+def take_callers(batch: Iterable[Delivery]) -> list[asyncio.Future[None]]:
+    """All who wait for these deliveries; from now on they wait for something else."""
+    callers: list[asyncio.Future[None]] = []
+    for delivery in batch:
+        callers.extend(delivery.callers)
+        delivery.callers = []
+    return callers
+
+
+def share_callers(callers: list[asyncio.Future[None]], parts: int) -> list[list[asyncio.Future[None]]]:
+    """Let these callers wait for so many things: each part has something to resolve, and all must be."""
+    if parts == 1 or not callers:
+        return [callers, *([] for _ in range(parts - 1))]
+    loop = asyncio.get_running_loop()
+    shares = [loop.create_future() for _ in range(parts)]
+    open_shares = set(shares)
+
+    def ended(share: asyncio.Future[None]) -> None:
+        open_shares.discard(share)
+        error = asyncio.CancelledError() if share.cancelled() else share.exception()
+        for caller in callers:
+            if caller.done():
+                continue
+            if error is not None:
+                caller.set_exception(error)
+            elif not open_shares:
+                caller.set_result(None)
+
+    for share in shares:
+        share.add_done_callback(ended)
+    return [[share] for share in shares]
+
+
+def split_callers(batch: Sequence[Delivery]) -> list[asyncio.Future[None]]:
+    """Let all who wait for these deliveries wait for something else as well: what is returned."""
+    mine, other = share_callers(take_callers(batch), 2)
+    batch[0].callers = mine
+    return other
+
+
+def release(batch: Iterable[Delivery]) -> None:
+    for delivery in batch:
+        delivery.release()

@@ -1,0 +1,278 @@
+"""Dispatch: carries out what a commit decided. Everything here may be done twice without harm.
+
+Work messages, child instances, timers, events to others, and, at the end of an instance, the notice to its parent and
+the catalogue. A *redispatch* does it again for a commit whose dispatch nobody can vouch for; what it sends says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+from ...engine.events import (
+    ContinueAsNew,
+    EventSent,
+    ExecutionCompleted,
+    OrchestrationStarted,
+    Outgoing,
+    PatchMarked,
+    RequestSent,
+    SubOrchestrationCreated,
+    TaskScheduled,
+    TimerCanceled,
+    TimerCreated,
+)
+from ...errors import RowExistsError
+from ...hub.inbox import InboxKind
+from ...hub.instance_row import Instance
+from ...hub.keys import event_key
+from ...hub.messages import Call, ControlMessage, Reminder, TaskOutcome, WorkMessage
+from ...hub.payloads import dumps
+from ...hub.taskhub import TaskHub
+from ...hub.timers import LongTimer
+from ...models import JSON, FailureDetails, ParentLink, RuntimeStatus
+from ...registry import Registry
+from ..activities.call_options import call_of, deadline_of, definition_here, queue_of
+from ..clock import Clock
+from .children import Children, digest_of
+from .decision import Dispatch, entry_of
+
+LONG_TIMER = timedelta(minutes=10)
+SHORTEST_WAIT = 0.01  # seconds; queues take a smaller delay for none: a reminder a hair early would be so for ever
+SINGLES = 256  # up to so many calls travel one per message; more are packed into about as many messages
+PACK = 32
+PACK_BYTES = 32 * 1024
+PARALLEL_SENDS = 16
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+class Dispatcher:
+    def __init__(self, hub: TaskHub, registry: Registry, clock: Clock) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._clock = clock
+        self._children = Children(hub, registry, self)
+
+    async def dispatch(self, instance: Instance, dispatch: Dispatch) -> None:
+        """Carry out decisions; any StorageError leaves the rest to a redelivery."""
+        calls: list[tuple[str, Call, timedelta]] = []
+        deadlines: dict[datetime, int] = {}
+        await self._send_events(instance, dispatch)
+        others: list[Coroutine[Any, Any, None]] = []
+        now = self._clock.now()
+        for decision in dispatch.decisions:
+            match decision.event:
+                case TaskScheduled() as event:
+                    state = dispatch.retries.get(event.task_id)
+                    attempt = 1 if state is None else state.attempt
+                    delay = timedelta(0) if state is None else max(state.next_try - now, timedelta(0))
+                    since = decision.decided if state is None else state.first_try
+                    call = call_of(self._registry, event, dispatch.generation, attempt, since)
+                    calls.append((queue_of(self._registry, event), call, delay))
+                    deadline = deadline_of(self._registry, event, since)
+                    # An inline step arms nothing while it runs; what follows it does. One wake-up does for many.
+                    if deadline is not None and (attempt <= 2 or dispatch.after is not None):
+                        deadlines.setdefault(deadline, event.task_id)
+                case TimerCreated(task_id=task_id, fire_at=fire_at):
+                    others.append(self.arm(instance, dispatch.generation, task_id, fire_at, dispatch.after))
+                case SubOrchestrationCreated() as event:
+                    state = dispatch.retries.get(event.task_id)
+                    if state is not None and state.next_try > now:
+                        due = state.next_try
+                        others.append(self.arm(instance, dispatch.generation, event.task_id, due, dispatch.after))
+                    else:
+                        attempt, decided = (1, decision.decided) if state is None else (state.attempt, state.next_try)
+                        others.append(self._children.start(instance, dispatch, event, decided, attempt))
+                case OrchestrationStarted() as event:
+                    others.append(self._children.start_detached(instance, dispatch, event, decision.decided))
+                case EventSent():
+                    pass  # above
+                case RequestSent():
+                    pass  # below
+                case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
+                    pass
+                case _ as never:
+                    assert_never(never)
+        others.extend(
+            self.arm(instance, dispatch.generation, call.task_id, now + delay, dispatch.after)
+            for _, call, delay in calls
+            if delay > LONG_TIMER
+        )
+        others.extend(
+            self.arm(instance, dispatch.generation, task_id, deadline, dispatch.after, is_deadline=True)
+            for deadline, task_id in deadlines.items()
+        )
+        for queue in sorted({queue for queue, _, _ in calls}):
+            mine = [(call, delay) for name, call, delay in calls if name == queue and delay <= LONG_TIMER]
+            for message, delay in self._pack(instance, dispatch, mine):
+                others.append(self._hub.send(replace(message, queue=queue), delay.total_seconds()))
+        await run_some_at_once(others)
+        await run_some_at_once(  # last: a child of this very commit is made before it is told to end
+            self._children.pass_on(instance, dispatch, decision.event, decision.call)
+            for decision in dispatch.decisions
+            if isinstance(decision.event, RequestSent)
+        )
+
+    async def arm(
+        self,
+        instance: Instance,
+        generation: int,
+        task_id: int,
+        due: datetime,
+        after: int | None = None,
+        *,
+        is_deadline: bool = False,
+    ) -> None:
+        """See to it that the instance is looked at for this task when it is due.
+
+        is_deadline: all that must have ended by then is looked at, not this task alone.
+        """
+        wait = due - self._clock.now()
+        if wait > LONG_TIMER:
+            life = (instance.instance_id, instance.execution_id, generation)
+            await self._hub.timers.put(LongTimer(*life, task_id, due, is_deadline))
+            return
+        reminder = ControlMessage(
+            instance_id=instance.instance_id,
+            execution_id=instance.execution_id,
+            reminders=(Reminder(generation, task_id, due.timestamp() if is_deadline else None),),
+            after=after,
+        )
+        seconds = wait.total_seconds()
+        await self._hub.send(reminder, max(seconds, SHORTEST_WAIT) if seconds > 0 else 0.0)
+
+    async def end(self, instance: Instance, result: JSON, failure: FailureDetails | None) -> None:
+        """What is owed at the end of an instance: its parent hears of it, the catalogue shows it."""
+        if instance.parent is not None:
+            await self.notify_parent(instance, instance.parent, result, failure)
+        await self._hub.catalog.close(entry_of(instance))
+
+    async def end_stored(self, instance: Instance) -> None:
+        """The same, for an ended instance as read."""
+        await self.tell_parent(instance)
+        await self._hub.catalog.close(entry_of(instance))
+
+    async def tell_parent(self, instance: Instance) -> None:
+        """Let the parent of an ended instance as read hear of its end, if it has one."""
+        if instance.parent is None:
+            return
+        result: JSON = None
+        failure: FailureDetails | None = None
+        if instance.output is not None:
+            result = await self._hub.payloads.load(instance.instance_id, instance.output)
+        if instance.failure is not None:
+            failure = FailureDetails.from_json(await self._hub.payloads.load(instance.instance_id, instance.failure))
+        await self.notify_parent(instance, instance.parent, result, failure)
+
+    async def notify_parent(
+        self, instance: Instance, parent: ParentLink, result: JSON, failure: FailureDetails | None
+    ) -> None:
+        if instance.status in (RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED):
+            how = "terminated" if instance.status is RuntimeStatus.TERMINATED else "cancelled"
+            because = f": {result}" if result else ""
+            failure = FailureDetails(
+                f"SubOrchestration{instance.status.value}",
+                f"sub-orchestration '{instance.instance_id}' was {how}{because}",
+                retriable=False,
+            )
+            result = None
+        outcome = TaskOutcome(parent.generation, parent.task_id, parent.attempt, result, failure, child=True)
+        await self._hub.send(
+            ControlMessage(instance_id=parent.instance_id, execution_id=parent.execution_id, outcomes=(outcome,))
+        )
+
+    def _pack(
+        self, instance: Instance, dispatch: Dispatch, calls: Sequence[tuple[Call, timedelta]]
+    ) -> Iterator[tuple[WorkMessage, timedelta]]:
+        """Calls in messages: see "Fan-out" in docs/architecture.md."""
+        plain = [call for call, delay in calls if not delay and not self._is_short(call)]
+        short = [call for call, delay in calls if not delay and self._is_short(call)]
+        size = 1 if len(plain) <= SINGLES else min(PACK, -(-len(plain) // SINGLES))
+        for group, limit in ((plain, size), (short, PACK)):
+            for batch in _batches(group, limit):
+                yield self._work(instance, dispatch, batch), timedelta(0)
+        for call, delay in calls:
+            if delay:
+                yield self._work(instance, dispatch, [call]), delay
+
+    def _is_short(self, call: Call) -> bool:
+        definition = definition_here(self._registry, call.name)
+        return definition is not None and definition.short
+
+    def _work(self, instance: Instance, dispatch: Dispatch, calls: Sequence[Call]) -> WorkMessage:
+        return WorkMessage(
+            instance_id=instance.instance_id,
+            execution_id=instance.execution_id,
+            calls=tuple(calls),
+            after=dispatch.after,
+        )
+
+    async def _send_events(self, instance: Instance, dispatch: Dispatch) -> None:
+        """All events, before whatever else is sent: that leads to later decisions, whose events must come after these.
+        Those to one instance one after the other: they are read in the order in which they are written."""
+        by_target: dict[str, list[EventSent]] = {}
+        for decision in dispatch.decisions:
+            if isinstance(event := decision.event, EventSent):
+                by_target.setdefault(event.instance_id, []).append(event)
+
+        async def send_in_order(events: Sequence[EventSent]) -> None:
+            for event in events:
+                await self._send_event(instance, dispatch.generation, event)
+
+        await run_some_at_once(send_in_order(events) for events in by_target.values())
+
+    async def _send_event(self, instance: Instance, generation: int, event: EventSent) -> None:
+        target = await self._hub.instances.get(event.instance_id)
+        if target is None or target.is_terminal:
+            logger.warning("event '%s' to instance '%s' is dropped: not running", event.name, event.instance_id)
+            return
+        sender = ParentLink(instance.instance_id, instance.execution_id, generation, event.task_id)
+        key = event_key(target.execution_id, digest_of(sender))
+        data = await self._hub.payloads.store(target.instance_id, target.execution_id, event.data)
+        try:
+            await self._hub.inbox.put(target.instance_id, target.execution_id, key, InboxKind.EVENT, event.name, data)
+        except RowExistsError:
+            logger.debug("event '%s' to instance '%s' was sent before", event.name, event.instance_id)
+        await self._hub.send(ControlMessage(instance_id=target.instance_id, execution_id=target.execution_id))
+
+
+async def run_some_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all, a few at a time; the first error is raised after all have ended."""
+    todo = list(work)
+    if len(todo) == 1:
+        await todo[0]
+        return
+    errors: list[BaseException] = []
+    try:
+        for at in range(0, len(todo), PARALLEL_SENDS):
+            done = await asyncio.gather(*todo[at : at + PARALLEL_SENDS], return_exceptions=True)
+            errors.extend(error for error in done if error is not None)
+    finally:
+        for each in todo:
+            each.close()  # those not begun, when this is cancelled
+    if errors:
+        raise errors[0]
+
+
+def _batches(calls: Sequence[Call], limit: int) -> Iterator[list[Call]]:
+    batch: list[Call] = []
+    size = 0
+    for call in calls:
+        weight = len(dumps(call.input)) if limit > 1 else 0
+        if batch and (len(batch) >= limit or size + weight > PACK_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(call)
+        size += weight
+    if batch:
+        yield batch
+
+
+def without_payload(event: Outgoing) -> Outgoing:
+    """The end of an execution as stored in a segment: its result is kept once, in the instance row."""
+    return replace(event, result=None, failure=None) if isinstance(event, ExecutionCompleted) else event

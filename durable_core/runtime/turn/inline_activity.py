@@ -1,0 +1,134 @@
+"""Inline steps: a lone activity runs in the turn that scheduled it, so that a step of a chain costs one write.
+
+It runs outside of the actor, which goes on committing events and management requests. The callers whose commit led to
+it are kept until its result is committed (rule R17): if this process dies, their messages come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Any, Protocol
+
+from ...engine.events import TaskScheduled
+from ...engine.executor import OrchestrationExecutor, Turn
+from ...hub.instance_row import Instance
+from ...hub.messages import Call, ControlMessage
+from ...models import JSON
+from ..activities.attempt import Attempt
+from ..activities.call_options import call_of, definition_here
+from .decision import Decision, Dispatch
+from .delivery import Delivery, Lease, longest, take_callers
+from .services import Services
+
+MAX_INLINE = 8  # running inline in one process; more go to the work queue, where other hosts can help
+MAX_LIGHT = 64  # the same for those that hold no thread, or are done sooner than a message gets to another host
+
+InlineKey = tuple[str, int, int]
+"""Execution, generation, task."""
+
+InlineStep = Coroutine[Any, Any, "Delivery | None"]
+"""What runs an activity and returns its result, to be delivered."""
+
+
+class Process(Protocol):
+    """What inline steps of all instances share."""
+
+    inline_running: int
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+
+def lone_activity(turn: Turn, live: OrchestrationExecutor) -> TaskScheduled | None:
+    """What this turn itself scheduled, if it is all that is open. An activity that the turn found open is somebody
+    else's, who may be running it (rule R4)."""
+    scheduled = [event for event in turn.outgoing if isinstance(event, TaskScheduled)]
+    return scheduled[0] if len(scheduled) == 1 and len(live.pending) == 1 and not live.steps else None
+
+
+class InlineSteps:
+    """Those of one instance."""
+
+    def __init__(self, services: Services, process: Process) -> None:
+        self._services = services
+        self._process = process
+        self._running: dict[InlineKey, int] = {}  # → the commit that scheduled it
+
+    def __bool__(self) -> bool:
+        return bool(self._running)
+
+    def open_since(self, in_hand: Collection[InlineKey | None]) -> list[int]:
+        """Commits whose step is under way, but for those whose result is in hand."""
+        return [seq for key, seq in self._running.items() if key not in in_hand]
+
+    def forget(self, key: InlineKey | None) -> None:
+        """The step's result has been dealt with. Not before: until then its commit counts as not dispatched."""
+        if key is not None:
+            self._running.pop(key, None)
+
+    def candidate(self, turn: Turn, live: OrchestrationExecutor, batch: Sequence[Delivery]) -> TaskScheduled | None:
+        """The activity that may run here and now: this turn scheduled it, and nothing else is open (rule R4)."""
+        event, services = lone_activity(turn, live), self._services
+        if event is None or live.completion is not None or live.suspended:
+            return None
+        definition = definition_here(services.registry, event.name)
+        if definition is None:
+            return None
+        options: dict[str, JSON] = event.options or {}
+        asked = options.get("inline", definition.inline)
+        if not (services.settings.inline_default if asked is None else asked):
+            return None
+        most = MAX_LIGHT if definition.is_async or services.runner.is_quick(definition) else MAX_INLINE
+        if self._process.inline_running >= most or not services.runner.runs_now(definition):
+            return None
+        if any(delivery.redelivered for delivery in batch):
+            return None
+        if asyncio.get_running_loop().time() > longest(batch).budget:
+            return None
+        return event
+
+    def start(self, instance: Instance, event: TaskScheduled, seq: int, batch: Sequence[Delivery]) -> InlineStep:
+        """What runs it, scheduled by commit ``seq``, and must be run: the batch's callers wait for its result.
+
+        It returns that result, to be delivered; None if it could not run here and was sent to the work queue.
+        """
+        key = (instance.execution_id, instance.generation, event.task_id)
+        self._running[key] = seq
+        self._process.inline_running += 1
+        message = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
+        lease: Lease = longest(batch)
+        delivery = Delivery(message=message, lease=lease, callers=take_callers(batch), inline_key=key)
+        call = call_of(self._services.registry, event, instance.generation, 1, instance.updated)
+        return self._run(instance, event, call, delivery)
+
+    async def _run(self, instance: Instance, event: TaskScheduled, call: Call, delivery: Delivery) -> Delivery | None:
+        message, services = delivery.message, self._services
+        try:
+            ran = await services.runner.run(message.instance_id, message.execution_id, call, delivery.lease.budget)
+            if ran is None:  # its place was taken meanwhile
+                decision = Decision(event, instance.updated)
+                dispatch = Dispatch(decisions=[decision], retries={}, generation=instance.generation)
+                await services.dispatcher.dispatch(instance, dispatch)
+                self.forget(delivery.inline_key)
+                delivery.release()
+                return None
+        except BaseException as error:  # the process ends; not forgotten, so that no commit counts it as dispatched
+            delivery.fail(error)
+            raise
+        finally:
+            self._process.inline_running -= 1
+        outcome, attempt = ran
+        delivery.message = ControlMessage(
+            instance_id=message.instance_id, execution_id=message.execution_id, outcomes=(outcome,)
+        )
+        if attempt.has_row and outcome.failure is None:
+            recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            delivery.callers.append(recorded)
+            self._process.spawn(_drop_when(recorded, attempt))
+        return delivery
+
+
+async def _drop_when(recorded: asyncio.Future[None], attempt: Attempt) -> None:
+    await asyncio.wait({recorded})
+    if recorded.exception() is None:
+        await attempt.drop()

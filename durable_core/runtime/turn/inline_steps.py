@@ -1,0 +1,270 @@
+"""Inline steps (``ctx.run``): functions that run in the process whose own turn called them, outside of the actor.
+
+History knows a step by its end alone, so nothing but the messages in hand vouches for one that runs: the callers whose
+commit led to it are kept until its result is committed (rule R17). If this process dies, their messages come back, and
+whoever gets them loads, finds the step pending, and runs it (rule R5). A host that merely replays leaves it alone.
+
+A step that must not run here (the turn's time is used up, too many run inline) is handed over by a control message
+that names it; so is one whose next attempt is due later. Retries are judged and recorded like those of activities.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from ...converter import Converter
+from ...engine.code_scope import outside
+from ...engine.steps import Step
+from ...errors import CodeHangsError, OrchestratorCodeError, PayloadTooLargeError, SerializationError
+from ...hang_watch import Code, in_stretches, stretch
+from ...hub.instance_row import Instance
+from ...hub.messages import ControlMessage, Reminder, TaskOutcome
+from ...models import FailureDetails
+from ...user_code import Raised, called, is_interrupt
+from ..threads import for_a_thread
+from .cached import CachedOrchestrator
+from .delivery import Delivery, Lease, longest, share_callers, take_callers
+from .dispatch import run_some_at_once
+from .inline_activity import MAX_INLINE, InlineKey, Process
+from .new_events import Gathered
+from .redispatch import Redispatch
+from .services import Services
+
+SHORT_WAIT = timedelta(seconds=1)  # a next attempt so near is waited for here
+T = TypeVar("T")
+
+TOGETHER = 0.05  # seconds: results of steps that end within it are committed together
+
+logger = logging.getLogger("durable_core.step")
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    """A step under way. seq: the commit that called it. callers: who waits for its result to be committed.
+    delivery: its result on the way into a commit."""
+
+    seq: int
+    callers: list[asyncio.Future[None]]
+    delivery: Delivery | None = None
+
+    def add(self, callers: Sequence[asyncio.Future[None]]) -> None:
+        (self.callers if self.delivery is None else self.delivery.callers).extend(callers)
+
+
+@dataclass(slots=True)
+class _Due:
+    """Steps to be seen to after a turn."""
+
+    here: list[Step] = field(default_factory=lambda: [])
+    running: list[_Running] = field(default_factory=lambda: [])
+    elsewhere: list[Step] = field(default_factory=lambda: [])
+    later: list[Step] = field(default_factory=lambda: [])
+
+
+class Steps:
+    """Those of one instance."""
+
+    def __init__(self, services: Services, process: Process, deliver: Callable[[Delivery], None]) -> None:
+        self._services = services
+        self._process = process
+        self._deliver = deliver
+        self._running: dict[InlineKey, _Running] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._running)
+
+    def open_since(self, batch: Sequence[Delivery]) -> list[int]:
+        """Commits whose steps are under way, but for those whose result is in this batch."""
+        return [step.seq for step in self._running.values() if step.delivery is None or step.delivery not in batch]
+
+    def forget(self, batch: Sequence[Delivery]) -> None:
+        """The results in this batch have been dealt with."""
+        for key in [key for key, step in self._running.items() if step.delivery in batch]:
+            del self._running[key]
+
+    async def go_on(
+        self,
+        warm: CachedOrchestrator,
+        before: Instance,
+        gathered: Gathered,
+        redispatch: Redispatch,
+        batch: Sequence[Delivery],
+    ) -> bool:
+        """After a turn's dispatch: run the steps that are its own. Whether the batch's callers wait for some.
+
+        before: the row that the turn began with. redispatch: steps called by its commits are run again.
+        """
+        if not warm.live.steps:
+            return False
+        due = self._due(warm, before, gathered, redispatch, batch)
+        instance, generation, hub = warm.instance, before.generation, self._services.hub
+        await run_some_at_once(
+            [hub.send(_ring(instance, Reminder(generation, step.task_id))) for step in due.elsewhere]
+            + [
+                self._services.dispatcher.arm(
+                    instance, generation, step.task_id, instance.retries[step.task_id].next_try
+                )
+                for step in due.later
+            ]
+        )
+        waiting = len(due.here) + len(due.running)
+        if not waiting:
+            return False
+        lease = longest(batch)
+        shares = share_callers(take_callers(batch), waiting)
+        for running, callers in zip(due.running, shares[len(due.here) :], strict=True):
+            running.add(callers)
+        if due.here:
+            self._start(warm.instance, before, due.here, shares[: len(due.here)], lease, gathered)
+        return True
+
+    def _due(
+        self,
+        warm: CachedOrchestrator,
+        before: Instance,
+        gathered: Gathered,
+        redispatch: Redispatch,
+        batch: Sequence[Delivery],
+    ) -> _Due:
+        due = _Due()
+        named = {
+            reminder.task_id
+            for delivery in batch
+            for reminder in delivery.message.reminders
+            if reminder.generation == before.generation and delivery.message.execution_id == before.execution_id
+        }
+        room = MAX_INLINE - self._process.inline_running
+        late = asyncio.get_running_loop().time() > longest(batch).budget
+        for step in warm.live.steps.values():
+            seq = before.first + step.born
+            is_named = step.task_id in named
+            if not (seq == before.seq or redispatch.covers(seq) or is_named or step.task_id in gathered.results.send):
+                continue  # called by another turn, whose process runs it
+            running = self._running.get((before.execution_id, before.generation, step.task_id))
+            state = warm.instance.retries.get(step.task_id)
+            if running is not None and (running.delivery is None or running.delivery not in batch):
+                due.running.append(running)
+            elif state is not None and state.next_try - gathered.now > SHORT_WAIT:
+                due.later.append(step)
+            elif late or (room <= 0 and not is_named):  # one that was named here is not passed on for want of room
+                due.elsewhere.append(step)
+            else:
+                room -= 1
+                due.here.append(step)
+        return due
+
+    def _start(
+        self,
+        instance: Instance,
+        before: Instance,
+        steps: Sequence[Step],
+        shares: Sequence[list[asyncio.Future[None]]],
+        lease: Lease,
+        gathered: Gathered,
+    ) -> None:
+        keys: dict[asyncio.Task[TaskOutcome], InlineKey] = {}
+        for step, callers in zip(steps, shares, strict=True):
+            key = (before.execution_id, before.generation, step.task_id)
+            self._running[key] = _Running(before.first + step.born, callers)
+            state = instance.retries.get(step.task_id)
+            attempt, wait = (1, timedelta(0)) if state is None else (state.attempt, state.next_try - gathered.now)
+            work = self._run_one(step, before.generation, attempt, max(wait.total_seconds(), 0.0))
+            self._process.inline_running += 1
+            keys[asyncio.get_running_loop().create_task(work)] = key
+        self._process.spawn(self._run(instance, keys, lease))
+
+    async def _run(self, instance: Instance, keys: dict[asyncio.Task[TaskOutcome], InlineKey], lease: Lease) -> None:
+        """Deliver the results as the steps end, several together where they end together."""
+        left = set(keys)
+        try:
+            while left:
+                done = await ended_together(left)
+                left -= done
+                self._report(instance, [(keys[task], task.result()) for task in done], lease)
+        finally:
+            for task, key in keys.items():
+                running = self._running.get(key)
+                if running is not None and running.delivery is None:  # this process is being stopped
+                    task.cancel()
+                    del self._running[key]
+                    for caller in running.callers:
+                        caller.cancel()
+
+    def _report(self, instance: Instance, ended: Sequence[tuple[InlineKey, TaskOutcome]], lease: Lease) -> None:
+        outcomes = tuple(outcome for _, outcome in sorted(ended, key=lambda pair: pair[0]))
+        message = ControlMessage(
+            instance_id=instance.instance_id, execution_id=instance.execution_id, outcomes=outcomes
+        )
+        delivery = Delivery(message=message, lease=lease)
+        for key, _ in ended:
+            running = self._running[key]
+            running.delivery = delivery
+            delivery.callers.extend(running.callers)
+        self._deliver(delivery)
+
+    async def _run_one(self, step: Step, generation: int, attempt: int, wait: float) -> TaskOutcome:
+        try:
+            if wait:
+                await asyncio.sleep(wait)
+            return await run_step(step, generation, attempt, self._services.converter, self._services.executor)
+        finally:
+            self._process.inline_running -= 1
+
+
+async def run_step(
+    step: Step, generation: int, attempt: int, converter: Converter, executor: Executor | None
+) -> TaskOutcome:
+    """Run a step once; whatever it raises becomes part of the outcome. ``executor`` None: on the loop's thread."""
+    outcome = partial(TaskOutcome, generation, step.task_id, attempt, step=step.name)
+    try:
+        about = f"the result of step '{step.name}' ({step.line})"
+        value = await _call(step, executor)
+        return outcome(stretch(Code(about), converter.to_json, value, about))
+    except (SerializationError, PayloadTooLargeError, CodeHangsError) as error:  # it would be the same at every try
+        return outcome(failure=FailureDetails.from_exception(error, retriable=False))
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise  # this process is being stopped
+        return outcome(failure=FailureDetails.from_exception(error))  # something inside the step was cancelled
+    except BaseException as error:  # whatever a step raises is its result
+        if is_interrupt(error):
+            raise
+        logger.warning("step '%s' failed (attempt %d): %s: %s", step.name, attempt, type(error).__name__, error)
+        misused = isinstance(error, OrchestratorCodeError)
+        return outcome(failure=FailureDetails.from_exception(error, retriable=not misused))
+
+
+async def _call(step: Step, executor: Executor | None) -> Any:
+    with outside(f"step '{step.name}'"):
+        if executor is None or inspect.iscoroutinefunction(step.fn):
+            value = step.fn(*step.args)
+        else:
+            work = for_a_thread(called, step.fn, *step.args)
+            value = await asyncio.get_running_loop().run_in_executor(executor, work)
+            if isinstance(value, Raised):
+                raise value.error
+        if inspect.iscoroutine(value):
+            return await in_stretches(value, Code(f"step '{step.name}' ({step.line})"))
+        return await value if inspect.isawaitable(value) else value
+
+
+async def ended_together(running: Collection[asyncio.Task[T]]) -> set[asyncio.Task[T]]:
+    """The first to end, and those that end shortly after it."""
+    done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    if rest:
+        more, _ = await asyncio.wait(rest, timeout=TOGETHER)
+        done |= more
+    return done
+
+
+def _ring(instance: Instance, reminder: Reminder) -> ControlMessage:
+    return ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id, reminders=(reminder,))

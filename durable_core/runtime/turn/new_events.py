@@ -1,0 +1,142 @@
+"""What a turn tells the orchestrator: its start, inbox rows, results, due timers, in this order.
+
+Before a new beginning (continue-as-new) come terminations and suspensions: its code may end without any wait.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ...engine.events import (
+    CancelRequested,
+    EventRaised,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    ExecutionTimedOut,
+    Incoming,
+)
+from ...engine.executor import Turn
+from ...hub.inbox import InboxKind, InboxRow
+from ...hub.instance_row import Instance
+from ...hub.messages import ControlMessage, TaskOutcome
+from ...models import JSON
+from .cached import CachedOrchestrator
+from .delivery import Delivery, longest
+from .freshness import is_of_this_execution
+from .retries import Results
+from .services import Services
+from .start_and_deadline import ending_before_start, is_early, is_overdue
+from .wakeups import DueReminders, due_reminders
+
+INBOX_BATCH = 90  # a transaction holds a hundred rows
+TURN_CHARS = 8 * 1024 * 1024  # of JSON from the inbox; after that the rest waits for the next turn
+
+
+@dataclass(slots=True)
+class Mail:
+    """An inbox as read: rows to consume now, in order; rows of another execution; whether there are more."""
+
+    rows: list[InboxRow]
+    stale: list[InboxRow]
+    more: bool
+
+    @classmethod
+    def sort(cls, inbox: Sequence[InboxRow], instance: Instance) -> Mail:
+        if not inbox:
+            return cls([], [], False)
+        ours = sorted((row for row in inbox if row.execution_id == instance.execution_id), key=lambda row: row.order)
+        stale = [row for row in inbox if row.execution_id != instance.execution_id]
+        return cls(ours[:INBOX_BATCH], stale, len(ours) > INBOX_BATCH)
+
+    def leave_from(self, at: int) -> None:
+        """Leave the rows from this one on for the next turn."""
+        self.rows, self.more = self.rows[:at], True
+
+
+@dataclass(slots=True)
+class Gathered:
+    """All that is new, and when it is told. ``saved``: messages that lay in the inbox, as if delivered now."""
+
+    now: datetime
+    mail: Mail
+    results: Results
+    reminders: DueReminders
+    incoming: list[Incoming]
+    saved: list[Delivery]
+
+    def consumed(self, turn: Turn) -> list[str]:
+        """Keys of the rows that the turn has dealt with: what came after the end is left for the next generation."""
+        late = {event.event_id for event in turn.unapplied}
+        return [row.key for row in self.mail.rows if row.kind is InboxKind.RESULTS or row.key not in late]
+
+
+async def gather(
+    services: Services, warm: CachedOrchestrator, batch: Sequence[Delivery], inbox: Sequence[InboxRow], *, again: bool
+) -> Gathered:
+    """Everything that is new to the orchestrator. ``again``: results in hand may have been recorded already."""
+    instance, live, hub = warm.instance, warm.live, services.hub
+    now = max(services.clock.now(), instance.updated)
+    mail = Mail.sort(inbox, instance)
+    outcomes: list[tuple[TaskOutcome, bool]] = []
+    incoming: list[Incoming] = []
+    saved: list[Delivery] = []
+    is_unstarted = instance.is_unstarted
+    early = is_unstarted and is_early(instance, now)
+    ending = ending_before_start(instance, mail.rows, early=early) if is_unstarted and mail.rows else None
+    if ending is not None:
+        mail.rows = [ending]
+    elif instance.deadline is not None and is_overdue(instance, now):
+        incoming.append(ExecutionTimedOut(instance.deadline))
+    elif early:
+        mail.rows, mail.more = [], False  # they wait in the inbox
+        return Gathered(now, mail, Results(), DueReminders(), incoming, saved)
+    elif is_unstarted:
+        data = await hub.payloads.load(instance.instance_id, instance.input)
+        incoming.append(ExecutionStarted(instance.name, instance.version, data))
+        incoming.extend((await hub.instances.carry(instance)).events)
+    taken = 0
+    for at, row in enumerate(mail.rows):
+        if taken > TURN_CHARS:
+            mail.leave_from(at)
+            break
+        text = await hub.payloads.load_text(instance.instance_id, row.data)
+        taken += len(text)
+        match row.kind:
+            case InboxKind.EVENT:
+                incoming.append(EventRaised(row.name, json.loads(text), row.key))
+            case InboxKind.TERMINATE:
+                incoming.append(ExecutionTerminated(row.name, row.key, await is_recursive(services, row, instance)))
+            case InboxKind.CANCEL:
+                incoming.append(CancelRequested(row.name, row.key, await is_recursive(services, row, instance)))
+            case InboxKind.SUSPEND:
+                incoming.append(ExecutionSuspended(row.name, row.key))
+            case InboxKind.RESUME:
+                incoming.append(ExecutionResumed(row.name, row.key))
+            case InboxKind.RESULTS:
+                message = await hub.read_message(json.loads(text))
+                if isinstance(message, ControlMessage):
+                    outcomes.extend((outcome, True) for outcome in message.outcomes)
+                    lease = longest(batch)
+                    saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
+    for delivery in batch:
+        if is_of_this_execution(delivery.message, instance):
+            outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
+    reminders = due_reminders(live, instance, [*batch, *saved], now)
+    results = services.retry_decider.retry_decider(
+        outcomes, instance, live, now, hub.ids.unit, is_deadline=reminders.is_deadline
+    )
+    incoming.extend(results.events)
+    incoming.extend(live.due_timers(now))
+    if is_unstarted and instance.generation:  # or code that continues as new without ever waiting ran past it
+        incoming.sort(key=lambda event: not isinstance(event, ExecutionSuspended | ExecutionResumed))
+    return Gathered(now, mail, results, reminders, incoming, saved)
+
+
+async def is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:
+    asked: dict[str, JSON] | None = await services.hub.payloads.load(instance.instance_id, row.data)
+    return asked is not None and bool(asked.get("recursive"))

@@ -1,0 +1,375 @@
+"""What is dispatched again: rules R5, R6, R7 and R19, as functions of a row, its history and the messages of a turn.
+
+Between its commit and the end of its dispatch a host may die. The messages in its hands come back, as redeliveries, to
+a host that cannot know how far it got: it repeats the dispatch. What a redispatch sends names the last commit that it
+has seen to (``after``), because in the rarest case it is the only witness of a commit that a stalled host makes later.
+Knows no IO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import get_args
+
+from ...engine.events import (
+    EventSent,
+    Incoming,
+    OrchestrationStarted,
+    RequestSent,
+    Segment,
+    StepCompleted,
+    SubOrchestrationCompleted,
+    SubOrchestrationCreated,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCanceled,
+    TimerCreated,
+    TimerFired,
+)
+from ...engine.state import PendingTask
+from ...hub.instance_row import Instance
+from ...hub.instances import Carried
+from ...hub.messages import ControlMessage, TaskOutcome
+from .decision import Decision
+from .delivery import Delivery
+
+ASKS_NOTHING = 2**53 - 1
+"""``after`` of what is sent on hearsay: it may have run before, and no commit is later than this."""
+
+_OF_CALLS = (TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed)
+_RESULTS = (*_OF_CALLS, TimerFired, StepCompleted)
+_OTHER_NEWS = tuple(set(get_args(Incoming)) - set(_OF_CALLS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redispatch:
+    """Whose decisions are dispatched again, as far as they are not known to be done. False if nobody's are.
+
+    later_than: those of all later commits; None: of no commit for being late.
+    commits: those of these commits besides.
+    is_hearsay: only messages of another redispatch ask for it, no redelivery. Messages sent for it ask nothing in turn,
+        or a window of work, in which some call is always open, would repeat itself until its instance ends (R19).
+    """
+
+    later_than: int | None = None
+    commits: frozenset[int] = frozenset()
+    is_hearsay: bool = False
+
+    def __bool__(self) -> bool:
+        return self.later_than is not None or bool(self.commits)
+
+    def covers(self, seq: int) -> bool:
+        return seq in self.commits or (self.later_than is not None and seq > self.later_than)
+
+    def owing(self, later_than: int | None) -> Redispatch:
+        """This, and the decisions of commits of this process later than that one, which may not be dispatched."""
+        if later_than is None:
+            return self
+        least = later_than if self.later_than is None else min(self.later_than, later_than)
+        return replace(self, later_than=least, is_hearsay=False)
+
+    def without_commits(self) -> Redispatch:
+        """The same as one range of commits, for who can only read those."""
+        return NOTHING.owing(min([*self._least(), *(seq - 1 for seq in self.commits)], default=None))
+
+    def _least(self) -> list[int]:
+        return [] if self.later_than is None else [self.later_than]
+
+
+NOTHING = Redispatch()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Which commits of an execution are known to be dispatched: all ``up_to``, and ``singles`` that are later."""
+
+    up_to: int
+    singles: Collection[int] = ()
+
+    def __contains__(self, seq: int) -> bool:
+        return seq <= self.up_to or seq in self.singles
+
+
+def to_redispatch(
+    instance: Instance,
+    segments: Sequence[Segment],
+    batch: Sequence[Delivery],
+    known: Known,
+    pending: Container[int] = (),
+    *,
+    has_steps: bool = False,
+) -> Redispatch:
+    """What these messages ask to dispatch again (rules R5, R6, R19).
+
+    A redelivered message was in the hands of the host that made the commit which recorded its results: it asks for that
+    commit, and for nothing if its results are news, since its turn cannot have committed. If it may have led to commits
+    that do not name it (a bare wake-up, a reminder, a failure that became a retry, a message of another generation or
+    execution) it asks for all after the last commit known as dispatched.
+
+    A message that a redispatch sent (``after``) is a copy. If another copy's result was recorded later than that, the
+    host that recorded it may have lost its messages to the redispatch, and have died before its own dispatch: the copy
+    asks for that one commit. A copy whose result is news asks nothing: the commit that records it fails every host that
+    stands on an older row.
+
+    pending: tasks known to be open, which are looked for in no history. has_steps: inline steps are open.
+    """
+    if all(delivery.message.after is None and not delivery.redelivered for delivery in batch):
+        return NOTHING
+    asked = _Asked(instance, segments, known, pending, has_steps)
+    for delivery in batch:
+        if delivery.redelivered:
+            asked.by_redelivery(delivery)
+        elif delivery.message.after is not None:
+            asked.by_copy(delivery, delivery.message.after)
+    return asked.redispatch()
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Collects what the messages of one turn ask for."""
+
+    instance: Instance
+    segments: Sequence[Segment]
+    known: Known
+    pending: Container[int]
+    has_steps: bool
+    _ranges: list[int] = field(default_factory=lambda: [])
+    _commits: set[int] = field(default_factory=lambda: set())
+    _is_hearsay: bool = True
+    _recorded: dict[int, int] | None = None
+    _besides: list[int] | None = None
+
+    def redispatch(self) -> Redispatch:
+        least = min(self._ranges, default=None)
+        commits = frozenset(self._commits)
+        is_hearsay = self._is_hearsay and (least is not None or bool(commits))
+        return Redispatch(later_than=least, commits=commits, is_hearsay=is_hearsay)
+
+    def by_redelivery(self, delivery: Delivery) -> None:
+        message, instance = delivery.message, self.instance
+        is_ours = message.execution_id == instance.execution_id
+        if is_ours and not delivery.tasks and message.after is not None:
+            self._range(message.after)
+        if not is_ours or not delivery.tasks:
+            self._range(instance.dispatched)
+            return
+        news = news_in(message, instance)
+        for generation, task_id in delivery.tasks:
+            seq = self._recorded_by(task_id) if generation == instance.generation else None
+            if seq is not None:
+                self._recorded_commit(seq, is_redelivery=True)
+            elif generation != instance.generation or task_id not in news:
+                self._range(instance.dispatched)
+
+    def by_copy(self, delivery: Delivery, after: int) -> None:
+        message, instance = delivery.message, self.instance
+        if message.execution_id != instance.execution_id:
+            return
+        if not delivery.tasks:  # somebody orders it: ``recover``
+            self._range(after)
+            return
+        news = news_in(message, instance)
+        for generation, task_id in delivery.tasks:
+            if generation != instance.generation:
+                if generation < instance.generation:
+                    self._range(max(after, self.known.up_to), is_hearsay=True)
+                continue
+            seq = self._recorded_by(task_id)
+            if seq is not None:
+                if seq > after:
+                    self._recorded_commit(seq, is_redelivery=False)
+            elif task_id in instance.retries and task_id not in news:  # became a retry, in an unknown commit
+                self._range(instance.dispatched, is_hearsay=True)
+
+    def _recorded_commit(self, seq: int, *, is_redelivery: bool) -> None:
+        """A task of a message is recorded by this commit: its host may have died of it."""
+        if self.has_steps or goes_on_inline(self.segments, seq):  # to other commits, with no other message than this
+            later_than = seq - 1 if is_redelivery else max(seq - 1, self.known.up_to)
+            if later_than < self.instance.seq - 1:
+                self._range(later_than)
+            return
+        owed = {seq}
+        if is_redelivery:  # a host that found it recorded may have committed what it read along
+            owed.update(later for later in self._other_commits() if later > seq)
+        owed = {each for each in owed if each not in self.known}
+        self._commits |= owed
+        if is_redelivery and owed:
+            self._is_hearsay = False
+
+    def _range(self, later_than: int, *, is_hearsay: bool = False) -> None:
+        self._ranges.append(later_than)
+        self._is_hearsay = self._is_hearsay and is_hearsay
+
+    def _recorded_by(self, task_id: int) -> int | None:
+        if task_id in self.pending:
+            return None
+        if self._recorded is None:
+            self._recorded = recorded_in(self.segments)
+        return self._recorded.get(task_id)
+
+    def _other_commits(self) -> list[int]:
+        """Commits that record more than results of calls: a message that brought none of these may have led to them."""
+        if self._besides is None:
+            self._besides = [
+                segment.seq
+                for segment in self.segments
+                if any(isinstance(event, _OTHER_NEWS) for event in segment.events)
+            ]
+        return self._besides
+
+
+def goes_on_inline(segments: Iterable[Segment], seq: int) -> bool:
+    """Whether the turn of this commit may have led to later ones without any other message: by an inline activity,
+    which is the only open task then and was scheduled by this very commit (R4), or by inline steps."""
+    is_open: dict[int, int] = {}  # task id -> the commit that scheduled it
+    for segment in segments:
+        for event in segment.events:
+            if segment.seq > seq:
+                if isinstance(event, StepCompleted):
+                    return True
+            elif isinstance(event, TaskScheduled | SubOrchestrationCreated | TimerCreated):
+                is_open[event.task_id] = segment.seq
+            elif isinstance(event, (*_RESULTS, TimerCanceled)):
+                is_open.pop(event.task_id, None)
+    return list(is_open.values()) == [seq]
+
+
+def news_in(message: ControlMessage, instance: Instance) -> set[int]:
+    """Tasks of which a message brings an outcome that no retry state knows of."""
+    return {outcome.task_id for outcome in message.outcomes if _is_news(outcome, instance)}
+
+
+def _is_news(outcome: TaskOutcome, instance: Instance) -> bool:
+    """Whether an outcome that is in no history is of an attempt whose end is not known either."""
+    state = instance.retries.get(outcome.task_id)
+    return state is None or outcome.attempt >= state.attempt
+
+
+def recorded_in(segments: Iterable[Segment]) -> dict[int, int]:
+    """Task id → the commit that recorded its end."""
+    return {
+        event.task_id: segment.seq for segment in segments for event in segment.events if isinstance(event, _RESULTS)
+    }
+
+
+def covered(instance: Instance, again: Redispatch) -> int | None:
+    """Up to which commit a dispatch has seen to everything: what its messages say (R6). None: a first one."""
+    if not again:
+        return None
+    return ASKS_NOTHING if again.is_hearsay else instance.seq - 1
+
+
+def redispatch_after_lost_commit(wrote: tuple[int, str], instance: Instance, segments: Sequence[Segment]) -> int | None:
+    """A commit whose answer was lost: if it is there it is ours, and ours to dispatch."""
+    seq, commit_id = wrote
+    if instance.last_commit == commit_id or any(segment.commit_id == commit_id for segment in segments):
+        return seq - 1
+    if seq >= instance.first:
+        return None
+    back = instance.first - seq  # a generation has ended meanwhile: by us, after us, or by another
+    if back <= len(instance.ended) and instance.ended[-back] != commit_id:
+        return None
+    return seq - 1
+
+
+def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], again: Redispatch) -> list[Decision]:
+    """Decisions to be dispatched again that are not known to be done."""
+    decisions: list[Decision] = []
+    for segment in segments:
+        if not again.covers(segment.seq):
+            continue
+        for event in segment.events:
+            task = pending.get(getattr(event, "task_id", -1))
+            if task is not None and type(task.event) is type(event):
+                decisions.append(Decision(task.event, segment.timestamp))
+            elif isinstance(event, EventSent | OrchestrationStarted | RequestSent):
+                decisions.append(Decision(event, segment.timestamp))
+    return decisions
+
+
+def redispatch_after_end(instance: Instance, batch: Sequence[Delivery], *, unsure: bool) -> int | None:
+    """The same for an instance that has ended. ``unsure``: a commit of ours may not be dispatched.
+
+    A message that says up to where a redispatch went asks for nothing that was part of it: the result of an activity
+    that nobody waits for any more is never recorded, and would be asked for again by each of its results.
+    """
+    candidates = [instance.dispatched] if unsure or any(delivery.redelivered for delivery in batch) else []
+    for delivery in batch:
+        message = delivery.message
+        if message.after is not None and message.execution_id == instance.execution_id:
+            candidates.append(message.after)
+    redispatch_after = min(candidates, default=None)
+    return None if redispatch_after is None or redispatch_after >= instance.seq - 1 else redispatch_after
+
+
+def undone_of_ended(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
+    """Decisions of an ended instance, later than ``redispatch_after``, whose results it did not wait for."""
+    recorded = recorded_in(segments)
+    undone = [
+        Decision(event, segment.timestamp)
+        for segment in segments
+        if segment.seq > redispatch_after
+        for event in segment.events
+        if isinstance(event, EventSent | OrchestrationStarted | RequestSent)
+        or (isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id not in recorded)
+    ]
+    return with_calls(undone, segments)
+
+
+def left_to_others(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
+    """What commits later than ``redispatch_after`` owe to other instances, to be carried out by whoever ends this one.
+
+    The end closes the catalogue. After it only a message that comes back would do this, and a purge may be quicker.
+    No calls are among it: nobody waits for their results, and without a crash they would run twice.
+    """
+    owed = [
+        Decision(event, segment.timestamp)
+        for segment in segments
+        if segment.seq > redispatch_after
+        for event in segment.events
+        if isinstance(event, EventSent | OrchestrationStarted | RequestSent)
+    ]
+    return with_calls(owed, segments)
+
+
+def decisions_of(carried: Sequence[Carried]) -> list[tuple[int, Decision]]:
+    """What earlier generations left to do, each with its generation."""
+    calls = {
+        (generation, event.task_id): Decision(event, decided)
+        for generation, decided, event in carried
+        if isinstance(event, SubOrchestrationCreated)
+    }
+    return [
+        (generation, Decision(event, decided, calls.get((generation, getattr(event, "child", -1)))))
+        for generation, decided, event in carried
+    ]
+
+
+def with_calls(decisions: Sequence[Decision], segments: Iterable[Segment]) -> list[Decision]:
+    """The decisions, requests to sub-orchestrations together with the calls of these."""
+    wanted = {decision.event.child for decision in decisions if isinstance(decision.event, RequestSent)}
+    if not wanted:
+        return list(decisions)
+    calls = {
+        event.task_id: Decision(event, segment.timestamp)
+        for segment in segments
+        for event in segment.events
+        if isinstance(event, SubOrchestrationCreated) and event.task_id in wanted
+    }
+    return [
+        decision._replace(call=calls.get(decision.event.child)) if isinstance(decision.event, RequestSent) else decision
+        for decision in decisions
+    ]
+
+
+def scheduled_in(segments: Iterable[Segment], tasks: Collection[int]) -> list[int]:
+    """The commits that scheduled these tasks."""
+    return [
+        segment.seq
+        for segment in segments
+        for event in segment.events
+        if isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id in tasks
+    ]

@@ -1,0 +1,165 @@
+"""Decides about ended attempts: a result, a failure, or another attempt; and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
+
+from ...engine.events import (
+    Incoming,
+    StepCompleted,
+    SubOrchestrationCompleted,
+    SubOrchestrationCreated,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+)
+from ...engine.executor import OrchestrationExecutor, PendingTask
+from ...engine.steps import Step
+from ...hang_watch import Code, stretch
+from ...hub.instance_row import Instance, RetryState
+from ...hub.messages import TaskOutcome
+from ...models import FailureDetails, RetryPolicy
+from ...moments import after
+from ...registry import Registry
+from ...user_code import is_interrupt
+from ..activities.call_options import deadline_of_pending, definition_here, timed_out_at_all
+from .freshness import is_of_this_generation, logger
+
+
+@dataclass(slots=True)
+class Results:
+    """What outcomes amount to: events to apply, retries to come, and attempts whose retry must be sent again."""
+
+    events: list[Incoming] = field(default_factory=lambda: [])
+    retries: dict[int, RetryState] = field(default_factory=lambda: {})
+    send: set[int] = field(default_factory=lambda: set())
+    changed: bool = False
+
+    def end(self, task_id: int) -> None:
+        """The task is not tried again."""
+        self.send.discard(task_id)
+        if self.retries.pop(task_id, None) is not None:
+            self.changed = True
+
+
+class RetryDecider:
+    """Decides, for each outcome, between a result, another attempt, and nothing."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def retry_decider(
+        self,
+        outcomes: Iterable[tuple[TaskOutcome, bool]],
+        instance: Instance,
+        live: OrchestrationExecutor,
+        now: datetime,
+        unit_random: Callable[[], float],
+        *,
+        is_deadline: bool = False,
+    ) -> Results:
+        """``outcomes``: each with whether its message was redelivered. ``unit_random``: for the jitter of each.
+
+        is_deadline: look for overdue calls, too.
+        """
+        results = Results(retries=dict(instance.retries))
+        ended: set[int] = set()
+        for outcome, redelivered in outcomes:
+            task_id = outcome.task_id
+            open_task = _answered(live, outcome)
+            if not is_of_this_generation(outcome, instance) or open_task is None or task_id in ended:
+                continue
+            state = results.retries.get(task_id)
+            expected = 1 if state is None else state.attempt
+            if outcome.failure is None:
+                results.events.append(_end(open_task, task_id, outcome, None))
+            elif outcome.attempt < expected:
+                if redelivered:  # recorded before; whether its successor was sent nobody knows
+                    results.send.add(task_id)
+                continue
+            elif (policy := self._policy(open_task)) and may_retry(
+                policy, outcome.failure, outcome.attempt, _name_of(open_task)
+            ):
+                first = _since(open_task, live, now) if state is None else state.first_try
+                following = after(now, policy.delay_after(outcome.attempt, unit_random()))
+                limit = policy.total_timeout
+                deadline = None if isinstance(open_task, Step) else deadline_of_pending(self._registry, open_task)
+                if (limit is None or following - first <= limit) and (deadline is None or following < deadline):
+                    results.retries[task_id] = RetryState(outcome.attempt + 1, first, following)
+                    results.send.add(task_id)
+                    results.changed = True
+                    continue
+                results.events.append(_end(open_task, task_id, outcome, outcome.failure))
+            else:
+                results.events.append(_end(open_task, task_id, outcome, outcome.failure))
+            ended.add(task_id)
+            results.end(task_id)
+        if is_deadline:
+            self._fail_overdue(results, live, now, ended)
+        return results
+
+    def _fail_overdue(
+        self, results: Results, live: OrchestrationExecutor, now: datetime, ended: Collection[int]
+    ) -> None:
+        for task_id, pending in live.pending.items():
+            deadline = deadline_of_pending(self._registry, pending)
+            if deadline is not None and deadline <= now and task_id not in ended:
+                event = cast("TaskScheduled", pending.event)
+                results.events.append(TaskFailed(task_id, timed_out_at_all(event, pending.since, deadline)))
+                results.end(task_id)
+
+    def _policy(self, open_task: PendingTask | Step) -> RetryPolicy | None:
+        if open_task.retry is not None or isinstance(open_task, Step):
+            return open_task.retry
+        if not isinstance(open_task.event, TaskScheduled):
+            return None
+        definition = definition_here(self._registry, open_task.event.name)
+        return None if definition is None else definition.retry
+
+
+def _name_of(open_task: PendingTask | Step) -> str:
+    if isinstance(open_task, Step):
+        return open_task.name
+    return "" if isinstance(open_task.event, TimerCreated) else open_task.event.name
+
+
+def _answered(live: OrchestrationExecutor, outcome: TaskOutcome) -> PendingTask | Step | None:
+    """The open task that an outcome is of. Timers have none."""
+    if outcome.step:
+        step = live.steps.get(outcome.task_id)
+        return step if step is not None and step.name == outcome.step else None
+    pending = live.pending.get(outcome.task_id)
+    return None if pending is None or isinstance(pending.event, TimerCreated) else pending
+
+
+def _end(open_task: PendingTask | Step, task_id: int, outcome: TaskOutcome, failure: FailureDetails | None) -> Incoming:
+    """The event that ends a task so."""
+    if isinstance(open_task, Step):
+        return StepCompleted(task_id, open_task.name, outcome.result, failure, open_task.line)
+    if isinstance(open_task.event, SubOrchestrationCreated):
+        child = SubOrchestrationCompleted(task_id, outcome.result)
+        return child if failure is None else SubOrchestrationFailed(task_id, failure)
+    return TaskCompleted(task_id, outcome.result) if failure is None else TaskFailed(task_id, failure)
+
+
+def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: str) -> bool:
+    """What the policy says; a ``retry_if`` of the user's that raises says no."""
+    try:
+        return stretch(Code(f"retry_if of '{name}'"), policy.allows, failure, attempt)
+    except BaseException as error:  # the user's code; the failure that it was asked about is what counts
+        if is_interrupt(error):
+            raise
+        logger.exception("retry_if of '%s' raised on %s: not tried again", name, failure.type)
+        return False
+
+
+def _since(open_task: PendingTask | Step, live: OrchestrationExecutor, now: datetime) -> datetime:
+    """When the task was called: the time of its commit."""
+    if isinstance(open_task, PendingTask):
+        return open_task.since
+    return live.history[open_task.born].timestamp if open_task.born < len(live.history) else now

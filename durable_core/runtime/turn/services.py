@@ -1,0 +1,47 @@
+"""What the actors of a process share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from ...converter import Converter
+from ...engine.callbacks import CallbackUrls
+from ...hub.taskhub import TaskHub
+from ...registry import Registry
+from ...settings import Settings
+from ..activities.runner import ActivityRunner
+from ..clock import Clock
+from ..hangs import Hangs
+from ..stuck import StuckMarker
+from .dispatch import Dispatcher
+from .retries import RetryDecider
+
+
+def not_known_to_be_alone() -> bool:
+    """Of a store that does not know its hosts."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What actors share. ``build`` tells this deployment of the app from others. ``executor`` runs plain functions.
+
+    is_alone: whether no other host of the hub lives, for which a message could wait.
+    """
+
+    hub: TaskHub
+    registry: Registry
+    settings: Settings
+    converter: Converter
+    runner: ActivityRunner
+    clock: Clock
+    dispatcher: Dispatcher
+    retry_decider: RetryDecider
+    stuck_marker: StuckMarker
+    build: str
+    hangs: Hangs
+    executor: Executor | None = None
+    is_alone: Callable[[], bool] = not_known_to_be_alone
+    callback_urls: CallbackUrls | None = None

@@ -1,0 +1,67 @@
+"""Timers and retries of which a message says that they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ...engine.events import (
+    TimerCreated,
+)
+from ...engine.executor import OrchestrationExecutor
+from ...hub.instance_row import Instance
+from ...moments import from_epoch
+from .delivery import Delivery
+from .freshness import is_of_this_generation
+
+
+@dataclass(slots=True)
+class DueReminders:
+    """What reminders ask for beyond timers that are due: attempts to send, and tasks to look at again later.
+
+    is_deadline: calls may be overdue.
+    """
+
+    due_retries: set[int] = field(default_factory=lambda: set())
+    early: dict[int, datetime] = field(default_factory=lambda: {})
+    is_deadline: bool = False
+    early_deadlines: dict[datetime, int] = field(default_factory=lambda: {})
+
+
+def due_reminders(
+    live: OrchestrationExecutor, instance: Instance, batch: Sequence[Delivery], now: datetime
+) -> DueReminders:
+    """Nudges that came before their time by this host's clock are armed again; attempts that are due are sent."""
+    found = DueReminders()
+    for delivery in batch:
+        if not delivery.seen and not delivery.message.reminders:
+            continue
+        found.due_retries |= {  # an attempt recorded as failed, by somebody who may have died before sending the next
+            task_id
+            for generation, task_id in delivery.seen
+            if generation == instance.generation and task_id in live.pending and task_id in instance.retries
+        }
+        for reminder in delivery.message.reminders:
+            if not is_of_this_generation(reminder, instance):
+                continue
+            if reminder.deadline is not None:  # of the task that it names, and of others that were called with it
+                if (due := from_epoch(reminder.deadline)) > now:
+                    found.early_deadlines[due] = reminder.task_id
+                else:
+                    found.is_deadline = True
+                continue
+            pending = live.pending.get(reminder.task_id)
+            if pending is None:
+                continue
+            if isinstance(pending.event, TimerCreated):
+                due = pending.event.fire_at
+            elif (state := instance.retries.get(reminder.task_id)) is not None:
+                due = state.next_try
+                if due <= now:
+                    found.due_retries.add(reminder.task_id)
+            else:
+                continue
+            if due > now:
+                found.early[reminder.task_id] = due
+    return found

@@ -1,0 +1,1 @@
+"""Tables and queues of an Azure storage account, or of Azurite."""

@@ -1,0 +1,116 @@
+"""Translates the Azure SDKs' exceptions into the ``StorageError`` tree; the original stays as ``__cause__``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import aiohttp
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    IncompleteReadError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+
+from ...errors import (
+    LeaseLostError,
+    LimitExceededError,
+    PreconditionFailedError,
+    QueueNotFoundError,
+    RowExistsError,
+    RowNotFoundError,
+    StorageError,
+    StorageUnavailableError,
+)
+
+T = TypeVar("T")
+
+_SECRETS = re.compile(r"\b(sig|AccountKey|SharedAccessSignature)=[^&;\s'\"]+", re.IGNORECASE)
+
+_LEASE_LOST = frozenset({"MessageNotFound", "PopReceiptMismatch"})
+_BEING_DELETED = frozenset({"TableBeingDeleted", "QueueBeingDeleted"})
+_LIMITS = frozenset(
+    {
+        "EntityTooLarge",
+        "KeyValueTooLarge",
+        "MessageTooLarge",
+        "OutOfRangeInput",
+        "OutOfRangeQueryParameterValue",
+        "PropertyNameInvalid",
+        "PropertyNameTooLong",
+        "PropertyValueTooLarge",
+        "RequestBodyTooLarge",
+        "TooManyProperties",
+        "ContentLengthExceeded",
+        "InvalidDuplicateRow",
+    }
+)
+_UNREACHABLE = (ServiceRequestError, ServiceResponseError, IncompleteReadError, aiohttp.ClientError, OSError)
+
+
+async def translated(call: Awaitable[T], what: str) -> T:
+    """Await an SDK's call; whatever it raises leaves as a ``StorageError`` that names ``what``."""
+    try:
+        return await call
+    except (TimeoutError, AzureError, aiohttp.ClientError, OSError) as error:
+        raise translate(error, what) from error
+
+
+def translate(error: Exception, what: str) -> StorageError:
+    if isinstance(error, (*_UNREACHABLE, asyncio.TimeoutError)):
+        return StorageUnavailableError(f"{what}: Azure Storage cannot be reached: {_line(error)}")
+    if isinstance(error, ClientAuthenticationError):
+        return _refused(what, error)
+    if not isinstance(error, HttpResponseError):
+        return StorageError(f"{what}: {_line(error)}")
+    return _of_response(error, error.status_code or 0, code_of(error), what)
+
+
+def code_of(error: Exception) -> str:
+    """The service's own name of the error, such as ``EntityAlreadyExists``."""
+    code: Any = getattr(error, "error_code", None)
+    if code is None:
+        response: Any = getattr(error, "response", None)
+        code = "" if response is None else response.headers.get("x-ms-error-code", "")
+    return str(getattr(code, "value", code))
+
+
+def _of_response(error: HttpResponseError, status: int, code: str, what: str) -> StorageError:
+    text = f"{what}: {code or status}"
+    if code in _LEASE_LOST:
+        return LeaseLostError(f"{text}: the message was deleted, or belongs to another receiver by now")
+    if code in _LIMITS or status == 413:
+        return LimitExceededError(f"{text}: {_line(error)}")
+    if status in (408, 429) or status >= 500 or code in _BEING_DELETED:
+        return StorageUnavailableError(f"{text}: {_line(error)}")
+    if status in (401, 403):
+        return _refused(what, error)
+    match status:
+        case 404 if code == "QueueNotFound":
+            return QueueNotFoundError(f"{text}: there is no such queue; create it first")
+        case 404:
+            return RowNotFoundError(text)
+        case 409:
+            return RowExistsError(text)
+        case 412:
+            return PreconditionFailedError(f"{text}: the row was written by another; read it again")
+        case _:
+            return StorageError(f"{text}: {_line(error)}")
+
+
+def _refused(what: str, error: Exception) -> StorageError:
+    return StorageError(
+        f"{what}: Azure Storage refuses the credentials: {_line(error)}; check AzureWebJobsStorage and the roles "
+        "Storage Table Data Contributor and Storage Queue Data Contributor"
+    )
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error; the SDKs append whole responses. Without secrets: an error may quote a URL."""
+    text = str(error).strip()
+    return _SECRETS.sub(r"\1=***", text.splitlines()[0]) if text else type(error).__name__

@@ -1,0 +1,3 @@
+"""The embedded store: tables and queues over one SQLite file."""
+
+from .store import SqliteStorage as SqliteStorage

@@ -1,0 +1,113 @@
+"""Copies of a store's file: made while hosts use it, and put in its place while none does.
+
+A copy of the file alone misses what still lies in the write-ahead log beside it, which may be everything; a log that
+is left beside another file would damage that one. These two functions know both.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from ...errors import ConfigurationError, StorageUnavailableError
+from .connection import check, is_transient, translate
+
+LOG_SUFFIXES = ("-wal", "-shm")
+
+
+def back_up(store: Path, target: Path) -> int:
+    """Write the state that the store has now into a new file, readable by its owner alone. Returns its bytes.
+
+    Hosts may go on meanwhile. The file appears when it is whole, checked and flushed to the disk.
+    ConfigurationError if there is no store or the target exists; UnusableStoreError if the store is damaged.
+    """
+    if target.exists():
+        raise ConfigurationError(f"{target} exists; name a file that does not, or take that one away")
+    with _draft_of(target) as draft:
+        with closing(_open(store)) as con, _translated(store):
+            con.execute("VACUUM INTO ?", [str(draft)])
+        with closing(_open(draft)) as copy, _translated(draft):
+            check(copy, str(draft))
+        _put(draft, target)
+    return target.stat().st_size
+
+
+def restore(backup: Path, store: Path, now: datetime) -> Path | None:
+    """Put a copy of a backup in the place of a store that nobody uses. Returns where the store that was there is kept.
+
+    ConfigurationError if there is no backup; UnusableStoreError if it is damaged or no store; StorageUnavailableError
+    if a process has the store open. Then nothing is changed.
+    """
+    with closing(_open(backup)) as con, _translated(backup):
+        check(con, str(backup))
+    store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _draft_of(store) as draft:
+        shutil.copyfile(backup, draft)
+        kept = _set_aside(store, now) if store.exists() else None
+        _put(draft, store)
+    return kept
+
+
+def _set_aside(store: Path, now: datetime) -> Path:
+    """Rename the store, with its log if that cannot be folded into it because the store is damaged."""
+    kept = store.with_name(f"{store.name}.before-{now:%Y%m%dT%H%M%SZ}")
+    try:
+        with closing(_open(store)) as con:
+            con.execute("PRAGMA journal_mode = DELETE")  # SQLite does so only for the one who has the file alone
+    except sqlite3.Error as error:
+        if is_transient(error):
+            raise StorageUnavailableError(f"{store} is in use; stop every host and client that has it open") from None
+    for suffix in ("", *LOG_SUFFIXES):
+        part = store.with_name(store.name + suffix)
+        if part.exists():
+            part.rename(kept.with_name(kept.name + suffix))
+    return kept
+
+
+@contextmanager
+def _draft_of(target: Path) -> Generator[Path]:
+    """An empty private file beside the target, gone at the end unless it was renamed."""
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    with _translated(target):
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _put(draft: Path, target: Path) -> None:
+    """Rename, so that it lasts: the file's content first, then its name."""
+    _flush(draft)
+    draft.rename(target)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        _flush(target.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise ConfigurationError(f"there is no file {path}")
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True, isolation_level=None)
+
+
+@contextmanager
+def _translated(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise translate(error, str(path)) from None

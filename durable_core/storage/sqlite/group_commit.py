@@ -1,0 +1,361 @@
+"""Group commit: many operations, one SQLite transaction, one fsync.
+
+Owns the connection and the thread that waits for the disk. Knows nothing of rows and messages: an operation is a
+function over a ``Session``.
+
+How it works. What comes together in one turn of the event loop is a batch: it is run in one transaction, committed
+once, and all of it answered at once. Its statements take microseconds and are run on the loop's own thread, where
+nobody has to wait for the interpreter's lock; the commit, which waits for the disk, is left to a thread. While that
+waits, the next batch gathers: the busier the store, the cheaper a write. An operation that is refused (a key is taken,
+an ETag differs) fails alone; what it had written is undone by its own savepoint. A batch that meets something else (the
+file is locked by another process, the disk is full) is undone and handed over to the thread as a whole, which runs it
+again with patience.
+
+A batch is flushed if one of its operations asks for it. Leases do not: a receive, a renewal or a delete that a power
+cut undoes gives the message back, which a queue that delivers at least once may do at any time. They share the flush
+of a batch that needs one, or go without, and then without the thread. Nor is the thread worth its two wake-ups for a
+few operations on a disk that is quick.
+
+Reads are answered at once, over a connection of their own (``sqlite_reads``). Those that are not run first in their
+batch, in a snapshot without the write lock. An operation may turn out to have nothing to write (a receive on an empty
+queue): it has a ``peek``, and if that settles it, nothing is locked and nothing is written.
+
+The first event loop that uses the store runs its batches, those of other loops along with its own; when it has ended
+the next takes its place.
+
+``:memory:`` runs every operation at once on the caller's thread, without yielding to the event loop: deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+
+from ...errors import StorageError
+from ..ports import Write, one_by_one
+from .connection import MEMORY, connect, give_back_pages, is_transient, translate
+from .operations import CHAIN, Chain, LeftOutError, OperationFailedError, Pending
+from .reader import UNANSWERED, DirectReader, Unanswered
+from .session import Session
+
+T = TypeVar("T")
+
+MAX_BATCH = 256
+COMMITS_TO_A_LOOK = 4  # at how many pages of the file are free
+FEW = 4  # operations: so small a batch is not worth a thread, if the disk is quick
+QUICK_FLUSH = 0.002  # seconds
+_LOCKED_DEADLINE = 30.0  # seconds of patience with another process
+_LOCKED_PAUSES = (0.0005, 0.001)  # seconds between tries: the first, and the others; a commit takes about as long
+
+Batch: TypeAlias = "list[Pending[Any]]"
+
+
+class _Written(NamedTuple):
+    """A batch whose transaction only has to be committed."""
+
+    batch: Batch
+
+
+class GroupCommit:
+    """Runs operations on one SQLite store.
+
+    ``commits`` counts the transactions that took the write lock, ``flushes`` those that were made to survive a power
+    cut before they were answered.
+    """
+
+    def __init__(self, path: str, now: Callable[[], float], *, synchronous: str = "FULL") -> None:
+        self._path, self._now, self._synchronous = path, now, synchronous
+        self._flushing = synchronous  # the pragma as it stands on the connection
+        self._home: asyncio.AbstractEventLoop | None = None  # the loop that runs the batches
+        self._gathering: Batch = []
+        self._flush_took = QUICK_FLUSH  # seconds, at the worst of lately
+        self._is_away = False  # whether the thread has the connection: what comes waits until it has answered
+        self._waiting: queue.SimpleQueue[Batch | _Written | None] = queue.SimpleQueue()
+        self._con: sqlite3.Connection | None = None
+        self._thread: threading.Thread | None = None
+        self._reader: DirectReader | None = None
+        self._containers: dict[tuple[str, str], int] = {}
+        self._closed = False
+        self.commits = self.flushes = 0
+
+    async def read(self, run: Callable[[Session], T]) -> T:
+        """Run an operation that writes nothing."""
+        answer = self._read_at_once(run)
+        return await self._submit(run, None, True, None) if isinstance(answer, Unanswered) else answer
+
+    def write(
+        self,
+        run: Callable[[Session], T],
+        *,
+        peek: Callable[[Session], T | None] | None = None,
+        then: Callable[[], None] | None = None,
+        flush: bool = True,
+    ) -> Awaitable[T]:
+        """Run an operation and answer when it is durable.
+
+        ``flush``: whether it must survive a power cut; if not, it survives the death of the process.
+        ``peek``, if given, is tried first without the write lock; a result other than None is the answer.
+        ``then`` is called on the loop once the operation is durable, even if its caller was cancelled.
+        """
+        if peek is not None:
+            answer = self._read_at_once(peek)
+            if not isinstance(answer, Unanswered):
+                if answer is not None:
+                    return _at_once(answer)
+                peek = None
+        return self._submit(run, peek, False, then, flush)
+
+    async def in_order(self, *writes: Write) -> None:
+        """See the port. All are handed over at once: a batch is run in order, and an operation after one that failed
+        is left out. What was left out because of a passing fault is done when those before it have got through."""
+        if self._path == MEMORY:
+            await one_by_one(*writes)
+            return
+        begun = Chain().begin(writes)
+        for write, each in zip(writes, begun, strict=True):
+            try:
+                await each
+            except LeftOutError:
+                await write()
+            except BaseException:
+                for other in begun:
+                    other.close()
+                raise
+
+    async def close(self) -> None:
+        """End what waits, then the thread and the connection. Closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._reader is not None:
+            self._reader.close()
+        if self._thread is not None:
+            self._waiting.put(self._take(len(self._gathering)))
+            self._waiting.put(None)
+            # The thread ends after the batches before it; their answers come through the loop, which must stay free.
+            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        elif self._con is not None:
+            self._con.close()
+        self._con = None
+
+    # ------------------------------------------------------------------ on the callers' threads
+
+    def _read_at_once(self, run: Callable[[Session], T]) -> T | Unanswered:
+        if self._closed or self._path == MEMORY or self._con is None:  # no connection: perhaps no schema yet
+            return UNANSWERED
+        if self._reader is None:
+            self._reader = DirectReader(self._path, self._now)
+        return self._reader.read(run)
+
+    def _submit(
+        self,
+        run: Callable[[Session], T],
+        peek: Callable[[Session], T | None] | None,
+        reads_only: bool,
+        then: Callable[[], None] | None,
+        flush: bool = True,
+    ) -> Awaitable[T]:
+        if self._closed:
+            raise StorageError("this storage is closed; open another one")
+        if self._path == MEMORY:
+            pending = Pending(run, peek, reads_only, then, None, flush)
+            for each in self._run_batch([pending]):
+                each.resolve()
+            if pending.error is not None:
+                raise pending.error
+            return _at_once(cast("T", pending.result))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        pending = Pending(run, peek, reads_only, then, future, flush)
+        if (chain := CHAIN.get()) is not None:
+            chain.link(pending)
+        home = self._home
+        if home is loop:
+            self._gather(pending)
+        elif home is not None and home.is_running():
+            home.call_soon_threadsafe(self._gather, pending)
+        else:
+            self._home = loop
+            self._gather(pending)
+        return future
+
+    # ------------------------------------------------------------------ on the thread of the loop that is home
+
+    def _gather(self, pending: Pending[Any]) -> None:
+        """Keep what one turn of the event loop brings together: one batch."""
+        self._gathering.append(pending)
+        if len(self._gathering) == 1 and self._home is not None:
+            self._home.call_soon(self._run_gathered)
+
+    def _run_gathered(self) -> None:
+        while self._gathering and not self._is_away:  # when the thread answers, the rest is run
+            batch = self._take(MAX_BATCH)
+            if self._con is None or not self._run_here(self._con, batch):
+                self._send_away(batch)
+
+    def _run_here(self, con: sqlite3.Connection, batch: Batch) -> bool:
+        """Run a batch up to its commit. False: something is the matter, and nothing of it was done."""
+        try:
+            settled, left = self._settle_without_writing(con, batch)
+            flushes = bool(left) and self._write_all(con, left)
+            is_away = flushes and (len(left) > FEW or self._flush_took >= QUICK_FLUSH)
+            if left and not is_away:
+                self._commit(con, flushes=flushes)
+        except BaseException as error:
+            self._abandon()
+            if not isinstance(error, Exception):
+                raise
+            return False
+        if is_away:
+            self._send_away(_Written(left))
+        _answer(settled if is_away else batch, here=self._home)
+        return True
+
+    def _send_away(self, work: Batch | _Written) -> None:
+        if self._thread is None:
+            # A daemon: a process that forgets to close may still end, and loses nothing that was acknowledged.
+            self._thread = threading.Thread(target=self._serve, name="durable-sqlite-writer", daemon=True)
+            self._thread.start()
+        self._is_away = True
+        self._waiting.put(work)
+
+    def _take(self, most: int) -> Batch:
+        taken, self._gathering = self._gathering[:most], self._gathering[most:]
+        return taken
+
+    # ------------------------------------------------------------------ in the thread
+
+    def _serve(self) -> None:
+        """Do what is sent here, and answer; until the None that ``close`` puts."""
+        while (work := self._waiting.get()) is not None:
+            done = self._finish(work.batch) if isinstance(work, _Written) else self._run_batch(work)
+            self._is_away = False  # before the answer: who finds it so runs what has gathered, who does not is answered
+            _answer(done)
+            home = self._home
+            if self._gathering and home is not None and not home.is_closed():
+                home.call_soon_threadsafe(self._run_gathered)
+        if self._con is not None:
+            self._con.close()
+
+    def _finish(self, batch: Batch) -> Batch:
+        try:
+            self._commit(self._connect(), flushes=True)
+        except Exception:  # noqa: BLE001 - it is run again from its beginning, with patience and a proper answer
+            self._abandon()
+            return self._run_batch(batch)
+        return batch
+
+    # ------------------------------------------------------------------ whoever has the connection
+
+    def _run_batch(self, batch: Batch) -> Batch:
+        """Run a batch to its end; returns it when each of its operations has its result or its error."""
+        left = batch
+        deadline, pause = time.monotonic() + _LOCKED_DEADLINE, _LOCKED_PAUSES[0]
+        while left:
+            try:
+                con = self._connect()
+                _, left = self._settle_without_writing(con, left)
+                if left:
+                    self._commit(con, flushes=self._write_all(con, left))
+                return batch
+            except OperationFailedError as failed:
+                # It failed in a way no operation may: without it, the others are run again.
+                self._abandon()
+                left = [each for each in left if each is not failed.pending]
+            except Exception as error:  # noqa: BLE001 - every caller must get an answer
+                self._abandon()
+                if is_transient(error) and time.monotonic() < deadline:
+                    time.sleep(pause)
+                    pause = _LOCKED_PAUSES[1]
+                    continue
+                for each in left:
+                    each.error = translate(error, self._path)
+                return batch
+        return batch
+
+    def _settle_without_writing(self, con: sqlite3.Connection, batch: Batch) -> tuple[Batch, Batch]:
+        """Run the reads, and the peeks of what may have nothing to write; split the batch into done and left."""
+        if not any(each.reads_only or each.peek for each in batch):
+            return [], batch
+        con.execute("BEGIN")
+        session = self._session(con)
+        settled: Batch = []
+        left: Batch = []
+        for each in batch:
+            (settled if each.settle(session) else left).append(each)
+        con.execute("COMMIT")
+        return settled, left
+
+    def _write_all(self, con: sqlite3.Connection, batch: Batch) -> bool:
+        """Run them in a transaction that is left open. Whether its commit must be flushed."""
+        flushes = any(each.flushes for each in batch)
+        level = self._synchronous if flushes else "NORMAL"
+        if level != self._flushing:
+            con.execute(f"PRAGMA synchronous = {level}")
+            self._flushing = level
+        con.execute("BEGIN IMMEDIATE")
+        session = self._session(con)
+        for each in batch:
+            each.write(session)
+        session.save()
+        if self.commits % COMMITS_TO_A_LOOK == 0:
+            give_back_pages(con)
+        return flushes
+
+    def _commit(self, con: sqlite3.Connection, *, flushes: bool) -> None:
+        began = time.perf_counter()
+        con.execute("COMMIT")
+        self.commits += 1
+        if flushes:
+            self.flushes += 1
+            self._flush_took = max(time.perf_counter() - began, 0.9 * self._flush_took)
+
+    def _session(self, con: sqlite3.Connection) -> Session:
+        return Session(con, self._now(), self._containers)
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._con is None:
+            self._con, self._flushing = connect(self._path, self._synchronous), self._synchronous
+        return self._con
+
+    def _abandon(self) -> None:
+        """Undo a transaction that failed as a whole; forget the containers that it may have made."""
+        self._containers.clear()
+        if self._con is not None and self._con.in_transaction:
+            try:
+                self._con.rollback()
+            except sqlite3.Error:
+                # A connection that cannot even undo is of no use; the next batch opens another one.
+                self._con.close()
+                self._con = None
+
+
+async def _at_once(answer: T) -> T:
+    return answer
+
+
+def _answer(done: Batch, here: asyncio.AbstractEventLoop | None = None) -> None:
+    """Wake each event loop once for all of its operations. ``here``: the loop that this thread is running."""
+    by_loop: dict[asyncio.AbstractEventLoop, Batch] = {}
+    for each in done:
+        if each.future is not None:
+            by_loop.setdefault(each.future.get_loop(), []).append(each)
+    for loop, of_loop in by_loop.items():
+        if loop is here:
+            _resolve_all(of_loop)
+            continue
+        try:
+            loop.call_soon_threadsafe(_resolve_all, of_loop)
+        except RuntimeError:
+            # The loop was closed while its operations ran: nobody is left to answer, and what was written stays.
+            continue
+
+
+def _resolve_all(done: Batch) -> None:
+    for each in done:
+        each.resolve()

@@ -1,0 +1,204 @@
+"""Drives a quiet world from outside, step by step: all that is due now, then the next moment at which something is.
+
+It stands in for what a deployed app has besides its queues: the timer that runs recovery, at the same times, but only
+when there is something for it to do. Knows nothing of what a test wants to see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from ..codec import PayloadCodec
+from ..errors import ConfigurationError
+from ..hub.catalog import OPEN, Entry
+from ..models import RuntimeStatus
+from ..registry import Registry
+from ..runtime.recovery import ARM_AHEAD
+from ..settings import Settings
+from .faults import FaultPlan
+from .simulation import LEASE, RECOVERY_INTERVAL, World
+from .virtual_time import START
+
+T = TypeVar("T")
+
+MOST_JUMPS = 20_000  # of time in one call: then whatever is waited for repeats itself for ever
+LOOKED_AT = 200  # open instances of each shard, the newest, that are looked at between two jumps
+_FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class NothingLeftError(Exception):
+    """Time cannot go on: nothing is going to happen by itself any more. Does not leave the package."""
+
+
+class TooLongError(Exception):
+    """It has gone on for longer than was allowed. Does not leave the package."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """recovery: when it will have something to do, as a time of the loop; None: never, as things are."""
+
+    recovery: float | None
+    stuck: list[Entry]
+
+
+class Driver:
+    """Makes a quiet world and opens it. ``plan``: faults for its first host, None if there are to be none.
+
+    ConfigurationError where an event loop runs already.
+    """
+
+    def __init__(
+        self, registry: Registry, settings: Settings, codec: PayloadCodec | None, plan: FaultPlan | None
+    ) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise ConfigurationError(
+                "a test environment drives an event loop of its own: use it from a plain function, not from 'async def'"
+            )
+        self.world = world = World(registry, settings=settings, codec=codec, quiet=True)
+        self.jumps = 0  # of time, all in all
+        self._loop = world.loop
+        self._runner = asyncio.Runner(loop_factory=lambda: world.loop)
+        self._runner.get_loop()
+        self._has_faults = plan is not None
+        self._struck = 0
+        self._recovered = -RECOVERY_INTERVAL
+        try:
+            self.now_do(world.open(*([] if plan is None else [plan])))
+        except BaseException:
+            self._runner.close()
+            raise
+
+    def close(self) -> None:
+        """Stop the hosts and end everything that is under way."""
+        try:
+            self._loop.run_until_complete(self.world.close())
+        finally:
+            self._runner.close()
+
+    # ------------------------------------------------------------------ moving
+
+    def now_do(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine gives that needs no time to pass; whatever else is due now happens, too."""
+        task = self._loop.create_task(coroutine)
+        self._loop.run_to(self._loop.time())
+        if not task.done():
+            task.cancel()
+            self._loop.run_to(self._loop.time())
+            raise AssertionError("it needs time to pass")
+        return task.result()
+
+    def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let it run beside all else, when time passes. What it raises is told like a bug of a host's."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.world.errors.append(error)
+
+        self._loop.create_task(coroutine).add_done_callback(ended)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether this is asked by what the loop runs."""
+        return self._loop.is_running()
+
+    def settle(self) -> None:
+        """All that is due now. After an injected fault also what makes up for it, which takes the time of a lease."""
+        self._loop.run_to(self._loop.time())
+        self.raise_bugs()
+        if (struck := self.strikes) > self._struck:
+            self._struck = struck
+            self.go_on(lambda: False, until=self._loop.time() + LEASE + 5.0)
+
+    def go_on(
+        self,
+        is_done: Callable[[], bool],
+        *,
+        until: float | None = None,
+        within: float = math.inf,
+        stuck: Callable[[list[Entry]], None] = lambda _entries: None,
+    ) -> None:
+        """Let time pass until it is done, from one event to the next.
+
+        until: a time of the loop at which it returns in any case, having done all that is due by then.
+        within: a time of the loop by which it must be done, else TooLongError. stuck: told of instances that are.
+        NothingLeftError if it is not done, nothing else is going to happen, and no ``until`` is given.
+        """
+        jumps = self.jumps
+        while True:
+            due = self._loop.run_to(self._loop.time())
+            self.raise_bugs()
+            if is_done():
+                return
+            outlook = self.now_do(self._look())
+            if outlook.stuck:
+                stuck(outlook.stuck)
+            due = min((moment for moment in (due, outlook.recovery) if moment is not None), default=None)
+            if until is not None and (due is None or due > until):
+                self._loop.run_to(until)
+                return
+            if due is None:
+                raise NothingLeftError
+            self.jumps += 1
+            if until is None and (due > within or self.jumps - jumps > MOST_JUMPS):
+                raise TooLongError
+            self._loop.run_to(due)
+            if outlook.recovery is not None and due >= outlook.recovery:
+                self._recovered = due
+                for host in self.world.hosts[:1]:
+                    host.recover()
+
+    @property
+    def strikes(self) -> int:
+        """How many faults have been injected up to now."""
+        return sum(len(plan.struck) for plan in self.world.plans)
+
+    def raise_bugs(self) -> None:
+        """What went wrong in a host, where nothing was to: an error of the runtime, or of this simulation."""
+        errors = list(self.world.errors)
+        if not self._has_faults:
+            errors.extend(self.world.failures)
+        self.world.errors.clear()
+        self.world.failures.clear()
+        if errors:
+            errors[0].add_note("raised by a host of the test environment")
+            raise errors[0]
+
+    # ------------------------------------------------------------------ what comes
+
+    async def _look(self) -> _Outlook:
+        hub, now = self.world.outside.hub, self._loop.time()
+        wanted: list[float] = []
+        for timer in await hub.timers.due_before(_FOREVER, 1):
+            wanted.append((timer.due - ARM_AHEAD - START).total_seconds())
+        open_entries: list[Entry] = []
+        for shard in hub.catalog.shards:
+            open_entries.extend(await hub.catalog.read(shard, OPEN, limit=LOOKED_AT))
+        clock = self._loop.now()
+        for entry in open_entries:
+            begins = entry.start_at or entry.created
+            if entry.status is RuntimeStatus.PENDING and begins <= clock and not entry.stuck and self._has_faults:
+                wanted.append(now + RECOVERY_INTERVAL)
+        if self._has_faults:
+            for name in hub.names.poison_queues:
+                if await self.world.storage.queue(name).count():
+                    wanted.append(now)
+        recovery = None
+        if wanted:
+            ticks = math.ceil(max(min(wanted), now) / RECOVERY_INTERVAL)
+            recovery = max(ticks * RECOVERY_INTERVAL, self._recovered + RECOVERY_INTERVAL)
+        return _Outlook(recovery, [entry for entry in open_entries if entry.stuck])
+
+
+def moment_of(loop_time: float) -> datetime:
+    """A time of the loop as a date, to the millisecond: what is finer is rounding."""
+    return START + timedelta(milliseconds=round(loop_time * 1000))

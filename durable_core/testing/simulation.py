@@ -1,0 +1,397 @@
+"""A small world for simulations: hosts over one in-memory store, in virtual time, deterministic for a seed.
+
+A simulated host does what the Functions host does: receives messages, hides them for a lease, calls the app, deletes
+or gives back, poisons after five deliveries. When a host crashes its memory is gone, its messages come back when their
+leases expire, and a new host takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import heapq
+import json
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from ..codec import PayloadCodec
+from ..engine.callbacks import CallbackTicket
+from ..errors import CapabilityError, LeaseLostError, StorageUnavailableError
+from ..registry import Registry
+from ..runtime.app import DurableApp
+from ..runtime.client import DurableClient
+from ..runtime.completion import Completions
+from ..settings import Settings
+from ..storage.counting import CountingStorage
+from ..storage.ports import Queue, QueueMessage, Storage
+from ..storage.sqlite.store import SqliteStorage
+from .faults import FaultPlan, FaultyStorage, HostCrashError
+from .generations import Generations
+from .virtual_time import START, VirtualTimeLoop, run_virtual
+
+T = TypeVar("T")
+
+LEASE = 30.0
+LONGEST_WAIT = 300.0  # virtual seconds between looks at an empty queue of which nothing is expected
+LONGEST_POLL = 300.0  # of the outside client; it need not look often, as it hears of an end unless the host dies
+BATCH = 16
+MAX_DEQUEUE = 5
+RECOVERY_INTERVAL = 300.0
+
+Handler = Callable[[str, int], Awaitable[None]]
+
+Role = Literal["control", "work"]
+
+
+@dataclass(slots=True)
+class SkewedClock:
+    """A host's clock that is ``seconds`` ahead of the world's; somebody may set it."""
+
+    world: VirtualTimeLoop
+    seconds: float
+
+    def now(self) -> datetime:
+        return self.world.now() + timedelta(seconds=self.seconds)
+
+
+@dataclass(slots=True)
+class HostShape:
+    """What a host is like: its faults, the queues it listens to, and how far its clock is ahead, in seconds.
+
+    batch: messages that it receives at once, at most; the Functions host takes 16, one by one there is more to happen.
+    """
+
+    plan: FaultPlan = field(default_factory=FaultPlan)
+    control: bool = True
+    work: bool = True
+    ahead: float = 0.0
+    batch: int = 1
+    registry: Registry | None = None  # None: the world's
+    build: str = ""  # "": the world's
+    alone: bool = False  # whether it knows that no other host lives
+
+    @classmethod
+    def of(cls, role: Role | None) -> HostShape:
+        """A host without faults that listens to the queues of one role, or to all."""
+        return cls(control=role != "work", work=role != "control")
+
+
+class SimulatedHost:
+    """One host process: an app and the listeners that feed it"""
+
+    def __init__(self, world: World, shape: HostShape, seed: int) -> None:
+        self._world = world
+        self.shape = shape
+        self.plan = plan = shape.plan
+        self.clock = SkewedClock(world.loop, shape.ahead)
+        self.app = DurableApp(
+            shape.registry or world.registry,
+            replace(world.settings, app_build=shape.build or world.settings.app_build),
+            FaultyStorage(world.storage, plan),
+            clock=self.clock,
+            executor=None,
+            source=random.Random(seed),
+            callback_urls=world.callback_urls,
+            ends=world.ends,
+            codec=world.codec,
+            is_alone=lambda: shape.alone,
+        )
+        if world.is_quiet:
+            self.app.instance_cache.on_generation = world.generations.began
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        names, storage = self.app.hub.names, FaultyStorage(self._world.storage, self.plan)
+        for name in names.control if self.shape.control else ():
+            self._spawn(self._listen(storage.queue(name), self.app.on_control_message))
+        for own, work in names.all_work.items() if self.shape.work else ():
+            for name in work:
+                self._spawn(self._listen(storage.queue(name), partial(self.app.on_work_message, queue=own)))
+        if not self._world.is_quiet:
+            self._spawn(self._recover())
+
+    def recover(self) -> None:
+        """One round of recovery, now; for who drives a quiet world."""
+        self._spawn(self._recover_once())
+
+    async def stop(self) -> None:
+        """Kill the host: nothing it has begun goes on."""
+        self.plan.dead = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.app.instance_cache.abandon()
+        await self.app.close()
+
+    def _spawn(self, work: Any) -> None:
+        task = self._world.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, HostCrashError):
+            self._world.errors.append(error)
+
+    async def _listen(self, queue: Queue, handler: Handler) -> None:
+        busy = asyncio.Semaphore(BATCH)
+        while True:
+            messages: list[QueueMessage] = []
+            async with busy:
+                with suppress(StorageUnavailableError):
+                    messages = await queue.receive(self.shape.batch, LEASE)
+            for message in messages:
+                await busy.acquire()
+                self._spawn(self._handle(queue, message, handler, busy))
+            if not messages:
+                await self._world.something_sent(queue.name)
+
+    async def _handle(self, queue: Queue, received: QueueMessage, handler: Handler, busy: asyncio.Semaphore) -> None:
+        holding = _Holding(received)
+        renewing = self._world.loop.create_task(holding.renew(queue)) if self._world.is_quiet else None
+        try:
+            await self._answer(queue, holding, handler)
+        finally:
+            if renewing is not None:
+                renewing.cancel()
+            busy.release()
+
+    async def _answer(self, queue: Queue, holding: _Holding, handler: Handler) -> None:
+        message = holding.message
+        try:
+            if message.dequeue_count > MAX_DEQUEUE:  # its receivers died one after the other
+                raise RuntimeError(f"set aside after {MAX_DEQUEUE} deliveries that did not end: {message.body}")
+            await handler(message.body, message.dequeue_count)
+        except Exception as error:  # noqa: BLE001 - the host's rule: whatever it was, the message comes back
+            self._world.failures.append(error)
+            with suppress(LeaseLostError, StorageUnavailableError):
+                if message.dequeue_count >= MAX_DEQUEUE:
+                    await self._world.storage.queue(f"{queue.name}-poison").send(message.body)
+                    await queue.delete(holding.message)
+                else:
+                    await queue.extend(holding.message, 0.0)
+        else:
+            with suppress(LeaseLostError, StorageUnavailableError):
+                await queue.delete(holding.message)
+
+    async def _recover(self) -> None:
+        while True:
+            await asyncio.sleep(RECOVERY_INTERVAL)
+            await self._recover_once()
+
+    async def _recover_once(self) -> None:
+        with suppress(StorageUnavailableError):  # the next round will do
+            await self.app.recover()
+
+
+@dataclass(slots=True)
+class _Holding:
+    """A message in hand, with the receipt that is valid now."""
+
+    message: QueueMessage
+
+    async def renew(self, queue: Queue) -> None:
+        """Keep it hidden while it is handled, as the Functions host does."""
+        with suppress(LeaseLostError, StorageUnavailableError, HostCrashError):
+            while True:
+                await asyncio.sleep(LEASE / 2)
+                self.message = await queue.extend(self.message, LEASE)
+
+
+class PlainCallbackUrls:
+    """Unsigned URLs of callbacks, for worlds without HTTP: give them to ``client.complete_callback``."""
+
+    _BASE = "http://world.invalid/c/"
+
+    def url_of(self, ticket: CallbackTicket) -> str:
+        fields = {**asdict(ticket), "expires_at": ticket.expires_at.isoformat()}
+        return self._BASE + base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
+
+    def ticket_of(self, url: str) -> CallbackTicket:
+        try:
+            fields: dict[str, Any] = json.loads(base64.urlsafe_b64decode(url.removeprefix(self._BASE)))
+            fields["expires_at"] = datetime.fromisoformat(fields["expires_at"])
+            return CallbackTicket(**fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CapabilityError("this URL is not one that the app issued") from error
+
+
+class World:
+    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries.
+
+    hosts: how many, or the role of each (as on Flex Consumption, where every queue function has machines of its own).
+    counting: count the storage operations of everybody in ``counted``.
+    quiet: nobody looks just in case: queues are looked at when something was sent or has become visible, and recovery
+        is up to who drives the loop. So nothing but what is to happen keeps time from jumping over years.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        hosts: int | Sequence[Role] = 1,
+        seed: int = 0,
+        settings: Settings | None = None,
+        codec: PayloadCodec | None = None,
+        counting: bool = False,
+        shape: Callable[[int], HostShape] | None = None,
+        outside: FaultPlan | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """``shape`` makes the host of each number; those that replace a dead one go on counting. ``outside``: the
+        plan of the client outside of all hosts."""
+        self.registry = registry
+        self.codec = codec
+        self.is_quiet = quiet
+        self.loop = VirtualTimeLoop()
+        self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
+        self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
+        if counting:
+            self.storage = CountingStorage(self.storage)
+        self.ends = Completions()  # so that the outside client hears of what a host has ended
+        self.errors: list[BaseException] = []
+        self.failures: list[Exception] = []
+        self.plans: list[FaultPlan] = []
+        self.hosts: list[SimulatedHost] = []
+        roles: Sequence[Role | None] = [None] * hosts if isinstance(hosts, int) else hosts
+        self._count = len(roles)
+
+        def plain(number: int) -> HostShape:
+            return HostShape.of(roles[number] if number < len(roles) else None)
+
+        self._shape: Callable[[int], HostShape] = shape or plain
+        self._plan_outside = outside or FaultPlan()
+        self._plan_outside.on_hidden = self.hidden
+        self._burials: set[asyncio.Task[None]] = set()
+        self.callback_urls = PlainCallbackUrls()
+        self.generations = Generations(self.loop.now)
+        self._seed = seed
+        self._sent: dict[str, asyncio.Event] = {}
+        self._due: dict[str, list[float]] = {}
+        self._outside: DurableApp | None = None
+
+    @property
+    def counted(self) -> CountingStorage:
+        """The storage, which counts; of a world made with ``counting``."""
+        assert isinstance(self.storage, CountingStorage)
+        return self.storage
+
+    @property
+    def client(self) -> DurableClient:
+        """A client outside of all hosts; it never crashes."""
+        assert self._outside is not None
+        return self._outside.client
+
+    @property
+    def outside(self) -> DurableApp:
+        assert self._outside is not None
+        return self._outside
+
+    def run(self, scenario: Callable[[World], Awaitable[T]], *plans: FaultPlan) -> T:
+        """Run a scenario against hosts with these fault plans (none for those without)."""
+
+        async def main() -> T:
+            await self.open(*plans)
+            try:
+                return await scenario(self)
+            finally:
+                await self.close()
+
+        return run_virtual(main(), self.loop)
+
+    async def open(self, *plans: FaultPlan) -> None:
+        """Make the hub and start the hosts, for somebody who drives ``loop`` from outside and then calls ``close``."""
+        self._outside = DurableApp(
+            self.registry,
+            self.settings,
+            FaultyStorage(self.storage, self._plan_outside),
+            clock=self.loop,
+            executor=None,
+            source=random.Random(self._seed),
+            callback_urls=self.callback_urls,
+            ends=self.ends,
+            codec=self.codec,
+        )
+        self._outside.client.longest_poll = LONGEST_POLL
+        await self._outside.hub.create()
+        for name in self._outside.hub.names.queues:
+            event = self._sent[name] = asyncio.Event()
+            self._due[name] = []
+            self.storage.on_send(name, event.set)
+        for index in range(self._count):
+            self._begin_host(plans[index] if index < len(plans) else None)
+
+    async def close(self) -> None:
+        """Stop the hosts and close the store. The loop stays open: whoever drives it closes it."""
+        while self._burials:
+            await asyncio.gather(*self._burials)
+        for host in self.hosts:
+            await host.stop()
+        if self._outside is not None:
+            await self._outside.close()
+        await self.storage.close()
+
+    async def replace_hosts(self, codec: PayloadCodec | None) -> None:
+        """Stop every host, and start as many that have this codec."""
+        self.codec = codec
+        stopped, self.hosts = self.hosts, []
+        for host in stopped:
+            await host.stop()
+        for host in stopped:
+            self._begin_host(None, host.shape)
+
+    async def something_sent(self, queue: str) -> None:
+        """Wait until the queue may have something to receive: a send, a delay that is over, a lease that expired."""
+        event, due = self._sent[queue], self._due[queue]
+        while due and due[0] <= self.loop.time():
+            heapq.heappop(due)
+        wait = due[0] - self.loop.time() if due else None if self.is_quiet else LONGEST_WAIT
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if wait is None else wait + (0.0 if self.is_quiet else 0.001)):
+                await event.wait()
+        event.clear()
+
+    def hidden(self, queue: str, seconds: float) -> None:
+        """A message of this queue will become visible then."""
+        if queue in self._due:  # nobody listens to the queues of poisoned messages
+            heapq.heappush(self._due[queue], self.loop.time() + seconds)
+            self._sent[queue].set()  # who waits for a later one must look again
+
+    def add_host(
+        self, registry: Registry | None = None, build: str = "", plan: FaultPlan | None = None
+    ) -> SimulatedHost:
+        """Start one more host, perhaps one of another build, with other orchestrators and activities, or faults."""
+        return self._begin_host(plan or FaultPlan(), HostShape(registry=registry, build=build))
+
+    def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> SimulatedHost:
+        shape = self._shape(len(self.plans))
+        if like is not None:
+            shape.control, shape.work, shape.registry = like.control, like.work, like.registry
+            shape.build = like.build
+        if plan is not None:
+            shape.plan = plan
+        plan = shape.plan
+        host = SimulatedHost(self, shape, self._seed + 1 + len(self.plans))
+        self.plans.append(plan)
+        self.hosts.append(host)
+        plan.on_crash = lambda: self._replace(host)
+        plan.on_hidden = self.hidden
+        host.start()
+        return host
+
+    def _replace(self, host: SimulatedHost) -> None:
+        """The host is dead from this moment on; a new one starts in its place."""
+        self.hosts.remove(host)
+
+        async def bury() -> None:
+            await host.stop()
+            self._begin_host(None, host.shape)
+
+        burial = asyncio.get_running_loop().create_task(bury())
+        self._burials.add(burial)
+        burial.add_done_callback(self._burials.discard)
