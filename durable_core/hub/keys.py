@@ -5,19 +5,11 @@ from __future__ import annotations
 import hashlib
 
 FORMAT = 1
-
-
 """Version of the rows' and messages' form. A host that meets a higher one leaves the instance alone."""
 
-
 INSTANCE_KEY = "z"
-
-
 LIVE_RANGE = "i"  # from here on: inbox and instance row
-
-
 CHUNK_END = "i"
-
 
 _REPEATABLE = "iE"
 

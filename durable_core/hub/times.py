@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 _LAST_MS = 9_999_999_999_999
-
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -19,7 +19,7 @@ from durable_core.hub.instances import Instances
 from durable_core.hub.times import inverted_ms
 from durable_core.models import ParentLink
 from durable_core.runtime.client import DurableClient
-from durable_core.runtime.turn import children, freshness, new_events
+from durable_core.runtime.turn import children, new_events, retries
 from durable_core.runtime.turn.children import Children
 from durable_core.runtime.turn.new_events import Mail
 from durable_core.testing.faults import HostCrashError
@@ -297,7 +297,7 @@ PLAYS = [
     Play(
         "R8",
         a_late_result_of_an_earlier_generation_is_not_taken_for_one_of_this,
-        always(freshness, "is_of_this_generation", True),
+        always(retries, "is_of_this_generation", True),
         "another life's result|never run",
     ),
     Play(

@@ -1,7 +1,7 @@
 """One instance in one process: deliveries come in, turns go out, one at a time.
 
 A turn: take what is pooled, load what is needed, run the orchestrator, commit with one conditional write, dispatch
-what was decided, release the callers. The rules named R1-R18 are those of docs/architecture.md; each closes a way to
+what was decided, release the callers. The rules named R1-R19 are those of docs/architecture.md; each closes a way to
 lose or repeat something that an exhaustive model of the protocol found.
 
 Knows the hub and the engine; not where deliveries come from.

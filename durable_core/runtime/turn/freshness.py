@@ -1,19 +1,14 @@
-"""The thinking part of a turn, without IO: whether the warm state is current, and which events a delivery brings."""
+"""Whether the cached orchestrator may be used for a turn, or must be loaded and replayed again (rules R1 to R3, R5)."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
-from ...engine.events import (
-    TimerCreated,
-)
+from ...engine.events import TimerCreated
 from ...engine.executor import OrchestrationExecutor
 from ...hub.instance_row import Instance
 from ...hub.messages import ControlMessage, Reminder, TaskOutcome
 from .delivery import Delivery
-
-logger = logging.getLogger("durable_core.runtime")
 
 
 def brings_unknown(live: OrchestrationExecutor, instance: Instance, batch: Sequence[Delivery]) -> bool:

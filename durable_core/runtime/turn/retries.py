@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,7 +29,9 @@ from ...moments import after
 from ...registry import Registry
 from ...user_code import is_interrupt
 from ..activities.call_options import deadline_of_pending, definition_here, timed_out_at_all
-from .freshness import is_of_this_generation, logger
+from .freshness import is_of_this_generation
+
+logger = logging.getLogger("durable_core.runtime")
 
 
 @dataclass(slots=True)

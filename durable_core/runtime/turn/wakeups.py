@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ...engine.events import (
-    TimerCreated,
-)
+from ...engine.events import TimerCreated
 from ...engine.executor import OrchestrationExecutor
 from ...hub.instance_row import Instance
 from ...moments import from_epoch
