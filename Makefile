@@ -16,7 +16,9 @@ RUN_READY := $(VENV)/.run-$(INPUTS)
 DEV_READY := $(VENV)/.dev-$(INPUTS)
 BIN := $(VENV)/bin
 
-IN_PARALLEL = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+# One worker runs a module whole, for its tests share hosts and emulators. The order stays: the small modules come last,
+# and no worker waits long for another.
+IN_PARALLEL = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 RULES = $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && \
 	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks function_app.py
 TYPES = $(BIN)/pyright --pythonpath $(BIN)/python

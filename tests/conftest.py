@@ -1,11 +1,10 @@
-"""For all tests: the totals of what the run has tried, and which tests stay together when several processes run them.
+"""For all tests: the totals of what the run has tried, printed at its end.
 
 ``make test`` runs with pytest-xdist. Its worker processes hand their totals to the process that prints them.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,20 +13,10 @@ from .support.totals import Totals
 
 _TOTALS = pytest.StashKey[Totals]()
 _HANDED_OVER = "durable_core_totals"
-# Any test of these folders may go to any worker. In the others the tests of a module share a fixture that is dear, such
-# as a running host, so that one worker gets them all.
-_APART = frozenset({"contract", "environment", "faults", "histories", "lint", "properties", "unit"})
-_FOLDER = Path(__file__).parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_TOTALS] = Totals()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items if config.pluginmanager.hasplugin("xdist") else ():
-        if item.path.is_relative_to(_FOLDER) and item.path.relative_to(_FOLDER).parts[0] not in _APART:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(_FOLDER))))
 
 
 @pytest.fixture(scope="session")
