@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from ...engine.events import ContinueAsNew, Segment
@@ -20,27 +19,25 @@ from ...engine.executor import OrchestrationExecutor, Turn
 from ...errors import (
     CodecError,
     CodeHangsError,
-    DamagedRowError,
     DeterminismError,
     NewerFormatError,
-    NonDeterminismError,
     PreconditionFailedError,
     RowExistsError,
     RowNotFoundError,
     StorageUnavailableError,
-    UnknownOrchestratorError,
 )
 from ...hang_watch import stretch
 from ...hub.inbox import InboxKind, InboxRow
 from ...hub.instance_row import Instance
 from ...hub.instances import MOVED_TRIES, HistoryMovedError
 from ...hub.messages import ControlMessage
-from ..stuck import MAX_REASON
 from .after_end import dispatch_carried, dispatch_left, dispatch_owed, owes_only_the_catalogue
+from .attempt import Attempt
 from .cached import CachedOrchestrator, revive
+from .cannot_proceed import NOT_REPLAYED, CannotProceed
 from .commit import prepare, write
 from .decision import Decision, Dispatch, entry_of
-from .delivery import Delivery, handed_over, longest, may_be_lost, release, split_callers, take_callers
+from .delivery import Delivery, longest, may_be_lost, release, split_callers, take_callers
 from .dispatched_commits import DispatchedCommits
 from .freshness import brings_unknown, is_stale, must_load_cold, needs_a_look
 from .inline_activity import InlineStep, InlineSteps
@@ -64,16 +61,6 @@ MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over
 SLOW_TURN_SECONDS = 0.1
 
 _UNKNOWN_OUTCOME = (PreconditionFailedError, RowNotFoundError, RowExistsError, StorageUnavailableError)
-_NOT_REPLAYED = (
-    UnknownOrchestratorError,
-    NewerFormatError,
-    DamagedRowError,
-    DeterminismError,
-    NonDeterminismError,
-    CodeHangsError,
-    CodecError,
-)
-
 logger = logging.getLogger("durable_core.runtime")
 
 
@@ -97,24 +84,6 @@ class Home(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """What a turn has learned so far; kept over its conflicts."""
-
-    batch: list[Delivery]
-    conflicts: int = 0
-    moved: int = 0
-    outage: bool = False
-    redispatch_after: int | None = None  # commits of ours later than this were found whose dispatch may not have begun
-    unconfirmed_commit: tuple[int, str] | None = (
-        None  # seq and id of a commit of which nobody knows whether it was written
-    )
-    step: InlineStep | None = None  # called by this turn, to be run after it
-    terminate_pending: bool = (
-        False  # a termination waits until somebody can read who else must hear of it, or all have had time
-    )
-
-
 class _HandOver(Exception):
     """This turn must not commit: somebody else is at work, or may have its messages by now (rule R16)."""
 
@@ -127,6 +96,7 @@ class Actor:
         self._pool: list[Delivery] = []
         self._running = False
         self._warm: CachedOrchestrator | None = None
+        self._cannot_proceed = CannotProceed(instance_id, services)
         self._inline = InlineSteps(services, home)
         self._steps = Steps(services, home, self.deliver)
 
@@ -180,7 +150,7 @@ class Actor:
         """Turns until nothing is pooled. Returns the inline step that the last one called: it is to be run next."""
         try:
             while self._pool:
-                attempt = _Attempt(self._pool)
+                attempt = Attempt(self._pool)
                 self._pool = []
                 try:
                     await self._turn(attempt)
@@ -203,7 +173,7 @@ class Actor:
             self._running = False
             self._home.idle(self)
 
-    async def _turn(self, attempt: _Attempt) -> None:
+    async def _turn(self, attempt: Attempt) -> None:
         """Try until done. After an unknown outcome the state is loaded anew and our commit is looked for in it."""
         while True:
             try:
@@ -218,16 +188,16 @@ class Actor:
                     raise
             except CodecError as error:
                 self.cool()
-                await self._cannot_decode(attempt, error)
+                await self._cannot_proceed.cannot_decode(attempt, error)
                 return
             except (DeterminismError, CodeHangsError) as error:  # nothing of the step counts; no other host does better
                 instance = cast("CachedOrchestrator", self._warm).instance
                 self.cool()
-                await self._park(attempt, instance, self._services.hangs.reason(error))
+                await self._cannot_proceed.park(attempt, instance, self._services.hangs.reason(error))
                 return
             except _HandOver:
                 self.cool()
-                await self._hand_over(attempt)
+                await self._cannot_proceed.hand_over(attempt)
                 return
             except _UNKNOWN_OUTCOME as error:
                 if attempt.unconfirmed_commit is None or attempt.outage:
@@ -240,7 +210,7 @@ class Actor:
 
     # ------------------------------------------------------------------ load
 
-    async def _load(self, attempt: _Attempt) -> list[InboxRow] | None:
+    async def _load(self, attempt: Attempt) -> list[InboxRow] | None:
         """Make the instance warm and return its inbox, or None if there is nothing left to do."""
         batch, instances = attempt.batch, self._services.hub.instances
         if attempt.unconfirmed_commit or must_load_cold(batch):
@@ -258,7 +228,7 @@ class Actor:
         try:
             loaded = await instances.load(self.instance_id)
         except NewerFormatError as error:
-            await self._wait(attempt, str(error), None)
+            await self._cannot_proceed.wait(attempt, str(error), None)
             return None
         instance = loaded.instance
         if instance is None:
@@ -271,44 +241,25 @@ class Actor:
         if instance.stuck and await self._terminate(attempt, instance, loaded.inbox):
             return None  # without its code, of which it may be stuck
         if self._services.hangs.must_be_left_alone(instance, batch):
-            await self._park(attempt, instance, instance.stuck)
+            await self._cannot_proceed.park(attempt, instance, instance.stuck)
             await self._services.hub.catalog.note(entry_of(instance))  # its host may have died before it did
             return None
         return loaded.inbox if await self._revive(attempt, instance, loaded.inbox) else None
 
-    async def _revive(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
+    async def _revive(self, attempt: Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
         """Whether the orchestrator could be replayed; else it is ended if that is asked, waits for a host that can
         replay it, or is parked."""
         services = self._services
         try:
             self._warm = await revive(services, instance, self._home.dispatched.up_to(instance))
-        except _NOT_REPLAYED as error:
+        except NOT_REPLAYED as error:
             if not await self._terminate(attempt, instance, inbox):
-                await self._cannot_replay(attempt, instance, error)
+                await self._cannot_proceed.cannot_replay(attempt, instance, error)
         return self._warm is not None
-
-    async def _cannot_replay(self, attempt: _Attempt, instance: Instance, error: Exception) -> None:
-        """Wait for a host that can, or park the instance. A CodecError is raised: see ``_cannot_decode``."""
-        services = self._services
-        match error:
-            case UnknownOrchestratorError():
-                reason = f"waiting for a host that has it: {error}"
-                await self._wait_shown(attempt, instance, reason, reason)
-            case NewerFormatError():
-                await self._wait(attempt, str(error), instance)
-            case DeterminismError() | DamagedRowError() | CodeHangsError():  # no other host does better
-                await self._park(attempt, instance, services.hangs.reason(error))
-            case NonDeterminismError() if instance.build == services.build or services.is_alone():
-                await self._park(attempt, instance, str(error))
-            case NonDeterminismError():  # perhaps the build that committed last knows better
-                shown = f"waiting for a host of the build that committed last, or of one that fits: {error}"
-                await self._wait_shown(attempt, instance, shown, str(error))
-            case _:
-                raise error
 
     # ------------------------------------------------------------------ run and commit
 
-    async def _move(self, attempt: _Attempt, warm: CachedOrchestrator, inbox: Sequence[InboxRow]) -> None:
+    async def _move(self, attempt: Attempt, warm: CachedOrchestrator, inbox: Sequence[InboxRow]) -> None:
         """Run the orchestrator with all that is new, commit, dispatch, release."""
         services, batch = self._services, attempt.batch
         before, live = warm.instance, warm.live
@@ -356,7 +307,7 @@ class Actor:
 
     def _redispatch(
         self,
-        attempt: _Attempt,
+        attempt: Attempt,
         instance: Instance,
         history: Sequence[Segment],
         told: Sequence[Delivery],
@@ -481,7 +432,7 @@ class Actor:
             if warm.instance.version != before.version:
                 await self._services.hub.catalog.note(entry_of(warm.instance))
             if asyncio.get_running_loop().time() > longest(batch).budget:  # it may go on for ever: not in one message
-                await self._services.hub.send(_doorbell(warm.instance))
+                await self._services.hub.send(bare_wake_up(warm.instance))
                 release(batch)
                 return
             self._ring_self(
@@ -499,7 +450,7 @@ class Actor:
 
     def _ring_self(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
         """Pool a wake-up of our own; these callers of ``batch`` wait for it."""
-        self._pool.append(Delivery(message=_doorbell(instance), lease=longest(batch), callers=callers))
+        self._pool.append(Delivery(message=bare_wake_up(instance), lease=longest(batch), callers=callers))
 
     async def _list(self, warm: CachedOrchestrator, before: Instance, *, again: bool) -> None:
         """Let the catalogue show a status that lasts: the instance now waits for something.
@@ -510,7 +461,7 @@ class Actor:
             await self._services.hub.catalog.note(entry_of(warm.instance))
             warm.listed = warm.instance.status
 
-    async def _after_the_end(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
+    async def _after_the_end(self, attempt: Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
         """A message to an instance that has ended: rule R7, what is owed at the end is done again if it may not be."""
         hub, dispatcher = self._services.hub, self._services.dispatcher
         self._services.runner.instance_moved(instance)
@@ -529,7 +480,7 @@ class Actor:
 
     # ------------------------------------------------------------------ when it cannot go on here
 
-    async def _terminate(self, attempt: _Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
+    async def _terminate(self, attempt: Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
         """End an instance that is asked to end, without its code. False if it is not, or if others must be waited for
         who may be able to read which sub-orchestrations have to hear of it."""
         request = termination_in(inbox, instance)
@@ -537,7 +488,7 @@ class Actor:
             return False
         hub, dispatcher, batch = self._services.hub, self._services.dispatcher, attempt.batch
         history = await history_of(self._services, instance)
-        if history is None and self._waited(attempt) <= self._services.stuck_marker.PATIENCE:
+        if history is None and self._cannot_proceed.waited(attempt) <= self._services.stuck_marker.PATIENCE:
             attempt.terminate_pending = True
             return False
         redispatch_after = self._redispatch(attempt, instance, history or (), batch).without_commits().later_than
@@ -570,68 +521,7 @@ class Actor:
         release(batch)
         return True
 
-    def _waited(self, attempt: _Attempt) -> float:
-        """Seconds for which the cause has been waited for to go away."""
-        since = min((d.message.since for d in attempt.batch if d.message.since), default=None)
-        return 0.0 if since is None else self._services.stuck_marker.age(since)
 
-    async def _hand_over(self, attempt: _Attempt, delay: float = 0.0, since: float | None = None) -> None:
-        """Send what is in hand back as control messages, whole (rule R6), before anything is released."""
-        for delivery in attempt.batch:
-            is_owed = attempt.redispatch_after is not None or attempt.unconfirmed_commit is not None
-            await self._services.hub.send(handed_over(delivery, since, is_owed=is_owed), delay)
-            delivery.release()
-
-    async def _wait_shown(self, attempt: _Attempt, instance: Instance, shown: str, reason: str) -> None:
-        """Wait for another host, and show that; ``reason``: shown once it has been waited for in vain."""
-        is_shown = instance.stuck in (shown[:MAX_REASON], reason[:MAX_REASON]) and not attempt.terminate_pending
-        if is_shown and all(d.is_bare and not d.redelivered for d in attempt.batch):
-            release(attempt.batch)  # another message waits already, or recovery rings again
-            return
-        if self._waited(attempt) <= self._services.stuck_marker.PATIENCE:
-            await self._services.stuck_marker.show(instance, shown, waits=True)
-        await self._wait(attempt, reason, instance)
-
-    async def _wait(self, attempt: _Attempt, reason: str, instance: Instance | None) -> None:
-        """Give everything back with a delay: another host, or a later build, may be able to go on."""
-        stuck_marker = self._services.stuck_marker
-        waited = self._waited(attempt)
-        if instance is not None and waited > stuck_marker.PATIENCE:
-            await self._park(attempt, instance, reason)
-            return
-        await self._hand_over(attempt, stuck_marker.delay(waited), stuck_marker.stamp() - waited)
-
-    async def _cannot_decode(self, attempt: _Attempt, error: CodecError) -> None:
-        """Rows of the instance need a codec, or a key, that this app does not have: another host may."""
-        instance = await self._services.hub.instances.get(self.instance_id)
-        stuck_marker = self._services.stuck_marker
-        if instance is None:
-            release(attempt.batch)
-        elif (
-            instance.stuck == str(error)
-            and not attempt.terminate_pending
-            and all(d.is_bare and not d.redelivered for d in attempt.batch)
-        ):
-            release(attempt.batch)  # shown already: recovery rings again
-        else:  # and never into the inbox, which this app could only fill with what the others cannot read
-            if not instance.is_terminal:
-                await stuck_marker.show(instance, str(error))
-            since = min((d.message.since for d in attempt.batch if d.message.since), default=stuck_marker.stamp())
-            await self._hand_over(attempt, stuck_marker.delay(stuck_marker.age(since)), since)
-
-    async def _park(self, attempt: _Attempt, instance: Instance, reason: str) -> None:
-        """Leave the instance alone, shown as stuck; what is in hand goes to its inbox, so that nothing is lost."""
-        stuck_marker = self._services.stuck_marker
-        for delivery in attempt.batch:
-            message = replace(
-                delivery.message, redelivered=delivery.redelivered or attempt.redispatch_after is not None
-            )
-            if message.execution_id == instance.execution_id and (not message.is_bare or message.redelivered):
-                await stuck_marker.save(instance, message)
-        await stuck_marker.show(instance, reason)
-        release(attempt.batch)
-
-
-def _doorbell(instance: Instance) -> ControlMessage:
+def bare_wake_up(instance: Instance) -> ControlMessage:
     """A message that says no more than "look at this instance"."""
     return ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)

@@ -1,0 +1,123 @@
+"""Every reason for which an instance cannot go on here, and what becomes of the messages in hand.
+
+Another host may be able to go on: the messages are sent back with a delay (``wait``). No host can: the instance is
+marked as stuck, and the messages are kept in its inbox (``park``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...errors import (
+    CodecError,
+    CodeHangsError,
+    DamagedRowError,
+    DeterminismError,
+    NewerFormatError,
+    NonDeterminismError,
+    UnknownOrchestratorError,
+)
+from ...hub.instance_row import Instance
+from ..stuck import MAX_REASON
+from .attempt import Attempt
+from .delivery import handed_over, release
+from .services import Services
+
+NOT_REPLAYED = (
+    UnknownOrchestratorError,
+    NewerFormatError,
+    DamagedRowError,
+    DeterminismError,
+    NonDeterminismError,
+    CodeHangsError,
+    CodecError,
+)
+"""Raised where an orchestrator cannot be replayed: see ``CannotProceed.cannot_replay``."""
+
+
+class CannotProceed:
+    """What a turn of one instance does instead of a commit."""
+
+    def __init__(self, instance_id: str, services: Services) -> None:
+        self.instance_id = instance_id
+        self._services = services
+
+    def waited(self, attempt: Attempt) -> float:
+        """Seconds for which the cause has been waited for to go away."""
+        since = min((d.message.since for d in attempt.batch if d.message.since), default=None)
+        return 0.0 if since is None else self._services.stuck_marker.age(since)
+
+    async def hand_over(self, attempt: Attempt, delay: float = 0.0, since: float | None = None) -> None:
+        """Send what is in hand back as control messages, whole (rule R6), before anything is released."""
+        for delivery in attempt.batch:
+            is_owed = attempt.redispatch_after is not None or attempt.unconfirmed_commit is not None
+            await self._services.hub.send(handed_over(delivery, since, is_owed=is_owed), delay)
+            delivery.release()
+
+    async def wait_shown(self, attempt: Attempt, instance: Instance, shown: str, reason: str) -> None:
+        """Wait for another host, and show that; ``reason``: shown once it has been waited for in vain."""
+        is_shown = instance.stuck in (shown[:MAX_REASON], reason[:MAX_REASON]) and not attempt.terminate_pending
+        if is_shown and all(d.is_bare and not d.redelivered for d in attempt.batch):
+            release(attempt.batch)  # another message waits already, or recovery rings again
+            return
+        if self.waited(attempt) <= self._services.stuck_marker.PATIENCE:
+            await self._services.stuck_marker.show(instance, shown, waits=True)
+        await self.wait(attempt, reason, instance)
+
+    async def wait(self, attempt: Attempt, reason: str, instance: Instance | None) -> None:
+        """Give everything back with a delay: another host, or a later build, may be able to go on."""
+        stuck_marker = self._services.stuck_marker
+        waited = self.waited(attempt)
+        if instance is not None and waited > stuck_marker.PATIENCE:
+            await self.park(attempt, instance, reason)
+            return
+        await self.hand_over(attempt, stuck_marker.delay(waited), stuck_marker.stamp() - waited)
+
+    async def cannot_decode(self, attempt: Attempt, error: CodecError) -> None:
+        """Rows of the instance need a codec, or a key, that this app does not have: another host may."""
+        instance = await self._services.hub.instances.get(self.instance_id)
+        stuck_marker = self._services.stuck_marker
+        if instance is None:
+            release(attempt.batch)
+        elif (
+            instance.stuck == str(error)
+            and not attempt.terminate_pending
+            and all(d.is_bare and not d.redelivered for d in attempt.batch)
+        ):
+            release(attempt.batch)  # shown already: recovery rings again
+        else:  # and never into the inbox, which this app could only fill with what the others cannot read
+            if not instance.is_terminal:
+                await stuck_marker.show(instance, str(error))
+            since = min((d.message.since for d in attempt.batch if d.message.since), default=stuck_marker.stamp())
+            await self.hand_over(attempt, stuck_marker.delay(stuck_marker.age(since)), since)
+
+    async def park(self, attempt: Attempt, instance: Instance, reason: str) -> None:
+        """Leave the instance alone, shown as stuck; what is in hand goes to its inbox, so that nothing is lost."""
+        stuck_marker = self._services.stuck_marker
+        for delivery in attempt.batch:
+            message = replace(
+                delivery.message, redelivered=delivery.redelivered or attempt.redispatch_after is not None
+            )
+            if message.execution_id == instance.execution_id and (not message.is_bare or message.redelivered):
+                await stuck_marker.save(instance, message)
+        await stuck_marker.show(instance, reason)
+        release(attempt.batch)
+
+    async def cannot_replay(self, attempt: Attempt, instance: Instance, error: Exception) -> None:
+        """Wait for a host that can, or park the instance. A CodecError is raised: see ``_cannot_decode``."""
+        services = self._services
+        match error:
+            case UnknownOrchestratorError():
+                reason = f"waiting for a host that has it: {error}"
+                await self.wait_shown(attempt, instance, reason, reason)
+            case NewerFormatError():
+                await self.wait(attempt, str(error), instance)
+            case DeterminismError() | DamagedRowError() | CodeHangsError():  # no other host does better
+                await self.park(attempt, instance, services.hangs.reason(error))
+            case NonDeterminismError() if instance.build == services.build or services.is_alone():
+                await self.park(attempt, instance, str(error))
+            case NonDeterminismError():  # perhaps the build that committed last knows better
+                shown = f"waiting for a host of the build that committed last, or of one that fits: {error}"
+                await self.wait_shown(attempt, instance, shown, str(error))
+            case _:
+                raise error
