@@ -145,7 +145,7 @@ def _delete_consumed_rows_later(patch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- R12 - R14
 
 
-async def a_child_whose_doorbell_was_not_sent_is_rung_by_the_next(stage: Stage) -> None:
+async def a_child_whose_wake_up_was_not_sent_is_rung_by_the_next(stage: Stage) -> None:
     """A host writes the row of a child and dies before it rings. The parent's message comes back: the child exists."""
     await stage.client.start_new("parent", "one")
     first, second = stage.host(), stage.host()
@@ -324,7 +324,7 @@ PLAYS = [
         _delete_consumed_rows_later,
         "consumed twice",
     ),
-    Play("R12", a_child_whose_doorbell_was_not_sent_is_rung_by_the_next, _skip_a_child_that_exists, LOST),
+    Play("R12", a_child_whose_wake_up_was_not_sent_is_rung_by_the_next, _skip_a_child_that_exists, LOST),
     Play("R12", a_child_of_the_next_generation_is_another_one, _name_children_by_task, "not its own child"),
     Play("R13", a_start_that_finds_the_id_unstarted_rings_for_it, _do_not_ring, LOST),
     Play("R14", a_late_host_does_not_list_what_was_purged, _insert_the_closed_row_regardless, "a ghost is listed"),

@@ -12,7 +12,7 @@ from durable_core.engine.events import TaskScheduled
 from durable_core.engine.executor import OrchestrationExecutor, Turn
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.messages import ControlMessage, WorkMessage
-from durable_core.runtime.turn import actor, after_end, inline_activity, redispatch
+from durable_core.runtime.turn import actor, after_end, cannot_proceed, inline_activity, redispatch
 from durable_core.runtime.turn.actor import Actor
 from durable_core.runtime.turn.delivery import Delivery
 from durable_core.runtime.turn.redispatch import NOTHING, Redispatch, to_redispatch
@@ -80,7 +80,7 @@ async def a_reminder_of_what_another_host_has_recorded_is_not_dropped(stage: Sta
     await stage.ends_well()
 
 
-async def a_doorbell_that_comes_during_a_turn_gets_a_look_of_its_own(stage: Stage) -> None:
+async def a_wake_up_that_comes_during_a_turn_gets_a_look_of_its_own(stage: Stage) -> None:
     """A host has read the inbox and not committed yet. An event is written and rung for; the wake-up comes to the
     same host, and is pooled behind the turn that has read already."""
     await stage.client.start_new("collect", "one", 1)
@@ -242,12 +242,12 @@ async def a_message_that_takes_anothers_place_is_a_redelivery_as_that_was(stage:
     await stage.ends_well()
 
 
-def _send_a_bare_doorbell_on(patch: pytest.MonkeyPatch) -> None:
+def _send_a_bare_wake_up_on(patch: pytest.MonkeyPatch) -> None:
     def bare(delivery: Delivery, since: float | None, *, is_owed: bool) -> ControlMessage:
         message = delivery.message
         return ControlMessage(instance_id=message.instance_id, execution_id=message.execution_id)
 
-    patch.setattr(actor, "handed_over", bare)
+    patch.setattr(cannot_proceed, "handed_over", bare)
 
 
 async def a_result_that_is_sent_on_keeps_its_content(stage: Stage) -> None:
@@ -513,7 +513,7 @@ PLAYS = [
     ),
     Play("R2", an_event_is_seen_by_a_host_that_is_warm, always(actor, "needs_a_look", False), LOST),
     Play("R2", a_reminder_of_what_another_host_has_recorded_is_not_dropped, always(actor, "is_stale", False), LOST),
-    Play("R3", a_doorbell_that_comes_during_a_turn_gets_a_look_of_its_own, _release_what_comes_during_a_turn, LOST),
+    Play("R3", a_wake_up_that_comes_during_a_turn_gets_a_look_of_its_own, _release_what_comes_during_a_turn, LOST),
     Play(
         "R4",
         an_activity_that_runs_inline_is_not_run_by_a_host_that_finds_it_open,
@@ -534,8 +534,8 @@ PLAYS = [
         _repeat_everything,
         "though it is under way",
     ),
-    Play("R6", a_message_that_takes_anothers_place_is_a_redelivery_as_that_was, _send_a_bare_doorbell_on, LOST),
-    Play("R6", a_result_that_is_sent_on_keeps_its_content, _send_a_bare_doorbell_on, LOST),
+    Play("R6", a_message_that_takes_anothers_place_is_a_redelivery_as_that_was, _send_a_bare_wake_up_on, LOST),
+    Play("R6", a_result_that_is_sent_on_keeps_its_content, _send_a_bare_wake_up_on, LOST),
     Play(
         "R6",
         what_a_redispatch_sends_brings_later_commits_to_be_dispatched,

@@ -211,7 +211,7 @@ def test_a_starter_whose_clock_is_behind_is_not_taken_for_a_dead_one() -> None:
     assert World(full_registry(Effects()), shape=lambda _: HostShape(ahead=300.0)).run(drive) == 2
 
 
-def test_an_instance_whose_starter_died_before_the_doorbell_is_started_by_recovery() -> None:
+def test_an_instance_whose_starter_died_before_the_wake_up_is_started_by_recovery() -> None:
     async def drive(world: World) -> int:
         await world.client.start_new("chain", "one", 2)
         for name in world.outside.hub.names.queues:

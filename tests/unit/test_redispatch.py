@@ -61,7 +61,7 @@ def test_a_fresh_message_asks_for_nothing() -> None:
     assert asked(instance(), HISTORY, [delivery(redelivered=False)]) == NOTHING
 
 
-def test_a_redelivered_doorbell_asks_for_all_that_is_not_known_as_dispatched() -> None:
+def test_a_redelivered_wake_up_asks_for_all_that_is_not_known_as_dispatched() -> None:
     assert asked(instance(), HISTORY, [delivery()]) == Redispatch(later_than=1)
 
 
