@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PORT ?= 7071
 STORE ?=
 AZURITE ?=
-WORKERS ?= logical
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 TIMES ?= 90
 REPS ?= 3
 PEERS ?=
@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 
 # One worker runs a module whole, for its tests share hosts and emulators. The order stays: the small modules come last,
 # and no worker waits long for another.
-IN_PARALLEL = $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+IN_PARALLEL = $(BIN)/python -m pytest --dist loadscope --no-loadscope-reorder
 RULES = $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && \
 	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks function_app.py
 TYPES = $(BIN)/pyright --pythonpath $(BIN)/python
@@ -34,11 +34,12 @@ host: $(RUN_READY)  ## only the host
 
 check: $(DEV_READY)  ## at every change, 90 seconds: lint, types, and the tests that need no emulator and no host
 	@log=$$(mktemp); $(TYPES) >"$$log" 2>&1 & types=$$!; trap 'rm -f "$$log"' EXIT; \
-	{ $(RULES); } && $(IN_PARALLEL) -q -m "not azurite" tests/unit tests/properties tests/contract; rest=$$?; \
+	{ $(RULES); } && $(IN_PARALLEL) -n logical -q -m "not azurite" tests/unit tests/properties tests/contract; rest=$$?; \
 	wait $$types; types_are_wrong=$$?; cat "$$log"; exit $$((rest | types_are_wrong))
 
-test: $(DEV_READY)  ## all tests, Azurite included, on all processors; fewer workers: make test WORKERS=1
-	$(IN_PARALLEL) --durations=20 $(ARGS)
+# One worker more than processors: a quarter of the time of the suite is waiting, for timers, leases and hosts that start.
+test: $(DEV_READY)  ## all tests, Azurite included, on all processors; one after the other: make test WORKERS=0
+	$(IN_PARALLEL) -n $(WORKERS) --durations=20 $(ARGS)
 
 lint: $(DEV_READY)  ## ruff, import contracts, our own rules for orchestrators, pyright strict
 	$(RULES)
