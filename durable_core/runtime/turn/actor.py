@@ -1,10 +1,10 @@
 """One instance in one process: deliveries come in, turns go out, one at a time.
 
 A turn: take what is pooled, load what is needed, run the orchestrator, commit with one conditional write, dispatch
-what was decided, release the callers. The rules named R1-R19 are those of docs/architecture.md; each closes a way to
-lose or repeat something that an exhaustive model of the protocol found.
+the decisions, release the callers. The rules R1 to R19 are those of docs/architecture.md. Each rule closes a way to
+lose or repeat something; an exhaustive model of the protocol found them.
 
-Knows the hub and the engine; not where deliveries come from.
+The actor uses the hub and the engine. It does not depend on where deliveries come from.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from .services import Services
 from .start_and_deadline import CLOCK_TASK, look_to_arm
 from .terminate import history_of, terminate, termination_in
 
-MAX_CONFLICTS = 2  # after that, somebody else is at work here: hand over
+MAX_CONFLICTS = 2  # after that, another host is at work on the instance: hand over
 SLOW_TURN_SECONDS = 0.1
 
 _UNKNOWN_OUTCOME = (PreconditionFailedError, RowNotFoundError, RowExistsError, StorageUnavailableError)
@@ -65,7 +65,7 @@ logger = logging.getLogger("durable_core.runtime")
 
 
 class Home(Protocol):
-    """What an actor asks of the dispatcher that keeps it."""
+    """What an actor needs of the instance cache that keeps it."""
 
     inline_running: int
     conflicts: int
@@ -85,7 +85,7 @@ class Home(Protocol):
 
 
 class _HandOver(Exception):
-    """This turn must not commit: somebody else is at work, or may have its messages by now (rule R16)."""
+    """This turn must not commit: another host is at work here, or may have the messages by now (rule R16)."""
 
 
 class Actor:
@@ -113,14 +113,14 @@ class Actor:
         return self._running or bool(self._inline) or bool(self._steps)
 
     def deliver(self, delivery: Delivery) -> None:
-        """Pool a delivery; its callers are released when it is dealt with."""
+        """Pool a delivery for the next turn. Its callers are released when a turn has dealt with it."""
         self._pool.append(delivery)
         if not self._running:
             self._running = True
             self._home.spawn(self._run())
 
     def cool(self) -> None:
-        """Drop the live orchestrator; the next turn loads."""
+        """Drop the cached orchestrator. The next turn loads the instance."""
         warm, self._warm = self._warm, None
         if warm is not None:
             self._home.cooled(self)
@@ -130,15 +130,17 @@ class Actor:
                 logger.error("while it was dropped: %s", error)
 
     async def _run(self, step: InlineStep | None = None) -> None:
-        """Turns, and the inline steps that they call, until there is no more for this task to do."""
+        """Run turns, and the inline activities that they call, until this asyncio task has nothing left to do."""
         while step is None or await self._is_next(step):
             step = await self._turns()
             if step is None:
                 return
 
     async def _is_next(self, step: InlineStep) -> bool:
-        """Run an inline step and pool its result. Whether this task is to take it into a turn: other deliveries, which
-        may have come meanwhile, have a task of their own."""
+        """Run an inline activity and pool its result. Returns whether this asyncio task runs the next turn.
+
+        False if another task runs turns already, for deliveries that came meanwhile.
+        """
         result = await step
         if result is None:
             return False
@@ -147,7 +149,7 @@ class Actor:
         return is_next
 
     async def _turns(self) -> InlineStep | None:
-        """Turns until nothing is pooled. Returns the inline step that the last one called: it is to be run next."""
+        """Run turns until no delivery is pooled. Returns the inline activity that the last turn called."""
         try:
             while self._pool:
                 attempt = Attempt(self._pool)
@@ -174,7 +176,7 @@ class Actor:
             self._home.idle(self)
 
     async def _turn(self, attempt: Attempt) -> None:
-        """Try until done. After an unknown outcome the state is loaded anew and our commit is looked for in it."""
+        """Try a turn until it is done. After an unknown outcome, look for the commit in the instance as stored."""
         while True:
             try:
                 inbox = await self._load(attempt)
@@ -190,7 +192,10 @@ class Actor:
                 self.cool()
                 await self._cannot_proceed.cannot_decode(attempt, error)
                 return
-            except (DeterminismError, CodeHangsError) as error:  # nothing of the step counts; no other host does better
+            except (
+                DeterminismError,
+                CodeHangsError,
+            ) as error:  # the step is discarded; every other host would meet the same
                 instance = cast("CachedOrchestrator", self._warm).instance
                 self.cool()
                 await self._cannot_proceed.park(attempt, instance, self._services.hangs.reason(error))
@@ -201,7 +206,7 @@ class Actor:
                 return
             except _UNKNOWN_OUTCOME as error:
                 if attempt.unconfirmed_commit is None or attempt.outage:
-                    raise  # not from the commit: the callers' messages come back as redeliveries
+                    raise  # it is not the commit's: the callers' messages come back as redeliveries
                 self.cool()
                 attempt.conflicts += 1
                 attempt.outage = isinstance(error, StorageUnavailableError)
@@ -211,7 +216,7 @@ class Actor:
     # ------------------------------------------------------------------ load
 
     async def _load(self, attempt: Attempt) -> list[InboxRow] | None:
-        """Make the instance warm and return its inbox, or None if there is nothing left to do."""
+        """Make sure that the orchestrator is cached. Returns the inbox, or None if nothing is left to do."""
         batch, instances = attempt.batch, self._services.hub.instances
         if attempt.unconfirmed_commit or must_load_cold(batch):
             self.cool()
@@ -232,23 +237,26 @@ class Actor:
             return None
         instance = loaded.instance
         if instance is None:
-            logger.debug("no instance '%s': the message is of a life that was purged", self.instance_id)
+            logger.debug("no instance '%s': the message belongs to an execution that was purged", self.instance_id)
             release(batch)
             return None
         if instance.is_terminal:
             await self._after_the_end(attempt, instance, loaded.inbox)
             return None
         if instance.stuck and await self._terminate(attempt, instance, loaded.inbox):
-            return None  # without its code, of which it may be stuck
+            return None  # it was ended without its code, which may be the cause of being stuck
         if self._services.hangs.must_be_left_alone(instance, batch):
             await self._cannot_proceed.park(attempt, instance, instance.stuck)
-            await self._services.hub.catalog.note(entry_of(instance))  # its host may have died before it did
+            await self._services.hub.catalog.note(entry_of(instance))  # the host that marked it may have died before
             return None
         return loaded.inbox if await self._revive(attempt, instance, loaded.inbox) else None
 
     async def _revive(self, attempt: Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
-        """Whether the orchestrator could be replayed; else it is ended if that is asked, waits for a host that can
-        replay it, or is parked."""
+        """Replay the orchestrator into the cache. Returns whether that was possible.
+
+        If not, the instance is terminated if that is requested; else its messages wait for a host that can replay it,
+        or it is marked as stuck.
+        """
         services = self._services
         try:
             self._warm = await revive(services, instance, self._home.dispatched.up_to(instance))
@@ -260,7 +268,7 @@ class Actor:
     # ------------------------------------------------------------------ run and commit
 
     async def _move(self, attempt: Attempt, warm: CachedOrchestrator, inbox: Sequence[InboxRow]) -> None:
-        """Run the orchestrator with all that is new, commit, dispatch, release."""
+        """Run the orchestrator with the new events, commit, dispatch, release."""
         services, batch = self._services, attempt.batch
         before, live = warm.instance, warm.live
         gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
@@ -355,7 +363,7 @@ class Actor:
         redispatch: Redispatch,
         inline: object,
     ) -> None:
-        """Carry out what was decided, now or by a commit that somebody may have left undispatched."""
+        """Carry out the decisions of this turn, and those of earlier commits that may not be dispatched."""
         dispatcher, live, instance = self._services.dispatcher, warm.live, warm.instance
         decisions = [Decision(event, gathered.now) for event in turn.outgoing if event is not inline]
         if redispatch:
@@ -389,15 +397,16 @@ class Actor:
         self._home.dispatched.note(instance, up_to, [*redispatch.commits, *range(first, instance.seq)], under_way)
 
     async def _undone(self, before: Instance, live: OrchestrationExecutor, redispatch: Redispatch) -> list[Decision]:
-        """Decisions to be dispatched again, older than this turn's."""
+        """Decisions of earlier commits that are to be dispatched again."""
         if redispatch.later_than is not None:
             await dispatch_carried(self._services.hub, self._services.dispatcher, before, redispatch.later_than)
         return undone(live.history[: before.seq - before.first], live.pending, redispatch)
 
     def _owed_after(self, warm: CachedOrchestrator, before: Instance, redispatch: Redispatch) -> int | None:
-        """If this turn ends the instance: the commit after which others may not have heard what they must (rule R7).
+        """If this turn ends the instance: the last commit whose dispatch to other instances is certain (rule R7).
 
-        A host died with it perhaps. Once the catalogue is closed, nobody but the message of that host would do it.
+        None if the dispatch of all commits is certain. A host may have died before it dispatched a later commit. Once
+        the catalogue is closed, only the message of that host would bring the dispatch about.
         """
         redispatch_after = warm.dispatched_up_to
         if warm.live.completion is None or isinstance(warm.live.completion, ContinueAsNew):
@@ -419,9 +428,9 @@ class Actor:
         is_listed: bool,
         owed_after: int | None,
     ) -> None:
-        """The orchestrator has ended, or goes on as a new generation. ``is_listed``: the catalogue knows.
+        """The orchestrator has ended, or continues as a new generation.
 
-        owed_after: others hear again what later commits decided; None: they have heard.
+        is_listed: the end is in the catalogue already. owed_after: see ``_owed_after``.
         """
         self.cool()
         self._services.runner.instance_moved(warm.instance)
@@ -431,14 +440,16 @@ class Actor:
                 await self._services.hub.instances.drop_generation(before)
             if warm.instance.version != before.version:
                 await self._services.hub.catalog.note(entry_of(warm.instance))
-            if asyncio.get_running_loop().time() > longest(batch).budget:  # it may go on for ever: not in one message
+            if (
+                asyncio.get_running_loop().time() > longest(batch).budget
+            ):  # an endless series of generations must not live in one message
                 await self._services.hub.send(bare_wake_up(warm.instance))
                 release(batch)
                 return
             self._ring_self(
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started
-            await asyncio.sleep(0)  # others have their turn, also where no storage operation waits for anything
+            await asyncio.sleep(0)  # other tasks run, also where no storage operation has to wait
             return
         if owed_after is not None:
             earlier = [segment for segment in warm.live.history if segment.seq < before.seq]
@@ -449,20 +460,20 @@ class Actor:
         release(batch)
 
     def _ring_self(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
-        """Pool a wake-up of our own; these callers of ``batch`` wait for it."""
+        """Pool a bare wake-up of this instance. These callers of ``batch`` wait for it, too."""
         self._pool.append(Delivery(message=bare_wake_up(instance), lease=longest(batch), callers=callers))
 
     async def _list(self, warm: CachedOrchestrator, before: Instance, *, again: bool) -> None:
-        """Let the catalogue show a status that lasts: the instance now waits for something.
+        """Write the status of an instance that now waits into the catalogue.
 
-        ``again``: somebody may have died between a commit and its showing.
+        again: also if it is there by what is cached; a host may have died between a commit and its catalogue entry.
         """
         if again or warm.listed is not warm.instance.status or (before.stuck and not warm.instance.stuck):
             await self._services.hub.catalog.note(entry_of(warm.instance))
             warm.listed = warm.instance.status
 
     async def _after_the_end(self, attempt: Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
-        """A message to an instance that has ended: rule R7, what is owed at the end is done again if it may not be."""
+        """Deal with messages to an ended instance: dispatch its end again where that may not be done (rule R7)."""
         hub, dispatcher = self._services.hub, self._services.dispatcher
         self._services.runner.instance_moved(instance)
         if inbox:
@@ -481,8 +492,10 @@ class Actor:
     # ------------------------------------------------------------------ when it cannot go on here
 
     async def _terminate(self, attempt: Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> bool:
-        """End an instance that is asked to end, without its code. False if it is not, or if others must be waited for
-        who may be able to read which sub-orchestrations have to hear of it."""
+        """Terminate an instance without its code, if that is requested. Returns whether it was.
+
+        False also while another host may be able to read which sub-orchestrations must be notified.
+        """
         request = termination_in(inbox, instance)
         if request is None:
             return False
@@ -523,5 +536,5 @@ class Actor:
 
 
 def bare_wake_up(instance: Instance) -> ControlMessage:
-    """A message that says no more than "look at this instance"."""
+    """A control message without content: the instance is to read its inbox."""
     return ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)

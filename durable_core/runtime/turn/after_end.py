@@ -90,7 +90,7 @@ _TO_NOBODY = frozenset({ExecutionCompleted, PatchMarked, TimerCanceled})
 
 
 def owes_only_the_catalogue(instance: Instance, live: OrchestrationExecutor, turn: Turn) -> bool:
-    """Whether this turn ends the instance, and nobody is to hear of anything it decided: not even a parent."""
+    """Whether this turn ends the instance and no other instance is to be notified, not even a parent."""
     return (
         isinstance(live.completion, ExecutionCompleted)
         and instance.parent is None

@@ -1,4 +1,4 @@
-"""Other instances that an orchestration starts: sub-orchestrations, and orchestrations that are nobody's.
+"""Other instances that an orchestration starts: sub-orchestrations, and detached orchestrations without a parent.
 
 The keys of their rows follow from the call, so that a start that is repeated after a crash starts nothing twice.
 """
@@ -72,7 +72,7 @@ class Children:
     async def start_detached(
         self, starter: Instance, dispatch: Dispatch, event: OrchestrationStarted, decided: datetime
     ) -> None:
-        """As a child is started, but it is nobody's."""
+        """Start a detached orchestration: as a child, but without a parent."""
         link = ParentLink(starter.instance_id, starter.execution_id, dispatch.generation, event.task_id)
         again = dispatch.after is not None
         present = await self._hub.instances.get(event.instance_id) if again else None

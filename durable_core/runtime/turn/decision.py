@@ -1,4 +1,4 @@
-"""What a commit decided, to be carried out by the outbox, and an instance as the catalogue shows it. Plain data."""
+"""The decisions of a commit, as the dispatcher takes them, and an instance as the catalogue shows it. Plain data."""
 
 from __future__ import annotations
 

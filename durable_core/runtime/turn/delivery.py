@@ -1,4 +1,4 @@
-"""What is handed to an instance's actor: a message's content, its lease, and those who wait for it to be dealt with."""
+"""A delivery: the content of a message, its lease, and the futures of its callers, as an actor receives it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from ...errors import StorageUnavailableError
 from ...hub.messages import ControlMessage
 
-BUDGET_SHARE = 0.3  # of the lease: after that, what is left goes back to a queue
-DEADLINE_SHARE = 0.6  # of the lease: after that, somebody else may have the message
+BUDGET_SHARE = 0.3  # of the lease: after that, unfinished work goes back to a queue
+DEADLINE_SHARE = 0.6  # of the lease: after that, another host may have received the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def handed_over(delivery: Delivery, since: float | None, *, is_owed: bool) -> Co
 
 
 def take_callers(batch: Iterable[Delivery]) -> list[asyncio.Future[None]]:
-    """All who wait for these deliveries; from now on they wait for something else."""
+    """Take the callers of these deliveries away from them, to make them wait for something else."""
     callers: list[asyncio.Future[None]] = []
     for delivery in batch:
         callers.extend(delivery.callers)
@@ -104,7 +104,7 @@ def take_callers(batch: Iterable[Delivery]) -> list[asyncio.Future[None]]:
 
 
 def share_callers(callers: list[asyncio.Future[None]], parts: int) -> list[list[asyncio.Future[None]]]:
-    """Let these callers wait for so many things: each part has something to resolve, and all must be."""
+    """Make these callers wait for several parts: a future for each part. They are released when all are resolved."""
     if parts == 1 or not callers:
         return [callers, *([] for _ in range(parts - 1))]
     loop = asyncio.get_running_loop()
@@ -128,7 +128,7 @@ def share_callers(callers: list[asyncio.Future[None]], parts: int) -> list[list[
 
 
 def split_callers(batch: Sequence[Delivery]) -> list[asyncio.Future[None]]:
-    """Let all who wait for these deliveries wait for something else as well: what is returned."""
+    """Make the callers of these deliveries wait for one more thing: the futures that are returned."""
     mine, other = share_callers(take_callers(batch), 2)
     batch[0].callers = mine
     return other

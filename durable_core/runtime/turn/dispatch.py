@@ -1,7 +1,8 @@
-"""Dispatch: carries out what a commit decided. Everything here may be done twice without harm.
+"""Dispatch: carries out the decisions of a commit. Doing it twice is harmless.
 
-Work messages, child instances, timers, events to others, and, at the end of an instance, the notice to its parent and
-the catalogue. A *redispatch* does it again for a commit whose dispatch nobody can vouch for; what it sends says so.
+It sends work messages, starts child instances, arms timers, sends events to other instances, and, at the end of an
+instance, notifies its parent and closes its catalogue row. A *redispatch* repeats the dispatch of a commit whose host
+may have died before it had dispatched; the messages of a redispatch carry ``after``.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ from .children import Children, digest_of
 from .decision import Dispatch, entry_of
 
 LONG_TIMER = timedelta(minutes=10)
-SHORTEST_WAIT = 0.01  # seconds; queues take a smaller delay for none: a reminder a hair early would be so for ever
-SINGLES = 256  # up to so many calls travel one per message; more are packed into about as many messages
-PACK = 32
-PACK_BYTES = 32 * 1024
+SHORTEST_WAIT = 0.01  # seconds; a queue rounds less to none, and a reminder that is too early is sent again
+SINGLES = 256  # up to this many calls of a commit: one per message. More: packed into about this many messages
+PACK = 32  # calls in one message at most
+PACK_BYTES = 32 * 1024  # of inputs in one message
 PARALLEL_SENDS = 16
 
 logger = logging.getLogger("durable_core.runtime")
@@ -59,7 +60,7 @@ class Dispatcher:
         self._children = Children(hub, registry, self)
 
     async def dispatch(self, instance: Instance, dispatch: Dispatch) -> None:
-        """Carry out decisions; any StorageError leaves the rest to a redelivery."""
+        """Carry out decisions. After a StorageError, a redelivery carries out the rest."""
         calls: list[tuple[str, Call, timedelta]] = []
         deadlines: dict[datetime, int] = {}
         await self._send_events(instance, dispatch)
@@ -128,9 +129,9 @@ class Dispatcher:
         *,
         is_deadline: bool = False,
     ) -> None:
-        """See to it that the instance is looked at for this task when it is due.
+        """Arm a reminder for this task: a delayed message, or a row if the time is far off.
 
-        is_deadline: all that must have ended by then is looked at, not this task alone.
+        is_deadline: the reminder is for all calls that must have ended by then, not for this task alone.
         """
         wait = due - self._clock.now()
         if wait > LONG_TIMER:
@@ -147,18 +148,18 @@ class Dispatcher:
         await self._hub.send(reminder, max(seconds, SHORTEST_WAIT) if seconds > 0 else 0.0)
 
     async def end(self, instance: Instance, result: JSON, failure: FailureDetails | None) -> None:
-        """What is owed at the end of an instance: its parent hears of it, the catalogue shows it."""
+        """Dispatch the end of an instance: notify its parent and close its catalogue row."""
         if instance.parent is not None:
             await self.notify_parent(instance, instance.parent, result, failure)
         await self._hub.catalog.close(entry_of(instance))
 
     async def end_stored(self, instance: Instance) -> None:
-        """The same, for an ended instance as read."""
+        """The same, for an ended instance as loaded."""
         await self.tell_parent(instance)
         await self._hub.catalog.close(entry_of(instance))
 
     async def tell_parent(self, instance: Instance) -> None:
-        """Let the parent of an ended instance as read hear of its end, if it has one."""
+        """Notify the parent, if there is one, of the end of an instance as loaded."""
         if instance.parent is None:
             return
         result: JSON = None
@@ -213,8 +214,11 @@ class Dispatcher:
         )
 
     async def _send_events(self, instance: Instance, dispatch: Dispatch) -> None:
-        """All events, before whatever else is sent: that leads to later decisions, whose events must come after these.
-        Those to one instance one after the other: they are read in the order in which they are written."""
+        """Send all events, before anything else is sent.
+
+        The other messages lead to later decisions, whose events must arrive after these. Events to one instance are
+        sent one after the other: the target reads them in the order in which they are written.
+        """
         by_target: dict[str, list[EventSent]] = {}
         for decision in dispatch.decisions:
             if isinstance(event := decision.event, EventSent):
@@ -242,7 +246,7 @@ class Dispatcher:
 
 
 async def run_some_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run all, a few at a time; the first error is raised after all have ended."""
+    """Run all, 16 at a time. The first error is raised after all have ended."""
     todo = list(work)
     if len(todo) == 1:
         await todo[0]
@@ -254,7 +258,7 @@ async def run_some_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
             errors.extend(error for error in done if error is not None)
     finally:
         for each in todo:
-            each.close()  # those not begun, when this is cancelled
+            each.close()  # coroutines that have not begun when this one is cancelled
     if errors:
         raise errors[0]
 

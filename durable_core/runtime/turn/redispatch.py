@@ -1,9 +1,9 @@
-"""What is dispatched again: rules R5, R6, R7 and R19, as functions of a row, its history and the messages of a turn.
+"""Which commits are dispatched again: rules R5, R6, R7 and R19, as functions of a row, its history and messages.
 
-Between its commit and the end of its dispatch a host may die. The messages in its hands come back, as redeliveries, to
-a host that cannot know how far it got: it repeats the dispatch. What a redispatch sends names the last commit that it
-has seen to (``after``), because in the rarest case it is the only witness of a commit that a stalled host makes later.
-Knows no IO.
+A host may die between its commit and the end of its dispatch. Its messages come back as redeliveries to another host,
+which cannot know how far the first one got, and repeats the dispatch. The messages of a redispatch name the last commit
+that it covered (``after``): in the rarest case such a message is the only trace of a commit that a stalled host makes
+later. This module does no IO.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .decision import Decision
 from .delivery import Delivery
 
 ASKS_NOTHING = 2**53 - 1
-"""``after`` of what is sent on hearsay: it may have run before, and no commit is later than this."""
+"""``after`` of messages of a redispatch that only a copy asked for: no commit is later than this."""
 
 _OF_CALLS = (TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed)
 _RESULTS = (*_OF_CALLS, TimerFired, StepCompleted)
@@ -46,7 +46,7 @@ _OTHER_NEWS = tuple(set(get_args(Incoming)) - set(_OF_CALLS))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redispatch:
-    """Whose decisions are dispatched again, as far as they are not known to be done. False if nobody's are.
+    """The commits whose decisions are dispatched again, as far as they are not known to be dispatched. False if none.
 
     later_than: those of all later commits; None: of no commit for being late.
     commits: those of these commits besides.
@@ -72,7 +72,7 @@ class Redispatch:
         return replace(self, later_than=least, is_hearsay=False)
 
     def without_commits(self) -> Redispatch:
-        """The same as one range of commits, for who can only read those."""
+        """The same as one range of commits, where single commits cannot be read."""
         return NOTHING.owing(min([*self._least(), *(seq - 1 for seq in self.commits)], default=None))
 
     def _least(self) -> list[int]:
@@ -84,7 +84,7 @@ NOTHING = Redispatch()
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Which commits of an execution are known to be dispatched: all ``up_to``, and ``singles`` that are later."""
+    """Commits of an execution that are known to be dispatched: all ``up_to`` this one, and later ``singles``."""
 
     up_to: int
     singles: Collection[int] = ()
@@ -168,7 +168,7 @@ class _Asked:
         message, instance = delivery.message, self.instance
         if message.execution_id != instance.execution_id:
             return
-        if not delivery.tasks:  # somebody orders it: ``recover``
+        if not delivery.tasks:  # ordered by ``recover``
             self._range(after)
             return
         news = news_in(message, instance)
@@ -185,7 +185,7 @@ class _Asked:
                 self._range(instance.dispatched, is_hearsay=True)
 
     def _recorded_commit(self, seq: int, *, is_redelivery: bool) -> None:
-        """A task of a message is recorded by this commit: its host may have died of it."""
+        """A task of a message is recorded by this commit, whose host may have died right after it."""
         if self.has_steps or goes_on_inline(self.segments, seq):  # to other commits, with no other message than this
             later_than = seq - 1 if is_redelivery else max(seq - 1, self.known.up_to)
             if later_than < self.instance.seq - 1:
@@ -320,10 +320,10 @@ def undone_of_ended(segments: Sequence[Segment], redispatch_after: int) -> list[
 
 
 def left_to_others(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
-    """What commits later than ``redispatch_after`` owe to other instances, to be carried out by whoever ends this one.
+    """What commits later than ``redispatch_after`` owe to other instances, to be carried out by the turn that ends this one.
 
     The end closes the catalogue. After it only a message that comes back would do this, and a purge may be quicker.
-    No calls are among it: nobody waits for their results, and without a crash they would run twice.
+    No calls are among it: an ended instance waits for no result, and without a crash they would run twice.
     """
     owed = [
         Decision(event, segment.timestamp)

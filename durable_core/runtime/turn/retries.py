@@ -82,7 +82,7 @@ class RetryDecider:
             if outcome.failure is None:
                 results.events.append(_end(open_task, task_id, outcome, None))
             elif outcome.attempt < expected:
-                if redelivered:  # recorded before; whether its successor was sent nobody knows
+                if redelivered:  # recorded before; it is unknown whether the next attempt was sent
                     results.send.add(task_id)
                 continue
             elif (policy := self._policy(open_task)) and may_retry(

@@ -35,7 +35,7 @@ def due_reminders(
     for delivery in batch:
         if not delivery.seen and not delivery.message.reminders:
             continue
-        found.due_retries |= {  # an attempt recorded as failed, by somebody who may have died before sending the next
+        found.due_retries |= {  # an attempt recorded as failed, by a host that may have died before it sent the next
             task_id
             for generation, task_id in delivery.seen
             if generation == instance.generation and task_id in live.pending and task_id in instance.retries
