@@ -62,7 +62,7 @@ async def prepare(
 async def write(
     services: Services, warm: CachedOrchestrator, turn: Turn, gathered: Gathered, commit: Commit
 ) -> Instance:
-    """Write the commit; the cached state then includes it. After a StorageError it is unknown whether it was written."""
+    """Write the commit; the cached state then includes it. After a StorageError its outcome is unknown."""
     instance, live, instances = warm.instance, warm.live, services.hub.instances
     if isinstance(live.completion, ContinueAsNew):
         kept = (*live.unconsumed_events(), *_carried_on(turn, gathered)) if live.completion.keep_events else ()

@@ -320,7 +320,7 @@ def undone_of_ended(segments: Sequence[Segment], redispatch_after: int) -> list[
 
 
 def left_to_others(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
-    """What commits later than ``redispatch_after`` owe to other instances, to be carried out by the turn that ends this one.
+    """What commits later than ``redispatch_after`` owe to other instances: the turn that ends this one carries it out.
 
     The end closes the catalogue. After it only a message that comes back would do this, and a purge may be quicker.
     No calls are among it: an ended instance waits for no result, and without a crash they would run twice.
