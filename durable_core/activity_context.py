@@ -1,4 +1,4 @@
-"""What an activity may know and say of the call it answers. The runner fills it in and listens."""
+"""The context of an activity's attempt: its ids, its last heartbeat, and whether it is cancelled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .models import JSON
 
 
 class Listener(Protocol):
-    """Who hears of an attempt's heartbeats: whoever runs it. Its members may be used from any thread."""
+    """The receiver of an attempt's heartbeats. Its members may be used from any thread."""
 
     @property
     def is_cancelled(self) -> bool: ...
@@ -20,13 +20,15 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityContext:
-    """First parameter of an activity that asks for it: ``def charge(ctx: ActivityContext, order: Order)``.
+    """First parameter of an activity that declares it: ``def charge(ctx: ActivityContext, order: Order)``.
 
-    attempt: from 1; a retry counts it up.
-    idempotency_key: the same for every attempt of this call and for no other call, ever. Hand it to the outside
-        world (a payment provider, say) so that a repeated attempt has no second effect.
-    last_heartbeat: the details that the attempt before this one gave last, as JSON; None if it gave none. It is there
-        after a failure, a timeout, and a crash of the host (then perhaps not the very last: see ``heartbeat``).
+    instance_id, execution_id, task_id: the instance, its execution, and the number of the call within its generation.
+    attempt: the number of the attempt, from 1.
+    idempotency_key: the same for all attempts of this call, and different for every other call. Pass it to external
+        systems (such as a payment provider), so that a repeated attempt has no second effect.
+    last_heartbeat: the last heartbeat details of the attempt before this one, as JSON; None if there are none. After a
+        crash of the host they may not be the very last ones: see ``heartbeat``.
+    logger: logs to ``durable_core.activity``.
     """
 
     instance_id: str
@@ -41,11 +43,11 @@ class ActivityContext:
     listener: Listener | None = field(default=None, repr=False, compare=False)
 
     def heartbeat(self, details: object = None) -> None:
-        """Say that the activity is alive and, for the attempt that may follow, how far it has come.
+        """Report that the attempt is alive and, in ``details``, its progress for an attempt that may follow.
 
-        Cheap: call it as often as is natural, from any thread. The details are stored now and then, the last ones
-        win: at most once per second and per third of the ``heartbeat_timeout`` (10 s if there is none), and when the
-        attempt fails. Heard by nobody where a test calls the activity. SerializationError if the details are not JSON,
+        Cheap: call it as often as you like, from any thread. Only the last details are stored: at most once per second
+        and per third of the ``heartbeat_timeout`` (10 s if there is none), and when the attempt fails. Does nothing if
+        a test calls the activity directly. Raises SerializationError if the details cannot be written as JSON,
         PayloadTooLargeError.
         """
         if self.listener is not None:
@@ -53,9 +55,9 @@ class ActivityContext:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether nobody waits for the result any more: the attempt has timed out, or its instance has ended.
+        """Whether the result is no longer needed: the attempt has timed out, or its instance was cancelled or ended.
 
-        A long activity should look now and then, and return. An end that happens in this process shows at once, as
-        does a cancellation of the orchestration; an end that happens elsewhere shows when a heartbeat is stored.
+        A long activity should check it regularly, and return. An event in this process shows at once; an end in another
+        process shows when a heartbeat is stored.
         """
         return self.listener is not None and self.listener.is_cancelled

@@ -1,4 +1,4 @@
-"""The hook through which everything of the user's passes on its way to storage and back. Knows nothing else."""
+"""The interface by which an app encrypts or otherwise encodes its payloads before they are stored."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class PayloadCodec(Protocol):
-    """Transforms stored data, to encrypt it for instance. Give it to ``Durable(registry, codec=...)``.
+    """Encodes payloads before they are stored, for instance to encrypt them. Given to ``Durable(registry, codec=...)``.
 
-    Encoded are inputs, outputs, results, event data, custom statuses, failures with their stacks, and the reasons
-    of management requests: in rows, in history and in queue messages. Readable stay ids, names, versions, statuses,
-    tags, times, sizes, and why an instance is stuck. Data is compressed before it is encoded.
+    Encoded are inputs, outputs, results, event data, custom statuses, failures with their stack traces, and the reasons
+    of management requests: in rows, in history and in queue messages. Not encoded are ids, names, versions, statuses,
+    tags, times, sizes, and the reason why an instance is stuck. Data is compressed before it is encoded.
 
-    All hosts and clients of a task hub need codecs that read each other's data. Data from before there was a codec
-    stays readable; to change a key, let ``decode`` know the old one too for as long as instances live.
+    All hosts and clients of a task hub need codecs that read each other's data. Data that was stored before the app had
+    a codec stays readable. To change a key, let ``decode`` accept the old key too, until all instances with it are
+    purged.
     """
 
     def encode(self, data: bytes) -> bytes:
-        """What is to be stored in place of ``data``. Called on the event loop: it must not wait for anything."""
+        """The bytes to be stored in place of ``data``. Called on the event loop, so it must not block."""
         ...
 
     def decode(self, data: bytes) -> bytes:
-        """The inverse. Any exception means that this codec cannot read it: the instance waits for one that can."""
+        """The inverse of ``encode``. If it raises, the instance is stuck until a host has a codec that can read it."""
         ...

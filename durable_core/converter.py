@@ -1,13 +1,13 @@
-"""Between users' values and JSON: pydantic models, dataclasses, and what pydantic can write. Never pickle.
+"""Converts users' values to JSON and back: pydantic models, dataclasses, and the types that pydantic can write.
 
-``to_json`` takes a snapshot (``writing``): what is recorded does not change when the user's code changes the object
-later. What it writes is text that every store and
-every JSON reader can hold: no NaN, no half surrogate pairs, no number of over 4,300 digits, nothing nested deeper than
-``MAX_DEPTH``.
+``to_json`` makes a snapshot (``writing``): the recorded value does not change if the user's code changes the object
+later. Every store and every JSON reader can hold the text: it has no NaN, no half surrogate pairs, no number of over
+4,300 digits, and no more than ``MAX_DEPTH`` levels. Pickle is never used.
 
-A value is written by its own type and read by the annotation of who receives it. ``from_json(to_json(x), type)`` is
+A value is written by its own type and read by the annotation of its receiver. ``from_json(to_json(x), type)`` is
 ``x`` for pydantic models, dataclasses, NamedTuple, TypedDict, enums, date and time types, Decimal, UUID, bytes, and
-list, set, tuple and dict of them, Optional and unions whose members look different as JSON. Untyped readers see JSON.
+list, set, tuple and dict of them, Optional and unions whose members look different as JSON. Without an annotation the
+receiver gets plain JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_PAYLOAD = 10 * 1024 * 1024
 
 _SCALARS = frozenset({str, int, float})
 _LEAVES = frozenset({bool, type(None), str, int, float})
-"""Types of which a value that is there already is what a reader of the type would give."""
+"""Types whose values need no conversion when they are read."""
 _CONTAINERS = frozenset({list, dict})
 _UNCHECKED = frozenset({Any, object, None})
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
@@ -37,7 +37,7 @@ class _TooDeepError(Exception):
 
 
 def is_plain(value: object) -> bool:
-    """Whether this is its own JSON, and surely within every limit: most of what is passed to and fro is."""
+    """Whether this value is its own JSON, and surely within every limit: a fast path for most values."""
     if type(value) is int:
         return _LEAST <= value <= _GREATEST
     if type(value) is str:
@@ -46,15 +46,15 @@ def is_plain(value: object) -> bool:
 
 
 class Converter:
-    """``max_payload``: bytes of JSON allowed for one value; the limit of every input, result, event and status."""
+    """Converts values to JSON and back. ``max_payload``: highest number of bytes of JSON of one value."""
 
     def __init__(self, max_payload: int = MAX_PAYLOAD) -> None:
         self._max = max_payload
 
     def to_json(self, value: object, what: str = "") -> JSON:
-        """A JSON value equal to ``value`` and independent of it. ``what`` it is goes into errors.
+        """A JSON value equal to ``value`` and independent of it. ``what`` names the value in errors.
 
-        SerializationError if there is none, PayloadTooLargeError if it is over the limit.
+        SerializationError if ``value`` cannot be written as JSON, PayloadTooLargeError if it exceeds the limit.
         """
         if is_plain(value):
             return value
@@ -64,7 +64,7 @@ class Converter:
             plain = value if kind in _SCALARS else written(value)
             text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
             _check(plain, text)
-        except BaseException as error:  # a model of the user's may raise anything while it is written
+        except BaseException as error:  # the code of a user's model may raise any exception
             raise_unless_failure(error)
             about = f"{what}: " if what else ""
             problem = f"{_place(error, plain)}{_reason(error)}"
@@ -78,7 +78,7 @@ class Converter:
     def from_json(self, data: JSON, kind: Any) -> Any:
         """``data`` as a value of the annotated type. InvalidInputError with one problem per field.
 
-        SerializationError if that type itself is one that cannot be read from JSON.
+        SerializationError if no value of that type can be read from JSON.
         """
         if kind in _UNCHECKED:
             return data
@@ -90,7 +90,7 @@ class Converter:
 
 
 def is_too_deep(value: JSON) -> bool:
-    """Whether lists and objects lie inside each other on more than ``MAX_DEPTH`` levels."""
+    """Whether lists and objects are nested on more than ``MAX_DEPTH`` levels."""
     level: list[Any] = [value] if type(value) in _CONTAINERS else []
     for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _members(outer) if type(inner) in _CONTAINERS]
@@ -100,7 +100,7 @@ def is_too_deep(value: JSON) -> bool:
 
 
 def _check(plain: JSON, text: str) -> None:
-    """Refuse what JSON's other readers would: half surrogate pairs, and too many levels."""
+    """Refuse JSON that other readers would refuse: half surrogate pairs, and too many levels."""
     if "\\ud" in text:
         json.dumps(plain, ensure_ascii=False).encode()  # UnicodeEncodeError: a half of a pair
     if text.count("[") + text.count("{") > MAX_DEPTH and is_too_deep(plain):
@@ -112,7 +112,7 @@ def _members(container: Any) -> Iterable[Any]:
 
 
 def _place(error: BaseException, plain: JSON) -> str:
-    """Where in the value the fault is, as the beginning of what is said of it; '' if it is the value itself."""
+    """The path to the fault in the value, as the beginning of the error text; '' if the fault is the value itself."""
     path: list[str] = []
     if isinstance(error, UnwritableError):
         path = error.path
@@ -122,7 +122,7 @@ def _place(error: BaseException, plain: JSON) -> str:
 
 
 def _path_to_fault(plain: JSON) -> list[str]:
-    """To the first text or number in it that JSON's readers would refuse."""
+    """The path to the first text or number in the value that JSON readers would refuse."""
     pairs: Iterable[tuple[Any, Any]] = ()
     if type(plain) is dict:
         pairs = cast("dict[str, JSON]", plain).items()
@@ -149,14 +149,14 @@ def _reason(error: BaseException) -> str:
             return f"{error}"
         case UnicodeDecodeError():
             return (
-                "a pydantic model holds bytes that are no UTF-8; give it "
+                "a pydantic model holds bytes that are not UTF-8; give it "
                 "model_config = ConfigDict(ser_json_bytes='base64', val_json_bytes='base64')"
             )
         case UnicodeEncodeError():
             return (
-                "its text holds half a surrogate pair, which is no character; decode the bytes it came from otherwise"
+                "its text holds half a surrogate pair, which is not a character; decode its bytes with another encoding"
             )
         case _ if isinstance(error, _TooDeepError | RecursionError) or "depth exceeded" in str(error):
-            return f"it is nested more than {MAX_DEPTH} levels deep, or holds itself; make it flatter"
+            return f"it is nested more than {MAX_DEPTH} levels deep, or holds itself; reduce the nesting"
         case _:
             return f"{error}; use pydantic models, dataclasses or plain JSON types"

@@ -1,55 +1,65 @@
-"""Every error durable_core raises on purpose, in one tree.
+"""Every error class of durable_core, in one tree.
 
     DurableError
     ├── ConfigurationError            a setting, or the app's own set-up, is wrong
     │   └── RegistrationError         an orchestrator or activity cannot be registered
-    ├── SourceError                   a source file to be linted is not there, or is no Python
-    ├── InvalidInputError             what a caller sent is refused; .problems lists each field
-    │   ├── InvalidInstanceIdError
-    │   └── UnknownOrchestratorError  no orchestrator of that name; .known lists those that exist
-    ├── UnknownActivityError          this host has no activity of that name
-    ├── InstanceNotFoundError
-    ├── InstanceAlreadyExistsError
-    ├── InstanceCompletedError        the instance has ended and takes no more requests
-    ├── ExecutionGoneError            the id stands for another execution by now: it was purged and started again
-    ├── OrchestrationFailedError      the instance whose result a test asks for did not complete; .failure says why
-    ├── InstanceWaitsError            nothing is left to happen that would let the instance end
-    ├── InstanceStuckError            the instance cannot go on; says why
-    ├── CrashTestError                a crash changes what comes out; .report lists where
-    ├── UnknownQueryError             the orchestrator answers no query of that name; .known lists those it does
-    ├── QueryFailedError              the orchestrator's query handler raised
+    ├── SourceError                   the linter cannot read a source file: it is missing, or not Python
+    ├── InvalidInputError             an argument or a request body is refused; .problems has a line per field
+    │   ├── InvalidInstanceIdError    the instance id holds characters, or a length, that Azure Tables refuses
+    │   └── UnknownOrchestratorError  no orchestrator of that name or version is registered; .known lists the names
+    ├── UnknownActivityError          this host has no activity of that name; .known lists the names it has
+    ├── InstanceError                 base of the errors about one instance; .instance_id is its id
+    │   ├── InstanceNotFoundError     the task hub has no instance with this id
+    │   ├── InstanceAlreadyExistsError  an instance with this id exists; .status is its runtime status
+    │   ├── InstanceCompletedError    the instance has ended and accepts no more requests
+    │   ├── ExecutionGoneError        the request was for an execution that was purged or started again since
+    │   ├── OrchestrationFailedError  the instance whose result a test asks for did not complete; .failure says why
+    │   ├── InstanceWaitsError        the instance waits, and no timer, activity or event of the test will wake it up
+    │   ├── InstanceStuckError        the instance is stuck; .reason says why
+    │   ├── UnknownQueryError         the orchestrator has no handler for this query; .known lists its queries
+    │   └── QueryFailedError          the orchestrator's query handler raised
+    ├── CrashTestError                a crash changes the outcome of a scenario; .report lists where
     ├── SerializationError            a value cannot be written as, or read from, JSON
-    ├── PayloadTooLargeError
-    ├── CodecError                    stored data does not decode: another key, or no codec given
-    ├── NonRetriableError             for activities to raise: a failure that no retry can mend
-    ├── OrchestratorCodeError         an orchestrator did what no orchestrator may; says where
-    ├── DeterminismError              an orchestrator used a file, a clock, chance or the like; says where
-    ├── NonDeterminismError           the code and its history disagree; says where and why
-    ├── NewerFormatError              written by a newer version of durable_core
-    ├── HistoryFileError              the file of an exported history is not there, or is none
-    ├── CapabilityError               a signed URL is forged, expired or used
-    ├── StorageError
-    │   ├── DamagedRowError           a row lacks what every version writes: it was changed by hand, or torn
-    │   ├── UnusableStoreError        the embedded store's file is damaged, no store, or not to be read
-    │   ├── StorageUnavailableError   transient: throttled, timed out, reset; try again
-    │   ├── RowExistsError            an insert found its key taken
-    │   ├── RowNotFoundError
-    │   ├── PreconditionFailedError   the ETag is another one: somebody wrote in between
-    │   ├── LeaseLostError            the message belongs to another receiver by now
+    ├── PayloadTooLargeError          a value has more bytes of JSON than max_payload allows
+    ├── CodecError                    stored data cannot be decoded: the payload codec has another key, or is missing
+    ├── NonRetriableError             for activities to raise: a failure that is not retried
+    ├── OrchestratorCodeError         an orchestrator did something that orchestrators must not do; .location says where
+    ├── DeterminismError              an orchestrator used a file, a clock, chance or the like; .location says where
+    ├── NonDeterminismError           the orchestrator's code does not match its history; the text shows both
+    ├── NewerFormatError              the data was written by a newer version of durable_core
+    ├── HistoryFileError              the file of an exported history is missing or damaged
+    ├── CapabilityError               a signed URL is forged, expired or already used
+    ├── StorageError                  base of the errors that the storage ports raise
+    │   ├── DamagedRowError           a row lacks properties that every version writes, or has impossible values
+    │   ├── UnusableStoreError        the embedded store's file is damaged, not a store, or not readable
+    │   ├── StorageUnavailableError   transient: the storage throttled, timed out or reset the request; try again
+    │   ├── RowExistsError            the key of an inserted row is taken
+    │   ├── RowNotFoundError          the row, or its table, does not exist
+    │   ├── PreconditionFailedError   the ETag given is outdated: another writer changed the row
+    │   ├── LeaseLostError            the message was deleted, or another receiver has leased it since
     │   ├── LimitExceededError        Azure would refuse this size, count or character
-    │   └── QueueNotFoundError
-    ├── CodeHangsError                code on the event loop did not give it back in time; says where
-    ├── CompensationError             what a saga did could not all be undone; .failures says what and why
+    │   └── QueueNotFoundError        the queue does not exist
+    ├── CodeHangsError                user code blocked the event loop for too long; .line says where
+    ├── CompensationError             some compensations of a saga failed; .failures lists them with their errors
     ├── HttpCallError                 a durable HTTP call got no answer, or, with a retry policy, only refusals
-    └── TaskFailedError               raised into an orchestrator by a task that failed
-        ├── ActivityFailedError
-        ├── StepFailedError
-        ├── SubOrchestrationFailedError
-        ├── TaskTimeoutError
-        └── TaskCancelledError
+    └── TaskFailedError               raised in an orchestrator that waits for a task which failed
+        ├── ActivityFailedError       an activity failed, and its retries are used up
+        ├── StepFailedError           an inline step (ctx.run) failed, and its retries are used up
+        ├── SubOrchestrationFailedError  a sub-orchestration failed or was terminated
+        ├── TaskTimeoutError          a task did not end in its time
+        └── TaskCancelledError        a task was cancelled before it ended
 
-Each carries fields, says what to do next, and hides no SDK exception behind a bare text:
-the original is its ``__cause__``.
+Five more stay inside durable_core, which catches all of them. Each is defined in the module that raises it:
+
+    DurableError
+    ├── InvocationCancelledError      hosting.functions: the host cancelled the invocation; the message comes again
+    ├── InvocationFailedError         hosting.local.invoker: a function raised, timed out or was cancelled
+    └── StorageError
+        ├── HistoryMovedError         hub.instances: the row changed while its history was read; load again
+        ├── PayloadGoneError          hub.payloads: the payload's execution was purged or started again
+        └── LeftOutError              storage.sqlite.operations: an earlier operation of the same group failed
+
+Each text says what to do next. An exception of an SDK is kept as the ``__cause__``.
 """
 
 from __future__ import annotations
@@ -62,23 +72,23 @@ if TYPE_CHECKING:
 
 
 class DurableError(Exception):
-    """Root of every error that durable_core raises on purpose."""
+    """Base of all error classes of durable_core."""
 
 
 class ConfigurationError(DurableError):
-    """A setting or the set-up of the app is wrong; the text says which and what to do."""
+    """A setting or the set-up of the app is wrong. The text names the setting and says what to do."""
 
 
 class RegistrationError(ConfigurationError):
-    """An orchestrator or activity cannot be registered as it is written."""
+    """An orchestrator or activity cannot be registered as it is written. The text has the file and line."""
 
 
 class SourceError(DurableError):
-    """A source file to be linted is not there, cannot be read, or is no Python; the text says which and why."""
+    """The linter cannot read a source file: it is missing, unreadable, or not Python. The text names the file."""
 
 
 class InvalidInputError(DurableError):
-    """What a caller sent is refused. ``problems`` holds one line per field."""
+    """An argument or a request body is refused. ``problems`` has one line per field that is wrong."""
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
         super().__init__(message if not problems else message + ": " + "; ".join(problems))
@@ -86,11 +96,14 @@ class InvalidInputError(DurableError):
 
 
 class InvalidInstanceIdError(InvalidInputError):
-    """An instance id that Azure Tables could not hold as a key."""
+    """An instance id that Azure Tables would refuse as a key: too long, or with a forbidden character."""
 
 
 class UnknownOrchestratorError(InvalidInputError):
-    """No orchestrator of that name, or that version of it, is registered here. ``versions``: those that are."""
+    """No orchestrator of this name, or no such version of it, is registered on this host.
+
+    ``known`` lists the registered names; the text also lists the registered versions of ``name``.
+    """
 
     def __init__(
         self, name: str, known: Sequence[str], version: str | None = None, versions: Sequence[str] = ()
@@ -104,7 +117,7 @@ class UnknownOrchestratorError(InvalidInputError):
 
 
 class UnknownActivityError(DurableError):
-    """This host has no activity of that name; another host may have it."""
+    """No activity of this name is registered on this host; another host may have it. ``known`` lists the names."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         listed = ", ".join(sorted(known)) or "none"
@@ -113,7 +126,7 @@ class UnknownActivityError(DurableError):
 
 
 class InstanceError(DurableError):
-    """Base of the errors about one instance."""
+    """Base of the errors about one instance. ``instance_id`` is its id."""
 
     def __init__(self, instance_id: str, message: str) -> None:
         super().__init__(message)
@@ -121,11 +134,15 @@ class InstanceError(DurableError):
 
 
 class InstanceNotFoundError(InstanceError):
+    """The task hub has no instance with this id."""
+
     def __init__(self, instance_id: str) -> None:
         super().__init__(instance_id, f"there is no instance '{instance_id}' in this task hub")
 
 
 class InstanceAlreadyExistsError(InstanceError):
+    """An instance with this id exists, and its ``status`` does not allow another start."""
+
     def __init__(self, instance_id: str, status: str) -> None:
         super().__init__(
             instance_id,
@@ -135,22 +152,26 @@ class InstanceAlreadyExistsError(InstanceError):
 
 
 class InstanceCompletedError(InstanceError):
+    """The instance has ended, as ``status`` says, and accepts no more requests."""
+
     def __init__(self, instance_id: str, status: str) -> None:
-        super().__init__(instance_id, f"instance '{instance_id}' has ended ({status}) and takes no more requests")
+        super().__init__(instance_id, f"instance '{instance_id}' has ended ({status}) and accepts no more requests")
         self.status = status
 
 
 class ExecutionGoneError(InstanceError):
-    """The request was for one execution, and the id stands for another by now: it was ended and started again."""
+    """The request was for an execution that no longer exists: the instance has been purged or started again since."""
 
     def __init__(self, instance_id: str) -> None:
-        super().__init__(instance_id, f"instance '{instance_id}' has been started again; this was for an earlier one")
+        super().__init__(
+            instance_id, f"instance '{instance_id}' has been started again; the request was for an earlier execution"
+        )
 
 
 class OrchestrationFailedError(InstanceError):
-    """What a test gets in place of a result: the instance ended as Failed, Terminated or Canceled.
+    """The instance whose result a test asks for ended as Failed, Terminated or Canceled.
 
-    ``failure`` is None where nothing failed; the text holds its stack trace, and those of its causes.
+    ``failure`` is None unless it failed. The text has the stack traces of the failure and of its causes.
     """
 
     def __init__(self, status: OrchestrationStatus) -> None:
@@ -169,14 +190,15 @@ class OrchestrationFailedError(InstanceError):
 
 
 class InstanceWaitsError(InstanceError):
-    """Nothing is left to happen that would let the instance end; the text says what it waits for, and where.
+    """In a test: the instance waits, and no timer, activity or event is left that could wake it up.
 
-    Or it continues as new again and again while no time passes.
+    The text names the task it waits for, and the line. Also raised for an instance that continues as new again and
+    again while no time passes.
     """
 
 
 class InstanceStuckError(InstanceError):
-    """The instance cannot go on, and has not failed; ``reason`` says why."""
+    """The instance is stuck: its code cannot go on, and it has not failed. ``reason`` says why."""
 
     def __init__(self, instance_id: str, reason: str) -> None:
         super().__init__(instance_id, f"instance '{instance_id}' is stuck: {reason}")
@@ -184,7 +206,7 @@ class InstanceStuckError(InstanceError):
 
 
 class CrashTestError(DurableError, AssertionError):
-    """A crash changes what comes out of a scenario. ``report`` is the ``CrashReport``, which the text shows."""
+    """A crash changes the outcome of a scenario. ``report`` is the ``CrashReport``; the text shows it."""
 
     def __init__(self, report: object) -> None:
         super().__init__(str(report))
@@ -192,7 +214,7 @@ class CrashTestError(DurableError, AssertionError):
 
 
 class UnknownQueryError(InstanceError):
-    """The orchestrator has registered no handler for this query (yet)."""
+    """The orchestrator has registered no handler for this query, or not yet. ``known`` lists its queries."""
 
     def __init__(self, instance_id: str, query: str, known: Sequence[str]) -> None:
         listed = ", ".join(sorted(known)) or "none"
@@ -201,7 +223,7 @@ class UnknownQueryError(InstanceError):
 
 
 class QueryFailedError(InstanceError):
-    """A query handler raised; its error is the ``__cause__``. The instance itself is not touched."""
+    """A query handler raised; its exception is the ``__cause__``. The instance itself is not affected."""
 
     def __init__(self, instance_id: str, query: str, error: BaseException) -> None:
         super().__init__(
@@ -211,10 +233,12 @@ class QueryFailedError(InstanceError):
 
 
 class SerializationError(DurableError):
-    """A value cannot be written as JSON, or JSON does not fit the type asked for."""
+    """A value cannot be written as JSON, or values of the annotated type cannot be read from JSON."""
 
 
 class PayloadTooLargeError(DurableError):
+    """A value has ``size`` bytes of JSON, more than ``limit`` (the setting ``max_payload``). ``what`` names it."""
+
     def __init__(self, what: str, size: int, limit: int) -> None:
         super().__init__(
             f"{what} is {size:,} bytes of JSON, over the limit of {limit:,}; "
@@ -224,10 +248,10 @@ class PayloadTooLargeError(DurableError):
 
 
 class CodecError(DurableError):
-    """Stored data cannot be decoded by this app's payload codec: it has another key, or none at all.
+    """Stored data cannot be decoded: this app's payload codec has another key, or the app has no codec.
 
-    Nothing is lost: the data stays as it is, and instances that need it go on when the right codec is back.
-    ``instance_id`` and ``execution_id`` say whose it is, where that is known.
+    Nothing is lost: the data stays stored, and its instance resumes once a host has the right codec.
+    ``instance_id`` and ``execution_id`` name the instance and execution of the data; '' where they are not known.
     """
 
     def __init__(self, message: str, instance_id: str = "", execution_id: str = "") -> None:
@@ -236,14 +260,17 @@ class CodecError(DurableError):
 
 
 class NonRetriableError(DurableError):
-    """Raise it, or a class derived from it, in an activity or orchestrator: its failure is final.
+    """Raise it, or a class derived from it, in an activity or orchestrator: the failure is final.
 
-    No retry policy tries again. ``raise NonRetriableError("card refused") from error`` keeps the cause.
+    No retry policy starts another attempt. ``raise NonRetriableError("card refused") from error`` keeps the cause.
     """
 
 
 class OrchestratorCodeError(DurableError):
-    """An orchestrator did what no orchestrator may, such as yielding something that is no task."""
+    """An orchestrator did something that orchestrators must not do, such as yielding a value that is not a task.
+
+    ``location`` is the ``file:line`` of the user's code; '' if it is not known.
+    """
 
     def __init__(self, message: str, location: str = "") -> None:
         super().__init__(f"{message} (at {location})" if location else message)
@@ -251,28 +278,28 @@ class OrchestratorCodeError(DurableError):
 
 
 class DeterminismError(DurableError):
-    """An orchestrator used what may be otherwise at its next replay: a file, the network, a clock, chance.
+    """An orchestrator used a source that can differ on replay: a file, the network, a clock, chance.
 
-    ``used`` names it, ``location`` is the ``file:line`` of the user's code ('' if there is none), ``replacement`` what
-    to do instead. A bug of the code and not of the instance, which is parked until the code is right: catching it
-    in the orchestrator does not help.
+    ``used`` names the source, ``location`` is the ``file:line`` of the user's code ('' if it is not known),
+    ``replacement`` says what to use instead. The instance is stuck until the code is fixed; to catch this error in the
+    orchestrator does not help.
     """
 
     def __init__(self, *, used: str, location: str, replacement: str) -> None:
         super().__init__(
-            f"orchestrator code used {used}{f' at {location}' if location else ''}, which may come out otherwise when "
-            f"it is replayed: {replacement}. The instance is parked as stuck, not failed: it goes on by itself when "
-            "the code is right."
+            f"orchestrator code used {used}{f' at {location}' if location else ''}, which can differ on replay: "
+            f"{replacement}. The instance is stuck, not failed. It resumes by itself once the code is fixed."
         )
         self.used, self.location, self.replacement = used, location, replacement
 
 
 class NonDeterminismError(DurableError):
-    """The orchestrator's code did something else than its history holds.
+    """The orchestrator's code made another decision than its history holds at that place.
 
-    expected, actual: what history holds and what the code did, a readable line each; '' for nothing.
-    expected_at, actual_at: ``file:line`` where known. task_id: the first task that differs.
-    cause: what is likely behind it. comparison: lines that show both sides about that place, next to each other.
+    expected, actual: the event in the history, and the decision of the code, as a readable line each; '' for none.
+    expected_at, actual_at: ``file:line`` of each; '' where it is not known.
+    task_id: the first task that differs; None if no single task does.
+    cause: the likely cause. comparison: lines that show history and code side by side around that place.
     """
 
     def __init__(
@@ -295,7 +322,7 @@ class NonDeterminismError(DurableError):
         super().__init__(self._text())
 
     def with_cause(self, cause: str) -> NonDeterminismError:
-        """The same error with one more likely cause, named first: what somebody who knows the code has found in it."""
+        """A copy of this error with one more likely cause, named first, such as a clock call found in the code."""
         return NonDeterminismError(
             instance_id=self.instance_id,
             orchestrator=self.orchestrator,
@@ -310,34 +337,34 @@ class NonDeterminismError(DurableError):
 
     def _text(self) -> str:
         where = f" at task {self.task_id}" if self.task_id is not None else ""
-        told = [
+        lines = [
             f"orchestrator '{self.orchestrator}' no longer matches the history of instance '{self.instance_id}'{where}",
             *self.comparison,
         ]
         if self.cause:
-            told.append(f"likely cause: {self.cause}")
-        told.append(
-            "what to do: put the code back as it was for the instances that run, and bring the change in as a new "
-            'version, @orchestrator(version="..."), or behind if ctx.patched("..."):. The instance is parked as stuck, '
-            "not failed: it goes on by itself when the code fits."
+            lines.append(f"likely cause: {self.cause}")
+        lines.append(
+            "what to do: restore the old code for the instances that run, and make the change in a new version, "
+            '@orchestrator(version="..."), or behind if ctx.patched("..."):. The instance is stuck, not failed. It '
+            "resumes by itself once the code matches its history."
         )
-        return "\n".join(told)
+        return "\n".join(lines)
 
 
 class NewerFormatError(DurableError):
-    """A row, event or message was written by a newer durable_core; a host of that version can read it."""
+    """A row, event or message was written by a newer version of durable_core; a host of that version can read it."""
 
 
 class HistoryFileError(DurableError):
-    """The file of an exported history cannot be read; the text says where it is wrong. ``path`` is the file's."""
+    """The file of an exported history, ``path``, cannot be read. The text says what is wrong with it, and where."""
 
     def __init__(self, path: object, problem: str) -> None:
-        super().__init__(f"{path} {problem}; make it anew with 'durable_core history export'")
+        super().__init__(f"{path} {problem}; export it again with 'durable_core history export'")
         self.path = str(path)
 
 
 class CapabilityError(DurableError):
-    """A signed URL that is forged, expired, or has been used."""
+    """A signed URL is forged or expired; with ``gone``, it is already used, or its execution no longer exists."""
 
     def __init__(self, message: str, *, gone: bool = False) -> None:
         super().__init__(message)
@@ -345,43 +372,43 @@ class CapabilityError(DurableError):
 
 
 class StorageError(DurableError):
-    """Base of what the storage ports raise. Adapters never let an SDK's exception through."""
+    """Base of the errors that the storage ports raise. An exception of an SDK is kept as the ``__cause__``."""
 
 
 class DamagedRowError(StorageError):
-    """A row lacks properties that every version writes, or holds values that none writes; no host can read it."""
+    """A row lacks properties that every version writes, or has values that no version writes; no host can read it."""
 
 
 class UnusableStoreError(StorageError):
-    """The embedded store's file is damaged, is no store, or may not be read and written. The text says what to do."""
+    """The embedded store's file is damaged, not a store, or lacks permissions. The text says what to do."""
 
 
 class StorageUnavailableError(StorageError):
-    """Transient: throttled (429), failed inside (5xx), timed out or reset. Whether a write was done is unknown."""
+    """Transient: the storage throttled (429), failed (5xx), timed out or reset the request. A write may be done."""
 
 
 class RowExistsError(StorageError):
-    """An insert found its key taken."""
+    """The key of an inserted row is taken."""
 
 
 class RowNotFoundError(StorageError):
-    """The row, or its table, is not there."""
+    """The row, or its table, does not exist."""
 
 
 class PreconditionFailedError(StorageError):
-    """The ETag given is not the row's: somebody wrote in between."""
+    """The ETag given is outdated: another writer has changed the row since it was read."""
 
 
 class LeaseLostError(StorageError):
-    """The message was deleted, or belongs to another receiver by now."""
+    """The message was deleted, or another receiver has leased it since."""
 
 
 class LimitExceededError(StorageError):
-    """Azure would refuse this: a size, a count, or a character in a key."""
+    """Azure would refuse this operation for a size, a count, or a character in a key."""
 
 
 class QueueNotFoundError(StorageError):
-    """The queue is not there."""
+    """The queue does not exist."""
 
 
 class TaskFailedError(DurableError):
@@ -395,7 +422,7 @@ class TaskFailedError(DurableError):
         self.failure, self.task_id, self.name = failure, task_id, name
 
     def is_caused_by(self, kind: type[BaseException] | str) -> bool:
-        """Whether the failure, or one in its chain of causes, is of this exception type (or a subclass of it)."""
+        """Whether the failure, or one in its chain of causes, has this exception type or derives from it."""
         return self.failure.is_caused_by(kind)
 
 
@@ -412,7 +439,7 @@ class SubOrchestrationFailedError(TaskFailedError):
 
 
 class TaskTimeoutError(TaskFailedError):
-    """A task did not end in the time given to it."""
+    """A task did not end in its time."""
 
 
 class TaskCancelledError(TaskFailedError):
@@ -420,16 +447,16 @@ class TaskCancelledError(TaskFailedError):
 
 
 class CodeHangsError(DurableError):
-    """Code that runs on the event loop did not give it back within ``DURABLE_CODE_LIMIT``, and was interrupted.
+    """User code blocked the event loop for longer than ``DURABLE_CODE_LIMIT``, and was interrupted.
 
-    what: whose code it is. line: the ``file:line`` that ran. seconds: the limit.
+    what: the function or the object that the code belongs to. line: the ``file:line`` that ran. seconds: the limit.
     """
 
     def __init__(self, what: str, line: str, seconds: float) -> None:
         super().__init__(
-            f"{what} ran at {line} without giving anybody else a turn for {seconds:g} s (DURABLE_CODE_LIMIT), and is "
-            "interrupted; end the loop there, or move the work to an activity that is a plain function, which has a "
-            "thread of its own"
+            f"{what} blocked the event loop at {line} for {seconds:g} s (DURABLE_CODE_LIMIT), and is interrupted; end "
+            "the loop there, or move the work to an activity that is a plain function, which runs in a thread of its "
+            "own"
         )
         self.what, self.line, self.seconds = what, line, seconds
 
@@ -437,21 +464,21 @@ class CodeHangsError(DurableError):
 class CompensationError(DurableError):
     """Some compensations of a saga failed; all the others were run.
 
-    ``failures``: the failed ones' names and errors, in the order in which they ran. Its cause is the error that made
-    the saga compensate.
+    ``failures`` lists the name and error of each failed compensation, in the order in which they ran. The
+    ``__cause__`` is the error that made the saga compensate.
     """
 
     def __init__(self, failures: Sequence[tuple[str, BaseException]]) -> None:
-        told = "; ".join(f"'{name}': {error}" for name, error in failures)
+        listed = "; ".join(f"'{name}': {error}" for name, error in failures)
         what = "compensation" if len(failures) == 1 else "compensations"
-        super().__init__(f"{len(failures)} {what} of a saga failed and must be done by hand: {told}")
+        super().__init__(f"{len(failures)} {what} of a saga failed and must be done by hand: {listed}")
         self.failures = tuple(failures)
 
 
 class HttpCallError(DurableError):
-    """A durable HTTP call got no answer, or, when it is to be retried, only a refusal (429 or 5xx).
+    """A durable HTTP call got no answer, or, with a retry policy, only refusals (429 or 5xx).
 
-    ``status_code`` is that of the refusal; None: there was no answer.
+    ``status_code`` is the status of the last refusal; None if there was no answer.
     """
 
     def __init__(self, message: str, status_code: int | None = None) -> None:

@@ -1,16 +1,16 @@
-"""The run-time guard: orchestrator code that uses a file, a clock or chance is stopped at that line.
+"""The run-time guard: stops orchestrator code at the line where it uses a file, a clock or chance.
 
-Orchestrator code runs again at every replay and must decide the same. While it runs, and only in its thread and at that
-moment, two of Python's own instruments are looked at:
+Orchestrator code runs again at every replay and must make the same decisions. While it runs, and only in its thread,
+the guard uses two hooks of Python:
 
-* the audit hook (PEP 578) hears of files, sockets, processes, threads and ``time.sleep``. It cannot be taken away once
-  installed, so it is installed with the first orchestrator that is guarded and does nothing unless code is watched;
-* the profiler hears of calls, of which clocks and chance are some. It slows every call down, so it is set only for an
-  orchestrator that mentions such a name at all (``names_clock_or_chance``), and not where another profiler is at work.
+* the audit hook (PEP 578) reports files, sockets, processes, threads and ``time.sleep``. It cannot be removed, so it is
+  installed with the first guarded orchestrator, and does nothing unless orchestrator code runs;
+* the profiler reports calls, and so calls of clocks and of random numbers. It slows every call down, so it is set only
+  for an orchestrator whose code mentions such a name (``names_clock_or_chance``), and not if another profiler is set.
 
-What libraries do by themselves is excused: imports, time zones, tracebacks and their source lines, logging, debuggers,
-coverage, finalizers. A use is a bug of the code: whoever catches the error in between gains nothing, since it is
-raised once more when the code has come to its next wait.
+Uses by libraries on their own account are allowed: imports, time zones, tracebacks and their source lines, logging,
+debuggers, coverage, finalizers. To catch the error in the orchestrator does not help: it is raised again at the next
+wait of the code.
 """
 
 from __future__ import annotations
@@ -49,24 +49,24 @@ _ZONES = "/zoneinfo/"  # the C code of zoneinfo opens its files without a frame 
 
 
 class Watch(Protocol):
-    """How the engine calls code of the user's: ``watch(generator.send, value)``."""
+    """The function by which the engine calls user code: ``watch(generator.send, value)``."""
 
     def __call__(self, code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
 def unwatched(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Without a guard: just call it."""
+    """The ``Watch`` without a guard: only calls the code."""
     return code(*args, **kwargs)
 
 
 def watch_of(orchestrator: Callable[..., Any]) -> Watch:
-    """The guard for the code of one orchestrator function, its handlers and conditions."""
+    """The guarding ``Watch`` for the code of one orchestrator, its handlers and conditions."""
     _install()
     return _watched_calls if names_clock_or_chance(orchestrator) else _watched
 
 
 class _Watched:
-    """Code that runs now, in one thread. ``error``: the first thing that it must not have done."""
+    """Orchestrator code that runs now in one thread. ``error``: its first forbidden use."""
 
     __slots__ = ("error",)
 
@@ -74,13 +74,13 @@ class _Watched:
         self.error: DeterminismError | None = None
 
 
-_WATCHED: dict[int, _Watched] = {}  # by thread; empty unless orchestrator code runs at this very moment
+_WATCHED: dict[int, _Watched] = {}  # by the id of the thread; empty unless orchestrator code runs now
 
 
 def _watched(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call code of the user's. DeterminismError if it used what it must not, even if it has caught that."""
+    """Call user code. DeterminismError for a forbidden use, even if the code has caught the error."""
     thread = get_ident()
-    if thread in _WATCHED:  # a handler that is called by the code itself
+    if thread in _WATCHED:  # a handler that the code itself calls
         return code(*args, **kwargs)
     watched = _WATCHED[thread] = _Watched()
     try:
@@ -92,7 +92,7 @@ def _watched(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def _watched_calls(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """The same, and look at every call."""
+    """As ``_watched``, with the profiler set, which reports every call."""
     if get_ident() in _WATCHED or sys.getprofile() is not None:
         return _watched(code, *args, **kwargs)
     try:
@@ -135,7 +135,7 @@ def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _on_call(frame: FrameType, event: str, called: Any) -> None:
-    """Called at every call and return: whatever is of no interest must leave at once."""
+    """Called at every call and return, so it returns at once for all functions but those in the tables."""
     if event == "call":
         if id(frame.f_code) not in CODES_OF_INTEREST:
             return
@@ -156,11 +156,11 @@ def _on_call(frame: FrameType, event: str, called: Any) -> None:
 
 
 def _judge(watched: _Watched, use: Use, frame: FrameType | None) -> None:
-    """Raise at the line of the code's that did it, unless a library did it on its own account."""
+    """Raise DeterminismError at the line of the use, unless a library did it on its own account."""
     location = ""
     while frame is not None and frame.f_code not in _BOUNDARIES:
         code = frame.f_code
-        if code.co_name == "__del__":  # the garbage collector may run anybody's finalizer here
+        if code.co_name == "__del__":  # the garbage collector may run the finalizer of any object here
             return
         if is_library(code.co_filename):
             if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _EXCUSED:

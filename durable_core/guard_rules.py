@@ -1,7 +1,6 @@
-"""What orchestrator code must not use, by what Python tells of it, and what to use instead.
+"""The tables of the run-time guard: forbidden uses by audit event and by function, and what to use instead.
 
-Owns the tables of the run-time guard and which functions name a clock or chance at all. Knows nothing of when code is
-watched: that is ``guard``'s.
+Also finds out whether a function's code mentions a clock or chance at all. ``guard`` decides when code is checked.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ _READABLE = {"_thread.start_new_thread": _THREAD, "_thread.start_joinable_thread
 
 @lru_cache(maxsize=1024)
 def audited(event: str) -> Use | None:
-    """What an audit event stands for; None: it is nobody's business."""
+    """The forbidden use that an audit event reports; None if the event is allowed."""
     replacement = _AUDITED.get(event)
     if replacement is None and event.partition(".")[0] in _AUDITED_FAMILIES and "." in event:
         replacement = ACTIVITY
@@ -87,12 +86,14 @@ _IDS = frozenset({"uuid1", "uuid4"})
 C_NAMES_OF_INTEREST = (
     _CLOCKS | _NOW | _ENTROPY | {"sleep", "start_new_thread", "random", "seed", "getrandbits", "getstate", "setstate"}
 )
-"""The name of every C function that ``c_function`` knows."""
-_SHARED_RANDOM: object = cast("Any", random)._inst  # behind random.random() and its like
+"""The names of all C functions that ``c_function`` recognises."""
+_SHARED_RANDOM: object = cast(
+    "Any", random
+)._inst  # the generator behind random.random() and the other functions of the module
 
 
 def c_function(fn: Any) -> Use | None:
-    """What a call of a function written in C stands for."""
+    """The forbidden use in a call of a function written in C; None if the call is allowed."""
     name: str = fn.__name__
     owner: object = getattr(fn, "__self__", None)
     if name in _NOW and isinstance(owner, type) and issubclass(owner, datetime.date):
@@ -118,7 +119,10 @@ def _methods_of_random() -> Iterator[tuple[types.CodeType, str]]:
 
 
 def _by_id(uses: dict[types.CodeType, T]) -> dict[int, T]:
-    """Code objects are compared by their contents, and hashed by them at every look; these here live as long as we."""
+    """The uses by ``id`` of the code: a code object is hashed by its contents at every look-up, which is slow.
+
+    The ids stay valid, because these code objects live as long as the process.
+    """
     return {id(code): use for code, use in uses.items()}
 
 
@@ -137,7 +141,7 @@ _FUNCTIONS: dict[types.CodeType, Use] = {
 }
 _FUNCTIONS_BY_ID = _by_id(_FUNCTIONS)
 CODES_OF_INTEREST = frozenset({*_FUNCTIONS_BY_ID, *_RANDOM_METHODS})
-"""The ``id`` of the code of every Python function that ``python_function`` knows."""
+"""The ids of the code of all Python functions that ``python_function`` recognises."""
 _PASSED_ON = (
     "threading",
     "concurrent.futures.thread",
@@ -150,7 +154,7 @@ _PASSED_ON = (
 
 
 def python_function(frame: types.FrameType) -> tuple[Use, types.FrameType | None] | None:
-    """What a call of a function written in Python stands for, and the frame that called it."""
+    """The forbidden use in a call of a function written in Python, and the calling frame; None if it is allowed."""
     code = frame.f_code
     caller = frame.f_back
     use = _FUNCTIONS_BY_ID.get(id(code))
@@ -183,10 +187,10 @@ _MOST = 5_000  # functions looked through for one orchestrator
 
 @lru_cache(maxsize=1024)
 def names_clock_or_chance(fn: Callable[..., Any]) -> bool:
-    """Whether this function, or one of the project's that it names, mentions anything that only the calls betray.
+    """Whether this function, or one of the project's that it names, mentions a use that only the profiler reports.
 
-    By name, so that it is true too often rather than too seldom; what is reached through objects alone (an attribute
-    of a parameter, a function out of a database) is not seen.
+    Compared by name, so it is True too often rather than too seldom. Functions that are reached through objects alone
+    (an attribute of a parameter) are not found.
     """
     seen: set[int] = set()
     left: list[Any] = [fn]
@@ -196,7 +200,7 @@ def names_clock_or_chance(fn: Callable[..., Any]) -> bool:
             continue
         seen.add(id(value))
         if isinstance(value, types.FunctionType) and isinstance(definition_of(value), ActivityDefinition):
-            continue  # it is named to be called elsewhere
+            continue  # the orchestrator names an activity to schedule it, and does not run its code
         if _is_forbidden(value):
             return True
         left.extend(_named_by(value))
@@ -222,7 +226,7 @@ def _imports_random(code: types.CodeType) -> bool:
 
 
 def _named_by(value: Any) -> Iterator[Any]:
-    """What else a function, class or container of the project's leads to."""
+    """Further objects that a function, class or container of the project refers to."""
     match value:
         case types.CodeType():
             yield from (constant for constant in value.co_consts if isinstance(constant, types.CodeType))

@@ -1,20 +1,22 @@
-"""Watches code of the user's that runs on an event loop, and interrupts what does not give the loop back.
+"""Watches user code that runs on an event loop, and interrupts code that blocks the loop.
 
 Theory of operation
 -------------------
-One endless loop in an orchestrator, a handler, a validator or a codec would hold up everything that the process does.
-Whoever calls such code on the loop therefore calls it by ``stretch``. That costs a few attribute writes; a thread of
-the watch looks in now and then. When it sees the same stretch again and again, for the whole limit, it
+One endless loop in an orchestrator, a handler, a validator or a codec would block all work of the process. The
+framework therefore calls such code on the loop by ``stretch``, which costs a few attribute writes. A thread of the
+watch checks ten times per limit which stretch runs. If it is the same stretch for the whole limit, the thread
 
 1. finds the line that runs, in the frames of the loop's thread;
-2. lets ``remember`` write it down, while the code still hangs, so that a restart does not run into it again;
-3. raises an exception in the loop's thread, which Python does between two instructions; again at every look, because
-   the code may catch it. Code in C (a regular expression, a lock) is out of reach until it returns.
+2. calls ``remember``, which records the error while the code still hangs, so that a restarted host does not run the
+   same code again;
+3. raises an exception in the loop's thread, which Python does between two instructions. It does so at every further
+   check, because the code may catch the exception. Code in C (a regular expression, a lock) cannot be interrupted
+   until it returns.
 
-The stretch ends with a ``CodeHangsError`` then, also where the code has swallowed the exception: nothing that it did
-counts. An exception that has been asked for and has not been raised yet is waited for when the stretch ends, so that it
-strikes nobody else. Time is counted in looks, so that a process that was stopped, or a machine that slept, is none the
-worse; code under a debugger is left alone. Knows threads and frames, and nothing of orchestrations.
+The stretch then ends with a ``CodeHangsError``, even if the code has swallowed the exception; the result of the code is
+dropped. An exception that was requested and not raised yet is awaited at the end of the stretch, so that it is not
+raised in other code. Time is counted in checks, so that a stopped process or a sleeping machine does not count as a
+hang. Code under a debugger is not interrupted. Uses threads and frames only, and no orchestrations.
 """
 
 from __future__ import annotations
@@ -43,14 +45,17 @@ logger = logging.getLogger("durable_core.runtime")
 
 
 class Code(NamedTuple):
-    """What runs. remember: is told of the error, in the thread of the watch, before the code is interrupted."""
+    """The code of a stretch.
+
+    what: names it in errors. remember: called with the error, in the thread of the watch, before the interruption.
+    """
 
     what: str
     remember: Callable[[CodeHangsError], None] | None = None
 
 
 class _Interrupted(Interruption):
-    """Raised in the code that hangs. Does not leave the stretch."""
+    """Raised in code that hangs. Never leaves the stretch."""
 
 
 class HangWatch:
@@ -58,9 +63,9 @@ class HangWatch:
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
-        self.code: Code | None = None  # what runs now
-        self.number = 0  # of stretches, and of signs of life within them
-        self.error: CodeHangsError | None = None  # of what runs now, if it is interrupted
+        self.code: Code | None = None  # the code of the stretch that runs now
+        self.number = 0  # counts stretches, and signs of life within them
+        self.error: CodeHangsError | None = None  # the error of the running stretch, once it is interrupted
         self._thread = get_ident()
         self._interrupting = threading.Lock()
         self._stopped = threading.Event()
@@ -69,7 +74,7 @@ class HangWatch:
 
     @classmethod
     def start(cls, limit: float) -> HangWatch | None:
-        """Watch this thread, if it is not watched already; to be stopped as often. None for a limit of 0: no watch."""
+        """Watch this thread, unless it is watched already; call ``stop`` as often as this. None for a limit of 0."""
         if limit <= 0:
             return None
         watch = _WATCHES.get(get_ident())
@@ -86,15 +91,17 @@ class HangWatch:
             self._stopped.set()
 
     def sign_of_life(self, _: object = None) -> None:
-        """The code that runs now has come a step further, and has the whole time for the next."""
+        """The running code has made progress; the limit starts anew."""
         self.number += 1
 
     def conclude(self) -> None:
         """After a stretch that was interrupted: raise its CodeHangsError."""
-        with self._interrupting:  # an interruption is asked for whole, or not at all
+        with self._interrupting:  # the other thread sets the error and requests the exception together
             error, self.error = self.error, None
         try:
-            _raise_in(self._thread, _Interrupted)  # in the place of one that may not have been raised yet
+            _raise_in(
+                self._thread, _Interrupted
+            )  # replaces an exception that may have been requested and not raised yet
             while True:
                 pass
         except _Interrupted:
@@ -126,20 +133,20 @@ class HangWatch:
             before, self.error = self.error, error
             if self.code is code and self.number == number:
                 _raise_in(self._thread, _Interrupted)
-            else:  # it has ended by itself at this moment
+            else:  # the stretch has just ended by itself
                 self.error = before
 
 
 def stretch(code: Code, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call ``fn``, which runs code of the user's, watched. CodeHangsError if it had to be interrupted.
+    """Call ``fn``, which runs user code, under the watch. CodeHangsError if the code was interrupted.
 
-    Just calls it in a thread that is not watched, and inside another stretch.
+    In a thread that is not watched, and inside another stretch, ``fn`` is only called.
     """
     watch = _WATCHES.get(get_ident()) if _WATCHES else None
     if watch is None or watch.code is not None:
         return fn(*args, **kwargs)
-    # Python raises what another thread asks for where it may change threads: at the ends of calls and of loops. While
-    # ``watch.code`` is set there is one such point here, the end of the call, and it is inside the ``try``.
+    # Python raises an exception that another thread requested where it may switch threads: at the ends of calls and of
+    # loops. While ``watch.code`` is set there is one such point here, the end of the call, and it is in the ``try``.
     watch.number += 1
     watch.code = code
     try:
@@ -151,14 +158,14 @@ def stretch(code: Code, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
 
 
 def sign_of_life() -> Callable[[object], None] | None:
-    """What code that runs long, and does not hang, calls now and then; None where this thread is not watched."""
+    """A function that long code calls to show that it does not hang; None if this thread is not watched."""
     watch = _WATCHES.get(get_ident())
     return None if watch is None else watch.sign_of_life
 
 
 @coroutine
 def in_stretches(work: Coroutine[Any, Any, R], code: Code) -> Generator[Any, Any, R]:
-    """Await a coroutine of the user's, each of its steps in a stretch of its own."""
+    """Await a user's coroutine, with a stretch of its own for each of its steps."""
     step: Callable[..., Any] = work.send
     value: object = None
     while True:
@@ -177,20 +184,20 @@ def in_stretches(work: Coroutine[Any, Any, R], code: Code) -> Generator[Any, Any
 
 
 _WATCHES: dict[int, HangWatch] = {}
-"""By the thread that is watched."""
+"""The watches, by the id of the watched thread."""
 
 
 def _raise_in(thread: int, kind: type[BaseException]) -> None:
-    """Ask Python to raise this in a thread, between two of its instructions, in place of what it was asked for before.
+    """Request that Python raises this exception in a thread between two instructions; replaces an earlier request.
 
-    Python can also be asked to forget it. But 3.11 then looks for it at every call for ever, and under a profiler does
-    nothing else any more.
+    A request is never withdrawn, although Python allows it: Python 3.11 then checks for it at every call for ever, and
+    under a profiler does nothing else any more.
     """
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))
 
 
 def _line_of(frame: FrameType) -> str:
-    """``file:line`` of the project's own code, innermost; of whatever runs if there is none of it."""
+    """``file:line`` of the innermost frame of the project's own code; of the innermost frame if there is none."""
     inner: FrameType | None = frame
     while inner is not None:
         name = inner.f_code.co_filename
@@ -201,7 +208,7 @@ def _line_of(frame: FrameType) -> str:
 
 
 def _is_debugged(frame: FrameType | None) -> bool:
-    """Whether somebody steps through the code: then it may stand still for as long as it likes."""
+    """Whether the code runs under a debugger, where it may stand still at a breakpoint."""
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _DEBUGGERS:
             return True

@@ -1,4 +1,4 @@
-"""Functions that ``@orchestrator`` and ``@activity`` have marked, and how they are found in modules."""
+"""How functions are marked by ``@orchestrator`` and ``@activity``, and how marked functions are found in modules."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ MARK = "__durable_definition__"
 
 
 class Definition(Protocol):
-    """What a function is marked with."""
+    """The definition that is attached to a marked function."""
 
     @property
     def location(self) -> str: ...
 
 
 def mark_as(function: F, definition: Definition) -> F:
-    """Mark a function and return it. RegistrationError for one that can have no attributes."""
+    """Mark a function and return it. RegistrationError for a callable that cannot have attributes."""
     try:
         setattr(function, MARK, definition)
     except AttributeError as error:
-        problem = f"{definition.location}: {function!r} cannot be marked; write a function that calls it"
+        problem = (
+            f"{definition.location}: {function!r} cannot have attributes; write a function that calls it, and mark that"
+        )
         raise RegistrationError(problem) from error
     return function
 
 
 def marked_in(module: ModuleType) -> Iterator[Callable[..., Any]]:
-    """What the names of a module mean, of a package also those of all modules in it, where that is marked.
+    """The marked objects in the namespace of a module; of a package, also those of all modules in it.
 
-    RegistrationError where a decorator hides the mark.
+    RegistrationError if a decorator hides the mark.
     """
     for found in _walk(module):
         for name, value in list(vars(found).items()):
@@ -53,7 +55,7 @@ def _walk(module: ModuleType) -> Iterator[ModuleType]:
 
 
 def _is_marked(value: object) -> bool:
-    """Whether a decorator has marked this very object: one that stands in for another is not asked for the other."""
+    """Whether a decorator has marked this very object. A proxy's ``__getattr__`` is not called."""
     return MARK in _own_dict(value)
 
 
@@ -65,13 +67,13 @@ def _own_dict(value: object) -> Mapping[str, Any]:
 
 
 def _refuse_hidden(module: ModuleType, name: str, value: object) -> None:
-    """RegistrationError if a name means what is around the marked function of that name, and has no mark itself."""
+    """RegistrationError if a name refers to an unmarked wrapper around the marked function of that name."""
     held = inspect.getclosurevars(value).nonlocals if inspect.isfunction(value) else _own_dict(value)
     for inner in list(held.values()):
         if not inspect.isfunction(inner) or not _is_marked(inner):
             continue
         if (inner.__module__, inner.__name__) == (module.__name__, name):
             raise RegistrationError(
-                f"{getattr(inner, MARK).location}: a decorator hides '{name}', so that it is not registered: let the "
+                f"{getattr(inner, MARK).location}: a decorator hides '{name}', so it would not be registered: let the "
                 "decorator use functools.wraps, or let @activity or @orchestrator stand above it"
             )

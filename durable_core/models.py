@@ -1,6 +1,6 @@
-"""The data that users and layers share: statuses, failures, retry policies. Frozen, without behaviour of its own.
+"""The frozen data classes that users and all layers share: statuses, failures, retry policies.
 
-Knows only errors. ``JSON`` is the vocabulary of everything that is stored.
+Imports errors and no other layer. ``JSON`` is the type of every stored value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_MEMBERS = 5  # of an exception group
 
 
 class RuntimeStatus(StrEnum):
-    """Where an instance stands; the names of Durable Functions."""
+    """The state of an instance, with the names of Durable Functions."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -47,11 +47,11 @@ _TERMINAL = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.FAILED, RuntimeSta
 
 @dataclass(frozen=True, slots=True)
 class FailureDetails:
-    """What went wrong, as data: it crosses processes and hosts and is stored in history.
+    """An exception as data, to be stored in the history and sent between hosts.
 
-    ``type`` is the exception's qualified name (``builtins`` left out), ``bases`` the names of its base classes, by
-    which ``is_caused_by(OSError)`` matches a ``FileNotFoundError`` of another process. ``retriable`` False: no retry
-    policy tries again. ``members`` are the first exceptions of an ``ExceptionGroup``.
+    ``type`` is the exception's qualified name (without ``builtins``), ``bases`` the names of its base classes, by
+    which ``is_caused_by(OSError)`` matches a ``FileNotFoundError`` of another process. With ``retriable`` False, no
+    retry policy starts another attempt. ``members`` are the first exceptions of an ``ExceptionGroup``.
     """
 
     type: str
@@ -64,10 +64,10 @@ class FailureDetails:
 
     @classmethod
     def from_exception(cls, error: BaseException, *, retriable: bool = True, depth: int = 0) -> FailureDetails:
-        """What an exception says, with its chain of causes; never raises, whatever the exception is like.
+        """The failure of an exception and of its chain of causes. Never raises, even if ``str(error)`` does.
 
-        Texts are cut, the chain too: a failure takes some 100 KB at most. ``retriable`` False, or a
-        ``NonRetriableError``: final.
+        Texts and the chain are cut: a failure takes some 100 KB at most. With ``retriable`` False, or for a
+        ``NonRetriableError``, the failure is final.
         """
         kind, text = type(error), _text_of(error)
         inner: FailureDetails | None = None
@@ -87,9 +87,9 @@ class FailureDetails:
         )
 
     def is_caused_by(self, kind: type[BaseException] | str) -> bool:
-        """Whether this failure, or one in its chain of causes, is of this type or derives from it.
+        """Whether this failure, or one in its chain of causes, has this exception type or derives from it.
 
-        A name is qualified, as in ``type``, or the class's own: ``"app.errors.CardRefused"`` or ``"CardRefused"``.
+        A name may be qualified or not: ``"app.errors.CardRefused"`` or ``"CardRefused"``.
         """
         wanted = kind if isinstance(kind, str) else type_name(kind)
         if wanted in ("Exception", "BaseException"):
@@ -127,7 +127,7 @@ class FailureDetails:
 
 
 def _members_of(error: BaseException, depth: int) -> Sequence[BaseException]:
-    """What a group holds; not that of groups in groups in groups, which would grow without bound."""
+    """The first exceptions of a group; none at the third level of nested groups, so that the size stays bounded."""
     if depth > 2 or not isinstance(error, BaseExceptionGroup):
         return ()
     members = cast("BaseExceptionGroup[BaseException]", error).exceptions
@@ -137,15 +137,15 @@ def _members_of(error: BaseException, depth: int) -> Sequence[BaseException]:
 def _text_of(error: BaseException) -> str:
     try:
         text = str(error)[:MAX_MESSAGE]
-    except BaseException as broken:  # an exception whose own text raises is reported all the same
+    except BaseException as broken:  # an exception whose __str__ raises must be recorded, too
         if is_interrupt(broken):
             raise
         text = f"(its text cannot be had: str() raised {type(broken).__name__})"
-    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no text
+    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is not valid UTF-8
 
 
 def _stack_of(error: BaseException, text: str) -> str:
-    """As Python prints it, of this exception alone: ``traceback`` would walk its causes and a group's members, too."""
+    """The stack trace of this exception alone, as Python prints it; ``traceback`` would add causes and members."""
     notes: Sequence[object] = getattr(error, "__notes__", ())
     lines = ["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)]
     lines.append(f"{type_name(type(error))}: {text}\n" if text else f"{type_name(type(error))}\n")
@@ -154,18 +154,21 @@ def _stack_of(error: BaseException, text: str) -> str:
 
 
 def type_name(kind: type) -> str:
-    """The name by which an exception type is known in histories: qualified, but plain for builtins."""
+    """The name of an exception type in histories: qualified, but without ``builtins``."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """When and how often a failed activity or sub-orchestration is tried again.
+    """How often, and after which delays, a failed activity, step or sub-orchestration is tried again.
 
-    ``max_attempts`` counts the first try. The wait before attempt n+1 is ``first_interval * backoff**(n-1)``, at most
-    ``max_interval``; ``jitter`` (0 to 1) shortens it by a random share up to that. ``total_timeout`` bounds the time
-    from the first try to the start of the last. ``non_retriable`` lists exception types (or their names) that end it
-    at once; ``retry_if`` is asked last. There is no wait after the last failure.
+    ``max_attempts`` counts the first attempt. The delay before attempt n+1 is ``first_interval * backoff**(n-1)``, at
+    most ``max_interval``; ``jitter`` (0 to 1) shortens each delay by a random share of at most this. ``total_timeout``
+    bounds the time from the start of the first attempt to the start of the last. A failure whose exception type (or
+    the name of it) is in ``non_retriable`` is final; so is one for which ``retry_if`` returns False. ``retry_if`` is
+    called after all other checks. No delay follows the last failure.
+
+    Raises ValueError for an option out of its range or of the wrong type.
     """
 
     max_attempts: int = 3
@@ -181,17 +184,20 @@ class RetryPolicy:
         for name in ("first_interval", "max_interval", "total_timeout"):
             value: object = getattr(self, name)
             if not isinstance(value, timedelta) and not (value is None and name == "total_timeout"):
-                raise ValueError(f"{name} must be a datetime.timedelta: timedelta(seconds=5), say; not {value!r}")
+                raise ValueError(f"{name} must be a datetime.timedelta such as timedelta(seconds=5), not {value!r}")
         for name, kinds in (("max_attempts", int), ("backoff", int | float), ("jitter", int | float)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, kinds):
                 raise ValueError(f"{name} must be a {'whole ' if kinds is int else ''}number, not {value!r}")
         if self.retry_if is not None and not callable(self.retry_if):
-            raise ValueError(f"retry_if must be a function of a FailureDetails, not {self.retry_if!r}")
+            raise ValueError(f"retry_if must be a function that takes a FailureDetails, not {self.retry_if!r}")
         if self.max_attempts < 1:
-            raise ValueError(f"max_attempts counts the first try and must be at least 1, not {self.max_attempts}")
+            raise ValueError(f"max_attempts counts the first attempt and must be at least 1, not {self.max_attempts}")
         if self.first_interval < timedelta(0) or self.max_interval < timedelta(0):
-            raise ValueError("intervals must not be negative")
+            raise ValueError(
+                f"intervals must not be negative, but first_interval is {self.first_interval} and max_interval is "
+                f"{self.max_interval}"
+            )
         if not self.backoff >= 1:
             raise ValueError(f"backoff multiplies the interval and must be at least 1, not {self.backoff}")
         if not self.backoff < math.inf:
@@ -199,13 +205,13 @@ class RetryPolicy:
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is a share of the interval, from 0 to 1, not {self.jitter}")
         if self.total_timeout is not None and self.total_timeout < timedelta(0):
-            raise ValueError(f"total_timeout must not be negative, not {self.total_timeout}; None sets no bound")
+            raise ValueError(f"total_timeout must not be negative, but is {self.total_timeout}; None sets no bound")
         listed: Any = self.non_retriable
         if isinstance(listed, str | type):
             raise ValueError(f"non_retriable is a list of exception types or their names, not {listed!r}")
 
     def allows(self, failure: FailureDetails, attempt: int) -> bool:
-        """Whether attempt number ``attempt`` (from 1), which failed so, may be followed by another one."""
+        """Whether another attempt may follow attempt number ``attempt`` (from 1), which ended with ``failure``."""
         if attempt >= self.max_attempts or not failure.retriable:
             return False
         if any(failure.is_caused_by(kind) for kind in self.non_retriable):
@@ -213,10 +219,10 @@ class RetryPolicy:
         return self.retry_if is None or self.retry_if(failure)
 
     def delay_after(self, attempt: int, unit_random: float = 0.0) -> timedelta:
-        """The wait after attempt number ``attempt`` (from 1) failed; ``unit_random`` in [0, 1) drives the jitter."""
+        """The delay after attempt number ``attempt`` (from 1) failed; ``unit_random`` in [0, 1) scales the jitter."""
         seconds = self.first_interval.total_seconds()
         ceiling = self.max_interval.total_seconds()
-        for _ in range(attempt - 1):  # not a power: that overflows, this stops at the ceiling
+        for _ in range(attempt - 1):  # a loop, because a power would overflow; the loop stops at max_interval
             seconds *= self.backoff
             if seconds >= ceiling:
                 break
@@ -225,7 +231,7 @@ class RetryPolicy:
 
 
 def RetryOptions(first_retry_interval_in_milliseconds: int, max_number_of_attempts: int) -> RetryPolicy:
-    """Durable Functions' spelling of a retry policy: a fixed interval."""
+    """A retry policy with a fixed interval, with the parameter names of Durable Functions."""
     return RetryPolicy(
         max_attempts=max_number_of_attempts,
         first_interval=timedelta(milliseconds=first_retry_interval_in_milliseconds),
@@ -235,7 +241,7 @@ def RetryOptions(first_retry_interval_in_milliseconds: int, max_number_of_attemp
 
 @dataclass(frozen=True, slots=True)
 class ParentLink:
-    """The task of a parent orchestration, and the attempt at it, that a sub-orchestration answers to."""
+    """The task of a parent, and the attempt, to which a sub-orchestration reports its result."""
 
     instance_id: str
     execution_id: str
@@ -246,9 +252,13 @@ class ParentLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrchestrationStatus:
-    """What is known of an instance. Falsy when there is no such instance.
+    """The status of an instance. Falsy if the task hub has no such instance: then only ``instance_id`` is set.
 
-    scheduled_start_time: of a delayed start; deadline: when the run is ended if it has not ended itself. Both UTC.
+    runtime_status: the state of the instance; None if there is no such instance.
+    failure: why a Failed instance failed. stuck_reason: why the instance is stuck; None if it is not.
+    scheduled_start_time: the time of a delayed start. deadline: the time at which an instance that still runs is ended.
+        Both in UTC; None if none was given.
+    history_events: the history, if it was asked for.
     """
 
     instance_id: str

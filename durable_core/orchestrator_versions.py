@@ -1,4 +1,4 @@
-"""What versions of an orchestrator are called, and which of two is the newer one. Knows texts, and no orchestrators."""
+"""Checks and orders the versions of orchestrators, which are texts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable
 
 UNDECIDED = "*"
-"""Version of an instance that has not begun and was made by a host without its orchestrator: the first host that has
-it decides, and pins it. No orchestrator can have this version."""
+"""Version of an instance that has not begun and was created by a host without its orchestrator: the first host that has
+the orchestrator decides the version, which the instance then keeps. No orchestrator can have this version."""
 
 _VERSION = re.compile(r"[\w.+\-]{0,64}")
 _PARTS = re.compile(r"\d+|[^\d.\-]+")
 
 
 def problem_of_version(version: object) -> str | None:
-    """What is wrong with a version; None if nothing is."""
+    """What is wrong with a version; None if it is valid."""
     if not isinstance(version, str):
         return f"is a text: version='{version}'"
     if not _VERSION.fullmatch(version):
@@ -23,13 +23,13 @@ def problem_of_version(version: object) -> str | None:
 
 
 def newest(versions: Iterable[str]) -> str:
-    """The highest of these, of which there must be one: numbers in them count as such, so '10' is newer than '9',
-    '1.2' than '1', 'v10' than 'v9'. No version at all ('') is the oldest."""
+    """The highest of these versions, of which there must be at least one. Numbers in them are compared as numbers: '10'
+    is newer than '9', '1.2' than '1', 'v10' than 'v9'. No version at all ('') is the oldest."""
     return max(versions, key=_order)
 
 
 def in_order(versions: Iterable[str]) -> list[str]:
-    """Oldest first."""
+    """These versions, oldest first."""
     return sorted(versions, key=_order)
 
 

@@ -1,6 +1,6 @@
-"""Whether what was read back is what was written: a comparison that names the first place where it is not.
+"""Compares a written value with the value that was read back, and names the first place where they differ.
 
-Knows fields and their annotations, and neither JSON nor pydantic's validators.
+Uses fields and their annotations, and neither JSON nor pydantic's validators.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _CONTAINERS = frozenset({list, tuple, dict, set, frozenset, deque})
 
 
 SECRET = (
-    "a secret is written as asterisks; let the activity read it from its settings, or hand over a plain text and give "
+    "a secret is written as asterisks; let the activity read it from its settings, or pass a plain text and give "
     "the app a payload codec"
 )
 
 
 class UnwritableError(Exception):
-    """Why a value has no JSON. ``path``: keys, indices and names of fields that lead to the fault, outermost first."""
+    """A value cannot be written as JSON. ``path``: keys, indices and field names down to the fault, outermost first."""
 
     def __init__(self, reason: str, path: Sequence[str] = ()) -> None:
         super().__init__(reason)
         self.path = list(path)
 
     def under(self, key: object) -> UnwritableError:
-        """The same, seen from a container that has the fault under this key."""
+        """This error, with the key of the container that holds the fault put before its path."""
         self.path.insert(0, f"{key}"[:80])
         return self
 
@@ -43,17 +43,17 @@ class UnwritableError(Exception):
 Write = Callable[[object], JSON]
 
 _Pair: TypeAlias = tuple[object, object, object, bool]
-"""Where it is, what was written there and what was read, and whether it is read without a type."""
+"""The key, the written value, the value read back, and whether it is read without a type."""
 
 
 def difference(
     value: Any, back: Any, write: Write, *, is_open: bool = False, is_whole: bool = True
 ) -> UnwritableError | None:
-    """What of ``value`` is lost or changed in ``back``; None: nothing.
+    """The first part of ``value`` that is lost or changed in ``back``; None if they are equal.
 
-    A derived model or dataclass that was read as its base is the same if the fields of the base are, and all of its
-    fields were written (``is_whole``). Where an annotation says nothing (``is_open``), plain JSON is what a reader
-    gets, as everywhere: ``write`` makes it.
+    A derived model or dataclass that was read as its base counts as equal if the fields of the base are equal and all
+    of its own fields were written (``is_whole``). Without a type in the annotation (``is_open``), the reader gets plain
+    JSON, which ``write`` makes.
     """
     if is_equal(value, back):
         return None
@@ -68,7 +68,7 @@ def _within(value: Any, back: Any, write: Write, is_open: bool, is_whole: bool) 
     pairs: list[_Pair] | None = None
     if fields_of(kind) is not None and (isinstance(value, kind) if is_whole else type(value) is kind):
         if type(value) is not kind:
-            write(value)  # what the derived class adds must come back to it, too
+            write(value)  # the fields that the derived class adds must be read back equal, too
         pairs = _fields_of_both(value, back, kind)
     elif _are_both(dict, value, back):
         if len(value) == len(back) and all(key in back for key in value):
@@ -85,7 +85,7 @@ def _are_both(kinds: Any, value: object, back: object) -> bool:
 
 
 def _fields_of_both(value: Any, back: Any, kind: Any) -> list[_Pair]:
-    """The fields of ``kind``, and what a model has beside them, if both are of it."""
+    """The fields of ``kind``; and the extra fields of a model, if both values are exactly of this type."""
     pairs: list[_Pair] = [
         (name, getattr(value, name, None), getattr(back, name, None), is_untyped(kind, name))
         for name in fields_of(kind) or ()
@@ -105,19 +105,21 @@ def _first(pairs: Sequence[_Pair], write: Write, is_whole: bool) -> UnwritableEr
 
 
 def is_secret(value: object) -> bool:
-    """Whether it hides itself from whoever writes it: pydantic's SecretStr, say."""
+    """Whether the value hides its content when it is written, such as pydantic's SecretStr."""
     return hasattr(value, "get_secret_value")
 
 
 def is_equal(value: Any, back: Any) -> bool:
-    """Whether two values are the same, NaN and times included. Where clocks are set back, Python finds a time unequal
-    to the same time in another time zone: what counts is the moment."""
+    """Whether two values are equal, where NaN equals NaN and times are equal if they are the same moment.
+
+    In the hour in which clocks are set back, Python finds a time unequal to the same moment in another time zone.
+    """
     try:
         if value == back or (value != value and back != back):
             return True
         are_times = isinstance(value, datetime) and isinstance(back, datetime) and value.tzinfo and back.tzinfo
         return bool(are_times) and value.astimezone(UTC) == back.astimezone(UTC)
-    except Exception:  # noqa: BLE001  whatever a comparison of the user's raises, equal they are not
+    except Exception:  # noqa: BLE001  values whose comparison raises do not count as equal
         return False
 
 
@@ -131,7 +133,7 @@ def _changed(value: object, back: object) -> str:
 
 @lru_cache(maxsize=4096)
 def fields_of(kind: Any) -> tuple[str, ...] | None:
-    """The names of the fields of a model, a dataclass or a NamedTuple; None if it is none of them."""
+    """The field names of a model, a dataclass or a NamedTuple; None for any other type."""
     if issubclass(kind, Enum):
         return None
     if dataclasses.is_dataclass(kind):
@@ -148,13 +150,13 @@ def _extra(value: Any) -> Mapping[str, object]:
 
 @lru_cache(maxsize=4096)
 def is_untyped(kind: Any, name: str) -> bool:
-    """Whether the annotation of a field leaves open, somewhere in it, what a value there is read as."""
+    """Whether the annotation of a field has a part without a type, where plain JSON is read."""
     fields: Any = getattr(kind, "__pydantic_fields__", None) or {}
     if name in fields:
         return _leaves_open(fields[name].annotation)
     try:
         return _leaves_open(typing.get_type_hints(kind, include_extras=True).get(name, Any))
-    except (NameError, TypeError):  # it means nothing at run time
+    except (NameError, TypeError):  # the annotation uses a name that is not defined at run time
         return True
 
 

@@ -1,7 +1,7 @@
-"""Which orchestrators and activities an app has.
+"""The orchestrators and activities of an app: the decorators that mark them, and the registry that collects them.
 
-``@orchestrator`` and ``@activity`` only mark a function, which stays what it was; a ``Registry`` collects marked
-functions of the modules it is shown. There is no global list: two apps in one process do not meet.
+``@orchestrator`` and ``@activity`` only mark a function and return it unchanged; a ``Registry`` collects the marked
+functions of the modules given to it. There is no global list, so that two apps in one process stay separate.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[^\W\d][\w.\-]{0,127}")
 _QUEUE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-MAX_QUEUE_NAME = 20  # it is part of a storage queue's name, beside the hub's
+MAX_QUEUE_NAME = 20  # characters; the name of a storage queue holds this name and that of the hub
 RESERVED = "durable."
 
 NO_INPUT = inspect.Parameter.empty
@@ -35,10 +35,10 @@ NO_INPUT = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrchestratorDefinition:
-    """An orchestrator as registered. ``input_type`` is ``NO_INPUT`` for the shape ``def orch(ctx)``.
+    """A registered orchestrator. ``input_type`` is ``NO_INPUT`` for the shape ``def orch(ctx)``.
 
-    default: of its input; ``NO_INPUT``: it has none.
-    is_default: of several versions, the one that a start takes when it asks for none.
+    default: the default value of its input parameter; ``NO_INPUT`` if it has none.
+    is_default: whether a start that names no version takes this version.
     """
 
     name: str
@@ -50,13 +50,13 @@ class OrchestratorDefinition:
     is_default: bool = False
 
     def takes(self, data: JSON) -> bool:
-        """Whether the function is called with this input; without any, it takes its parameter's default."""
+        """Whether the function is called with this input. Without an input, the parameter's default is used."""
         return _takes(self, data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityDefinition:
-    """An activity as registered, with the options of its decorator."""
+    """A registered activity, with the options of its decorator."""
 
     name: str
     fn: Callable[..., Any]
@@ -76,7 +76,7 @@ class ActivityDefinition:
     rate: float | None = None
 
     def takes(self, data: JSON) -> bool:
-        """As an orchestrator's."""
+        """Whether the function is called with this input. Without an input, the parameter's default is used."""
         return _takes(self, data)
 
 
@@ -94,11 +94,12 @@ def orchestrator(fn: Any = None, /, *, name: str | None = None, version: str = "
     A start without an input, or with None, takes the default of the parameter if it has one. A decorator above this one
     must be a generator function itself: ``return (yield from fn(ctx, order))``.
 
-    name: under which it is called and stored; None: the function's.
-    version: which of several of one name it is; an instance stays with the one that it was started with.
-    default: a start that asks for no version takes this one; without any default, the newest by number.
+    name: the name by which it is called and stored; None takes the function's name.
+    version: tells several orchestrators of one name apart; an instance keeps the version with which it was started.
+    default: whether a start that names no version takes this one; if no version is the default, the newest is taken.
 
-    RegistrationError, with the file and line, if it is no generator function or has other parameters.
+    Raises RegistrationError, with the file and line, if the function is not a generator function or has other
+    parameters.
     """
 
     def mark(function: F) -> F:
@@ -142,23 +143,23 @@ def activity(
 
     A call without an input, or with None, takes the default of the parameter if it has one. A ``functools.partial``
     and an object with ``__call__`` may be activities, with a ``name``. A decorator above this one, made with
-    ``functools.wraps``, belongs to the activity: what the function's name means in its module is what runs.
+    ``functools.wraps``, belongs to the activity: the framework runs the object that the name refers to in its module.
 
-    name: under which it is called and stored; None: the function's.
-    retry: the policy when the call gives none.
-    inline: False never runs it in the turn that scheduled it; True even where the app's default says no.
-    short: it takes milliseconds, so that many travel in one message.
-    timeout: for one attempt, from its start to its end. One that overruns it has failed with a TaskTimeoutError and
-        may be tried again. An async function is cancelled; a plain one cannot be stopped: it goes on in its thread
-        until it returns (``ctx.is_cancelled`` tells it), and its late result is ignored.
-    schedule_to_close: for everything from the call to the final result: waiting in queues, all attempts and the time
-        between them. Nothing is tried again after it; it holds even when no host ever takes the work.
-    heartbeat_timeout: the longest that an attempt may go without ``ctx.heartbeat()``. Asks for an ActivityContext.
-    queue: name of a work queue of its own, served by a function of its own (``durable_work_{queue}``), so that it can
-        run on other machines than the rest: at most 20 lower-case letters, digits and single hyphens.
-    max_concurrency: how many run at once in one host process. The others wait there without a thread, and go back to
-        the queue when that takes long.
-    rate: how many begin per second in one host process, evenly spaced.
+    name: the name by which it is called and stored; None takes the function's name.
+    retry: the retry policy of calls that give none.
+    inline: False: never run it in the turn that scheduled it. True: run it there even if the app's default is not to.
+    short: whether it takes only milliseconds; the calls of many short activities are sent in one message.
+    timeout: time limit of one attempt, from its start to its end. An attempt that exceeds it fails with a
+        TaskTimeoutError, and the retry policy applies. An async function is cancelled; a plain function cannot be
+        stopped: it continues in its thread until it returns (``ctx.is_cancelled`` is True), and its result is ignored.
+    schedule_to_close: time limit from the call to the final result, including the time in queues, all attempts and
+        the delays between them. No attempt starts after it; it applies even if no host ever receives the call.
+    heartbeat_timeout: the longest time that an attempt may go without ``ctx.heartbeat()``. Requires an ActivityContext.
+    queue: name of a separate work queue with a function of its own (``durable_work_{queue}``), so that the activity
+        can run on other machines: at most 20 lower-case letters, digits and single hyphens.
+    max_concurrency: how many attempts run at once in one host process. Further calls wait there without a thread, and
+        return to the queue if the wait is long.
+    rate: how many attempts start per second in one host process, evenly spaced.
     Raises RegistrationError, with the file and line, for a function or an option that does not fit.
     """
 
@@ -185,12 +186,12 @@ def activity(
 
 
 def definition_of(fn: object) -> OrchestratorDefinition | ActivityDefinition | None:
-    """What a decorator marked this function as, if any."""
+    """The definition with which a decorator has marked this function; None if it is not marked."""
     return getattr(fn, MARK, None)
 
 
 def name_of(fn_or_name: object) -> str:
-    """The registered name of a function, or the name itself."""
+    """The registered name of a function; a name is returned as it is. TypeError for any other object."""
     if isinstance(fn_or_name, str):
         return fn_or_name
     definition = definition_of(fn_or_name)
@@ -210,17 +211,20 @@ class Registry:
 
     @classmethod
     def scan(cls, *modules: ModuleType) -> Registry:
-        """Collect every marked function of these modules and, where one is a package, of all modules in it."""
+        """Collect every marked function of these modules; of a package, also those of all modules in it.
+
+        Raises RegistrationError for two functions of one name, and for a marked function that a decorator hides.
+        """
         registry = cls()
         for module in modules:
             registry.add(*marked_in(module))
         return registry
 
     def add(self, *functions: Callable[..., Any]) -> Registry:
-        """Register marked functions; the same function again changes nothing.
+        """Register marked functions; to register the same function again changes nothing.
 
-        A function around a marked one (of a decorator with ``functools.wraps`` that stands above) is registered in its
-        place: it is what the name means. RegistrationError if that cannot be, and on two of one name.
+        A wrapper around a marked function (made by a decorator above the mark, with ``functools.wraps``) is registered
+        in its place. Raises RegistrationError if the wrapper does not fit, and for two functions of one name.
         """
         for fn in functions:
             definition = _as_it_is_now(fn, definition_of(fn))
@@ -235,12 +239,12 @@ class Registry:
                     self._activities[definition.name] = definition
                 case None:
                     raise RegistrationError(
-                        f"{getattr(fn, '__qualname__', fn)} is neither marked @orchestrator nor @activity"
+                        f"{getattr(fn, '__qualname__', fn)} is marked neither @orchestrator nor @activity"
                     )
         return self
 
     def with_built_in(self, *definitions: ActivityDefinition | OrchestratorDefinition) -> Registry:
-        """A registry that has the framework's own functions, too. What is added to this one later is not in it."""
+        """A copy of this registry with the framework's own functions added. Later additions do not reach the copy."""
         registry = Registry()
         registry._orchestrators = {name: dict(versions) for name, versions in self._orchestrators.items()}
         registry._activities = dict(self._activities)
@@ -252,7 +256,10 @@ class Registry:
         return registry
 
     def orchestrator(self, name: str, version: str | None = None) -> OrchestratorDefinition:
-        """UnknownOrchestratorError if it is not here. No version asked for: the default one, else the newest."""
+        """The orchestrator of this name and version. With version None: the default one, or else the newest.
+
+        Raises UnknownOrchestratorError if it is not registered.
+        """
         versions = self._orchestrators.get(name)
         if not versions:
             raise UnknownOrchestratorError(name, self.orchestrator_names)
@@ -264,11 +271,11 @@ class Registry:
         return versions[version]
 
     def versions(self, name: str) -> list[str]:
-        """Versions of an orchestrator, oldest first; [] if there is none of this name."""
+        """Versions of an orchestrator, oldest first; [] if no orchestrator has this name."""
         return in_order(self._orchestrators.get(name, {}))
 
     def activity(self, name: str) -> ActivityDefinition:
-        """UnknownActivityError if it is not here."""
+        """The activity of this name. Raises UnknownActivityError if it is not registered."""
         try:
             return self._activities[name]
         except KeyError:
@@ -289,11 +296,11 @@ class Registry:
 
     @property
     def queues(self) -> list[str]:
-        """Names of the work queues that activities have for themselves."""
+        """Names of the separate work queues of activities, sorted."""
         return sorted({definition.queue for definition in self._activities.values() if definition.queue})
 
     def build_id(self) -> str:
-        """A hash of the source files that the registered functions live in: it tells deployments apart."""
+        """A hash of the source files of the registered functions; it differs between deployments of different code."""
         files: set[str] = set()
         for d in [*(v for vs in self._orchestrators.values() for v in vs.values()), *self._activities.values()]:
             for fn in (d.fn, function_in(d.fn)):
@@ -305,7 +312,7 @@ class Registry:
             try:
                 with open(file, "rb") as source:
                     digest.update(hashlib.sha256(source.read()).digest())
-            except OSError:  # a function typed into a prompt has no file; the others still tell builds apart
+            except OSError:  # a function typed into a prompt has no file; the files of the others still differ
                 digest.update(file.encode())
         return digest.hexdigest()[:12]
 
@@ -313,14 +320,14 @@ class Registry:
 def _as_it_is_now(
     fn: Callable[..., Any], marked: OrchestratorDefinition | ActivityDefinition | None
 ) -> OrchestratorDefinition | ActivityDefinition | None:
-    """The definition of a function that has its mark from one that it wraps; of any other, its own."""
+    """The definition of a function. For a wrapper around a marked function: its mark, with the wrapper's parameters."""
     if marked is None or marked.fn is fn:
         return marked
     if isinstance(marked, OrchestratorDefinition):
         if not inspect.isgeneratorfunction(fn):
             raise RegistrationError(
-                f"{marked.location}: a decorator above @orchestrator makes '{marked.name}' a function that yields "
-                "nothing; put @orchestrator above it, and let its wrapper 'return (yield from function(ctx, input))'"
+                f"{marked.location}: a decorator above @orchestrator turns '{marked.name}' into a function without "
+                "yield; put @orchestrator above it, and let its wrapper 'return (yield from function(ctx, input))'"
             )
         new = _define_orchestrator(fn, marked.name, marked.version)
         return replace(marked, fn=fn, input_type=new.input_type, default=new.default)
@@ -342,7 +349,7 @@ def _refuse_second_default(present: Iterable[OrchestratorDefinition], new: Orche
         if new.is_default and other.is_default and other.fn is not new.fn:
             raise RegistrationError(
                 f"two versions of orchestrator '{new.name}' are the default: '{other.version}' ({other.location}) and "
-                f"'{new.version}' ({new.location}); take default=True away from one"
+                f"'{new.version}' ({new.location}); remove default=True from one of them"
             )
 
 
@@ -360,15 +367,16 @@ def _refuse_twin(
 def _checked_name(fn: Callable[..., Any], name: str | None, kind: str) -> str:
     chosen = getattr(fn, "__name__", None) if name is None else name
     if chosen is None:
-        raise RegistrationError(f"{location_of(fn)}: {fn!r} has no name of its own; give it one: @{kind}(name='...')")
+        raise RegistrationError(f"{location_of(fn)}: {fn!r} has no __name__; name it: @{kind}(name='...')")
     if not isinstance(chosen, str) or not _NAME.fullmatch(chosen):
         raise RegistrationError(
-            f"{chosen!r} cannot name an {kind} ({location_of(fn)}): it must begin with a letter and hold "
-            "at most 128 letters, digits and . _ -"
+            f"{chosen!r} cannot name an {kind} ({location_of(fn)}): a name must begin with a letter and have at most "
+            "128 letters, digits and . _ -"
         )
     if chosen.startswith(RESERVED):
         raise RegistrationError(
-            f"'{chosen}' ({location_of(fn)}): names that begin with '{RESERVED}' are the framework's"
+            f"'{chosen}' ({location_of(fn)}): names that begin with '{RESERVED}' are reserved for the framework; "
+            "choose another name"
         )
     return chosen
 
@@ -376,22 +384,24 @@ def _checked_name(fn: Callable[..., Any], name: str | None, kind: str) -> str:
 def _define_orchestrator(fn: Callable[..., Any], name: str | None, version: str) -> OrchestratorDefinition:
     where = location_of(fn)
     if inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
-        raise RegistrationError(f"{where}: an orchestrator is a plain generator function; take 'async' away")
+        raise RegistrationError(f"{where}: an orchestrator is a plain generator function; remove 'async'")
     if not inspect.isfunction(fn) or not inspect.isgeneratorfunction(fn):
         if inspect.isgeneratorfunction(function_in(fn)):
             raise RegistrationError(
-                f"{where}: what is around the generator function '{getattr(fn, '__name__', fn)}' is none itself; let a "
-                "decorator's wrapper 'return (yield from function(ctx, input))'"
+                f"{where}: the wrapper of the generator function '{getattr(fn, '__name__', fn)}' is not a generator "
+                "function; let the decorator's wrapper 'return (yield from function(ctx, input))'"
             )
         raise RegistrationError(
-            f"{where}: '{getattr(fn, '__name__', fn)}' yields nothing, so it is no orchestrator; "
+            f"{where}: '{getattr(fn, '__name__', fn)}' has no yield, so it cannot be an orchestrator; "
             "wait for its tasks with 'yield from'"
         )
     if (problem := problem_of_version(version)) is not None:
         raise RegistrationError(f"{where}: the version of an orchestrator {problem}, not {version!r}")
     parameters = parameters_of(fn, "orchestrator")
     if len(parameters) not in (1, 2):
-        raise RegistrationError(f"{where}: an orchestrator takes (ctx) or (ctx, input), not {len(parameters)} values")
+        raise RegistrationError(
+            f"{where}: an orchestrator takes (ctx) or (ctx, input), not {len(parameters)} parameters"
+        )
     annotation, default = _input_of(parameters[1:])
     return OrchestratorDefinition(
         name=_checked_name(fn, name, "orchestrator"),
@@ -424,7 +434,7 @@ def _define_activity(fn: Callable[..., Any], name: str | None) -> ActivityDefini
     if len(inputs) > 1:
         raise RegistrationError(
             f"{where}: an activity takes one input (and an ActivityContext before it), not {len(inputs)}; "
-            "put them together in a model or a dict"
+            "combine them in a model or a dict"
         )
     annotation, default = _input_of(inputs)
     return ActivityDefinition(
@@ -439,7 +449,7 @@ def _define_activity(fn: Callable[..., Any], name: str | None) -> ActivityDefini
 
 
 def _check_options(definition: ActivityDefinition) -> None:
-    """RegistrationError for an option that no activity can have."""
+    """RegistrationError for an option of the wrong type or out of its range."""
     where = f"activity '{definition.name}' ({definition.location})"
     for name in ("timeout", "schedule_to_close", "heartbeat_timeout"):
         if (problem := problem_of_time(getattr(definition, name))) is not None:
@@ -451,8 +461,8 @@ def _check_options(definition: ActivityDefinition) -> None:
             raise RegistrationError(f"{where}: {name}={value!r} must be True or False")
     if definition.heartbeat_timeout is not None and not definition.takes_context:
         raise RegistrationError(
-            f"{where}: with a heartbeat_timeout it must call heartbeat() of its first parameter, annotated "
-            "ActivityContext; it has none"
+            f"{where}: an activity with a heartbeat_timeout must call heartbeat() on its first parameter, annotated "
+            "ActivityContext; it has no such parameter"
         )
     most, rate, queue = definition.max_concurrency, definition.rate, definition.queue
     if most is not None and (type(most) is not int or most < 1):
@@ -466,6 +476,6 @@ def _check_options(definition: ActivityDefinition) -> None:
         or queue.split("-")[-1] == "poison"
     ):
         raise RegistrationError(
-            f"{where}: queue={queue!r} cannot name a queue: it must begin with a letter and hold at most "
+            f"{where}: queue={queue!r} cannot name a queue: a name must begin with a letter, have at most "
             f"{MAX_QUEUE_NAME} lower-case letters, digits and single hyphens, and not end in 'poison'"
         )

@@ -1,4 +1,4 @@
-"""Settings of an app, read from the environment once and passed down. Knows no other module but errors."""
+"""The settings of an app, read once from the environment. Imports errors and no other module of the package."""
 
 from __future__ import annotations
 
@@ -34,29 +34,32 @@ _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?(:[0-9]{1,5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that can be turned. Every field has the environment variable named in ``docs/settings.md``.
+    """Settings of an app. ``docs/settings.md`` names the environment variable of each field.
 
-    hub: name of the task hub, a prefix of its tables and queues; letters and digits, begins with a letter.
-    partitions: control and work queues and catalogue shards of the hub; fixed for a hub's life.
-    store: path of the embedded SQLite file, used when no ``AzureWebJobsStorage`` is set; ``:memory:`` keeps nothing.
+    hub: name of the task hub, a prefix of its tables and queues; 3 to 40 letters and digits, begins with a letter.
+    partitions: number of control queues, work queues and catalogue shards of the hub, 1 to 64; fixed once the hub
+        exists.
+    store: path of the embedded SQLite file, used if no ``AzureWebJobsStorage`` is set; ``:memory:`` stores nothing on
+        disk.
     connection: the ``AzureWebJobsStorage*`` settings, by their part after that name ('' for the connection string).
-    warm_cache: bytes of memory, estimated, for orchestrators that are kept alive between messages, with their history
-        and locals; 0 replays at every message.
-    warm_instances: orchestrators that are kept alive at most, whatever they weigh.
-    inline_default: whether an activity that is alone may run in the turn that scheduled it.
-    message_lease: seconds for which the host hides a message it has received, before any renewal.
-    max_payload: bytes of JSON allowed for one input or event that a client sends.
-    signing_keys: secrets of the capability URLs, newest first.
-    base_url: the address by which the world reaches the app, such as https://orders.example.com, for all URLs that it
-        hands out; empty: for callbacks the host's own, else the address that a request was sent to.
-    app_build: what tells one deployment of the app from another; empty: a hash of the app's code.
-    max_threads: threads for activities that are plain functions.
-    guard: whether orchestrator code is watched while it runs, and stopped with a DeterminismError where it uses a file,
-        a clock, chance and the like. The local host turns it on unless it is told otherwise.
-    http_allow: hosts that ``ctx.call_http`` may ask, its redirects included: ``api.example.com`` (any port),
-        ``api.example.com:8443``, ``*.example.com`` (what lies in that domain); empty: every host, internal ones too.
-    code_limit: seconds for which orchestrators, async activities, validators and codecs may hold the event loop at a
-        stretch, before they are interrupted; 0: for ever.
+    warm_cache: bytes of memory, estimated, for warm instances, their histories and locals; 0 replays at every message.
+    warm_instances: highest number of warm instances in one process, whatever memory they need.
+    inline_default: whether an activity that was scheduled alone may run in the turn that scheduled it.
+    message_lease: seconds of the lease on a message, before any renewal; at least 1.
+    max_payload: highest number of bytes of JSON of one input, result or event.
+    signing_keys: secrets by which capability URLs are signed, newest first.
+    base_url: the public address of the app, such as https://orders.example.com, for all URLs that it returns; if
+        empty, callback URLs have the host's own address and other URLs the address of the request.
+    app_build: identifies one deployment of the app; if empty, a hash of the app's code.
+    max_threads: number of threads for activities that are plain functions.
+    guard: whether the guard stops orchestrator code with a DeterminismError where it uses a file, a clock, chance and
+        the like. The local host turns the guard on unless this setting is given.
+    http_allow: hosts to which ``ctx.call_http`` may send requests, redirects included: ``api.example.com`` (any port),
+        ``api.example.com:8443``, ``*.example.com`` (every host of that domain); empty: every host, internal ones too.
+    code_limit: seconds for which orchestrators, async activities, validators and codecs may block the event loop
+        before they are interrupted; 0: no limit.
+
+    Raises ConfigurationError, with the name of the environment variable, for a value out of its range.
     """
 
     hub: str = "durable"
@@ -79,15 +82,17 @@ class Settings:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,39}", self.hub):
             raise ConfigurationError(
-                f"hub name '{self.hub}' must be 3 to 40 letters and digits and begin with a letter (DURABLE_HUB)"
+                f"hub name '{self.hub}' must have 3 to 40 letters and digits and begin with a letter (DURABLE_HUB)"
             )
         if not 1 <= self.partitions <= 64:
             raise ConfigurationError(f"partitions must be 1 to 64, not {self.partitions} (DURABLE_PARTITIONS)")
         if self.warm_cache < 0:
-            raise ConfigurationError("warm_cache is a number of bytes and must not be negative (DURABLE_WARM_CACHE)")
+            raise ConfigurationError(
+                f"warm_cache, a number of bytes, must not be negative, but is {self.warm_cache} (DURABLE_WARM_CACHE)"
+            )
         if self.warm_instances < 0:
             raise ConfigurationError(
-                f"warm_instances must not be negative, as {self.warm_instances} is (DURABLE_WARM_INSTANCES)"
+                f"warm_instances must not be negative, but is {self.warm_instances} (DURABLE_WARM_INSTANCES)"
             )
         if self.base_url and not re.fullmatch(r"https?://[^\s?#]+", self.base_url):
             raise ConfigurationError(
@@ -96,31 +101,40 @@ class Settings:
         if self.max_threads < 1:
             raise ConfigurationError(f"max_threads must be at least 1, not {self.max_threads} (DURABLE_MAX_THREADS)")
         if self.max_payload < 1:
-            raise ConfigurationError(f"max_payload is a number of bytes, not {self.max_payload} (DURABLE_MAX_PAYLOAD)")
+            raise ConfigurationError(
+                f"max_payload, a number of bytes, must be at least 1, not {self.max_payload} (DURABLE_MAX_PAYLOAD)"
+            )
         for pattern in self.http_allow:
             if not _HOST_PATTERN.fullmatch(pattern):
                 raise ConfigurationError(
-                    f"'{pattern}' is no host in lower case such as api.example.com, api.example.com:8443 or "
+                    f"'{pattern}' is not a host in lower case such as api.example.com, api.example.com:8443 or "
                     "*.example.com (DURABLE_HTTP_ALLOW)"
                 )
         if not self.code_limit >= 0:
-            raise ConfigurationError(f"code_limit is seconds, or 0, not {self.code_limit} (DURABLE_CODE_LIMIT)")
+            raise ConfigurationError(
+                f"code_limit must be a number of seconds, or 0 for no limit, not {self.code_limit} (DURABLE_CODE_LIMIT)"
+            )
         if self.message_lease < 1:
-            raise ConfigurationError("message_lease must be at least 1 second (DURABLE_MESSAGE_LEASE)")
+            raise ConfigurationError(
+                f"message_lease must be at least 1 second, not {self.message_lease} (DURABLE_MESSAGE_LEASE)"
+            )
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the hub lives in the embedded SQLite store."""
+        """Whether the task hub is in the embedded SQLite store."""
         return not self.connection
 
     @property
     def durable_folder(self) -> Path:
-        """Where a local host keeps what belongs to it alone, beside the store."""
+        """The folder of a local host's own files, which is that of the store."""
         return Path(DEFAULT_STORE).parent if self.store == ":memory:" else Path(self.store).parent
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read every setting. ConfigurationError names the variable that does not fit."""
+        """Read all settings from ``environ``, or else from ``os.environ``.
+
+        Raises ConfigurationError, with the name of the variable, for a value that is not valid.
+        """
         env = os.environ if environ is None else environ
         values: dict[str, object] = {}
         for f in fields(cls):
@@ -153,7 +167,7 @@ def _parse(name: str, variable: str, raw: str) -> object:
                 return tuple(key.strip() for key in raw.split(",") if key.strip())
             case "http_allow":
                 hosts = tuple(host.strip().lower() for host in raw.split(",") if host.strip())
-                if not hosts:  # an allow-list that allows everything is not what its author means
+                if not hosts:  # an empty allow-list would allow every host
                     raise ValueError(raw)
                 return hosts
             case _:

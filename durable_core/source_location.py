@@ -1,7 +1,4 @@
-"""Where in whose code: ``file:line`` as errors and history show it, and which files are the project's own.
-
-Knows file names and nothing else.
-"""
+"""Makes the ``file:line`` that errors and history show, and tells the project's own files from those of libraries."""
 
 from __future__ import annotations
 
@@ -20,14 +17,14 @@ _LIBRARIES = tuple(
 
 @lru_cache(maxsize=4096)
 def place(filename: str, line: int) -> str:
-    """``folder/file.py:12``: short, as it goes into history with every call, and free of the machine's own paths."""
+    """``folder/file.py:12``: short, because history stores it with every call, and without the machine's own paths."""
     return "/".join(filename.replace("\\", "/").rsplit("/", 2)[-2:]) + f":{line}"
 
 
 @lru_cache(maxsize=4096)
 def is_library(filename: str) -> bool:
-    """Whether this is Python's own code, an installed package's, or durable_core's: not the project's."""
-    if filename.startswith("<"):  # "<string>" is what dataclasses, or an exec of the project's, are made of
+    """Whether this file belongs to Python, to an installed package or to durable_core, and not to the project."""
+    if filename.startswith("<"):  # "<string>" is the file name of code from dataclasses or exec()
         return filename.startswith(("<frozen", "<built-in"))
     path = os.path.abspath(filename)
     parts = path.replace("\\", "/").split("/")
@@ -35,7 +32,7 @@ def is_library(filename: str) -> bool:
 
 
 def raised_at(trace: TracebackType | None) -> str:
-    """The innermost line of the project's own that a traceback goes through; '' if there is none."""
+    """``file:line`` of the innermost frame of a traceback that is in the project's own code; '' if there is none."""
     found = ""
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename

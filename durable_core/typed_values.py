@@ -1,9 +1,9 @@
-"""Values of types that JSON does not have, to JSON and back: models, dataclasses, dates and the like, by pydantic.
+"""Converts values of types that JSON does not have, by pydantic: models, dataclasses, dates and the like.
 
-The only module that knows pydantic. It is imported when the first such value comes by: a host whose values are plain
-JSON never pays for it, and none pays before it serves.
+The only module that imports pydantic. It is imported at the first such value, so that a host whose values are plain
+JSON never imports pydantic, and every other host does so only after its start.
 
-What is written is what is read, or it is refused: a value of a type that is not known to come back is read back by its
+A value that would not be read back equal is refused: unless its type is known to be safe, a value is read back by its
 own type as soon as it is written, and compared (``reading_back``).
 """
 
@@ -27,7 +27,7 @@ from .reading_back import SECRET, UnwritableError, Write, difference, is_equal, 
 from .user_code import raise_unless_failure
 
 _SURE = frozenset({UUID, date, datetime, bytes, Decimal})
-"""Leaves that come back as they went, whatever they are."""
+"""Types of which every value is read back equal."""
 
 _SURE_KEYS = frozenset({int, bool, UUID, date})
 _MINUTE = timedelta(minutes=1)
@@ -44,11 +44,11 @@ _FORMS: tuple[dict[str, Any], ...] = (
     {"by_alias": True, "round_trip": True} | _WHOLE,  # without computed fields, and Json as the text that it was
     {"by_alias": False, "round_trip": True} | _WHOLE,  # where a model reads its fields by their names alone
 )
-"""Ways to write a model, of which the first is taken that its own type reads back."""
+"""Ways to write a model, in order of preference; the first one that the model's own type reads back is used."""
 
 
 def dumped(value: object, write: Write) -> JSON:
-    """A value that is no container as JSON. UnwritableError; whatever a model of the user's raises."""
+    """A value that is not a container as JSON. UnwritableError; any exception that a user's model raises."""
     kind = type(value)
     if kind in _SURE:
         return _leaf(_exact(value))
@@ -58,7 +58,7 @@ def dumped(value: object, write: Write) -> JSON:
 
 
 def dumped_key(key: object) -> str:
-    """The key of a dict as the text that it is in JSON. UnwritableError if its type would not read it from that."""
+    """The key of a dict as a text, for JSON. UnwritableError if its type would not read it back from that text."""
     kind = cast("Any", type(key))
     text = next(iter(_leaf({key: None})))
     if kind in _SURE_KEYS:
@@ -69,16 +69,16 @@ def dumped_key(key: object) -> str:
         back = None
     if back is None or not is_equal(key, back):
         raise UnwritableError(
-            f"a key of type {kind.__qualname__} would not be read back from the text that keys are in JSON; "
-            "let it be a text, a number or an enum of texts, or write pairs in a list"
+            f"a key of type {kind.__qualname__} would not be read back from a text, which every key is in JSON; "
+            "use a text, a number or an enum of texts as key, or a list of pairs"
         )
     return text
 
 
 def check(value: object, plain: JSON, write: Write) -> None:
-    """UnwritableError if a dataclass or NamedTuple is not what its own type reads from what was written of it.
+    """UnwritableError if a dataclass or NamedTuple would not be read back equal by its own type.
 
-    One whose type pydantic cannot read is read without a type, or not at all.
+    A type that pydantic cannot read is not checked: its values are read without a type, or never.
     """
     kind = type(value)
     try:
@@ -92,8 +92,11 @@ def check(value: object, plain: JSON, write: Write) -> None:
 
 
 def _model(value: object, write: Write) -> JSON:
-    """In the first of the forms that its own type reads back. What is wrong with the second one is told: it is the one
-    that is as its type reads it, where names of fields are not the difficulty."""
+    """The model in the first form that its own type reads back.
+
+    If there is none, the problem with the second to last form is raised: it is closest to the form that the type reads,
+    unless the names of fields are the problem.
+    """
     kind = type(value)
     problems: list[BaseException] = []
     for form in _FORMS:
@@ -107,7 +110,7 @@ def _model(value: object, write: Write) -> JSON:
             problems.append(_unread(kind, error))
         except PydanticSerializationError as error:
             problems.append(UnwritableError(str(error)))
-        except BaseException as error:  # noqa: BLE001  what a model's own code raises; another form may pass it by
+        except BaseException as error:  # noqa: BLE001  raised by the model's own code; another form may not run it
             raise_unless_failure(error)
             problems.append(error)
     raise problems[-2]
@@ -121,7 +124,7 @@ def _leaf(value: object) -> JSON:
 
 
 def _leaf_read_back(value: object) -> JSON:
-    """By its own type, or by the first of its bases that pydantic knows: a datetime of another library, say."""
+    """The value as JSON, if its type, or the first base that pydantic knows (for a foreign datetime), reads it back."""
     kind = type(value)
     plain = _leaf(value)
     for base in kind.__mro__[:-1]:
@@ -138,7 +141,7 @@ def _leaf_read_back(value: object) -> JSON:
 
 
 def _exact(value: Any) -> object:
-    """The same value, in a form that JSON's readers know."""
+    """An equal value in a form that JSON readers accept."""
     match value:
         case Decimal() if not value.is_finite():
             raise UnwritableError(f"JSON has no {value}")
@@ -157,7 +160,7 @@ def _unread(kind: type, error: ValidationError) -> UnwritableError:
 def read(data: JSON, kind: Any) -> Any:
     """``data`` as a value of the annotated type. InvalidInputError with one problem per field.
 
-    SerializationError if that type itself is one that cannot be read from JSON.
+    SerializationError if no value of that type can be read from JSON.
     """
     name = getattr(kind, "__name__", kind)
     try:
@@ -170,7 +173,7 @@ def read(data: JSON, kind: Any) -> Any:
         raise InvalidInputError(f"not a valid {name}", problems) from error
     except PydanticUserError as error:
         raise SerializationError(f"no value of type {name} can be read from JSON: {error.message}") from error
-    except BaseException as error:  # pydantic lets through what a validator raises, if it is no ValueError
+    except BaseException as error:  # pydantic does not catch exceptions of validators other than ValueError
         raise_unless_failure(error)
         failure = FailureDetails.from_exception(error)
         problem = f"its validator raised {failure.type}: {failure.message}"
@@ -179,10 +182,10 @@ def read(data: JSON, kind: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _reader(kind: Any) -> Callable[[JSON], Any]:
-    """How to read one type; made once, as building a validator takes milliseconds.
+    """The function that reads one type; cached, because building a validator takes milliseconds.
 
-    The type is read as the only member of a tuple: a dataclass or TypedDict takes no configuration when it stands
-    alone, but takes its container's, and it must read bytes as ``to_json`` writes them.
+    The type is read as the only member of a tuple: a dataclass or TypedDict accepts no configuration of its own, but
+    uses that of its container, which makes it read bytes as ``to_json`` writes them.
     """
     shape: Any = tuple.__class_getitem__((kind,))
     adapter: TypeAdapter[tuple[Any]] = TypeAdapter(shape, config=ConfigDict(val_json_bytes="base64"))

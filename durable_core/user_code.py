@@ -1,10 +1,10 @@
-"""What code of the user's may raise: whatever it is, that is the failure of that code.
+"""Tells failures of user code from interrupts: every exception that is not an interrupt is a failure of the code.
 
 Libraries raise more than ``Exception``: gevent's timeouts, pyo3's panics and pytest's outcomes derive from
-``BaseException``, and ``sys.exit()`` may stand in any callback. Whoever calls code of the user's (an orchestrator's
-generator, handlers, conditions, queries, ``retry_if``, lazy iterables, validators, codecs, activities, steps, functions
-of the app) therefore catches ``BaseException`` and asks here which of it is not the code's own: Ctrl-C, and what the
-framework itself raises through the code. A ``CancelledError`` is the host's only where a coroutine is awaited.
+``BaseException``, and any callback may call ``sys.exit()``. Every caller of user code (an orchestrator's generator,
+handlers, conditions, queries, ``retry_if``, lazy iterables, validators, codecs, activities, steps, functions of the
+app) therefore catches ``BaseException`` and checks here for an interrupt: Ctrl-C, or an exception that the framework
+itself raises in the code. A ``CancelledError`` comes from the host only where a coroutine is awaited.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _JUDGED = "durable_core_is_failure"  # an attribute of a KeyboardInterrupt
 
 
 class Interruption(BaseException):
-    """What the framework itself raises through code of the user's, to end it: no failure of that code."""
+    """Base of the exceptions that the framework raises in user code to end it; they are not failures of the code."""
 
 
 def is_interrupt(error: BaseException) -> bool:
     """Whether the code was ended from outside, by Ctrl-C or an ``Interruption``, and did not fail by itself.
 
     Python raises the KeyboardInterrupt of a signal in the main thread, between two instructions or in the handler of
-    the signal; that of the code's own comes from a ``raise`` of it.
+    the signal. A KeyboardInterrupt that comes from a ``raise`` statement of the code is a failure.
     """
     if isinstance(error, Interruption):
         return True
@@ -48,14 +48,14 @@ def is_interrupt(error: BaseException) -> bool:
     code = trace.tb_frame.f_code
     if code.co_code[trace.tb_lasti] != _RAISE or code is _handler_of_interrupts():
         return True
-    vars(error)[_JUDGED] = True  # the engine raises it again where the code waits, without the traceback that tells
+    vars(error)[_JUDGED] = True  # the engine raises it again without the traceback by which it is recognised
     return False
 
 
 def raise_unless_failure(error: BaseException) -> None:
-    """In an ``except BaseException``: raise the error again if it is no failure of the code that was called.
+    """In an ``except BaseException``: raise the error again if it is not a failure of the code that was called.
 
-    That is an interrupt, or the guard's DeterminismError: the code is wrong, not its run.
+    Raised again are interrupts, and the guard's DeterminismError, which makes the instance stuck instead of failed.
     """
     if isinstance(error, DeterminismError) or is_interrupt(error):
         raise error
@@ -63,13 +63,13 @@ def raise_unless_failure(error: BaseException) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What a function raised, as a value: futures do not hold every exception, and some would end the event loop."""
+    """An exception as a value: futures do not hold every exception, and some exceptions would end the event loop."""
 
     error: BaseException
 
 
 def called(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Raised:
-    """What a function of the user's returns, or what it raised. An interrupt is raised."""
+    """The result of a user's function, or the exception that it raised. An interrupt is raised."""
     try:
         return fn(*args, **kwargs)
     except BaseException as error:
@@ -79,7 +79,7 @@ def called(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Rais
 
 
 def _handler_of_interrupts() -> CodeType | None:
-    """The code of a handler of SIGINT that is written in Python, such as that of ``asyncio.run``."""
+    """The code of the SIGINT handler, if that is written in Python, such as the one of ``asyncio.run``."""
     handler: Any = signal.getsignal(signal.SIGINT)
     handler = getattr(handler, "func", handler)
     return getattr(handler, "__code__", None)

@@ -1,9 +1,9 @@
-"""The walk that makes JSON of a value: a snapshot, which shares no list and no dict with the value.
+"""Makes JSON of a value: a snapshot, which shares no list and no dict with the value.
 
-It goes through lists, dicts, sets, tuples, dataclasses and the like by itself, and leaves pydantic models and all other
-types to ``typed_values``, imported when the first of them comes by. What to do with a type is decided once. Generators,
-coroutines and iterators are refused untouched: to read one would run it, and what it does would be done. What has
-fields is read back as it is written.
+This module walks through lists, dicts, sets, tuples, dataclasses and the like, and leaves pydantic models and all other
+types to ``typed_values``, which is imported at the first of them. The writer of each type is chosen once. Generators,
+coroutines and iterators are refused without reading them, because reading would run their code. Values with fields are
+read back as soon as they are written.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from .reading_back import UnwritableError, fields_of
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 NO_VALUE = "__durable_no_value__"
-"""Name of the attribute by which a class says why its objects are no values, and what is meant by them."""
+"""Name of the class attribute that says why objects of the class cannot be stored, and what to store instead."""
 
 _LISTS = (list, tuple, set, frozenset, deque)
 
 
 def written(value: object) -> JSON:
-    """The value as JSON. UnwritableError, RecursionError, and whatever pydantic or a model of the user's raises."""
+    """The value as JSON. UnwritableError, RecursionError, and any exception of pydantic or of a user's model."""
     kind = type(value)
     return value if kind in _PLAIN else _writer(kind)(value)
 
 
 @lru_cache(maxsize=4096)
 def _writer(kind: Any) -> Callable[[Any], JSON]:
-    """How a value of this very type is written."""
+    """The function that writes values of exactly this type."""
     if hasattr(kind, NO_VALUE):
         return _refuse
     if issubclass(kind, Enum) or _is_pydantic(kind):
@@ -78,7 +78,7 @@ def _dict(value: dict[object, object]) -> JSON:
     except UnwritableError as error:
         raise error.under(key) from None
     if len(out) != len(value):
-        raise UnwritableError(f"two of its keys are one as text, as which JSON has them: {_twins(value)}")
+        raise UnwritableError(f"two of its keys are the same text in JSON: {_twins(value)}")
     return out
 
 
@@ -131,7 +131,7 @@ def _refuse(value: object) -> JSON:
 
 
 def _look_inside(value: object) -> None:
-    """UnwritableError if a model holds what would run when pydantic reads it."""
+    """UnwritableError if a model holds a generator, coroutine or iterator, whose code would run if pydantic read it."""
     kind = type(value)
     if kind in _PLAIN:
         return
@@ -145,7 +145,7 @@ def _look_inside(value: object) -> None:
 
 
 def _members(value: Any) -> Iterable[tuple[object, object]]:
-    """What a value holds, by the keys that lead there; nothing if it is one by itself."""
+    """The members of a value with their keys; none for a value without members."""
     kind = cast("Any", type(value))
     if issubclass(kind, Enum):
         return ()
@@ -170,4 +170,4 @@ def _why_not(value: object) -> str:
         return f"the coroutine '{name}' has not been run; write 'await' before it, in an 'async def'"
     if isinstance(value, AsyncIterator):
         return f"the asynchronous iterator '{name}' has not been run; make a list of it with 'async for'"
-    return f"an iterator ('{name}') is empty once it was read; make a list of it"
+    return f"the iterator '{name}' can be read only once; make a list of it"

@@ -73,7 +73,7 @@ def passes_its_context(ctx: OrchestrationContext) -> Orchestration[Any]:
         ),
         (forgets_it_in_a_list, "at 1: a task is no value; wait for it with 'yield from'", ["charge", "charge"]),
         (passes_its_context, "at ctx: the orchestrator's context is no value", []),
-        (asks_for_an_iterator, "result of activity 'counted'.*an iterator.*make a list of it", ["counted"]),
+        (asks_for_an_iterator, "result of activity 'counted'.*the iterator.*make a list of it", ["counted"]),
     ],
 )
 def test_a_generator_in_the_place_of_a_value_is_refused_and_not_run(slip: Any, says: str, ran: list[str]) -> None:
@@ -112,7 +112,7 @@ def waits(ctx: OrchestrationContext) -> Orchestration[None]:
             InvalidInputError,
             "restart_if_done, not 'restart-",
         ),
-        ({"tags": ["customer"]}, InvalidInputError, "tags are texts by name.*not .'customer'"),
+        ({"tags": ["customer"]}, InvalidInputError, "tags are a dict of texts.*not .'customer'"),
     ],
 )
 def test_what_a_start_is_given_wrongly_is_named_and_starts_nothing(options: Any, kind: Any, says: str) -> None:

@@ -273,7 +273,7 @@ def test_every_text_says_where_both_sides_stand_and_what_to_do_and_fits_a_screen
     assert error.cause in text
     assert '@orchestrator(version="...")' in text
     assert 'ctx.patched("...")' in text
-    assert "parked as stuck, not failed" in text
+    assert "stuck, not failed" in text
     assert len(error.comparison) <= 24
     assert all(len(line) <= 120 for line in error.comparison)
 

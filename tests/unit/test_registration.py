@@ -143,14 +143,14 @@ def _method(self: Any) -> None: ...
 @pytest.mark.parametrize(
     ("work", "says"),
     [
-        (unnamed(_star), rf"{HERE}: '\*args' does not say what the activity takes.*functools.wraps"),
-        (_star, rf"{HERE}: '\*xs' does not say what the activity takes; name its input"),
-        (_keyword, rf"{HERE}: nobody gives the keyword 'rate'.*give the keyword a default"),
-        (_method, rf"{HERE}: a method has no object"),
+        (unnamed(_star), rf"{HERE}: '\*args' does not name the input of the activity.*functools.wraps"),
+        (_star, rf"{HERE}: '\*xs' does not name the input of the activity; give it a named parameter"),
+        (_keyword, rf"{HERE}: the framework cannot pass the keyword 'rate'.*give the keyword a default"),
+        (_method, rf"{HERE}: a method cannot be an activity"),
         (Adder, "an activity is a function, not <class"),
-        (Adder(1).__call__, "cannot be marked; write a function"),
-        (functools.partial(max, 1), "Python does not know the parameters of.*write a function"),
-        (max, "Python does not know the parameters of.*write a function"),
+        (Adder(1).__call__, "cannot have attributes; write a function"),
+        (functools.partial(max, 1), "Python cannot read the parameters of.*write a function"),
+        (max, "Python cannot read the parameters of.*write a function"),
     ],
 )
 def test_what_could_never_be_given_its_input_is_refused_with_its_place(work: Any, says: str) -> None:
@@ -160,9 +160,7 @@ def test_what_could_never_be_given_its_input_is_refused_with_its_place(work: Any
 
 @pytest.mark.parametrize("work", [Adder(1), functools.partial(add, 1)], ids=["object", "partial"])
 def test_what_has_no_name_is_asked_for_one(work: Any) -> None:
-    with pytest.raises(
-        RegistrationError, match=rf"{HERE}.*has no name of its own; give it one: @activity\(name='...'\)"
-    ):
+    with pytest.raises(RegistrationError, match=rf"{HERE}.*has no __name__; name it: @activity\(name='...'\)"):
         activity(work)
 
 
@@ -176,7 +174,9 @@ def test_an_orchestrator_that_could_never_be_given_its_input_is_refused() -> Non
     for wrong in (star, keyword):
         with pytest.raises(RegistrationError, match=rf"{HERE}: .*(inputs|rate)"):
             orchestrator(wrong)
-    with pytest.raises(RegistrationError, match=r"is none itself.*'return .yield from function.ctx, input.."):
+    with pytest.raises(
+        RegistrationError, match=r"is not a generator function.*'return .yield from function.ctx, input.."
+    ):
         orchestrator(functools.partial(star))
 
 
@@ -270,9 +270,9 @@ def test_a_decorator_above_orchestrator_that_yields_nothing_is_refused_with_its_
     def main(ctx: OrchestrationContext) -> Orchestration[int]:
         return (yield from ctx.call_activity("work", 1))
 
-    with pytest.raises(RegistrationError, match=rf"{HERE}: a decorator above @orchestrator makes 'main'.*put @orch"):
+    with pytest.raises(RegistrationError, match=rf"{HERE}: a decorator above @orchestrator turns 'main'.*put @orch"):
         Registry().add(doubled(orchestrator(main)))
-    with pytest.raises(RegistrationError, match=rf"{HERE}: what is around the generator function 'main'"):
+    with pytest.raises(RegistrationError, match=rf"{HERE}: the wrapper of the generator function 'main'"):
         orchestrator(doubled(main))
 
 

@@ -82,14 +82,14 @@ def test_the_spelling_of_durable_functions_is_a_fixed_interval() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"first_interval": 5}, r"first_interval must be a datetime.timedelta: timedelta\(seconds=5\), say; not 5"),
+        ({"first_interval": 5}, r"first_interval must be a datetime.timedelta such as timedelta\(seconds=5\), not 5"),
         ({"max_interval": None}, "max_interval must be a datetime.timedelta"),
         ({"total_timeout": 5}, "total_timeout must be a datetime.timedelta"),
         ({"max_attempts": 2.5}, "max_attempts must be a whole number, not 2.5"),
         ({"max_attempts": True}, "max_attempts must be a whole number, not True"),
         ({"backoff": "2"}, "backoff must be a number, not '2'"),
         ({"jitter": "x"}, "jitter must be a number, not 'x'"),
-        ({"retry_if": 5}, "retry_if must be a function of a FailureDetails, not 5"),
+        ({"retry_if": 5}, "retry_if must be a function that takes a FailureDetails, not 5"),
     ],
 )
 def test_values_of_another_kind_are_named(given: Any, says: str) -> None:

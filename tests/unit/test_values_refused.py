@@ -70,7 +70,7 @@ WRAPS: dict[str, Any] = {
     ("make", "says"),
     [
         (Helper.generator, "the generator 'Helper.generator' has not been run; write 'yield from' before it"),
-        (Helper.mapped, r"an iterator \('map'\) is empty once it was read; make a list of it"),
+        (Helper.mapped, "the iterator 'map' can be read only once; make a list of it"),
         (Helper.coroutine, "the coroutine 'Helper.coroutine' has not been run; write 'await' before it"),
         (Helper.asynchronous, "the asynchronous iterator 'Helper.asynchronous' has not been run; make a list"),
     ],
@@ -87,7 +87,7 @@ def test_what_would_run_when_it_is_read_is_refused_and_not_run(make: Any, says: 
 
 def test_a_generator_in_a_field_of_numbers_is_refused_and_not_run() -> None:
     helper = Helper()
-    with pytest.raises(SerializationError, match="at inner: an iterator"):
+    with pytest.raises(SerializationError, match="at inner: the iterator"):
         Converter().to_json(Numbers(inner=helper.generator()))
     assert not helper.has_run
 
