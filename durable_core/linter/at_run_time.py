@@ -60,7 +60,7 @@ def _findings(functions: Iterable[Callable[..., Any]]) -> list[Finding]:
         for function in functions:
             root = _root(function, project)
             if root is not None:
-                linter.next_check(root)
+                linter.look_at(root)
         found = list(silence(linter.findings, [], project))
     except Exception as error:  # noqa: BLE001  advice must not keep an app from starting
         _log.debug("the orchestrators could not be linted: %r", error)

@@ -78,7 +78,7 @@ class Linter:
         dotted = self._origins.dotted(node, file.scope)
         return dotted.removesuffix("()") in ("durable_core.orchestrator", "durable_core.registry.orchestrator")
 
-    def next_check(self, root: Root) -> None:
+    def look_at(self, root: Root) -> None:
         """Look at an orchestrator and at all that it leads to."""
         if isinstance(root.function.node, ast.AsyncFunctionDef):
             self._keep(
@@ -161,7 +161,7 @@ def lint_paths(paths: Iterable[Path], *, hints: bool = False) -> Report:
     linter = Linter(project)
     roots = [root for file in files for root in linter.roots(file)]
     for root in roots:
-        linter.next_check(root)
+        linter.look_at(root)
     for file in files:
         linter.look_at_activities(file)
     found = silence(linter.findings, files, project)

@@ -115,7 +115,7 @@ async def check_deploy(
 
     async def work() -> None:
         while True:
-            await check.next_check(await waiting.get())
+            await check.look_at(await waiting.get())
             waiting.task_done()
 
     async def produce() -> None:
@@ -177,7 +177,7 @@ class _Check:
                 "set DURABLE_PARTITIONS as the app has it, or instances would be passed over"
             )
 
-    async def next_check(self, entry: Entry) -> None:
+    async def look_at(self, entry: Entry) -> None:
         report = self.report
         try:
             await self._replay(entry)

@@ -18,7 +18,6 @@ from tests.support.busy_hub import BusyHub, completed
 from tests.support.cli import run_cli
 from tests.support.hosts import HostProcess
 from tests.support.http_client import HttpClient
-from tests.support.shop_books import order_input
 
 INSTANCES = 12
 
@@ -172,10 +171,11 @@ async def test_a_full_disk_holds_work_up_until_there_is_room_again(tmp_path: Pat
     with HostProcess(tmp_path) as host:
         assert host.pid is not None
         async with HttpClient(host.url) as http:
-            await http.start("order", order_input("first"), "first")
+            request = {"request": {"days": 3}, "deadline_seconds": 3600}
+            await http.start("approval", request, "first")
             room_for_the_log = len(host.log) + 2000  # the limit is one of every file
             resource.prlimit(host.pid, resource.RLIMIT_FSIZE, (room_for_the_log, resource.RLIM_INFINITY))
-            starting = asyncio.create_task(http.start("order", order_input("second"), "second"))
+            starting = asyncio.create_task(http.start("approval", request, "second"))
             give_up_at = time.monotonic() + 60
             while "is the disk full?" not in host.log:
                 assert time.monotonic() < give_up_at, host.log
@@ -184,7 +184,6 @@ async def test_a_full_disk_holds_work_up_until_there_is_room_again(tmp_path: Pat
             resource.prlimit(host.pid, resource.RLIMIT_FSIZE, unlimited)
             await starting
             for name in ("first", "second"):
-                await http.wait_until(name, lambda status: status["customStatus"] is not None)
-                await http.raise_event(name, "DeliveryConfirmed", {})
+                await http.raise_event(name, "Approved", {})
                 await http.wait_until(name, lambda status: status["runtimeStatus"] == "Completed")
     assert "Traceback" not in host.log

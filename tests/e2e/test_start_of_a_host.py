@@ -236,7 +236,10 @@ def test_all_addresses_of_a_name_are_listened_to_on_one_port() -> None:
 
 
 async def test_a_request_takes_few_calls_of_ours_from_the_socket_to_the_function_and_back(tmp_path: Path) -> None:
-    """Frames of durable_core's own code: aiohttp's and asyncio's are theirs, and vary with the versions."""
+    """Frames of durable_core's own code: aiohttp's and asyncio's are theirs, and vary with the versions.
+
+    A coroutine that goes on counts as a call, so a busy machine, on which more has to be waited for, counts a few more.
+    """
     requests = 20
     counted: Counter[str] = Counter()
 
@@ -263,4 +266,4 @@ async def test_a_request_takes_few_calls_of_ours_from_the_socket_to_the_function
         finally:
             await server.stop()
     assert counted["_serve"] >= requests
-    assert sum(counted.values()) <= 16 * requests, counted
+    assert sum(counted.values()) <= 20 * requests, counted

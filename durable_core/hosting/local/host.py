@@ -36,6 +36,7 @@ from .http_routing import HttpRouter, http_router
 from .http_sites import SitePolicy, is_loopback, name_of_url
 from .http_sockets import listening_sockets, port_of
 from .invoker import Invoker
+from .message_lease import LOCAL_LEASE
 from .queue_listener import QueueListener
 from .store_lock import live_on_store
 from .timers import TimerFiring, TimerListener, parse_schedule
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MESSAGE_LEASE = "30"
-"""Seconds; Azure's host uses 600. Short, because a laptop's host is killed often."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -90,7 +89,7 @@ async def run_host(
     """
     folder = options.app.resolve()
     apply_local_settings(folder, os.environ)
-    os.environ.setdefault("DURABLE_MESSAGE_LEASE", MESSAGE_LEASE)
+    os.environ.setdefault("DURABLE_MESSAGE_LEASE", LOCAL_LEASE)
     os.environ.setdefault("DURABLE_GUARD", "true")  # where code is written, it is told what it must not do
     config, settings = read_host_config(folder, azure_like=options.azure_like), Settings.from_environment()
     functions = load_functions(folder)

@@ -160,7 +160,7 @@ def _own(response: HttpResponse) -> web.Response:
 def _joined(pairs: Mapping[str, str]) -> Mapping[str, str]:
     """Repeated names, however spelled, become one value with commas, as the host hands them to the worker."""
     values = dict(pairs.items())
-    if len({name.lower() for name in values}) == len(pairs):
+    if len(set(map(str.lower, values))) == len(pairs):
         return values  # as nearly always
     values.clear()
     spelled = dict[str, str]()
@@ -178,8 +178,9 @@ def _response(returned: object) -> web.Response:
         return web.Response(text=returned)
     if not isinstance(returned, func.HttpResponse):
         raise TypeError(f"{type(returned).__name__} is not an azure.functions.HttpResponse, a str or None")
-    headers = [(name, value) for name, value in cast("Any", returned.headers).items() if name.lower() not in _MEASURED]
-    if not any(name.lower() == "content-type" for name, _ in headers):
+    given = cast("Any", returned.headers)  # whose names are compared regardless of case
+    headers = [(name, value) for name, value in given.items() if name.lower() not in _MEASURED]
+    if "content-type" not in given:
         content_type = str(returned.mimetype)
         charset = f"; charset={returned.charset}" if content_type.startswith("text/") else ""
         headers.append(("Content-Type", content_type + charset))

@@ -8,6 +8,11 @@ import logging
 from ...errors import LeaseLostError, QueueNotFoundError, StorageError
 from ...storage.ports import Queue, QueueMessage
 
+LOCAL_LEASE = "30"
+"""Seconds of a message's lease on the local host, as DURABLE_MESSAGE_LEASE spells it. Azure's host uses 600.
+
+It is short because a laptop's host is killed often."""
+
 log = logging.getLogger(__name__)
 
 
