@@ -283,6 +283,7 @@ class Registry:
 
     @property
     def orchestrator_names(self) -> list[str]:
+        """Names of the app's orchestrators, sorted."""
         return sorted(name for name in self._orchestrators if not name.startswith(RESERVED))
 
     @property
@@ -292,6 +293,7 @@ class Registry:
 
     @property
     def activity_names(self) -> list[str]:
+        """Names of the activities, sorted."""
         return sorted(self._activities)
 
     @property

@@ -12,6 +12,7 @@ import enum
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,41 +23,71 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 REFERENCE = DOCS / "reference.md"
 GUIDE = DOCS / "guide"
 
-FIRST = ["OrchestrationContext", "Task", "TimerTask", "ActivityContext", "DurableClient", "OrchestrationStatus"]
-DECORATORS = ["orchestrator", "activity"]
+PUBLIC = {
+    "durable_core": durable_core.__all__,
+    "durable_core.hosting.functions": ["Durable", "durable_blueprint"],
+    "durable_core.settings": ["Settings"],
+    "durable_core.storage.sqlite": ["SqliteStorage"],
+    "durable_core.testing": import_module("durable_core.testing").__all__,
+}
+"""What users import, by module."""
+
+FIRST = [
+    *("orchestrator", "activity", "OrchestrationContext", "Task", "TimerTask", "ActivityContext"),
+    *("Registry", "Durable", "Settings", "DurableClient", "OrchestrationStatus"),
+]
+"""What a reader looks for first, in this order; the rest follows by name."""
+
+INTERNAL = {
+    "ActivityContext": ["listener"],
+    "Durable": ["start", "stop"],
+    "DurableClient": ["longest_poll", "raise_event_once", "redeem_callback"],
+    "FailureDetails": ["from_exception", "from_json", "to_json"],
+    "History": ["info", "seen", "segments"],
+    "Registry": ["activity", "orchestrator", "orchestrator_functions", "queues", "with_built_in"],
+    "RetryPolicy": ["allows", "delay_after"],
+    "Settings": ["durable_folder", "is_embedded"],
+    "TestEnvironment": ["overdue_activities", "snapshot", "steps_of_time"],
+    "TimerTask": ["stop"],
+}
+"""Members without an underscore that are for the framework's other modules, not for users."""
 
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.+(?:\n[ ]+.+)*)", re.MULTILINE)
 _CODE = re.compile(r"(<!-- (examples/\w+\.py)(, whole)? -->\n+```python\n).*?(```\n)", re.DOTALL)
 _HEAD = """# Reference
 
-Every public name, in a line each; the docstrings, which editors show, say more. Everything here is imported from
-`durable_core`. Written by `python -m tools.reference`: change the docstring, not this page.
+Every public name with the line that imports it. The docstrings, which editors show, say more. `python -m
+tools.reference` writes this page: change the docstring, not this page.
 """
 
 
 def render_reference() -> str:
     """The whole page."""
-    exported = {name: getattr(durable_core, name) for name in durable_core.__all__}
-    classes = {
-        name: value
-        for name, value in exported.items()
-        if inspect.isclass(value) and not issubclass(value, Exception | enum.Enum)
-    }
-    names = [*(name for name in FIRST if name in classes), *sorted(classes.keys() - set(FIRST))]
+    public = {name: (module, getattr(import_module(module), name)) for module in PUBLIC for name in PUBLIC[module]}
+    public = {name: public[name] for name in [*FIRST, *sorted(public.keys() - set(FIRST))]}
     parts = [_HEAD]
-    parts += [section(f"`@{name}`", exported[name], options(exported[name])) for name in DECORATORS]
-    parts += [section(f"`{name}`", classes[name], members(classes[name])) for name in names]
-    rest = [name for name in exported if name not in {*classes, *DECORATORS} and not _is_error(exported[name])]
-    parts.append("## Other names\n\n" + table((f"`{name}`", _other(exported[name])) for name in sorted(rest)))
+    for name, (module, value) in public.items():
+        if inspect.isclass(value) and not issubclass(value, Exception | enum.Enum):
+            parts.append(section(f"`{name}`", module, value, members(value)))
+        elif inspect.isfunction(value):
+            is_decorator = name in ("orchestrator", "activity")
+            title = f"`@{name}`" if is_decorator else f"`{_signature(name, value)}`"
+            parts.append(section(title, module, value, options(value) if is_decorator else iter(())))
+    others = [(name, module, value) for name, (module, value) in public.items() if _is_other(value)]
+    rows = [(f"`{name}`", f"{_other(value)} `from {module} import {name}`") for name, module, value in others]
+    parts.append("## Other names\n\n" + table(rows))
     parts.append(
-        "## Errors\n\nEach derives from the one above it that is indented less. Those that are not exported by "
-        "`durable_core` are in `durable_core.errors`.\n\n" + table(error_tree())
+        "## Errors\n\n`from durable_core.errors import DurableError`, and so for each; `durable_core` exports those "
+        "that orchestrators and activities catch or raise. Each derives from the one above it that is indented "
+        "less.\n\n" + table(error_tree())
     )
     return "\n".join(parts)
 
 
-def section(title: str, value: object, rows: Iterator[tuple[str, str]]) -> str:
-    return f"## {title}\n\n{first_paragraph(value)}\n\n{table(rows)}"
+def section(title: str, module: str, value: Any, rows: Iterator[tuple[str, str]]) -> str:
+    below = table(found) if (found := list(rows)) else ""
+    imported = f"`from {module} import {value.__name__}`"
+    return f"## {title}\n\n{imported}\n\n{first_paragraph(value)}\n" + (f"\n{below}" if below else "")
 
 
 def table(rows: Iterator[tuple[str, str]] | Any) -> str:
@@ -66,6 +97,13 @@ def table(rows: Iterator[tuple[str, str]] | Any) -> str:
 
 def members(cls: type) -> Iterator[tuple[str, str]]:
     """Public fields, properties and methods, in the order of the code."""
+    internal = INTERNAL.get(cls.__name__, [])
+    for name, text in _members(cls):
+        if re.split(r"\W", name.strip("`"))[0] not in internal:
+            yield name, text
+
+
+def _members(cls: type) -> Iterator[tuple[str, str]]:
     explained = entries(cls)
     if dataclasses.is_dataclass(cls):
         for field in dataclasses.fields(cls):
@@ -140,15 +178,16 @@ def _is_documentable(member: object) -> bool:
     return isinstance(member, property | classmethod | staticmethod) or inspect.isfunction(member)
 
 
-def _is_error(value: object) -> bool:
-    return inspect.isclass(value) and issubclass(value, Exception)
+def _is_other(value: object) -> bool:
+    """Neither a class, nor a function, nor an error: those have sections of their own."""
+    if inspect.isclass(value):
+        return issubclass(value, enum.Enum)
+    return not inspect.isfunction(value)
 
 
 def _other(value: object) -> str:
     if inspect.isclass(value) and issubclass(value, enum.Enum):
         return f"{first_paragraph(value)} {', '.join(f'`{member.value}`' for member in value)}."
-    if callable(value) and inspect.isfunction(value):
-        return first_paragraph(value)
     return "A type, for annotations: `-> Orchestration[Receipt]`."
 
 

@@ -48,7 +48,7 @@ class CallbackUrls(Protocol):
 
 
 class Callback(Generic[T_co]):
-    """``task`` ends when somebody posts JSON to ``url``; the URL needs no key and works once."""
+    """``task`` ends when a third party posts JSON to ``url``. The URL needs no key and works once."""
 
     __slots__ = ("_is_replaying", "_line", "_ticket", "_urls", "task")
 

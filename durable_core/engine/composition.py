@@ -69,7 +69,7 @@ class Composition:
         return AllTask(self._decisions, tasks, "task_all", list)
 
     def task_any(self, tasks: Iterable[Task[T]]) -> Task[Task[T]]:
-        """The task that ends first, well or badly: ask it for its ``result``. The others run on."""
+        """The task that ends first, with a result or an error: read its ``result``. The others continue."""
         return AnyTask(self._decisions, tasks)
 
     when_all = task_all
@@ -170,9 +170,9 @@ class Composition:
         instance_id: str | None = None,
         version: str | None = None,
     ) -> str:
-        """Start another orchestrator and go on without it; returns its instance id at once.
+        """Start another orchestrator without waiting for it; returns its instance id at once.
 
-        It is nobody's child: it outlives this orchestration, even its termination, and its end is not heard of here.
+        It has no parent: it continues when this orchestration ends or is terminated, and its end is not reported here.
         If the id is in use when it is started, nothing is started and a warning is logged.
 
         version: None: that which any start takes then: the default one, else the newest.
@@ -199,7 +199,7 @@ class Composition:
         return Saga(self._context)
 
     def run_saga(self, body: Callable[[Saga], Generator[Task[Any], Any, T]]) -> Orchestration[T]:
-        """Run ``body(saga)``; whatever it raises, undo first what it has added compensations for.
+        """Run ``body(saga)``. When it raises, its compensations run before the error is raised.
 
         ``result = yield from ctx.run_saga(body)``. Raises what ``body`` raised, or, when something could not be
         undone, a CompensationError with that as its cause.

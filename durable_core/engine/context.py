@@ -105,7 +105,7 @@ class OrchestrationContext(Composition, Interaction):
         return self._decisions.custom_status
 
     def set_custom_status(self, value: object) -> None:
-        """Show a JSON value to whoever asks for this instance's status. SerializationError if it is not JSON."""
+        """Set the JSON value that this instance's status shows. SerializationError if it is not JSON."""
         self._decisions.set_custom_status(write(self._converter, value, "the custom status"))
 
     def get_input(self) -> Any:
@@ -116,7 +116,7 @@ class OrchestrationContext(Composition, Interaction):
 
     @property
     def current_utc_datetime(self) -> datetime:
-        """The time, UTC: that of the event which moved the code here, and the same at every replay."""
+        """The time (UTC) of the event after which the code runs; the same at every replay."""
         return self._decisions.now
 
     def new_guid(self) -> uuid.UUID:

@@ -78,7 +78,7 @@ class Interaction:
         retry: RetryPolicy | None = None,
         returns: Any = None,
     ) -> Task[Any]:
-        """Run ``fn(*args)`` once, here and now, and keep its result: Restate's ``ctx.run``.
+        """Run ``fn(*args)`` once, in this process, and record its result: Restate's ``ctx.run``.
 
         For what is too small for an activity of its own: it costs one storage write, when it has ended, and goes
         through no queue. ``fn`` is plain (it runs on a thread) or async, and may be a lambda or a nested function; its
@@ -107,7 +107,7 @@ class Interaction:
         self, name: str, returns: Any = None, timeout: timedelta | None = None
     ) -> Task[Any]: ...
     def wait_for_external_event(self, name: str, returns: Any = None, timeout: timedelta | None = None) -> Task[Any]:
-        """The next external event of this name, whatever its case; one that came before is kept for this call.
+        """Wait for the next external event of this name (case-insensitive), or take one that has arrived already.
 
         Waiters of one name are served in the order of their calls. One that lost a ``task_any`` steps out of the
         line until it is waited for again. Data that is no ``returns`` fails the task with a TaskFailedError.
@@ -127,18 +127,18 @@ class Interaction:
         return self._limited(task, timeout, TaskTimeoutError(message, failure, name=name))
 
     def on_event(self, name: str, handler: Callable[[Any], object]) -> None:
-        """Let ``handler(data)`` see every external event of this name, whatever its case, as it comes: Temporal's
-        signal handler. Events that came before and were kept are handed over at once.
+        """Call ``handler(data)`` for every external event of this name (case-insensitive), as Temporal's signal
+        handler. Events that have arrived already are passed to it at once.
 
-        It is a plain function, and a part of the orchestrator: it may set variables, for which the orchestrator
-        waits with ``wait_condition``, and must be as repeatable. It runs before whoever waits for the event; an event
+        The handler is a plain function and part of the orchestrator: it may set variables, for which the orchestrator
+        waits with ``wait_condition``, and must be deterministic. It runs before code that waits for the event; an event
         with a handler is not kept. Its parameter's annotation gives the data's type; data that does not fit is logged
         and dropped. OrchestratorCodeError for a second handler of one name.
         """
         self._mailbox.on(name, handler, is_replaying=self._decisions.is_replaying)
 
     def wait_condition(self, predicate: Callable[[], object], timeout: timedelta | None = None) -> Task[bool]:
-        """Wait until ``predicate()`` holds: Temporal's ``wait_condition``. Looked at now, and after every event.
+        """Wait until ``predicate()`` holds: Temporal's ``wait_condition``. Checked now, and after every event.
 
         The result is True; False once ``timeout`` is over. What the predicate raises is raised at the ``yield``.
         """
@@ -148,7 +148,7 @@ class Interaction:
         return task if timeout is None else self._limited(task, timeout, False)
 
     def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
-        """Raise an external event on another instance, once. Nothing to wait for; one that has ended never sees it.
+        """Raise an external event on another instance, once. An instance that has ended does not get it.
 
         OrchestratorCodeError for an instance id or a name that cannot be.
         """
@@ -168,8 +168,8 @@ class Interaction:
     @overload
     def callback(self, name: str, returns: Any = None, timeout: timedelta | None = None) -> Callback[Any]: ...
     def callback(self, name: str, returns: Any = None, timeout: timedelta | None = None) -> Callback[Any]:
-        """A task that a third party completes: it posts JSON to ``.url``, without any key, and that is the result of
-        ``.task``. The URL is signed, is for this one callback, works once, and is the same at every replay.
+        """A task that a third party completes by a POST of JSON, the result of ``.task``, to ``.url``. The URL needs
+        no key, is signed for this one callback, works once, and is the same on every replay.
 
         timeout: after which the task fails with TaskTimeoutError and the URL is void; None: the URL is valid for 90
         days and the task waits for ever. Data that is no ``returns`` fails the task with a TaskFailedError.
@@ -189,7 +189,7 @@ class Interaction:
 
     def set_query_handler(self, name: str, fn: Callable[..., Any]) -> None:
         """Answer ``client.query(instance_id, name, args)`` with ``fn(args)``, or ``fn()`` if it takes nothing:
-        Temporal's query. It may look at the orchestrator's variables and do nothing; its result must be JSON.
+        Temporal's query. ``fn`` reads the orchestrator's variables and changes nothing; its result must be JSON.
 
         OrchestratorCodeError for a second handler of one name.
         """

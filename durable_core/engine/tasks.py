@@ -55,18 +55,18 @@ class Task(Generic[T_co]):
 
     @property
     def is_completed(self) -> bool:
-        """Whether it has ended, well or badly."""
+        """Whether the task has ended, with a result or an error."""
         self._seen = True
         return self._done
 
     @property
     def is_faulted(self) -> bool:
-        """Whether it has ended badly: it failed, or was cancelled."""
+        """Whether the task has failed or was cancelled."""
         return self.is_completed and self._error is not None
 
     @property
     def result(self) -> T_co:
-        """Its result. Raises what it failed with; OrchestratorCodeError if it has not ended."""
+        """The result. Raises the error that the task failed with; OrchestratorCodeError if it has not ended."""
         if not self.is_completed:
             raise OrchestratorCodeError("the task has no result yet: wait for it with 'yield from'", caller())
         if self._error is not None:
@@ -97,7 +97,7 @@ class TimerTask(Task[None]):
         self.is_cancelled = False
 
     def cancel(self) -> None:
-        """Stop the timer: who waits for it gets a TaskCancelledError. One that has fired stays fired."""
+        """Cancel the timer: code that waits for it gets a TaskCancelledError. A timer that has fired stays fired."""
         self._seen = True
         if not self._done:
             self.stop(caller())

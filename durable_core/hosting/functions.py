@@ -57,14 +57,14 @@ class InvocationCancelledError(DurableError):
 
 
 class Durable:
-    """durable_core in a function app: its blueprint, and for your own functions its client and responses.
+    """Connects a registry to a function app: the blueprint, and for your own functions the client and responses.
 
     registry: the app's orchestrators and activities.
     settings: None reads them from the environment (ConfigurationError).
-    base: where the management API lives, below the host's route prefix.
+    base: path of the management API below the host's route prefix.
     auth_level: the key that Azure asks of the management API's callers, whatever the app's own default is; ANONYMOUS
         opens it to everybody. The signed URLs (``/c/...``) never need one.
-    codec: through which all that is the user's passes on its way to storage and back, to encrypt it for instance.
+    codec: transforms the app's values before they are stored and after they are read, to encrypt them for instance.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Durable:
     def create_http_management_payload(
         self, request: func.HttpRequest, instance_id: str, *, execution_id: str = "", details: bool = False
     ) -> HttpManagementPayload:
-        """The URIs by which their holder can follow and manage this instance, without any key.
+        """The capability URLs with which their holder can follow and manage this instance.
 
         Made for an id as ``start_new`` returned it, or with ``execution_id`` (a status has it), they end with that
         execution: when the id is purged and started again, they are answered with 410. Made for any other text they
@@ -112,7 +112,10 @@ class Durable:
     def create_check_status_response(
         self, request: func.HttpRequest, instance_id: str, *, execution_id: str = "", details: bool = False
     ) -> func.HttpResponse:
-        """202 with the management payload, ``Location`` and ``Retry-After``. Arguments and errors as above."""
+        """202 with the management payload, ``Location`` and ``Retry-After``.
+
+        Arguments and errors are those of ``create_http_management_payload``.
+        """
         base_url = self._base_url(request)
         return _to_azure(
             create_check_status_response(
@@ -167,7 +170,7 @@ class Durable:
     # ------------------------------------------------------------ for the host
 
     def blueprint(self, *, http: bool = True) -> func.Blueprint:
-        """The functions to give to ``FunctionApp.register_functions``, once.
+        """The functions of ``durable_core``, for ``FunctionApp.register_functions``. Call it once.
 
         http: whether the routes of the management API are among them. Without them nothing answers the URLs that are
         made here: neither those of a payload nor those of callbacks. For an app whose own routes use HTTP streaming
@@ -293,7 +296,7 @@ class Durable:
 def durable_blueprint(
     registry: Registry, *, settings: Settings | None = None, base: str = DEFAULT_BASE, http: bool = True
 ) -> func.Blueprint:
-    """The functions of durable_core for an app that has no use for a ``Durable`` object of its own."""
+    """The blueprint alone, for an app that needs no ``Durable`` object."""
     return Durable(registry, settings=settings, base=base).blueprint(http=http)
 
 

@@ -30,7 +30,8 @@ from ..runtime.turn import cached
 class History:
     """The history of one generation of an instance, its values loaded.
 
-    build: the build of the app that committed last. created: of the execution, UTC.
+    build: the build of the app that committed last.
+    created: when the execution was started, UTC.
     segments: every commit of this generation, in order; empty: it has not begun, and fits any code.
     seen: keys of inbox rows that earlier generations consumed, so that they are not news.
     """

@@ -83,7 +83,7 @@ class StartOptions(TypedDict, total=False):
 
 
 class DurableClient(Messaging, ScheduleClient):
-    """Of one task hub. Made by ``DurableApp``.
+    """Starts, queries and manages the instances of one task hub. ``await durable.client()`` returns it.
 
     longest_poll: seconds between two looks at an instance whose end another process may bring.
     """
@@ -255,7 +255,7 @@ class DurableClient(Messaging, ScheduleClient):
         tags: Mapping[str, str] | None = None,
         event_id: str | None = None,
     ) -> bool:
-        """Raise an event on the instance, and start it first if it does not run: Temporal's signal-with-start.
+        """Raise an event on an instance, and start the instance first if it does not run: Temporal's signal-with-start.
 
         An instance that has ended is started again. A new one and its event come into being together, so no order of
         callers loses an event or starts two. Returns whether it was started. Raises as ``start_new`` and
@@ -322,7 +322,7 @@ class DurableClient(Messaging, ScheduleClient):
         instance_id_prefix: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> list[OrchestrationStatus]:
-        """All instances that fit, newest first (not only the first hundred), without inputs and outputs.
+        """All instances that match, newest first (not only the first hundred), without inputs and outputs.
 
         The filters are those of ``list_instances``.
         """
@@ -380,7 +380,7 @@ class DurableClient(Messaging, ScheduleClient):
     async def cancel(
         self, instance_id: str, reason: str = "", *, recursive: bool = True, execution_id: str | None = None
     ) -> None:
-        """Ask an instance to clean up and end: a TaskCancelledError is raised where its code waits.
+        """Request that an instance cleans up and ends: a TaskCancelledError is raised where its code waits.
 
         The code may catch it, and wait for further tasks in ``except`` and ``finally``, such as compensations. If the
         error leaves it, the instance ends as Canceled with the reason as its output; if the code returns after all,
@@ -406,11 +406,11 @@ class DurableClient(Messaging, ScheduleClient):
         await self._put(await self._running(instance_id, execution_id), InboxKind.TERMINATE, reason, data)
 
     async def suspend(self, instance_id: str, reason: str = "", *, execution_id: str | None = None) -> None:
-        """Hold an instance: what is sent to it is kept until ``resume``."""
+        """Suspend an instance: its events and results are kept until ``resume``."""
         await self._put(await self._running(instance_id, execution_id), InboxKind.SUSPEND, reason)
 
     async def resume(self, instance_id: str, reason: str = "", *, execution_id: str | None = None) -> None:
-        """Let a suspended instance go on."""
+        """Resume a suspended instance."""
         await self._put(await self._running(instance_id, execution_id), InboxKind.RESUME, reason)
 
     async def purge_instance_history(
@@ -432,7 +432,7 @@ class DurableClient(Messaging, ScheduleClient):
         *,
         recursive: bool = False,
     ) -> int:
-        """Delete the ended instances that fit; returns how many. ``recursive``: as above.
+        """Delete the ended instances that match; returns how many. ``recursive``: also their sub-orchestrations.
 
         However many there are: to be done in slices that are not long, there is ``purge_slice``.
         """
@@ -455,7 +455,7 @@ class DurableClient(Messaging, ScheduleClient):
         seconds: float = PURGE_SECONDS,
         recursive: bool = False,
     ) -> PurgeSlice:
-        """Delete ended instances that fit, for about so many seconds, and go on with the token of the last slice.
+        """Delete ended instances that match for about ``seconds``; the next call continues with the token returned.
 
         Raises InvalidInputError for a filter that cannot be, and for a token that is none of ours.
         """

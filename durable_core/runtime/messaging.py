@@ -86,7 +86,7 @@ class Messaging:
         await deliver_once(self._hub, instance, event_name, f"once/{nonce}", nonce, text)
 
     async def query(self, instance_id: str, name: str, args: object = None) -> JSON:
-        """Ask a query handler of the orchestrator (``ctx.set_query_handler``), whether the instance runs or has ended.
+        """Call a query handler of the orchestrator (``ctx.set_query_handler``); the instance may run or have ended.
 
         Answered here, by replay of its history up to the last commit; nothing is written and the instance is not
         disturbed. Raises InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do
@@ -109,9 +109,9 @@ class Messaging:
         )
 
     async def complete_callback(self, url: str, result: object = None) -> None:
-        """What a POST of ``result`` to the URL of a callback (``ctx.callback``) does.
+        """Complete a callback (``ctx.callback``), as a POST of ``result`` to its URL does.
 
-        Raises CapabilityError (forged or expired; ``gone``: used, or nobody waits any more), InstanceCompletedError,
+        Raises CapabilityError (forged or expired; ``gone``: used, or no longer waited for), InstanceCompletedError,
         PayloadTooLargeError, SerializationError.
         """
         if self._callback_urls is None:

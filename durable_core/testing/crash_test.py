@@ -55,6 +55,7 @@ class CrashReport:
 
     @property
     def ok(self) -> bool:
+        """Whether no crash changed anything."""
         return not self.findings
 
     @property

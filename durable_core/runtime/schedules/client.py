@@ -42,11 +42,12 @@ _LIVE = tuple(status for status in RuntimeStatus if not status.is_terminal)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleStatus:
-    """A schedule as it stands. Times are UTC.
+    """The state of a schedule. Times are UTC.
 
-    next_due: when it starts the next run; None while it is paused.
-    running: instance id of the run that goes; waiting: those of runs that were due when it began and come after it.
-    version: the one that every run has; None: each takes that which a new start takes at its time.
+    next_due: when the schedule starts the next run; None while it is paused.
+    running: instance id of the current run; None if there is none.
+    waiting: instance ids of runs that fell due during the current run, and start after it.
+    version: of the orchestrator in every run; None: each run takes the version that a new start takes at its time.
     last_instance_id, last_due, last_failed: of the run that ended last; None if there was none.
     """
 
@@ -115,7 +116,7 @@ class ScheduleClient:
         start_at: datetime | None = None,
         version: str | None = None,
     ) -> None:
-        """Start an orchestrator again and again. The schedule is durable when this returns.
+        """Start an orchestrator by cron or at an interval. The schedule is durable when this returns.
 
         cron: five fields (minute, hour, day of the month, month, weekday), or six with seconds in front, in
         ``time_zone`` (an IANA name). Minutes and hours that are named are the wall clock's: a time that daylight
@@ -179,7 +180,7 @@ class ScheduleClient:
             await self.start_new(SCHEDULE_NAME, instance_id, state.stored(), if_exists="restart_if_done")
 
     async def get_schedule(self: _Client, schedule_id: str) -> ScheduleStatus:
-        """InstanceNotFoundError if there is no such schedule."""
+        """The state of a schedule. InstanceNotFoundError if there is none of this id."""
         status = await self.get_status(_instance_of(schedule_id))
         if status.name != SCHEDULE_NAME or status.is_terminal:
             raise InstanceNotFoundError(_instance_of(schedule_id))
@@ -206,18 +207,18 @@ class ScheduleClient:
                 return found
 
     async def pause_schedule(self: _Client, schedule_id: str, reason: str = "") -> None:
-        """Start no runs until ``resume_schedule``; what falls due meanwhile is dropped. A run that goes, goes on.
+        """Start no runs until ``resume_schedule``; due times until then are dropped. A current run continues.
 
         Raises InstanceNotFoundError, as the other methods do.
         """
         await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "pause", "reason": reason})
 
     async def resume_schedule(self: _Client, schedule_id: str) -> None:
-        """Go on with the next due time."""
+        """Start runs again, from the next due time on."""
         await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "resume"})
 
     async def trigger_schedule(self: _Client, schedule_id: str) -> str:
-        """Ask for a run now, even while paused, and return its instance id.
+        """Start a run now, even while paused, and return its instance id.
 
         The schedule starts it a moment later: ``wait_for_completion`` waits for that, ``get_status`` does not. It is
         subject to ``overlap``: while another run goes, ``skip`` drops it (there will be no such instance).
@@ -228,7 +229,7 @@ class ScheduleClient:
         return TriggeredRun(run)
 
     async def delete_schedule(self: _Client, schedule_id: str) -> None:
-        """End and forget a schedule. A run that goes, goes on. Raises InstanceNotFoundError."""
+        """Delete a schedule. A current run continues. Raises InstanceNotFoundError."""
         instance_id = _instance_of(schedule_id)
         await self.terminate(instance_id, "deleted", recursive=False)
         await self.wait_for_completion(instance_id, DELETE_PATIENCE)
