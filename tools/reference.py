@@ -23,7 +23,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 REFERENCE = DOCS / "reference.md"
 GUIDE = DOCS / "guide"
 
-PUBLIC = {
+PUBLIC: dict[str, list[str]] = {
     "durable_core": durable_core.__all__,
     "durable_core.hosting.functions": ["Durable", "durable_blueprint"],
     "durable_core.settings": ["Settings"],
@@ -32,13 +32,13 @@ PUBLIC = {
 }
 """What users import, by module."""
 
-FIRST = [
+FIRST: list[str] = [
     *("orchestrator", "activity", "OrchestrationContext", "Task", "TimerTask", "ActivityContext"),
     *("Registry", "Durable", "Settings", "DurableClient", "OrchestrationStatus"),
 ]
 """What a reader looks for first, in this order; the rest follows by name."""
 
-INTERNAL = {
+INTERNAL: dict[str, list[str]] = {
     "ActivityContext": ["listener"],
     "Durable": ["start", "stop"],
     "DurableClient": ["longest_poll", "raise_event_once", "redeem_callback"],

@@ -192,3 +192,17 @@ def test_the_tree_of_errors_has_every_error_below_the_one_that_it_derives_from()
         above[depth:] = [error]
     assert drawn.keys() == {cls for cls in parents if derives(cls)} - {"DurableError"}
     assert [error for error, parent in drawn.items() if parent not in parents[error]] == []
+
+
+def test_every_example_is_linked_by_a_page() -> None:
+    linked = {(page.parent / link).resolve() for page in PAGES for link in _LINK.findall(page.read_text("utf-8"))}
+    examples = {path for path in (ROOT / "docs" / "examples").rglob("*.py") if path.name != "__init__.py"}
+    assert examples - linked == set()
+
+
+def test_every_code_of_an_event_is_explained() -> None:
+    code = (ROOT / "durable_core" / "engine" / "events.py").read_text("utf-8")
+    codes = set(re.findall(r'^    "([A-Z]{2})": \w+,$', code, re.MULTILINE))
+    table = (ROOT / "docs" / "storage.md").read_text("utf-8").split("| Incoming |")[1].split("\n\n")[0]
+    assert codes
+    assert codes == set(re.findall(r"`([A-Z]{2})`", table))

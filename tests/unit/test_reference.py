@@ -77,5 +77,5 @@ def test_every_option_of_a_decorator_is_in_the_reference(decorator: Callable[...
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_of_the_guide_begins_with_code_that_is_run_by_a_test(page: Path) -> None:
     text = page.read_text("utf-8")
-    assert re.match(r"# .+\n\n<!-- examples/\w+\.py(, whole)? -->\n+```python\n\S", text)
+    assert re.match(r"# .+\n\n(## .+\n\n)?<!-- examples/\w+\.py(, whole)? -->\n+```python\n\S", text)
     assert with_examples(text) == text, WRITE
