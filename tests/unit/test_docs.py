@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import fields
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from durable_core import errors
 from durable_core.errors import ConfigurationError
 from durable_core.settings import Settings
 
@@ -172,26 +170,6 @@ def test_every_name_in_the_glossary_is_in_the_code() -> None:
         texts = [text for path, text in code.items() if not linked or linked & {path, *path.parents}]
         for word in _CODE.findall(held_by):
             assert any(re.search(rf"^class {word}\b", text, re.MULTILINE) for text in texts), f"{word} of '{term}'"
-
-
-def test_the_tree_of_errors_has_every_error_below_the_one_that_it_derives_from() -> None:
-    parents: dict[str, list[str]] = {}
-    for path in (ROOT / "durable_core").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ClassDef):
-                parents.setdefault(node.name, []).extend(base.id for base in node.bases if isinstance(base, ast.Name))
-
-    def derives(cls: str) -> bool:
-        return cls == "DurableError" or any(derives(base) for base in parents.get(cls, []))
-
-    drawn: dict[str, str] = {}
-    above = ["DurableError"]
-    for branch, error in re.findall(r"^    ([│ ]*[├└]──) (\w+)", errors.__doc__ or "", re.MULTILINE):
-        depth = (len(branch) + 1) // 4
-        drawn[error] = above[depth - 1]
-        above[depth:] = [error]
-    assert drawn.keys() == {cls for cls in parents if derives(cls)} - {"DurableError"}
-    assert [error for error, parent in drawn.items() if parent not in parents[error]] == []
 
 
 def test_every_example_is_linked_by_a_page() -> None:
