@@ -32,9 +32,10 @@ run: $(RUN_READY)  ## the samples, then a host that goes on serving; on an Azuri
 host: $(RUN_READY)  ## only the host
 	@$(BIN)/python -m durable_core host --port $(PORT) $(if $(STORE),--store "$(STORE)")
 
+# Pyright is one process and takes longest: what runs beside it gives way to it.
 check: $(DEV_READY)  ## at every change, 90 seconds: lint, types, and the tests that need no emulator and no host
 	@log=$$(mktemp); $(TYPES) >"$$log" 2>&1 & types=$$!; trap 'rm -f "$$log"' EXIT; \
-	{ $(RULES); } && $(IN_PARALLEL) -n logical -q -m "not azurite" tests/unit tests/properties tests/contract; rest=$$?; \
+	{ $(RULES); } && nice $(IN_PARALLEL) -n logical -q -m "not azurite" tests/unit tests/properties tests/contract; rest=$$?; \
 	wait $$types; types_are_wrong=$$?; cat "$$log"; exit $$((rest | types_are_wrong))
 
 # One worker more than processors: a quarter of the time of the suite is waiting, for timers, leases and hosts that start.
