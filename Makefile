@@ -35,7 +35,7 @@ host: $(RUN_READY)  ## only the host
 # Pyright is one process and takes longest: what runs beside it gives way to it.
 check: $(DEV_READY)  ## at every change, 90 seconds: lint, types, and the tests that need no emulator and no host
 	@log=$$(mktemp); $(TYPES) >"$$log" 2>&1 & types=$$!; trap 'rm -f "$$log"' EXIT; \
-	{ $(RULES); } && nice $(IN_PARALLEL) -n logical -q -m "not azurite" tests/unit tests/properties tests/contract; rest=$$?; \
+	{ $(RULES); } && nice -n 5 $(IN_PARALLEL) -n logical -q -m "not azurite" tests/unit tests/properties tests/contract; rest=$$?; \
 	wait $$types; types_are_wrong=$$?; cat "$$log"; exit $$((rest | types_are_wrong))
 
 # One worker more than processors: a quarter of the time of the suite is waiting, for timers, leases and hosts that start.

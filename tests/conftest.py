@@ -1,4 +1,4 @@
-"""For all tests: the totals of what the run has tried, printed at its end.
+"""For all tests: the totals of what the run has tried, printed at its end; hypothesis without its limits of time.
 
 ``make test`` runs with pytest-xdist. Its worker processes hand their totals to the process that prints them.
 """
@@ -8,8 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .support.totals import Totals
+
+# How long an input takes to make or to try says how busy the machine is, and nothing of the code.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 _TOTALS = pytest.StashKey[Totals]()
 _HANDED_OVER = "durable_core_totals"

@@ -146,7 +146,7 @@ def computed() -> Any:
     return computed_field(property(twice))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(models())
 def test_a_model_comes_back_or_is_refused_by_the_name_of_its_field(made: tuple[BaseModel, list[str]]) -> None:
     model, risky = made

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_core import FailureDetails, OrchestrationContext, Task
@@ -177,7 +177,7 @@ def assert_recorded_once(segments: list[Segment]) -> None:
     assert len(rows) == len(set(rows))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(program=programs, seed=st.integers(0, 2**32))
 def test_a_cold_start_between_any_two_steps_changes_nothing(program: Program, seed: int) -> None:
     world = World(random.Random(seed))
@@ -222,7 +222,7 @@ def next_generation(live: OrchestrationExecutor, end: ContinueAsNew, turn: Turn)
     ]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(program=programs, seed=st.integers(0, 2**32))
 def test_at_one_time_it_does_not_matter_how_events_are_cut_into_steps(program: Program, seed: int) -> None:
     world = World(random.Random(seed))
@@ -250,7 +250,7 @@ DEPLOYMENTS: list[tuple[Stage, Stage]] = [
 ]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(program=programs, seed=st.integers(0, 2**32), stages=st.sampled_from(DEPLOYMENTS))
 def test_the_next_stage_of_a_patch_goes_on_where_the_last_one_was(
     program: Program, seed: int, stages: tuple[Stage, Stage]

@@ -73,7 +73,7 @@ EMPTY = History(
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_of_event_comes_back_as_it_was(kind: type[Any]) -> None:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(made(kind))
     def check(event: Event) -> None:
         named = json.loads(json.dumps(event_to_json(event)))
@@ -83,7 +83,7 @@ def test_every_kind_of_event_comes_back_as_it_was(kind: type[Any]) -> None:
     check()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories)
 def test_a_history_comes_back_as_it_was_and_makes_the_same_bytes(history: History) -> None:
     text = to_text(history)
