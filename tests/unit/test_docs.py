@@ -184,3 +184,9 @@ def test_every_code_of_an_event_is_explained() -> None:
     table = (ROOT / "docs" / "storage.md").read_text("utf-8").split("| Incoming |")[1].split("\n\n")[0]
     assert codes
     assert codes == set(re.findall(r"`([A-Z]{2})`", table))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_link_that_names_a_file_leads_to_that_file(page: Path) -> None:
+    links = re.findall(r"\[`?([\w./-]+\.(?:py|md))`?\]\(([^)\s#]+)", _FENCE.sub("", page.read_text("utf-8")))
+    assert [pair for pair in links if pair[0].rsplit("/", 1)[-1] != pair[1].rsplit("/", 1)[-1]] == []
