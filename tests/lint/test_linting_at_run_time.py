@@ -88,7 +88,7 @@ def test_a_linter_that_fails_keeps_no_app_from_starting(
     def fail(*_: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("durable_core.linter.linting.Linter.next_check", fail)
+    monkeypatch.setattr("durable_core.linter.linting.Linter.look_at", fail)
     assert warn_of([module.watch]) == 0
     assert clock_and_chance_in(module.watch) == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
