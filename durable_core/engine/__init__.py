@@ -1,1 +1,1 @@
-"""The pure core: history events in, decisions out. No IO, no clock, no asyncio."""
+"""The engine: runs orchestrators on history events and collects their decisions. No IO, no clock, no asyncio."""

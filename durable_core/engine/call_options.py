@@ -1,4 +1,4 @@
-"""Options of one activity call, as history keeps them for whoever sees to the call. Knows no task and no history."""
+"""The options of a call, checked, and as the history stores them for the runtime."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .user_frames import caller
 
 
 def check_retry(retry: object, what: str) -> None:
-    """OrchestratorCodeError, with the line, for what is no retry policy."""
+    """OrchestratorCodeError, with the line, if this is not a retry policy."""
     if retry is not None and not isinstance(retry, RetryPolicy):
         raise OrchestratorCodeError(
-            f"retry={retry!r} of {what} must be a RetryPolicy: RetryPolicy(max_attempts=3), say", caller()
+            f"retry={retry!r} of {what} must be a RetryPolicy such as RetryPolicy(max_attempts=3)", caller()
         )
 
 
 class CallOptions(TypedDict, total=False):
-    """What ``call_activity`` takes beside the input; what is left out, or None, is as the activity's decorator says.
+    """The options of ``call_activity``; the activity's decorator sets those that are omitted or None.
 
-    retry: when it is tried again.
-    timeout: for one attempt, from its start to its end.
-    schedule_to_close: from this call to the final result, over all attempts.
-    inline: False never runs it in the turn that schedules it, True prefers to.
+    retry: the retry policy.
+    timeout: time limit of one attempt, from its start to its end.
+    schedule_to_close: time limit from this call to the final result, over all attempts.
+    inline: False: never run it in the turn that scheduled it; True: run it there if possible.
     """
 
     retry: RetryPolicy | None
@@ -36,11 +36,11 @@ class CallOptions(TypedDict, total=False):
 
 
 def scheduled_options(definition: object, given: CallOptions) -> JSON:
-    """``TaskScheduled.options``: times in seconds, and what a host that lacks the activity must know of it.
+    """``TaskScheduled.options``: times in seconds, and those options that a host without the activity needs.
 
-    definition: of the activity, where the function itself was called.
+    definition: of the activity, if the call was made with the function itself.
 
-    TypeError for an option that there is not, OrchestratorCodeError for a time or a retry policy that is none.
+    TypeError for an unknown option, OrchestratorCodeError for a time or a retry policy that is not valid.
     """
     declared = definition if isinstance(definition, ActivityDefinition) else None
     if not given and (declared is None or not (declared.queue or declared.schedule_to_close)):
@@ -67,7 +67,7 @@ def scheduled_options(definition: object, given: CallOptions) -> JSON:
 
 
 def run_options(timeout: timedelta | None) -> JSON:
-    """Options of a sub-orchestration's call. OrchestratorCodeError for a timeout that leaves no time."""
+    """The options of a sub-orchestration call. OrchestratorCodeError for a timeout that is not valid."""
     if timeout is None:
         return None
     if (problem := problem_of_time(timeout)) is not None:

@@ -1,8 +1,8 @@
-"""Callbacks: a task that a third party completes by a URL of its own, once.
+"""Callbacks: a task that a third party completes once, by a URL.
 
-A ticket says what a URL stands for. It follows from the instance's identity and history alone, so that it is the same
-at every replay; how it is signed and what the URL looks like is for the host to say (``CallbackUrls``). The result
-comes back as an external event with a name that only this ticket has.
+A ticket holds what the URL must identify. It is made of the instance's identity and history alone, so that it is the
+same at every replay; the host signs it and makes the URL (``CallbackUrls``). The result is an external event with a
+name that only this ticket has.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .user_frames import caller
 T_co = TypeVar("T_co", covariant=True)
 
 LIFETIME = timedelta(days=90)
-"""For how long a URL is valid where the callback has no time limit of its own."""
+"""The time for which a URL is valid if the callback has no timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackTicket:
-    """The right to complete one callback. ``nonce`` is the same at every replay and in no other ticket."""
+    """The right to complete one callback. ``nonce`` is the same at every replay, and unique to the ticket."""
 
     instance_id: str
     execution_id: str
@@ -36,14 +36,14 @@ class CallbackTicket:
 
 
 class CallbackUrls(Protocol):
-    """How a host spells tickets as URLs: so that they cannot be forged, and the same ticket gives the same URL."""
+    """Makes URLs of tickets, and reads them: the host signs them, and the same ticket always gives the same URL."""
 
     def url_of(self, ticket: CallbackTicket) -> str:
-        """ConfigurationError where the app's own address, or a key to sign with, is not known."""
+        """The URL of a ticket. ConfigurationError if the app's base URL or its signing key is not known."""
         ...
 
     def ticket_of(self, url: str) -> CallbackTicket:
-        """CapabilityError if the URL is none of this app's, or has expired."""
+        """The ticket of a URL. CapabilityError if this app has not signed the URL, or it has expired."""
         ...
 
 
@@ -67,12 +67,15 @@ class Callback(Generic[T_co]):
 
     @property
     def url(self) -> str:
-        """Give it to the third party. Treat it as a secret: who has it can complete the callback."""
+        """The URL for the third party. Treat it as a secret: a request with it completes the callback.
+
+        Raises OrchestratorCodeError or ConfigurationError if the app has no address for callbacks.
+        """
         if self._urls is None:
-            if self._is_replaying():  # somewhere else, to look at a history: nobody gets this one
+            if self._is_replaying():  # a replay outside of a host, such as in a test: this URL is never used
                 return f"callback:{self._ticket.nonce}"
             raise OrchestratorCodeError(
-                "this app has no address that a callback could be sent to: open it through durable_core.hosting",
+                "this app has no address to which a callback could be sent: run it in a host (durable_core.hosting)",
                 self._line,
             )
         return self._urls.url_of(self._ticket)
@@ -84,7 +87,7 @@ class Callback(Generic[T_co]):
 def make_ticket(
     instance_id: str, execution_id: str, generation: int, number: int, name: str, expires_at: datetime
 ) -> CallbackTicket:
-    """The ticket of the callback that is the ``number``-th one of its generation."""
+    """The ticket of the ``number``-th callback of a generation."""
     identity = f"{instance_id}/{execution_id}/{generation}/{number}"
     return CallbackTicket(
         instance_id=instance_id,
@@ -97,5 +100,5 @@ def make_ticket(
 
 
 def generation_of(event_name: str) -> int:
-    """The generation that a ticket's event belongs to."""
+    """The generation of the callback to which this event belongs."""
     return int(event_name.rpartition("/")[2].partition(".")[0])

@@ -1,7 +1,7 @@
-"""Knows whether the code that runs now is an orchestrator's or is outside of any: an activity, a step, a query.
+"""Tells whether the code that runs now belongs to an orchestrator, or to an activity, a step or a query.
 
-A context that is used from out there, through a closure say, would record calls at random moments. So whoever runs
-such code says so here, and the context refuses. Knows nothing else.
+If an activity used an orchestration context, through a closure for example, the context would record calls at random
+moments. So the framework marks code outside of orchestrators with ``outside``, and the context raises an error there.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from .user_frames import caller
 _WHERE: ContextVar[str] = ContextVar("durable_core_outside", default="")
 
 whose_code = _WHERE.get
-"""What the code that runs now is, if it is not an orchestrator's; else ''."""
+"""Names the code that runs now, if it does not belong to an orchestrator; else ''."""
 
 
 class outside:
-    """While this lasts, code in this ``contextvars`` context is not an orchestrator's. ``what`` names it in errors."""
+    """Marks the code in this block as code outside of orchestrators. ``what`` names it in errors."""
 
     __slots__ = ("_token", "_what")
 
@@ -33,11 +33,11 @@ class outside:
 
 
 def refuse_outside() -> None:
-    """OrchestratorCodeError, with the line of the call, if an orchestrator's context is used out there."""
+    """OrchestratorCodeError, with the line of the call, if an orchestration context is used in such code."""
     what = _WHERE.get()
     if what:
         raise OrchestratorCodeError(
             f"the orchestrator's context is used inside {what}: only the orchestrator itself can call activities, "
-            "wait or set its status; return what you have found, and let the orchestrator decide",
+            "wait or set its status; return a value, and let the orchestrator make the call",
             caller(),
         )

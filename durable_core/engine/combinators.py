@@ -1,11 +1,11 @@
 """Combinations of tasks beyond "all" and "any": pulled lazily, in order of their end, all settled, and flows.
 
-A combination is told of each child once, in O(1), in the order in which history has their ends; whatever user code
-it runs then (a lazy iterable, that is) runs there, so that every replay calls the same at the same place.
+A combination is notified of the end of each child once, in O(1), in the order of the history. User code of a
+combination (a lazy iterable) runs at that moment, so that every replay makes the same calls at the same place.
 """
 
 # pyright: reportPrivateUsage=false
-# Friends of Task, as the functions of ``tasks`` are.
+# These classes are friends of Task, as the functions of ``tasks`` are.
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 GatherPolicy: TypeAlias = Literal["fail_fast", "all_settled", "first_error_after_all"]
-"""What ``gather`` does about failures.
+"""The policies of ``gather`` for failures.
 
-fail_fast: it fails as soon as one fails; the others run on. all_settled: it never fails, but waits for all and gives
-the TaskFailedError in the place of the result. first_error_after_all: it waits for all, then fails with the failure
-that came first.
+fail_fast: it fails as soon as one task fails; the others continue. all_settled: it waits for all tasks, never fails,
+and has a TaskFailedError in the place of the result of a failed task. first_error_after_all: it waits for all tasks,
+then fails with the first failure.
 """
 
 
 class PulledTask(Combination[list[T]]):
-    """Pulls tasks out of an iterable, so that at most so many are under way at a time."""
+    """Takes tasks from an iterable, so that at most ``limit`` of them are under way at a time."""
 
     __slots__ = ("_is_pulling", "_limit", "_tasks", "_watch")
 
@@ -42,7 +42,7 @@ class PulledTask(Combination[list[T]]):
             raise OrchestratorCodeError(f"max_concurrency must be at least 1, not {limit}", caller())
         if isinstance(tasks, list | tuple | set | frozenset | dict):
             raise OrchestratorCodeError(
-                "the tasks of a list have all been called already, so max_concurrency cannot hold any back; "
+                "the tasks of a list have all been called already, so max_concurrency cannot limit them; "
                 "give a generator: ctx.task_all((ctx.call_activity(f, x) for x in xs), max_concurrency=...)",
                 caller(),
             )
@@ -68,8 +68,10 @@ class PulledTask(Combination[list[T]]):
             self._decide(None, error)
 
     def _pull(self) -> None:
-        """Call more tasks, as long as there is room. What the iterable raises is raised where this is waited for."""
-        if self._is_pulling:  # the iterable itself has ended a task: the loop below goes on with it
+        """Take tasks from the iterable up to the limit. An exception of the iterable is raised where the code waits."""
+        if (
+            self._is_pulling
+        ):  # the iterable itself has ended a task; the loop below, which runs already, takes the next one
             return
         self._is_pulling = True
         try:
@@ -79,12 +81,12 @@ class PulledTask(Combination[list[T]]):
                     self._check(child)
                 except StopIteration:
                     self._tasks = None
-                except BaseException as error:  # noqa: BLE001  user code, which is not run by its own generator here
+                except BaseException as error:  # noqa: BLE001  an exception of user code, which fails this task
                     raise_unless_failure(error)
                     self._give_up(error)
                 else:
                     self._adopt(child)
-                    if self._done:  # while it was being called, one failed
+                    if self._done:  # another task failed while this one was called
                         self._let_go()
                     elif child._done and child._error is not None:
                         self._give_up(child._error)
@@ -99,7 +101,7 @@ class PulledTask(Combination[list[T]]):
 
 
 class GatherTask(Combination[tuple[Any, ...]]):
-    """Ends when all have ended, with results or failures in the order given."""
+    """Ends when all tasks have ended, with results or failures in the order given."""
 
     __slots__ = ("_collects", "_first_error")
 
@@ -117,7 +119,7 @@ class GatherTask(Combination[tuple[Any, ...]]):
         self._end_if_all()
 
     def _counts(self, error: BaseException | None) -> bool:
-        """Whether it makes the whole fail. What is no task's failure is an error of the code, and never a result."""
+        """Whether this error makes the combination fail. An error that is not a task's failure always does."""
         return error is not None and not (self._collects and isinstance(error, TaskFailedError))
 
     def _end_if_all(self) -> None:
@@ -130,7 +132,7 @@ class GatherTask(Combination[tuple[Any, ...]]):
 
 
 class NextTask(Task[T_co]):
-    """The next of several tasks to end: it ends as that one does."""
+    """Ends with the result or failure of the next of several tasks to end."""
 
     __slots__ = ("_origin",)
 
@@ -140,7 +142,7 @@ class NextTask(Task[T_co]):
 
     @property
     def origin(self) -> Task[T_co]:
-        """The task that it came to be. OrchestratorCodeError if none has ended yet."""
+        """The given task that has ended. OrchestratorCodeError if none has ended yet."""
         self._seen = True
         if self._origin is None:
             raise OrchestratorCodeError("no task has ended yet: wait for it with 'yield from'", caller())
@@ -155,11 +157,11 @@ class Completions(Combination[None]):
     def __init__(self, owner: object, tasks: Iterable[Task[Any]]) -> None:
         super().__init__(owner, tasks, "as_completed")
         self._ended = [child for child in self._children if child._done]
-        self._taken = 0  # how many of the ended ones have gone to a NextTask
-        self._open: deque[NextTask[Any]] = deque()  # asked for before their task has ended
+        self._taken = 0  # number of ended tasks that were given to a NextTask
+        self._open: deque[NextTask[Any]] = deque()  # without an ended task so far
 
     def in_order(self) -> Iterator[NextTask[Any]]:
-        """A task for each end to come."""
+        """One task for each given task, in the order of their ends."""
         for _ in self._children:
             following: NextTask[Any] = NextTask(self._owner)
             if self._taken < len(self._ended):
@@ -182,9 +184,9 @@ class Completions(Combination[None]):
 
 
 class FlowTask(Combination[T_co]):
-    """The engine's own steps, one task after the other, as a task: what a small orchestrator would return.
+    """Runs a generator of the engine, which waits for one task after the other, as a task of the orchestrator.
 
-    It goes on whenever the task that it waits for ends, whatever the orchestrator does meanwhile.
+    The generator continues whenever its task ends, also while the orchestrator waits for other tasks.
     """
 
     __slots__ = ("_is_running", "_line", "_steps")
@@ -221,7 +223,7 @@ class FlowTask(Combination[T_co]):
                 ended = following
         except StopIteration as stop:
             settle(self, stop.value)
-        except Exception as error:  # noqa: BLE001  what the steps raise is the task's failure
+        except Exception as error:  # noqa: BLE001  an exception of the generator is the failure of this task
             fail(self, error)
         finally:
             on_behalf_of.reset(asked)

@@ -1,6 +1,6 @@
-"""How an orchestrator puts tasks together: the part of the context that makes new calls and tasks out of others.
+"""The part of the orchestration context that combines tasks, and makes calls that consist of several tasks.
 
-Owns signatures and reference texts; what they do is in ``combinations``, ``saga`` and ``http``.
+Holds signatures and reference texts; the implementations are in ``combinators``, ``saga`` and ``http``.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ Outcome: TypeAlias = T | TaskFailedError
 Failing: TypeAlias = Literal["fail_fast", "first_error_after_all"]
 Settled: TypeAlias = Literal["all_settled"]
 
-_NAMESPACE = uuid.UUID("a5bd7b5c-5a35-5f0c-8a3e-6f2f0a5e7d11")  # of detached instances' ids; any fixed value will do
+_NAMESPACE = uuid.UUID("a5bd7b5c-5a35-5f0c-8a3e-6f2f0a5e7d11")
+"""Namespace of the ids of detached instances; any fixed value would do."""
 
 
 class Composition:
-    """Base of ``OrchestrationContext``, which has the fields."""
+    """Base class of ``OrchestrationContext``, which has the fields."""
 
     __slots__ = ()
 
@@ -55,14 +56,16 @@ class Composition:
     # ------------------------------------------------------------ several tasks
 
     def task_all(self, tasks: Iterable[Task[T]], max_concurrency: int | None = None) -> Task[list[T]]:
-        """All results, in the order given; of no tasks: [].
+        """A task with the results of all tasks, in the order given; [] without tasks.
 
-        Fails as soon as one fails. The others run on: nobody waits for them, and their results are dropped. Where
-        that matters, use ``gather`` with another policy.
+        Fails as soon as one task fails. The other tasks continue, and their results are dropped; ``gather`` has other
+        policies.
 
-        max_concurrency: at most so many are under way at a time. ``tasks`` must be lazy then, such as a generator:
-            the next one is called when one ends, and none any more when one has failed. What the iterable raises is
-            raised where the task is waited for.
+        max_concurrency: the highest number of tasks that are under way at a time. ``tasks`` must then be lazy, such as
+            a generator: the next task is taken from it when one has ended, and none after a failure. An exception of
+            the iterable is raised where the orchestrator waits for this task.
+        Raises OrchestratorCodeError for objects that are not tasks of this context, or for a list with
+        max_concurrency.
         """
         if max_concurrency is not None:
             return PulledTask(self._decisions, tasks, max_concurrency, self._decisions.watch)
@@ -78,8 +81,8 @@ class Composition:
     def as_completed(self, tasks: Iterable[Task[T]]) -> Iterator[NextTask[T]]:
         """The tasks in the order in which they end: ``for task in ctx.as_completed(tasks): x = yield from task``.
 
-        Each step of the loop gives a task that ends as the next of them does, with its result or failure; ``origin``
-        is the one that it was. The loop may be left early; the others run on.
+        Each iteration returns a task that ends with the result or failure of the next given task to end; its
+        ``origin`` is that task. The loop may be left early; the remaining tasks continue.
         """
         return Completions(self._decisions, tasks).in_order()
 
@@ -126,17 +129,18 @@ class Composition:
     def gather(
         self, *tasks: Task[Any], return_exceptions: bool = False, policy: GatherPolicy = "fail_fast"
     ) -> Task[Any]:
-        """The results of several tasks as a tuple: ``order, customer = yield from ctx.gather(a, b)``.
+        """A task with the results of several tasks as a tuple: ``order, customer = yield from ctx.gather(a, b)``.
 
-        Each has the type of its task.
+        Each result has the type of its task.
 
-        policy: ``fail_fast`` fails as soon as one fails, and the others run on, unheard; ``all_settled`` waits for all
-            and gives, in the place of a failed one's result, its TaskFailedError; ``first_error_after_all`` waits for
-            all, then fails with the failure that came first.
-        return_exceptions: True is asyncio's spelling of ``all_settled``.
+        policy: ``fail_fast`` fails as soon as one task fails, and drops the results of the others, which continue;
+            ``all_settled`` waits for all tasks, and has a TaskFailedError in the place of the result of a failed task;
+            ``first_error_after_all`` waits for all tasks, then fails with the first failure.
+        return_exceptions: True is ``all_settled``, by its name in asyncio.
+        Raises OrchestratorCodeError for another policy.
         """
         if policy not in get_args(GatherPolicy):
-            raise OrchestratorCodeError(f"gather knows the policies {get_args(GatherPolicy)}, not {policy!r}", caller())
+            raise OrchestratorCodeError(f"gather has the policies {get_args(GatherPolicy)}, not {policy!r}", caller())
         if policy == "fail_fast" and not return_exceptions:
             return AllTask(self._decisions, tasks, "gather", tuple)
         return GatherTask(self._decisions, tasks, collects=return_exceptions or policy == "all_settled")
@@ -175,8 +179,9 @@ class Composition:
         It has no parent: it continues when this orchestration ends or is terminated, and its end is not reported here.
         If the id is in use when it is started, nothing is started and a warning is logged.
 
-        version: None: that which any start takes then: the default one, else the newest.
-        Raises OrchestratorCodeError if the id is not allowed, SerializationError if the input is not JSON.
+        version: the version to start; None takes the default one, or else the newest.
+        Raises OrchestratorCodeError if the id or the version is not valid, SerializationError if the input cannot be
+        written as JSON.
         """
         decisions = self._decisions
         name = name_of(fn_or_name)
@@ -195,14 +200,14 @@ class Composition:
     # ------------------------------------------------------------ sagas
 
     def saga(self) -> Saga:
-        """A list of compensations, to be run in reverse when something fails: see ``Saga``."""
+        """An empty list of compensations, to be run in reverse order after a failure: see ``Saga``."""
         return Saga(self._context)
 
     def run_saga(self, body: Callable[[Saga], Generator[Task[Any], Any, T]]) -> Orchestration[T]:
         """Run ``body(saga)``. When it raises, its compensations run before the error is raised.
 
-        ``result = yield from ctx.run_saga(body)``. Raises what ``body`` raised, or, when something could not be
-        undone, a CompensationError with that as its cause.
+        ``result = yield from ctx.run_saga(body)``. Raises the error of ``body`` after the compensations; if some of
+        them failed, a CompensationError with that error as its cause.
         """
         return run_saga(self._context, body)
 
@@ -219,24 +224,27 @@ class Composition:
         timeout: timedelta | None = None,
         poll: bool = True,
     ) -> Task[DurableHttpResponse]:
-        """Make an HTTP request; the response, whatever its status code, is the task's result.
+        """Make an HTTP request; the result of the task is the response, with any status code.
 
-        The request is an activity: it may be made twice if a process dies meanwhile. Method, address, headers and
-        content are stored in history, secrets among them: a call with a secret belongs into an activity of your own,
-        which reads it from its settings.
+        The request is made by an activity, so it may be made twice if the host crashes meanwhile. Method, address,
+        headers and content are stored in the history, secrets included: make a request with a secret in an activity of
+        your own, which reads the secret from its settings.
 
-        content: a str is sent as it is; None: nothing; anything else as JSON.
-        retry: None: one try. With a policy, no connection, 429 and 5xx are failures, which are tried again.
-        timeout: of all together, retries and polls included; each single request has 100 s at most.
-        poll: whether an answer 202 with a ``Location`` is followed, as in Durable Functions: that address is asked
-            after ``Retry-After`` (default 30 s, 30 days at most), by durable timers, until it answers otherwise.
-            Headers go along only to the origin that they were meant for. A ``Location`` that cannot be followed is
-            not: the response is the result.
+        content: a str is sent as it is, None sends no content, any other value is sent as JSON.
+        retry: None makes one attempt. With a policy, a failed connection and the statuses 429 and 5xx are failures,
+            which are tried again.
+        timeout: time limit of the whole call, with all attempts and polls; a single request may take 100 s at most.
+        poll: whether to poll after an answer 202 with a ``Location``, as in Durable Functions: the orchestrator
+            requests that address after ``Retry-After`` (default 30 s, at most 30 days), by durable timers, until the
+            status is another one. Headers are sent only to the origin of ``uri``. If the ``Location`` is not an http or
+            https address, the response is the result.
 
-        Which hosts may be asked: ``Settings.http_allow`` (``DURABLE_HTTP_ALLOW``); without it every host.
+        Requests go only to the hosts of ``Settings.http_allow`` (``DURABLE_HTTP_ALLOW``); if it is empty, to every
+        host.
 
         Raises OrchestratorCodeError if the address is neither http nor https. The task fails with ActivityFailedError
-        (no answer; too large a response; a host that is not allowed; a refusal, with ``retry``) or TaskTimeoutError.
+        (no answer; a response that is too large; a host that is not allowed; a refusal, with ``retry``) or with
+        TaskTimeoutError.
         """
         return call_http(
             self._context,
@@ -256,13 +264,13 @@ class Composition:
 
 
 def check_version(version: str | None) -> None:
-    """OrchestratorCodeError, with the line, for a version that cannot be."""
+    """OrchestratorCodeError, with the line, for a version that is not valid."""
     if version is not None and (problem := problem_of_version(version)) is not None:
         raise OrchestratorCodeError(f"the version of an orchestrator {problem}, not {version!r}", caller())
 
 
 def check_child_id(instance_id: str, retry: RetryPolicy | None = None) -> None:
-    """OrchestratorCodeError, with the line, for an instance id that cannot be, or that no retry's id would fit to."""
+    """OrchestratorCodeError, with the line, for an instance id that is not valid, or too long with a retry's suffix."""
     try:
         check_instance_id(instance_id)
         if retry is not None:

@@ -1,7 +1,7 @@
-"""Conditions that orchestrator code waits for (``ctx.wait_condition``): predicates over its own variables.
+"""Conditions for which orchestrator code waits (``ctx.wait_condition``): predicates over its own variables.
 
-They are looked at when they are made and after every event that was applied, in the order in which they were made,
-until none of them changes: so a cold generator finds the same ones true at the same events as a warm one.
+Conditions are checked when they are made and after every applied event, in the order in which they were made, until
+none of them changes. So they become true at the same events in a cold generator as in a warm one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .user_frames import caller
 
 
 class Conditions:
-    """Those of one generation. ``open``: what waits, in the order in which it was made."""
+    """The conditions of one generation. ``open``: those that are not true yet, in the order in which they were made."""
 
     __slots__ = ("_made", "_watch", "open")
 
@@ -27,13 +27,13 @@ class Conditions:
         self._made = 0
 
     def wait(self, owner: object, predicate: Callable[[], object], *, is_running: bool) -> ConditionTask:
-        """A task that ends with True when the predicate holds, and has ended already where it does.
+        """A task that ends with True when the predicate is true; it has ended already if the predicate is true now.
 
-        is_running: False while the caller's generator is being dropped: nobody looks at it then.
+        is_running: False while the generator is being closed; the condition is not checked then.
         """
         if not callable(predicate) or inspect.iscoroutinefunction(predicate) or inspect.isgeneratorfunction(predicate):
             raise OrchestratorCodeError(
-                "a condition is a plain function without parameters that looks at variables of the orchestrator, "
+                "a condition is a plain function without parameters that reads variables of the orchestrator, "
                 f"such as lambda: approved, not {predicate!r}",
                 caller(),
             )
@@ -44,14 +44,14 @@ class Conditions:
         return task
 
     def check(self, run_on: Callable[[Task[bool]], None]) -> None:
-        """Look at all; ``run_on`` lets the code see each that has come true, and may change what others see."""
+        """Check all conditions. ``run_on`` is called for each that is true, and may change variables of the others."""
         while (task := self._next()) is not None:
             run_on(task)
 
     def _next(self) -> ConditionTask | None:
         for task in tuple(self.open):
             if has_ended(task) or not is_wanted(task):
-                self.open.remove(task)  # it is back when somebody waits for it again
+                self.open.remove(task)  # it is added again when the code waits for it again
             elif self._ended(task):
                 self.open.remove(task)
                 return task
@@ -65,7 +65,7 @@ class Conditions:
     def _ended(self, task: ConditionTask) -> bool:
         try:
             holds = bool(self._watch(task.predicate))
-        except BaseException as error:  # noqa: BLE001  the code's own error is raised where it waits
+        except BaseException as error:  # noqa: BLE001  any error of the code is raised where it waits
             raise_unless_failure(error)
             fail(task, error)
             return True

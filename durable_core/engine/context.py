@@ -1,6 +1,7 @@
-"""What orchestrator code sees of the world: calls, time and chance that come out the same at every replay.
+"""The orchestration context: calls, time and random numbers that are the same at every replay.
 
-Owns the user's side only. Every call is noted in ``ExecutionState``; nothing here runs the generator or reads history.
+This is the user's side only. Every call is recorded in ``ExecutionState``; nothing here runs the generator or reads
+history.
 """
 
 from __future__ import annotations
@@ -40,19 +41,20 @@ from .values import read, write
 T = TypeVar("T")
 X = TypeVar("X")
 
-_NAMESPACE = uuid.UUID("5d1c8a52-6d0f-5f5b-9d5e-0b7f6a3c1e90")  # of ids made by orchestrators; any fixed value will do
+_NAMESPACE = uuid.UUID("5d1c8a52-6d0f-5f5b-9d5e-0b7f6a3c1e90")
+"""Namespace of the ids that orchestrators make; any fixed value would do."""
 
 
 class OrchestrationContext(Composition, Interaction):
     """First parameter of an orchestrator.
 
-    Tasks are called through it and waited for with ``yield from`` (or ``yield``). Orchestrator code runs again and
-    again from its beginning, so it takes time, ids and random numbers from here, and does everything else in
+    Its methods return tasks, for which the orchestrator waits with ``yield from`` (or ``yield``). Orchestrator code is
+    replayed from its beginning, so it takes time, ids and random numbers from the context, and does all other work in
     activities.
     """
 
     __slots__ = ("_ids", "_input", "_input_type", "_logger", "_random")
-    __durable_no_value__ = "the orchestrator's context is no value; hand on what is needed of it"
+    __durable_no_value__ = "the orchestration context cannot be stored; pass the values that are needed of it"
 
     def __init__(
         self,
@@ -76,32 +78,32 @@ class OrchestrationContext(Composition, Interaction):
 
     @property
     def instance_id(self) -> str:
-        """Id of this instance."""
+        """The id of this instance."""
         return self._info.instance_id
 
     @property
     def parent_instance_id(self) -> str | None:
-        """Instance that called this one as a sub-orchestration; None if a client started it."""
+        """The id of the parent, if this instance is a sub-orchestration; None if a client started it."""
         return None if self._info.parent is None else self._info.parent.instance_id
 
     @property
     def version(self) -> str:
-        """Version of the orchestrator that this instance was started with; '' if it has none."""
+        """The version of the orchestrator with which this instance was started; '' if it has none."""
         return self._info.version
 
     @property
     def is_replaying(self) -> bool:
-        """Whether this line has run before. For logging and metrics; decisions must not depend on it."""
+        """Whether this line runs in a replay. For logging and metrics only; decisions must not depend on it."""
         return self._decisions.is_replaying or not self._decisions.is_running
 
     @property
     def histories(self) -> tuple[Event, ...]:
-        """The history events committed so far."""
+        """The history of this generation, as committed so far."""
         return tuple(event for segment in self._decisions.history for event in segment.events)
 
     @property
     def custom_status(self) -> JSON:
-        """What ``set_custom_status`` set last; None: nothing."""
+        """The last value given to ``set_custom_status``; None if there is none."""
         return self._decisions.custom_status
 
     def set_custom_status(self, value: object) -> None:
@@ -109,7 +111,7 @@ class OrchestrationContext(Composition, Interaction):
         self._decisions.set_custom_status(write(self._converter, value, "the custom status"))
 
     def get_input(self) -> Any:
-        """The instance's input, as its orchestrator's second parameter is annotated; plain JSON if it has none."""
+        """The input of this instance, as the type of the orchestrator's second parameter; plain JSON without one."""
         return read(self._converter, self._input, self._input_type)
 
     # ------------------------------------------------------------ time, chance, logging
@@ -213,12 +215,13 @@ class OrchestrationContext(Composition, Interaction):
         expected_type: Any = None,
         **options: Unpack[CallOptions],
     ) -> Task[Any]:
-        """Call an activity: it is scheduled now, and waited for where the task is yielded.
+        """Call an activity. The call schedules it; the orchestrator waits where it yields the task.
 
-        returns: type of its result (``expected_type`` is the same); None: the function's annotation, else plain JSON.
+        returns: type of the result (``expected_type`` is the same); None takes the function's annotation, or else plain
+            JSON.
         options: ``retry``, ``timeout``, ``schedule_to_close``, ``inline``, see ``CallOptions``.
-        Raises SerializationError if the input is not JSON, OrchestratorCodeError for a time that is none.
-        The task fails with ActivityFailedError, or with TaskTimeoutError if the last attempt overran its time.
+        Raises SerializationError if the input cannot be written as JSON, OrchestratorCodeError for an option that is
+        not valid. The task fails with ActivityFailedError, or with TaskTimeoutError if a time limit was exceeded.
         """
         definition = definition_of(fn_or_name)
         name = name_of(fn_or_name) if definition is None else definition.name
@@ -239,7 +242,7 @@ class OrchestrationContext(Composition, Interaction):
     def call_activity_with_retry(
         self, name: str | Callable[..., Any], retry_options: RetryPolicy, input_: object = None
     ) -> Task[Any]:
-        """``call_activity(name, input_, retry=retry_options)``, as Durable Functions spells it."""
+        """``call_activity(name, input_, retry=retry_options)``, by its name in Durable Functions."""
         return self.call_activity(cast("str", name), input_, retry=retry_options)
 
     # ------------------------------------------------------------ sub-orchestrations
@@ -301,15 +304,17 @@ class OrchestrationContext(Composition, Interaction):
         timeout: timedelta | None = None,
         returns: Any = None,
     ) -> Task[Any]:
-        """Start another orchestrator, whose result is this task's.
+        """Start another orchestrator as a child; its result is the result of the task.
 
-        instance_id: of the child; None: derived from this instance. One that this instance has given to an earlier call
-        can be given again once that child has ended; its history goes then.
-        version: None: that which any start takes then: the default one, else the newest. The child stays with it.
-        retry: each attempt is an instance of its own; from the second on its id ends in the number of the attempt.
-        timeout: for an attempt's whole run, from its start; then it is ended, and the task fails with TaskTimeoutError.
-        Raises SerializationError if the input is not JSON, OrchestratorCodeError if the id is not allowed. The task
-        fails with SubOrchestrationFailedError, caused by InstanceAlreadyExistsError if the id is somebody else's.
+        instance_id: the id of the child; None derives it from this instance. The id of an earlier child of this
+            instance can be used again once that child has ended; its history is deleted then.
+        version: the version of the child; None takes the default one, or else the newest.
+        retry: each attempt is an instance of its own; from the second on, its id ends with the number of the attempt.
+        timeout: time limit of one attempt, from its start; then the child is ended, and the attempt fails with
+            TaskTimeoutError.
+        Raises SerializationError if the input cannot be written as JSON, OrchestratorCodeError for an id or an option
+        that is not valid. The task fails with SubOrchestrationFailedError, caused by InstanceAlreadyExistsError if
+        another instance has the id.
         """
         name = name_of(fn_or_name)
         kind = returned(fn_or_name, returns)
@@ -333,21 +338,23 @@ class OrchestrationContext(Composition, Interaction):
         instance_id: str | None = None,
         version: str | None = None,
     ) -> Task[Any]:
-        """``call_sub_orchestrator(name, input_, retry=retry_options)``, as Durable Functions spells it."""
+        """``call_sub_orchestrator(name, input_, retry=retry_options)``, by its name in Durable Functions."""
         return self.call_sub_orchestrator(cast("str", name), input_, instance_id, version, retry_options)
 
     # ------------------------------------------------------------ timers
 
     def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
-        """A durable timer, of any length: fires at an aware ``datetime``, or a ``timedelta`` from now.
+        """A durable timer of any length: it fires at an aware ``datetime``, or a ``timedelta`` from now.
 
-        One in the past fires at once, one that is due after the year 9999 never. OrchestratorCodeError for a naive
-        datetime or a negative timedelta.
+        A timer that is due in the past fires at once, a timer that is due after the year 9999 never fires. Raises
+        OrchestratorCodeError for a naive datetime or a negative timedelta.
         """
         decisions = self._decisions
         if isinstance(fire_at, timedelta):
             if fire_at < timedelta(0):
-                raise OrchestratorCodeError(f"a timer cannot fire {-fire_at} ago: the timedelta is negative", caller())
+                raise OrchestratorCodeError(
+                    f"a timer takes a timedelta that is not negative, not {fire_at!r}", caller()
+                )
             due = after(decisions.now, fire_at)
         elif isinstance(fire_at, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
             if fire_at.utcoffset() is None:
@@ -369,13 +376,15 @@ class OrchestrationContext(Composition, Interaction):
     def continue_as_new(
         self, input_: object = None, keep_events: bool = True, *, version: str | None = None, upgrade: bool = False
     ) -> None:
-        """When the orchestrator returns, begin it again with this input and an empty history.
+        """When the orchestrator returns, start its next generation, with this input and an empty history.
 
-        keep_events: external events that nobody has got go over to the new beginning.
-        version: of the new beginning; None: the one it has. Where no host has it, it waits for one, shown as stuck.
-        upgrade: begin with the version that a new start takes on the host that commits this: Temporal's upgrade on
-        continue-as-new.
-        Raises SerializationError, OrchestratorCodeError for a version that cannot be, or one together with upgrade.
+        keep_events: whether the next generation receives the external events that this one has not received.
+        version: the version of the next generation; None keeps the version. If no host has it, the instance is stuck
+            until a host has it.
+        upgrade: take the version that a new start takes, on the host that commits this turn: Temporal's upgrade on
+            continue-as-new.
+        Raises SerializationError if the input cannot be written as JSON, OrchestratorCodeError for a version that is
+        not valid, or for a version together with upgrade.
         """
         check_version(version)
         if version is not None and upgrade:
@@ -388,23 +397,23 @@ class OrchestrationContext(Composition, Interaction):
     def patched(self, patch_id: str) -> bool:
         """Whether to take a change: ``if ctx.patched("send-receipt"): ... (new) else: ... (old)``. As in Temporal.
 
-        False for an instance that ran past this place before the change; True for one that comes here now, which is
-        recorded. The answer of the first call with an id holds for all, until ``continue_as_new``. One id for one
-        change: not for the next one. OrchestratorCodeError outside of the orchestrator's own code.
+        False for an instance that passed this place before the change; True, and recorded in the history, for an
+        instance that reaches it now. The result of the first call with an id holds until ``continue_as_new``. Use a new
+        id for each change. Raises OrchestratorCodeError outside of the orchestrator's own code.
         """
         return self._decisions.patch(patch_id)
 
     def deprecate_patch(self, patch_id: str) -> None:
-        """The second stage of a patch, when no open instance needs the old code: stands where ``patched`` stood.
+        """The second stage of a patch, once no open instance needs the old code: put this in the place of ``patched``.
 
-        The new code alone remains. What runs from now on may be replayed by code with ``patched``, with this, or with
-        neither. When no open instance is left that began before, take this out, too.
+        Only the new code remains. Instances that start from now on can be replayed by code with ``patched``, with
+        ``deprecate_patch``, or with neither. Once all instances that started earlier have ended, remove this call, too.
         """
         self._decisions.patch(patch_id, deprecated=True)
 
 
 class _ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):
-    """Each record carries ``instance_id`` and ``orchestrator``."""
+    """Logs nothing in a replay. Each record has the attributes ``instance_id`` and ``orchestrator``."""
 
     def __init__(self, decisions: ExecutionState, info: InstanceInfo) -> None:
         identity: dict[str, object] = {"instance_id": info.instance_id, "orchestrator": info.name}

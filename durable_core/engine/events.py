@@ -1,14 +1,14 @@
-"""History events: what an orchestration instance is made of. Pure data with DurableTask's names.
+"""The events of the history, with the names of DurableTask, and their stored form.
 
-Two directions meet in history. *Incoming* events tell the orchestrator something (a result, a fired timer, an
-external event); *outgoing* ones record a decision of its code and are at the same time what the dispatcher acts on.
+The history holds events of two directions. *Incoming* events give something to the orchestrator: a result, a fired
+timer, an external event. *Outgoing* events are decisions of its code, which the runtime dispatches.
 
-A commit is a ``Segment``: its incoming events in the order in which they were applied, then its outgoing ones in the
-order in which the code made them. The segment's time is the orchestrator's clock while it ran (DurableTask's
-OrchestratorStarted; it is not repeated as an event).
+A commit is a ``Segment``: its incoming events in the order in which they were applied, then its outgoing events in the
+order in which the code made them. The time of the segment is the orchestrator's clock while its code ran (DurableTask's
+OrchestratorStarted, which is not stored as an event here).
 
-Stored form: a JSON array per event, a two-letter code and then the fields in order. New fields go to the end with a
-default, so that older events stay readable; trailing defaults are not written. Values are JSON values.
+Stored form: a JSON array per event, with a two-letter code and then the fields in order. A new field is added at the
+end with a default value, so that older events stay readable; trailing default values are not written. Values are JSON.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class SubOrchestrationFailed:
 
 @dataclass(frozen=True, slots=True)
 class EventRaised:
-    """``name`` as the sender wrote it. Here and below, ``event_id`` is the key of the inbox row it came from, by which
-    the same row read twice is known."""
+    """An external event; ``name`` in the sender's letter case. Here and below, ``event_id`` is the key of the event's
+    inbox row, by which a row that is read twice is recognised."""
 
     name: str
     data: JSON = None
@@ -75,7 +75,7 @@ class EventRaised:
 
 @dataclass(frozen=True, slots=True)
 class StepCompleted:
-    """An inline step (``ctx.run``): its only event, so that it costs one write. ``failure`` None: it succeeded."""
+    """The end of a step (``ctx.run``), and its only event, so that it costs one write. ``failure`` None: success."""
 
     task_id: int
     name: str
@@ -98,7 +98,7 @@ class ExecutionResumed:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionTerminated:
-    """``recursive``: its open sub-orchestrations are terminated too."""
+    """A termination. ``recursive``: whether the open sub-orchestrations are terminated, too."""
 
     reason: str = ""
     event_id: str = ""
@@ -107,7 +107,7 @@ class ExecutionTerminated:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """Cooperative: a TaskCancelledError is raised where the code waits. ``recursive`` as in a termination."""
+    """A cancellation: a TaskCancelledError is raised where the code waits. ``recursive`` as in a termination."""
 
     reason: str = ""
     event_id: str = ""
@@ -116,7 +116,7 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionTimedOut:
-    """The whole run took longer than its start allowed. ``deadline`` is UTC."""
+    """The execution has passed its ``deadline``, which is in UTC."""
 
     deadline: datetime
 
@@ -126,7 +126,7 @@ class ExecutionTimedOut:
 
 @dataclass(frozen=True, slots=True)
 class TaskScheduled:
-    """``line`` is where in the user's code, as ``file:line``. ``options`` holds what the worker must know."""
+    """A call of an activity. ``line`` is the ``file:line`` of the call; ``options`` are those that the worker needs."""
 
     task_id: int
     name: str
@@ -137,7 +137,7 @@ class TaskScheduled:
 
 @dataclass(frozen=True, slots=True)
 class TimerCreated:
-    """``fire_at`` is UTC."""
+    """A new timer. ``fire_at`` is in UTC."""
 
     task_id: int
     fire_at: datetime
@@ -152,9 +152,10 @@ class TimerCanceled:
 
 @dataclass(frozen=True, slots=True)
 class SubOrchestrationCreated:
-    """``version`` None: the default, or newest, when the child is made. ``instance_id`` '' : derived from the parent.
+    """A call of a sub-orchestration. ``version`` None takes the default or newest one at the start of the child;
+    ``instance_id`` '' is derived from the parent.
 
-    options: ``timeout``, seconds for the child's whole run.
+    options: ``timeout``, the time limit of the child in seconds.
     """
 
     task_id: int
@@ -173,7 +174,7 @@ class SubOrchestrationCreated:
 
 @dataclass(frozen=True, slots=True)
 class OrchestrationStarted:
-    """A detached orchestration: started, and not waited for. ``version`` as in ``SubOrchestrationCreated``."""
+    """A detached orchestration, started without waiting for it. ``version`` as in ``SubOrchestrationCreated``."""
 
     task_id: int
     name: str
@@ -194,7 +195,7 @@ class EventSent:
 
 @dataclass(frozen=True, slots=True)
 class RequestSent:
-    """A cancellation or the end of this orchestration goes on to an open sub-orchestration.
+    """A cancellation or termination that is sent to an open sub-orchestration.
 
     child: the task id of its call. kind: 'cancel' or 'terminate'.
     """
@@ -206,7 +207,10 @@ class RequestSent:
 
 @dataclass(frozen=True, slots=True)
 class PatchMarked:
-    """``ctx.patched`` said yes here, and what follows is the changed code's. deprecated: by ``deprecate_patch``."""
+    """``ctx.patched`` was True here; the decisions after it are those of the new code.
+
+    deprecated: whether ``deprecate_patch`` has made the mark.
+    """
 
     patch_id: str
     line: str = ""
@@ -215,9 +219,9 @@ class PatchMarked:
 
 @dataclass(frozen=True, slots=True)
 class ContinueAsNew:
-    """Ends a generation; the next one starts with ``input``.
+    """The end of a generation; the next one starts with ``input``.
 
-    version: of the next one; None: the same. upgrade: the one that a new start takes, when the commit is written.
+    version: that of the next generation; None keeps it. upgrade: take the version of a new start, at the commit.
     """
 
     input: JSON = None
@@ -229,8 +233,8 @@ class ContinueAsNew:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionCompleted:
-    """``status`` is the RuntimeStatus it ended with. ``failure`` None unless it failed. ``line``: where the code
-    returned, or raised what it failed with."""
+    """The end of an execution with ``status``, a RuntimeStatus. ``failure`` is None unless it failed. ``line``: the
+    ``file:line`` at which the code has returned or raised."""
 
     status: str
     result: JSON = None
@@ -270,7 +274,7 @@ Event: TypeAlias = Incoming | Outgoing
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One commit. ``seq`` numbers the commits of an execution; ``commit_id`` is random and tells whose it is."""
+    """One commit. ``seq`` numbers the commits of an execution; ``commit_id`` is random and identifies the write."""
 
     seq: int
     commit_id: str
@@ -332,19 +336,19 @@ def _stored(value: Any) -> JSON:
 
 
 def _values_of(kind: type[Any]) -> Callable[[Any], Sequence[Any]]:
-    """What reads all fields of an event of this kind, in order."""
+    """A function that returns the values of all fields of an event of this kind, in order."""
     first, *more = _NAMES[kind]
     return attrgetter(first, *more) if more else lambda event: (getattr(event, first),)
 
 
 def from_array(array: list[JSON]) -> Event:
-    """The event of a stored form. NewerFormatError if this version does not know it."""
+    """The event of a stored form. Errors as ``from_arrays``."""
     return from_arrays((array,))[0]
 
 
 def from_arrays(arrays: Iterable[list[JSON]]) -> tuple[Event, ...]:
-    """The events of stored forms, in order. NewerFormatError if this version does not know one, DamagedRowError if
-    a field holds what no version writes."""
+    """The events of stored forms, in order. NewerFormatError for an event of a newer version, DamagedRowError for a
+    field with a value that no version writes."""
     events: list[Event] = []
     code: Any = ""
     try:
@@ -355,9 +359,13 @@ def from_arrays(arrays: Iterable[list[JSON]]) -> tuple[Event, ...]:
             event.__class__ = kind
             events.append(event)
     except KeyError:
-        raise NewerFormatError(f"history holds an event of kind '{code}', which this version does not know") from None
+        raise NewerFormatError(
+            f"the history holds an event of kind '{code}', which this version does not know"
+        ) from None
     except TypeError as error:
-        raise NewerFormatError(f"history holds a '{code}' event with fields that this version does not know") from error
+        raise NewerFormatError(
+            f"the history holds a '{code}' event with fields that this version does not know"
+        ) from error
     return tuple(events)
 
 
@@ -366,11 +374,11 @@ def _converted(convert: Callable[[list[JSON]], list[JSON]], array: list[JSON]) -
         return convert(array)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         problem = f"{type(error).__name__}: {error}"
-        raise DamagedRowError(f"history holds a '{array[0]}' event with a field that cannot be: {problem}") from error
+        raise DamagedRowError(f"the history holds a '{array[0]}' event with an invalid field: {problem}") from error
 
 
 def _failure_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
-    """What reads the failure in this place of a stored form."""
+    """A function that converts the failure at this index of a stored form."""
     return lambda array: [*array[:at], FailureDetails.from_json(array[at]), *array[at + 1 :]]
 
 
@@ -383,7 +391,7 @@ def _time_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
     return lambda array: [*array[:at], from_epoch(array[at]), *array[at + 1 :]]
 
 
-_CONVERTED = {  # kinds with a field that is no JSON value
+_CONVERTED = {  # kinds with a field that is not a JSON value
     TaskFailed: _failure_at(2),
     SubOrchestrationFailed: _failure_at(2),
     StepCompleted: _failure_if_any_at(4),
@@ -396,7 +404,7 @@ _FORMS = {code: (twin_of(kind, "code"), kind, _CONVERTED.get(kind)) for code, ki
 
 
 def describe(event: Event) -> str:
-    """One readable line of an event, for errors and listings."""
+    """One readable line for an event, for errors and listings."""
     kind = type(event)
     parts = [
         f"{name}={value.isoformat() if isinstance(value, datetime) else repr(value)}"

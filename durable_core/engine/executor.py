@@ -1,40 +1,42 @@
-"""The live orchestration: a generator, and what history has told it.
+"""Runs one generation of an orchestration: feeds events to its generator, and collects the decisions of the code.
 
 Theory of operation
 -------------------
-An orchestrator is a generator function. It cannot be saved and loaded, but it can be run again: given the same events
-in the same order at the same times, it makes the same decisions. So only two things are stored, both as history
-events: what it was told (*incoming*) and what it decided (*outgoing*). A *segment* holds those of one commit.
+An orchestrator is a generator function. A generator cannot be stored, but it can be run again: given the same events
+in the same order at the same times, it makes the same decisions. So only two kinds of history events are stored:
+events that were given to the code (*incoming*) and decisions of the code (*outgoing*). A *segment* holds the events of
+one commit.
 
-* ``step`` takes new incoming events and applies them one at a time. Each ends a task or fills the mailbox, and the
-  generator runs on until it waits for a task that has not ended, or ends itself. The decisions it makes on the way are
-  gathered in ``ExecutionState`` and returned in a ``Turn``, which the dispatcher commits and then gives to ``record``.
-* ``replay`` does the very same with the incoming events of stored segments, at the stored times, and then compares
-  the decisions with those in history. A difference is a ``NonDeterminismError``: had it been let pass, a result would
-  have gone to the wrong call.
+* ``step`` takes new incoming events and applies them one at a time. Each ends a task or goes to the buffer of external
+  events, and the generator runs until it waits for a task that has not ended, or ends itself. Its decisions are
+  collected in ``ExecutionState`` and returned in a ``Turn``, which the actor commits and then passes to ``record``.
+* ``replay`` does the same with the incoming events of stored segments, at the stored times, and then compares the
+  decisions of the code with the decisions in the history. A difference is a ``NonDeterminismError``: otherwise a
+  result could go to the wrong call.
 
-Both go through ``_accept``, so a *warm* generator, which was stepped all along, and a *cold* one, which is replayed
-and then stepped, are in the same state after the same events. All state follows from incoming events in their order;
-nothing depends on how they were cut into steps, but for the clock, which is that of the segment.
+Both use ``_accept``, so a *warm* generator, which was stepped from its start, and a *cold* one, which is replayed and
+then stepped, are in the same state after the same events. The state depends on the incoming events and their order
+only, not on how they were divided into steps; the clock is the time of the segment.
 
-What ``_accept`` takes it *admits* first: a result belongs to a pending call of its kind, an event from the inbox has
-not been seen, the orchestration has not ended. What is not admitted is not recorded, so that history holds nothing
-twice; a request that changes nothing (a second suspend) is recorded all the same, as its row is known by that. While
-suspended, what is admitted is recorded and held, and applied on resume, in order.
+``_accept`` *admits* an event first: a result must belong to a pending call of its kind, an event from the inbox must be
+new, and the orchestration must not have ended. An event that is not admitted is not recorded, so that the history holds
+nothing twice. A request that changes nothing (a second suspend) is recorded all the same, because its inbox row is
+recognised by that. While the instance is suspended, admitted events are recorded and held, and applied in order at the
+resume.
 
-Two sets of open tasks are therefore kept apart: ``pending`` are calls whose result history does not hold (what the
-runtime must see to), ``ExecutionState.open`` those whose result the code was not given. An inline step (``ctx.run``)
-is in history by its end alone: it is numbered like a call, stands in ``steps`` instead of ``pending`` until then, and
-its StepCompleted must find a step of its number and name, or code and history disagree.
+Two sets of open tasks are therefore kept apart: ``pending`` has the calls whose result is not in the history (for
+which the runtime must act), ``ExecutionState.open`` the calls whose result was not given to the code. A step
+(``ctx.run``) is in the history only by its end: it is numbered like a call, is in ``steps`` instead of ``pending``
+until then, and its StepCompleted must match a step of this number and name, or code and history disagree.
 
-A patch mark (``ctx.patched``) is in history, and a replay makes none: what is replayed asks which marks there are. It
-is therefore not compared by its place among the decisions; it must have been asked for by the end of its segment.
+A patch mark (``ctx.patched``) is recorded when the code first runs; a replay reads the marks and makes none. A mark is
+therefore not compared by its position among the decisions; the code must have asked for it by the end of its segment.
 
-A cancellation, an overrun and a termination go on to the open sub-orchestrations: ``RequestSent`` records it, so that
-it is dispatched as surely as any other decision.
+A cancellation, a passed deadline and a termination are sent to the open sub-orchestrations, too. ``RequestSent``
+records that, so that it is dispatched like any other decision.
 
-Calls are numbered from 1 within a generation, at the call. ``pending`` holds history's events, not those that a
-replay made: what is sent again must be what was sent.
+Calls are numbered from 1 within a generation, at the call. ``pending`` holds the events of the history and not those
+that a replay made, so that a redispatch sends exactly what was sent before.
 """
 
 from __future__ import annotations
@@ -100,7 +102,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FromInbox: TypeAlias = EventRaised | ExecutionSuspended | ExecutionResumed | ExecutionTerminated | CancelRequested
-"""What comes through the inbox: everything but the start and the results of calls."""
+"""Events that come through the inbox: all but the start and the results of calls."""
 
 _DECISIONS = frozenset(get_args(Outgoing)) - {PatchMarked}
 _AT_ONCE = frozenset(  # while suspended, too
@@ -112,12 +114,12 @@ _CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one step came to.
+    """The result of one step.
 
-    recorded: incoming events that were applied, or are held while suspended, in order; history must hold them.
+    recorded: incoming events that were applied, or are held while suspended, in order; to be stored in the history.
     outgoing: decisions of the code, in order.
-    unapplied: external events and management requests that came after the end, and are in no history. With
-        continue-as-new they are the next generation's.
+    unapplied: external events and management requests that came after the end, and are in no history. After
+        continue-as-new they go to the next generation.
     """
 
     recorded: tuple[Incoming, ...]
@@ -126,7 +128,7 @@ class Turn:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What the commit's segment holds."""
+        """The events of the segment that records this turn."""
         return self.recorded + self.outgoing
 
 
@@ -134,39 +136,40 @@ _make_turn = maker(Turn)
 
 
 class OrchestrationExecutor:
-    """The live generator of one generation of one execution, and what history told it.
+    """Runs the generator of one generation, replays its history and applies new events.
 
-    Not safe for threads: one actor moves it. After an error out of ``replay`` or ``step`` it is of no further use but
-    to close.
+    Not thread-safe: only one actor uses it. After an error of ``replay`` or ``step``, only ``close`` may be called.
     """
 
     def __init__(
         self, definition: OrchestratorDefinition, info: InstanceInfo, converter: Converter, *, guard: bool = False
     ) -> None:
-        """guard: stop code that uses what it must not with a DeterminismError, out of ``step`` or ``replay``."""
+        """guard: whether forbidden uses raise DeterminismError, which ``step`` and ``replay`` then raise."""
         self.definition, self.info = definition, info
         self.started = False
         self.suspended = False
-        self.compares_values = False  # in a replay: inputs and due times must be those of history, too
+        self.compares_values = False  # in a replay: whether inputs and due times must equal those of the history, too
         self._converter = converter
         watch = watch_of(definition.fn) if guard else unwatched
         self._decisions = ExecutionState(watch)
         self._mailbox = ExternalEvents(converter, watch)
-        self._context = contextvars.Context()  # empty, not copied: what a cold and a warm generator see is the same
+        self._context = (
+            contextvars.Context()
+        )  # empty, not copied, so that a cold and a warm generator have the same variables
         self._runner = UserGenerator(definition, info, converter, self._decisions, self._mailbox)
         self._held: list[Incoming] = []
         self._inbox_seen: dict[str, None] = {}  # in order
 
-    # ------------------------------------------------------------ what the dispatcher asks
+    # ------------------------------------------------------------ state, for the runtime
 
     @property
     def history(self) -> list[Segment]:
-        """The segments of this generation, committed."""
+        """The committed segments of this generation."""
         return self._decisions.history
 
     @property
     def completion(self) -> Completion | None:
-        """How this generation ended; None while it has not."""
+        """How this generation ended; None while it runs."""
         return self._decisions.completion
 
     @property
@@ -180,7 +183,7 @@ class OrchestrationExecutor:
 
     @property
     def steps(self) -> Mapping[int, Step]:
-        """Inline steps that were called and have not ended, in order of task id. A view, as ``pending``."""
+        """Steps that were called and have not ended, in order of task id. A view: it changes with each step."""
         return self._decisions.steps
 
     @property
@@ -190,7 +193,7 @@ class OrchestrationExecutor:
 
     @property
     def generator(self) -> Generator[Any, Any, Any] | None:
-        """The generator of the code, while it runs: for who asks what it holds."""
+        """The generator of the code, while it runs, for estimates of its memory and for debuggers."""
         return self._runner.generator
 
     @property
@@ -199,26 +202,26 @@ class OrchestrationExecutor:
         return [(task.event_name, task.line) for task in self._mailbox.waiters()]
 
     def remember(self, event_ids: Iterable[str]) -> None:
-        """Rows that earlier generations consumed: they are not news if they come again. To be told first."""
+        """Note the inbox rows that earlier generations consumed, to ignore them if they come again. Call it first."""
         self._inbox_seen.update(dict.fromkeys(event_ids))
 
     @property
     def rows_seen(self) -> tuple[str, ...]:
-        """Keys of all inbox rows that have come, in order."""
+        """The keys of all inbox rows that were received, in order."""
         return tuple(self._inbox_seen)
 
     def knows(self, task_id: int) -> Literal["pending", "done", "unknown"]:
-        """Where a call stands. 'unknown': never made here, perhaps by another host since."""
+        """The state of a call. 'unknown': not made in this process; perhaps made by another host since."""
         if task_id in self._decisions.pending or task_id in self._decisions.steps:
             return "pending"
         return "done" if 1 <= task_id <= self._decisions.last_id else "unknown"
 
     def unconsumed_events(self) -> list[EventRaised]:
-        """External events in history that the code was not given, in the order in which they came."""
+        """External events in the history that the code has not received, in the order in which they came."""
         return [*self._mailbox.kept(), *(event for event in self._held if isinstance(event, EventRaised))]
 
     def unheard_requests(self) -> list[CancelRequested]:
-        """Cancellations in history that were held while suspended, and never reached this generation's code."""
+        """Cancellations in the history that were held while suspended, and not applied to this generation's code."""
         return [event for event in self._held if isinstance(event, CancelRequested)]
 
     def due_timers(self, now: datetime) -> list[TimerFired]:
@@ -228,30 +231,32 @@ class OrchestrationExecutor:
         due = sorted((timer.fire_at, timer.task_id) for timer in timers if timer.fire_at <= now)
         return [TimerFired(task_id) for _, task_id in due]
 
-    # ------------------------------------------------------------ what the dispatcher does
+    # ------------------------------------------------------------ replay, step and query, for the runtime
 
     def replay(self, segments: Iterable[Segment], follow: Callable[[Event], None] | None = None) -> None:
-        """Apply committed segments. NonDeterminismError if the code decides otherwise than they say.
+        """Apply committed segments.
 
-        ``follow`` is told of each event before it is applied: who debugs a replay follows it so.
-        Where it is called more than once, patch marks are looked for in the segments of each call and those before.
-        DeterminismError from the guard.
+        ``follow`` is called with each event before it is applied, for debuggers. In several calls, patch marks are
+        looked up in the segments of this call and of the calls before.
+        NonDeterminismError if the decisions of the code differ from those in the segments; DeterminismError from the
+        guard.
         """
         self._run(self._replay, tuple(segments), follow)
 
     def step(self, now: datetime, incoming: Sequence[Incoming]) -> Turn:
         """Apply new events at the time ``now`` (aware, UTC), which must become the segment's timestamp.
 
-        DeterminismError from the guard: nothing of this step counts.
+        DeterminismError from the guard: then nothing of this step may be committed.
         """
         return self._run(self._step, now, incoming)
 
     def record(self, segment: Segment) -> None:
-        """The last turn was committed as this segment."""
+        """Note that the last turn was committed as this segment."""
         self._decisions.history.append(segment)
 
     def preview(self, now: datetime, incoming: Iterable[Incoming]) -> None:
-        """Apply what is in no history yet, silently: for a query, after which this one is dropped."""
+        """Apply events that are not in the history yet, without logging: for a query, after which this executor is
+        closed."""
 
         def apply() -> None:
             self._decisions.now, self._decisions.is_replaying = now, True
@@ -263,20 +268,21 @@ class OrchestrationExecutor:
         self._run(apply)
 
     def query(self, name: str, args: JSON) -> JSON:
-        """Ask a query handler of the code's. UnknownQueryError, InvalidInputError, QueryFailedError.
+        """Call a query handler of the code. UnknownQueryError, InvalidInputError, QueryFailedError.
 
-        A handler sees the code's own variables, and may change them: ask only what is dropped afterwards.
+        A handler has access to the code's own variables, and may change them: call it only on an executor that is
+        closed afterwards.
         """
         return self._context.run(self._runner.queries.answer, name, args)
 
     def close(self) -> None:
-        """Drop the generator. Its ``finally:`` blocks run; what they call is not recorded."""
+        """Close the generator. Its ``finally:`` blocks run; calls in them are not recorded."""
         self._context.run(self._runner.close)
 
     # ------------------------------------------------------------ replay and step
 
     def _run(self, move: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The one place where the code is let run: in its own context variables, and heard."""
+        """The only place where the code runs: with its own context variables, and with its decisions recorded."""
         self._decisions.is_running = True
         try:
             return self._context.run(move, *args, **kwargs)
@@ -292,7 +298,7 @@ class OrchestrationExecutor:
             expected: list[Any] = [event for event in segment.events if type(event) in _DECISIONS]
             decisions.expected_decisions = () if self.compares_values else expected
             marks: list[PatchMarked] = []
-            event: Any  # what it is, its kind says; a cast for each would take as long as the rest of the loop
+            event: Any  # its class is checked below; a cast for each would take as long as the rest of the loop
             for event in segment.events:
                 if follow is not None:
                     follow(event)
@@ -316,10 +322,10 @@ class OrchestrationExecutor:
         decisions.expected_decisions = ()
 
     def _confirm(self, segments: Sequence[Segment], number: int, expected: list[Outgoing]) -> None:
-        """Compare what the code has decided with what a segment holds; history's calls are the ones that count."""
+        """Compare the decisions of the code with those in a segment, and keep the calls of the history as pending."""
         decisions = self._decisions
         made = decisions.made
-        if len(made) == len(expected) and all(map(is_, made, expected)):  # all were foretold
+        if len(made) == len(expected) and all(map(is_, made, expected)):  # each call reused the expected event
             made.clear()
             return
         at = nondeterminism.first_difference(expected, made, values=self.compares_values)
@@ -361,8 +367,11 @@ class OrchestrationExecutor:
     # ------------------------------------------------------------ incoming events
 
     def _end_before(self, event: Incoming) -> Completion | None:
-        """The end of this generation for which the event comes too late. A cancellation does not, where code went from
-        its beginning to its continue_as_new without a wait: it may do so for ever, and never hear of it."""
+        """The end of this generation, if this event comes after it; else None.
+
+        A cancellation is applied even after a continue_as_new, if the code has reached that without a wait: such code
+        could continue as new for ever and never receive the cancellation.
+        """
         completion = self._decisions.completion
         has_waited = bool(self._decisions.history)
         if isinstance(completion, ContinueAsNew) and type(event) is CancelRequested and not has_waited:
@@ -370,7 +379,7 @@ class OrchestrationExecutor:
         return completion
 
     def _accept(self, event: Incoming) -> bool:
-        """Apply an event, or hold it while suspended. False if it is none of ours: history must not hold it."""
+        """Apply an event, or hold it while suspended. False if it is not admitted, and must not be recorded."""
         if not self._admit(event):
             return False
         if self.suspended and type(event) not in _AT_ONCE:
@@ -380,7 +389,7 @@ class OrchestrationExecutor:
         return True
 
     def _admit(self, event: Incoming) -> bool:
-        """Whether this event is news. From here on the call that it answers is no longer pending."""
+        """Whether this event is new and has a pending call. That call is no longer pending afterwards."""
         match event:
             case TaskCompleted() | TaskFailed():
                 return self._decisions.answered(event.task_id, TaskScheduled)
@@ -416,7 +425,7 @@ class OrchestrationExecutor:
         return True
 
     def _apply(self, event: Incoming) -> None:
-        """Let the code see an admitted event, and run as far as it goes."""
+        """Apply an admitted event, and run the code until its next wait."""
         match event:
             case TaskCompleted() | SubOrchestrationCompleted():
                 self._end_task(event.task_id, event.result, None)
@@ -432,7 +441,7 @@ class OrchestrationExecutor:
                 self._runner.start(event.input)
             case ExecutionSuspended():
                 self.suspended = True
-            case ExecutionResumed():  # of one that is not suspended: there is nothing held
+            case ExecutionResumed():  # if the instance is not suspended, no events are held
                 self._resume()
             case ExecutionTerminated():
                 if event.recursive:
@@ -455,7 +464,7 @@ class OrchestrationExecutor:
     def _put(self, event: EventRaised) -> None:
         try:
             task = self._mailbox.put(event, is_replaying=self._decisions.is_replaying)
-        except BaseException as error:  # noqa: BLE001  what a handler raises is the orchestrator's failure
+        except BaseException as error:  # noqa: BLE001  any exception of a handler is a failure of the orchestrator
             raise_unless_failure(error)
             self._runner.fail(error)
         else:
@@ -464,7 +473,7 @@ class OrchestrationExecutor:
     def _end_task(self, task_id: int, result: JSON, failure: FailureDetails | None) -> None:
         task = self._decisions.open.pop(task_id, None)
         if task is None:
-            return  # a timer that was cancelled after its firing came, while suspended
+            return  # a timer that fired while suspended, and was cancelled before that was applied
         if failure is not None:
             fail(task, _failed(task, failure))
         else:
@@ -472,13 +481,13 @@ class OrchestrationExecutor:
                 value = read(self._converter, result, task.returns)
             except DurableError as error:
                 reason = FailureDetails.from_exception(error, retriable=False)
-                fail(task, _failed(task, reason, "gave a result that is not what was asked for"))
+                fail(task, _failed(task, reason, "returned a result that does not fit the expected type"))
             else:
                 settle(task, value)
         self._runner.run_on(task)
 
     def _tell_children(self, kind: str, reason: str) -> None:
-        """Pass a request on to the sub-orchestrations that are open."""
+        """Record that a request is sent to the open sub-orchestrations."""
         for task_id, pending in self._decisions.pending.items():
             if type(pending.event) is SubOrchestrationCreated:
                 self._decisions.record(RequestSent(task_id, kind, reason))
@@ -494,13 +503,13 @@ class OrchestrationExecutor:
 
 
 def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
-    call = cast("TaskScheduled | SubOrchestrationCreated | Step", task.call)  # a timer has no failure to report
+    call = cast("TaskScheduled | SubOrchestrationCreated | Step", task.call)  # a timer cannot fail
     overran = failure.type == _TIMEOUT and failure.cause is None  # a timeout of something within it has a cause
     kind: type[TaskFailedError]
     match call:
         case TaskScheduled():
             kind = TaskTimeoutError if overran else ActivityFailedError
-        case SubOrchestrationCreated():  # its whole run took too long
+        case SubOrchestrationCreated():
             kind = TaskTimeoutError if overran else SubOrchestrationFailedError
         case Step():
             kind = StepFailedError

@@ -1,9 +1,9 @@
-"""External events of one generation: each is delivered once, in order, per name and whatever its case.
+"""External events of one generation: each is delivered once, in order, per name in any letter case.
 
-An event goes to the waiter that has waited longest and is still wanted; it is kept while there is none. A waiter that
-lost its race (``task_any`` with a timer, say) therefore takes no event away from the next one, and still gets its own
-when the code comes back to it. Where the code has a handler for the name, that sees the event first; a waiter in line
-gets it as well, but it is not kept. Knows tasks and the converter, and nothing of history.
+An event goes to the first waiter that is still wanted, and is kept while there is none. A waiter that did not win its
+``task_any`` (with a timer, for example) therefore takes no event from the next waiter, and still receives one when the
+code waits for it again. If the code has a handler for the name, the handler gets the event first; a waiter in the queue
+receives it as well, but the event is not kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .values import read
 
 
 class _Line:
-    """Events and waiters of one name. While an event is kept here, no waiter in the line is wanted."""
+    """Events and waiters of one name. While an event is kept here, no waiter of the queue is wanted."""
 
     __slots__ = ("handler", "kept", "waiters")
 
@@ -35,7 +35,7 @@ class _Line:
 
 
 class ExternalEvents:
-    """Buffered events and the tasks that wait for them."""
+    """The kept events of a generation and the tasks that wait for events."""
 
     __slots__ = ("_arrived", "_converter", "_lines", "_waiters", "_watch")
 
@@ -47,9 +47,9 @@ class ExternalEvents:
         self._waiters = 0
 
     def wait(self, owner: object, name: str, returns: Any, line: str, *, is_running: bool) -> EventTask[Any]:
-        """A task for the next event of this name; it has ended already when one is kept.
+        """A task for the next event of this name; it has ended already if an event is kept.
 
-        is_running: False while the caller's generator is being dropped: its task stands in no line.
+        is_running: False while the generator is being closed; the task then receives no event.
         """
         refuse_outside()
         self._waiters += 1
@@ -60,7 +60,7 @@ class ExternalEvents:
         return task
 
     def on(self, name: str, fn: Callable[..., Any], *, is_replaying: bool) -> None:
-        """Let ``fn`` see every event of this name, those that are kept first. OrchestratorCodeError."""
+        """Call ``fn`` for every event of this name, and at once for the kept ones. OrchestratorCodeError."""
         line = self._line(str(name))
         line.handler = Handler.checked("event", name, fn, line.handler)
         while line.kept:
@@ -68,7 +68,7 @@ class ExternalEvents:
             handle_event(line.handler, data, self._converter, self._watch, is_replaying=is_replaying)
 
     def put(self, event: EventRaised, *, is_replaying: bool = False) -> EventTask[Any] | None:
-        """Deliver an event, or keep it; the task that got it. Raises what a handler of the code's raises."""
+        """Deliver an event and return the task that has received it; or keep it. Raises an exception of the handler."""
         line = self._line(event.name)
         if line.handler is not None:
             handle_event(line.handler, event.data, self._converter, self._watch, is_replaying=is_replaying)
@@ -85,12 +85,12 @@ class ExternalEvents:
         return None
 
     def kept(self) -> list[EventRaised]:
-        """Events that nobody got, in the order in which they came."""
+        """Events without a receiver so far, in the order in which they came."""
         waiting = sorted((entry for line in self._lines.values() for entry in line.kept), key=lambda entry: entry[0])
         return [event for _, event in waiting]
 
     def waiters(self) -> list[EventTask[Any]]:
-        """Tasks in line, of every name."""
+        """The waiting tasks of all names."""
         return [task for line in self._lines.values() for task in line.waiters if not has_ended(task)]
 
     def _line(self, name: str) -> _Line:
@@ -101,7 +101,7 @@ class ExternalEvents:
         return line
 
     def _claim(self, task: EventTask[Any]) -> None:
-        """Give a waiter a kept event, or its place in the line, which is by the time at which it was called."""
+        """Deliver a kept event to a waiter, or put it into the queue, at its place in the order of calls."""
         line = self._line(task.event_name)
         if line.kept:
             self._deliver(task, line.kept.popleft()[1])

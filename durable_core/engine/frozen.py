@@ -1,9 +1,8 @@
-"""Makes instances of frozen dataclasses as fast as those of ordinary ones.
+"""Makes instances of frozen dataclasses as fast as instances of ordinary ones.
 
-The ``__init__`` of a frozen dataclass has to go round its own ``__setattr__`` for every field, which takes three times
-as long as setting them. A history has thousands of events, so what is made once per event is made as an instance of a
-twin: a class with the same slots that is not frozen. Before anybody sees it, it becomes one of the real class, by
-assignment to ``__class__``. Knows no event.
+The ``__init__`` of a frozen dataclass must bypass its own ``__setattr__`` for every field, which takes three times as
+long as setting the fields. A history has thousands of events, so each event is made as an instance of a twin: a class
+with the same slots that is not frozen. It becomes an instance of the real class by assignment to ``__class__``.
 """
 
 from __future__ import annotations
@@ -19,17 +18,19 @@ T = TypeVar("T")
 def twin_of(kind: type[Any], *passed_over: str) -> type[Any]:
     """The twin of a frozen dataclass with slots, each of whose fields has a plain default or none.
 
-    passed_over: names of arguments that it takes before the fields, and leaves out.
-    TypeError for another class, whose instances cannot be made so.
+    passed_over: names of arguments before the fields that the twin accepts and ignores.
+    TypeError for a class of another kind.
     """
     unused = [(name, InitVar) for name in passed_over]
     twin = make_dataclass(kind.__name__, [*unused, *((f.name, Any, _like(f)) for f in fields(kind))], slots=True)
-    twin(*(None,) * (len(unused) + len(fields(kind)))).__class__ = kind  # better here than at the first event
+    twin(
+        *(None,) * (len(unused) + len(fields(kind)))
+    ).__class__ = kind  # raises for an unsuitable class here, and not at the first event
     return twin
 
 
 def maker(kind: Callable[[*Ts], T]) -> Callable[[*Ts], T]:
-    """A function that does what calling a frozen dataclass does. Arguments go by position. TypeError as above."""
+    """A faster function in the place of a frozen dataclass, with positional arguments. TypeError as ``twin_of``."""
     frozen = cast("Any", kind)
     twin: Any = twin_of(frozen)
 

@@ -1,11 +1,10 @@
-"""Runs the user's generator: from one wait to the next, to its end, and closes it when it is dropped.
+"""Runs the user's generator from one wait to the next, handles its errors, and closes it.
 
-Owns the generator and everything that it may do wrong. Knows tasks that have ended and no history: which task ends
-when is for ``OrchestrationExecutor`` to say.
+``OrchestrationExecutor`` decides when a task ends; this module has no access to the history.
 """
 
 # pyright: reportPrivateUsage=false
-# A friend of Task, as the functions of ``tasks`` are: it looks at one at every step of every orchestrator.
+# A friend of Task, as the functions of ``tasks`` are, for speed: it reads a task at every step of every orchestrator.
 
 from __future__ import annotations
 
@@ -46,7 +45,7 @@ _log = logging.getLogger("durable_core.engine")
 
 
 class UserGenerator:
-    """The generator of one generation. Every method that runs user's code is called in the instance's context."""
+    """The generator of one generation. Methods that run user code are called in the instance's contextvars context."""
 
     __slots__ = (
         "_cancel_reason",
@@ -74,10 +73,10 @@ class UserGenerator:
         self._definition, self._info, self._converter = definition, info, converter
         self._decisions, self._mailbox = decisions, mailbox
         self._generator: Generator[Any, Any, Any] | None = None
-        self._frame: FrameType | None = None  # of the generator's own code: knows the line when it has ended
+        self._frame: FrameType | None = None  # of the generator's own code; has the line after its end
         self._waiting: Task[Any] | None = None
         self._cancel_reason: str | None = None
-        self._overlooked: list[Task[Any]] = []  # ended before the code looked at them
+        self._overlooked: list[Task[Any]] = []  # ended before the code waited for them
         self.conditions = Conditions(decisions.watch)
         self.queries = Queries(info.instance_id, converter, decisions.watch)
 
@@ -92,7 +91,7 @@ class UserGenerator:
         return "" if self._generator is None else suspended_at(self._generator)
 
     def start(self, data: JSON) -> None:
-        """Make the generator and run it, with the instance's input."""
+        """Create the generator and run it to its first wait, with the instance's input."""
         definition = self._definition
         takes = definition.takes(data)
         context = OrchestrationContext(
@@ -141,8 +140,10 @@ class UserGenerator:
         return self._cancel_reason is not None
 
     def cancel(self, reason: str) -> None:
-        """Raise a TaskCancelledError where the code waits. One that has not started ends at once, and one that is about
-        to begin anew does not."""
+        """Raise a TaskCancelledError where the code waits.
+
+        Code that has not started ends at once; code that has called continue_as_new ends without a next generation.
+        """
         self._cancel_reason = reason
         if isinstance(completion := self._decisions.completion, ContinueAsNew):
             self._decisions.made.remove(completion)
@@ -159,7 +160,7 @@ class UserGenerator:
         self._run(error)
 
     def time_out(self, deadline: datetime) -> None:
-        """End the code, wherever it is: the time for the whole run is over."""
+        """End the generation as failed, wherever its code waits, because its deadline has passed."""
         message = f"the run of orchestrator '{self._info.name}' did not end by {deadline.isoformat()}"
         failure = FailureDetails(type_name(TaskTimeoutError), message, bases=_BASES_OF_TIMEOUT)
         self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure))
@@ -167,7 +168,7 @@ class UserGenerator:
 
     def _run(self, error: BaseException | None = None) -> None:
         """Run the code until it waits for a task that has not ended, or ends. ``error`` is raised in it first."""
-        generator: Any = self._generator  # there is one: nothing else runs the code
+        generator: Any = self._generator  # never None here
         task, self._waiting = self._waiting, None
         decisions = self._decisions
         watch = decisions.watch
@@ -194,12 +195,12 @@ class UserGenerator:
             else:
                 line = raised_at(escaped.__traceback__)
                 self._end(ExecutionCompleted(RuntimeStatus.CANCELED.value, self._cancel_reason, line=line))
-        except BaseException as raised:  # noqa: BLE001  whatever the user's code raises is the instance's failure
+        except BaseException as raised:  # noqa: BLE001  any exception of user code is the failure of the instance
             raise_unless_failure(raised)
             self._fail(_named(raised))
 
     def _finish(self, value: object) -> None:
-        """The code returned."""
+        """End the generation after the code has returned."""
         decisions = self._decisions
         if decisions.continuation is not None:
             self._end(decisions.continuation)
@@ -222,7 +223,7 @@ class UserGenerator:
 
     @property
     def _returned_at(self) -> str:
-        """``file:line`` where the code has returned; '' if it never ran."""
+        """``file:line`` at which the code has returned; '' if it never ran."""
         return "" if self._frame is None else place(self._frame.f_code.co_filename, self._frame.f_lineno)
 
     def _end(self, completion: ExecutionCompleted | ContinueAsNew) -> None:
@@ -234,7 +235,7 @@ class UserGenerator:
         for task in tasks:
             if not task._seen:
                 _log.warning(
-                    "orchestrator '%s' (instance '%s') ended without looking at %s, called at %s: is a 'yield from' "
+                    "orchestrator '%s' (instance '%s') ended without waiting for %s, called at %s: is a 'yield from' "
                     "missing there?",
                     self._info.name,
                     self._info.instance_id,
@@ -243,14 +244,14 @@ class UserGenerator:
                 )
 
     def close(self) -> None:
-        """The one place where a generator is dropped."""
+        """Close the generator; the only place where that is done."""
         self._decisions.is_running = False
         generator, self._generator, self._waiting, self._frame = self._generator, None, None, None
         if generator is None:
             return
         try:
             generator.close()
-        except BaseException as error:  # nobody is left to fail: it was ended, or lives on elsewhere
+        except BaseException as error:  # it cannot fail the instance, which has ended or runs elsewhere
             if is_interrupt(error):
                 raise
             _log.warning(
@@ -263,7 +264,7 @@ class UserGenerator:
 
 
 def _named(error: BaseException) -> BaseException:
-    """What a slip of the code's was, where Python's own words for it hide that."""
+    """A clearer error in the place of Python's own, for a typical mistake of the code; else the same error."""
     if isinstance(error, AttributeError) and error.name == "send" and isinstance(error.obj, Iterator):
         kind = type(error.obj).__name__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
         named = OrchestratorCodeError(
@@ -277,9 +278,9 @@ def _named(error: BaseException) -> BaseException:
 
 def _not_a_task(yielded: object, where: str, is_continued: bool) -> OrchestratorCodeError:
     if yielded is None and is_continued:
-        hint = "continue_as_new is nothing to wait for: call it without 'yield', and 'return' after it"
+        hint = "continue_as_new returns no task: call it without 'yield', and 'return' after it"
     elif yielded is None:
-        hint = "a call that returns nothing, such as ctx.set_custom_status(...), stands without 'yield'"
+        hint = "a call that returns no task, such as ctx.set_custom_status(...), is written without 'yield'"
     elif isinstance(yielded, Task):
         hint = "it belongs to another orchestrator instance"
     elif isinstance(yielded, Generator):
@@ -289,7 +290,7 @@ def _not_a_task(yielded: object, where: str, is_continued: bool) -> Orchestrator
     elif hasattr(yielded, "__await__"):
         hint = "an orchestrator cannot await; call it as an activity with ctx.call_activity(...)"
     else:
-        hint = "yield what ctx.call_activity(...), ctx.create_timer(...) and the like return"
+        hint = "yield the tasks that ctx.call_activity(...), ctx.create_timer(...) and the like return"
     return OrchestratorCodeError(
-        f"an orchestrator yielded {yielded!r}, which is no task it can wait for: {hint}", where
+        f"an orchestrator yielded {yielded!r}, which is not a task of this orchestrator: {hint}", where
     )

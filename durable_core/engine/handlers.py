@@ -1,7 +1,7 @@
-"""Functions that orchestrator code registers to be called: for an external event, and for a query.
+"""Event handlers and query handlers, which orchestrator code registers: how they are checked and called.
 
-Owns their checks and how they are called. An event handler runs as part of the orchestrator, a query handler outside
-of it: it may look at the orchestrator's variables and decides nothing.
+An event handler runs as part of the orchestrator. A query handler runs outside of it: it may read the orchestrator's
+variables, and makes no decisions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger("durable_core.engine")
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A registered function. takes: the annotated types of its parameters, none or one."""
+    """A registered handler. takes: the annotated types of its parameters; it has at most one."""
 
     name: str
     fn: Callable[..., Any]
@@ -36,36 +36,36 @@ class Handler:
 
     @classmethod
     def checked(cls, what: str, name: object, fn: Callable[..., Any], present: Handler | None) -> Handler:
-        """OrchestratorCodeError, with the line, if this function cannot handle what it is registered for."""
+        """The handler. OrchestratorCodeError, with the line, if the function cannot be a handler of this kind."""
         refuse_outside()
         line = caller()
         if not isinstance(name, str) or not name:
             raise OrchestratorCodeError(
-                f"a handler is registered with the name of the {what} first, not {name!r}", line
+                f"the first argument is the name of the {what} that is handled, not {name!r}", line
             )
         if present is not None:
             raise OrchestratorCodeError(
-                f"two handlers of {what} '{name}': there is one from {present.line}; "
-                "let one of them do both, or rename one",
+                f"two handlers of {what} '{name}': the first one was set at {present.line}; "
+                "combine them, or rename one",
                 line,
             )
         if inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
             raise OrchestratorCodeError(
-                f"the handler of {what} '{name}' must be a plain function: it cannot wait; "
-                "let it set a variable, and the orchestrator wait with ctx.wait_condition",
+                f"the handler of {what} '{name}' must be a plain function, since a handler cannot wait; "
+                "let it set a variable, and let the orchestrator wait with ctx.wait_condition",
                 line,
             )
         if not callable(fn):
-            raise OrchestratorCodeError(f"the handler of {what} '{name}' is no function but {fn!r}", line)
+            raise OrchestratorCodeError(f"the handler of {what} '{name}' must be a function, not {fn!r}", line)
         takes = parameter_types(fn)
         if takes is None:
-            raise OrchestratorCodeError(f"the handler of {what} '{name}' takes one value, or none", line)
+            raise OrchestratorCodeError(f"the handler of {what} '{name}' must have one parameter, or none", line)
         return cls(name, fn, takes, line)
 
 
 def handle_event(handler: Handler, data: JSON, converter: Converter, watch: Watch, *, is_replaying: bool) -> None:
-    """Let an event's handler see it. Data that is no value of its annotated type is dropped, as Temporal does: the
-    sender, not the orchestrator, is at fault. What the handler raises is the orchestrator's failure."""
+    """Call the handler of an event. Data that does not fit the annotated type is logged and dropped, as in Temporal:
+    the sender is at fault, not the orchestrator. An exception of the handler is a failure of the orchestrator."""
     if not handler.takes:
         watch(handler.fn)
         return
@@ -73,7 +73,12 @@ def handle_event(handler: Handler, data: JSON, converter: Converter, watch: Watc
         value = read(converter, data, handler.takes[0])
     except InvalidInputError as error:
         if not is_replaying:
-            _log.warning("external event '%s' is dropped; its handler (%s): %s", handler.name, handler.line, error)
+            _log.warning(
+                "external event '%s' is dropped, since its data does not fit the handler set at %s: %s",
+                handler.name,
+                handler.line,
+                error,
+            )
         return
     watch(handler.fn, value)
 
@@ -93,7 +98,7 @@ class Queries:
         self._handlers[name] = Handler.checked("query", name, fn, self._handlers.get(name))
 
     def answer(self, name: str, args: JSON) -> JSON:
-        """What the handler answers. UnknownQueryError, InvalidInputError (``args`` do not fit), QueryFailedError."""
+        """The result of the query handler. UnknownQueryError, InvalidInputError (``args``), QueryFailedError."""
         handler = self._handlers.get(name)
         if handler is None:
             raise UnknownQueryError(self._instance_id, name, tuple(self._handlers))

@@ -1,6 +1,6 @@
-"""Durable HTTP calls, the engine's side: the request as an activity's input, and polling by durable timers.
+"""Durable HTTP calls, the engine's side: the request as the input of an activity, and polling by durable timers.
 
-The requests themselves are made by the built-in activity ``durable.http`` (``durable_core.runtime.http_activity``).
+The requests are made by the built-in activity ``durable.http`` (``durable_core.runtime.http_activity``).
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ LONGEST_POLL = timedelta(days=30)  # a server that says the year 9999 means "not
 
 @dataclass(frozen=True, slots=True)
 class DurableHttpResponse:
-    """The answer to a durable HTTP call; Durable Functions' name and fields."""
+    """The response of a durable HTTP call, with the class name and fields of Durable Functions."""
 
     status_code: int
     headers: dict[str, str]
     content: str
 
     def header(self, name: str) -> str | None:
-        """A header's value, whatever the case of its name; None if there is none."""
+        """The value of a header, whose name may be in any letter case; None if there is no such header."""
         return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
 
     def json(self) -> JSON:
-        """The content, read as JSON. ValueError if it is none."""
+        """The content, read as JSON. ValueError if it is not JSON."""
         return json.loads(self.content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """Input of the activity. refusals_fail: 429 and 5xx are failures, to be tried again, and no answers."""
+    """The input of the activity. refusals_fail: whether 429 and 5xx are failures, to be tried again."""
 
     method: str
     uri: str
@@ -75,7 +75,7 @@ def call_http(
     headers = header_texts(given_headers, line)
     if not isinstance(method, str) or not isinstance(uri, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OrchestratorCodeError(
-            f"call_http takes a method and an address as texts, not {method!r} and {uri!r}", line
+            f"call_http takes the method and the address as texts, not {method!r} and {uri!r}", line
         )
     if not is_http(uri):
         raise OrchestratorCodeError(f"call_http takes an http or https address with a host, not {shown(uri)!r}", line)
@@ -95,22 +95,24 @@ def call_http(
 
 
 def header_texts(headers: object, line: str) -> dict[str, str]:
-    """Headers as texts; numbers are written out. OrchestratorCodeError for what is none of both."""
+    """Headers as texts; numbers are converted. OrchestratorCodeError for any other value."""
     if not isinstance(headers, Mapping):
-        raise OrchestratorCodeError(f"the headers of call_http are texts by name, not a {type(headers).__name__}", line)
+        raise OrchestratorCodeError(
+            f"the headers of call_http are a dict of texts, not a {type(headers).__name__}", line
+        )
     found: dict[str, str] = {}
     for name, value in cast("Mapping[object, object]", headers).items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not isinstance(name, str) or not (isinstance(value, str) or is_number):
             raise OrchestratorCodeError(
-                f"the headers of call_http are texts by name; {name!r} is a {type(value).__name__}", line
+                f"the headers of call_http are a dict of texts, but {name!r} is a {type(value).__name__}", line
             )
         found[name] = f"{value}"
     return found
 
 
 def next_request(request: HttpRequest, location: str, *, method: str, with_content: bool) -> HttpRequest | None:
-    """The request that follows a Location; None if that cannot be followed: the response is then the answer."""
+    """The request to the address of a Location; None if that is not an http or https address."""
     uri = following(request.uri, location)
     if uri is None:
         return None
@@ -138,7 +140,7 @@ def _call(
 def _ask(
     ctx: OrchestrationContext, request: HttpRequest, retry: RetryPolicy | None, deadline: TimerTask | None, poll: bool
 ) -> Orchestration[DurableHttpResponse]:
-    """Ask until there is an answer other than "later"."""
+    """Make the request and poll until the status is not 202."""
     while True:
         call = ctx.call_activity(HTTP_ACTIVITY, request, retry=retry, returns=DurableHttpResponse)
         if not (yield from _in_time(ctx, call, deadline)):
@@ -158,7 +160,7 @@ def _ask(
 
 
 def _in_time(ctx: OrchestrationContext, task: Task[Any], deadline: TimerTask | None) -> Orchestration[bool]:
-    """Wait for a task: whether it ended before the deadline."""
+    """Wait for a task. Returns whether it ended before the deadline."""
     if deadline is None:
         yield from task
         return True
@@ -171,7 +173,7 @@ def _timeout(request: HttpRequest) -> TaskTimeoutError:
 
 
 def retry_after(response: DurableHttpResponse, now: datetime) -> timedelta:
-    """How long a server asks to be left alone, within bounds: seconds or a date; the default if nothing can be read."""
+    """The pause that a server asks for by Retry-After (seconds or a date), within bounds; the default without one."""
     asked = (response.header("Retry-After") or "").strip()
     return min(max(_pause(asked, now), SHORTEST_POLL), LONGEST_POLL)
 

@@ -1,6 +1,6 @@
-"""The part of an orchestrator's context that meets the outside: steps, external events, conditions, callbacks, queries.
+"""The part of the orchestration context for steps, external events, conditions, callbacks and queries.
 
-Users see these methods on ``OrchestrationContext``; they are here so that each file has one job.
+These are methods of ``OrchestrationContext``, in a file of their own so that each file has one job.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class Interaction:
-    """See ``OrchestrationContext``."""
+    """Base class of ``OrchestrationContext``."""
 
     __slots__ = ("_callbacks", "_conditions", "_converter", "_decisions", "_info", "_mailbox", "_queries")
 
@@ -80,15 +80,15 @@ class Interaction:
     ) -> Task[Any]:
         """Run ``fn(*args)`` once, in this process, and record its result: Restate's ``ctx.run``.
 
-        For what is too small for an activity of its own: it costs one storage write, when it has ended, and goes
-        through no queue. ``fn`` is plain (it runs on a thread) or async, and may be a lambda or a nested function; its
-        result must be JSON. It runs in the process that moved the orchestrator here, at least once, and again only
-        after a crash or a failure; once its result is kept, never again. Several may run at once: ``task_all``.
+        For work that is too small for an activity: a step costs one storage write, when it has ended, and no message.
+        ``fn`` is a plain function (it runs on a thread) or an async one, and may be a lambda or a nested function; its
+        result must be JSON. It runs in the process of the turn, at least once, and again only after a crash or a
+        failure; never again once its result is recorded. Several steps may run at once: ``task_all``.
 
-        name: what history knows it by; it must stay the same while instances run.
-        retry: when it is tried again after it raised; None: not at all.
-        returns: type of its result; None: the function's annotation, else plain JSON.
-        The task fails with StepFailedError.
+        name: identifies the step in the history; it must stay the same while instances run.
+        retry: the retry policy; None makes one attempt.
+        returns: type of the result; None takes the function's annotation, or else plain JSON.
+        Raises OrchestratorCodeError if ``fn`` cannot be a step. The task fails with StepFailedError.
         """
         check_step(name, fn)
         decisions = self._decisions
@@ -109,15 +109,17 @@ class Interaction:
     def wait_for_external_event(self, name: str, returns: Any = None, timeout: timedelta | None = None) -> Task[Any]:
         """Wait for the next external event of this name (case-insensitive), or take one that has arrived already.
 
-        Waiters of one name are served in the order of their calls. One that lost a ``task_any`` steps out of the
-        line until it is waited for again. Data that is no ``returns`` fails the task with a TaskFailedError.
+        Waiters of one name receive events in the order of their calls. A waiter that did not win its ``task_any``
+        receives no event until the orchestrator waits for it again. Data that does not fit ``returns`` fails the task
+        with a TaskFailedError.
 
-        timeout: after which the task fails with TaskTimeoutError; by a durable timer, so of any length.
+        timeout: time limit, of any length, after which the task fails with TaskTimeoutError.
+        Raises OrchestratorCodeError for a name that is not a text, or a timeout that is negative.
         """
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OrchestratorCodeError(f"an event name is a text, not {name!r}", caller())
         if isinstance(returns, timedelta):
-            raise OrchestratorCodeError(f"a time limit is given by its name: timeout={returns!r}", caller())
+            raise OrchestratorCodeError(f"the time limit is a keyword argument: timeout={returns!r}", caller())
         decisions = self._decisions
         task = self._mailbox.wait(decisions, name, returns, caller(), is_running=decisions.is_running)
         if timeout is None:
@@ -140,7 +142,8 @@ class Interaction:
     def wait_condition(self, predicate: Callable[[], object], timeout: timedelta | None = None) -> Task[bool]:
         """Wait until ``predicate()`` holds: Temporal's ``wait_condition``. Checked now, and after every event.
 
-        The result is True; False once ``timeout`` is over. What the predicate raises is raised at the ``yield``.
+        The result of the task is True; False at the end of ``timeout``. An exception of the predicate is raised at the
+        ``yield``. Raises OrchestratorCodeError if the predicate is not a plain function, or the timeout is negative.
         """
         decisions = self._decisions
         refuse_outside()
@@ -150,7 +153,8 @@ class Interaction:
     def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:
         """Raise an external event on another instance, once. An instance that has ended does not get it.
 
-        OrchestratorCodeError for an instance id or a name that cannot be.
+        Raises OrchestratorCodeError for an instance id or a name that is not valid, SerializationError if the data
+        cannot be written as JSON.
         """
         try:
             check_instance_id(instance_id)
@@ -171,8 +175,9 @@ class Interaction:
         """A task that a third party completes by a POST of JSON, the result of ``.task``, to ``.url``. The URL needs
         no key, is signed for this one callback, works once, and is the same on every replay.
 
-        timeout: after which the task fails with TaskTimeoutError and the URL is void; None: the URL is valid for 90
-        days and the task waits for ever. Data that is no ``returns`` fails the task with a TaskFailedError.
+        timeout: time limit after which the task fails with TaskTimeoutError and the URL expires; None: the URL expires
+            after 90 days and the task waits for ever.
+        Data that does not fit ``returns`` fails the task with a TaskFailedError.
         """
         self._callbacks += 1
         info = self._info
@@ -191,16 +196,18 @@ class Interaction:
         """Answer ``client.query(instance_id, name, args)`` with ``fn(args)``, or ``fn()`` if it takes nothing:
         Temporal's query. ``fn`` reads the orchestrator's variables and changes nothing; its result must be JSON.
 
-        OrchestratorCodeError for a second handler of one name.
+        Raises OrchestratorCodeError for a second handler of one name.
         """
         self._queries.add(name, fn)
 
     # ------------------------------------------------------------ parts
 
     def _limited(self, task: Task[T], timeout: timedelta, late: object) -> Task[T]:
-        """The task with a time limit; itself, without a timer, if it has ended already."""
+        """The task with a time limit; the task itself, without a timer, if it has ended already."""
         if not isinstance(timeout, timedelta) or timeout < timedelta(0):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise OrchestratorCodeError(f"a timeout is a timedelta that is not negative, not {timeout!r}", caller())
+            raise OrchestratorCodeError(
+                f"a timeout must be a timedelta that is not negative, not {timeout!r}", caller()
+            )
         if has_ended(task):
             return task
         decisions = self._decisions

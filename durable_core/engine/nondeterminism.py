@@ -1,8 +1,8 @@
-"""Whether code and history agree, and if not, what to tell a person about it.
+"""Compares the decisions of code and history, and makes the error that shows a difference.
 
-Decisions agree by kind, task id and name. Inputs, due times and results may differ: they follow from values that a
-new release may compute otherwise, and history's are the ones that count. Who knows that the code has not changed since,
-as a test does, asks for the same values too: one that differs came from a clock or from chance.
+Decisions agree if their kind, task id and name are equal. Inputs, due times and results may differ, because a new
+release may compute them in another way; those of the history are used. A test whose code has not changed since compares
+the values, too: a value that differs comes from a clock or from chance.
 """
 
 from __future__ import annotations
@@ -55,20 +55,20 @@ _IDENTITY: dict[type, Callable[[Any], object]] = {
 _CALLS = TaskScheduled | TimerCreated | SubOrchestrationCreated
 _NAMED = TaskScheduled | SubOrchestrationCreated | OrchestrationStarted | EventSent
 _ENDS = ExecutionCompleted | ContinueAsNew
-_GOES_ON = "it goes on with "
+_GOES_ON = "it continues with "
 _LONGEST_SIDE = 300  # characters shown of a decision with its value
 _HINT = (
-    "conditions and loops must not look at a clock, random numbers, environment or global state: "
+    "conditions and loops must not depend on a clock, random numbers, environment or global state: "
     "use ctx.current_utc_datetime and ctx.random, or an activity"
 )
 
-_OTHER_VALUE = f"the value is another one at each run: it comes from a clock, chance or global state; {_HINT}"
+_OTHER_VALUE = f"the value differs at each run: it comes from a clock, chance or global state; {_HINT}"
 
 
 def first_difference(expected: Sequence[Outgoing], actual: Sequence[Outgoing], *, values: bool = False) -> int | None:
-    """Where the decisions in history and those of the code begin to differ; None if they agree.
+    """The index of the first decision in which history and code differ; None if they agree.
 
-    values: inputs, data and due times must be the same, too.
+    values: whether inputs, data and due times must be equal, too.
     """
     known = len(actual)
     for at, recorded in enumerate(expected):
@@ -86,7 +86,7 @@ def first_difference(expected: Sequence[Outgoing], actual: Sequence[Outgoing], *
 
 
 def _value(event: Outgoing) -> str:
-    """What is handed on with a decision, as text: equal for what is the same JSON, also where NaN is in it."""
+    """The input, data or due time of a decision as text; the texts of equal JSON values are equal, also with NaN."""
     match event:
         case TaskScheduled() | ContinueAsNew():
             return json.dumps(event.input, sort_keys=True)
@@ -112,8 +112,8 @@ def mismatch(
 ) -> NonDeterminismError:
     """The error for a segment whose decisions differ at this index.
 
-    history: what was replayed well. following: the segment, and those after it. waits_at: the line where the code
-    stands. mentioned: names that are in the code.
+    history: the segments replayed so far. following: the segment with the difference, and those after it.
+    waits_at: ``file:line`` at which the code waits. mentioned: names that the code mentions.
     """
     recorded: Event | None = expected[at] if at < len(expected) else None
     made = actual[at] if at < len(actual) else None
@@ -122,7 +122,7 @@ def mismatch(
         return _error(info, history, following, recorded, code, _OTHER_VALUE, text=_with_value(expected[at]))
     known = [*expected[at + 1 :], *(event for after in following[1:] for event in after.events)]
     expects = ""
-    if recorded is None and isinstance(made, _ENDS):  # what history goes on with comes in a later commit
+    if recorded is None and isinstance(made, _ENDS):  # the next event of the history is in a later commit
         recorded, expects = next(iter(known), None), _GOES_ON
     return _error(
         info,
@@ -136,7 +136,7 @@ def mismatch(
 
 
 def other_value(info: InstanceInfo, expected: str, actual: str) -> NonDeterminismError:
-    """The error for code that ended as history says, with another value: what it returned, as text."""
+    """The error for code that has ended like its history, but returned another value. Both values are texts."""
     expected, actual = _cut(expected), _cut(actual)
     return NonDeterminismError(
         instance_id=info.instance_id,
@@ -160,8 +160,8 @@ def _cut(text: str) -> str:
 def ended_early(
     info: InstanceInfo, history: Sequence[Segment], segment: Segment, event: Event, completion: Completion
 ) -> NonDeterminismError:
-    """The error for code that has ended where history has one more event for it."""
-    cause = f"the code returns, or fails, earlier than it did; {_HINT}"
+    """The error for code that has ended although its history has a further event."""
+    cause = f"the code returns, or fails, earlier than before; {_HINT}"
     return _error(info, history, (segment,), event, _Code(completion), cause, _GOES_ON)
 
 
@@ -173,23 +173,23 @@ def unasked_step(
     decisions: ExecutionState,
     waits_at: str,
 ) -> NonDeterminismError:
-    """The error for the result of an inline step that the code did not call, or calls by another name."""
+    """The error for the result of a step that the code does not call, or calls by another name."""
     made = decisions.steps.get(event.task_id)
     call = decisions.pending.get(event.task_id)
     if made is not None:
         code = _Code(
             StepCompleted(made.task_id, made.name), made.line, text=f"Step(task_id={made.task_id}, name={made.name!r})"
         )
-        cause = f"the step was renamed or replaced, or a condition goes another way than it did; {_HINT}"
+        cause = f"the step was renamed or replaced, or a condition takes another path than before; {_HINT}"
     else:
         code = _Code(None, waits_at) if call is None else _Code(call.event)
-        cause = f"a call was added or taken away, or a condition or loop goes another way than it did; {_HINT}"
+        cause = f"a call was added or removed, or a condition or loop takes another path than before; {_HINT}"
     return _error(info, history, (segment,), event, code, cause)
 
 
 @dataclass(frozen=True, slots=True)
 class _Code:
-    """The code's side. ``at``: where it stands, for what has no line of its own."""
+    """The side of the code. ``at``: ``file:line`` at which it waits, for a decision without a line."""
 
     event: Event | None
     at: str = ""
@@ -234,10 +234,10 @@ def _error(
 def unasked_patch(
     info: InstanceInfo, history: Sequence[Segment], segment: Segment, mark: PatchMarked, waits_at: str
 ) -> NonDeterminismError:
-    """The error for a patch's mark that the code does not ask for."""
+    """The error for a patch mark for which the code does not ask."""
     name = mark.patch_id
     cause = (
-        f"this code is older than the change '{name}', or ctx.patched('{name}') was taken out too soon: leave "
+        f"this code is older than the change '{name}', or ctx.patched('{name}') was removed too soon: put "
         f"ctx.deprecate_patch('{name}') in its place until no open instance has this mark"
     )
     return _error(info, history, (segment,), mark, _Code(None, waits_at), cause)
@@ -250,13 +250,13 @@ def _likely_cause(
     made_later: Sequence[Event],
     mentioned: Collection[str],
 ) -> str:
-    """known: what history holds after ``recorded``. mentioned: names in the code."""
+    """known: the events of the history after ``recorded``. mentioned: names that the code mentions."""
     if made is None:
-        return f"a call was taken away, or a condition or loop goes another way than it did; {_HINT}"
+        return f"a call was removed, or a condition or loop takes another path than before; {_HINT}"
     if isinstance(recorded, _ENDS) or isinstance(made, _ENDS):
-        return f"the code ends earlier, later or otherwise than it did; {_HINT}"
+        return f"the code ends earlier, later or in another way than before; {_HINT}"
     if recorded is None:
-        return f"a call was added, or a condition or loop goes another way than it did; {_HINT}"
+        return f"a call was added, or a condition or loop takes another path than before; {_HINT}"
     comes_later = _what(recorded) in map(_what, made_later)
     came_later = isinstance(made, _NAMED) and _what(made) in map(_what, known)
     if comes_later and not came_later:
@@ -264,12 +264,12 @@ def _likely_cause(
     if comes_later or (came_later and getattr(recorded, "name", "") in mentioned):
         return "the same calls are made in another order"
     if came_later:
-        return f"a call was taken away, or the calls are made in another order; {_HINT}"
+        return f"a call was removed, or the calls are made in another order; {_HINT}"
     if type(recorded) is type(made) and isinstance(recorded, _NAMED):
         if recorded.name in mentioned:
-            return f"the same calls are made in another order, or a condition goes another way than it did; {_HINT}"
-        return f"what is called here was renamed or replaced, or a condition goes another way than it did; {_HINT}"
-    return f"a call was added or taken away, or a condition goes another way than it did; {_HINT}"
+            return f"the same calls are made in another order, or a condition takes another path than before; {_HINT}"
+        return f"the call was renamed or replaced, or a condition takes another path than before; {_HINT}"
+    return f"a call was added or removed, or a condition takes another path than before; {_HINT}"
 
 
 def _what(event: Event) -> tuple[type, object]:
@@ -281,7 +281,7 @@ def _task_id(event: Event | None) -> int | None:
 
 
 def _line_of(event: Event | None, known: Sequence[Segment]) -> str:
-    """Where the code that made history stood; for a result, where it had called what has ended."""
+    """``file:line`` of the decision in the history; for a result, of its call."""
     line, task_id = getattr(event, "line", ""), _task_id(event)
     if line or task_id is None:
         return line
@@ -292,7 +292,7 @@ def _line_of(event: Event | None, known: Sequence[Segment]) -> str:
 def _around(
     history: Sequence[Segment], following: Sequence[Segment], event: Event | None
 ) -> tuple[list[Event], list[Event]]:
-    """Events of history before and after this one; None: before and after the end of the first segment to follow."""
+    """The events of the history before and after this one; for None, around the end of the first following segment."""
     known = [e for segment in (*history[-NEARBY:], *following[: NEARBY + 1]) for e in segment.events]
     end = sum(len(segment.events) for segment in (*history[-NEARBY:], following[0]))
     at = next((at for at, e in enumerate(known) if e is event), None)
@@ -303,12 +303,12 @@ def _around(
 WIDTH = 52  # characters of a column
 
 
-NEARBY = 3  # events shown before and after the place where the sides part: enough to see where one is
+NEARBY = 3  # events shown before and after the difference, so that its place in the code can be recognised
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one side has where the two part (``text``, and ``at``: ``file:line``), and some events about it."""
+    """One side of the comparison at the difference (``text``, and ``at``: ``file:line``), with events around it."""
 
     title: str
     text: str
@@ -328,7 +328,7 @@ class Side:
 
 
 def side_by_side(left: Side, right: Side) -> list[str]:
-    """The lines of a table of two columns, with the place where they part in one row."""
+    """The lines of a table of two columns, with the difference in the same row of both."""
     above, above_too = left.above(), right.above()
     height = max(len(above), len(above_too))
     rows = [

@@ -1,16 +1,16 @@
-"""Changes inside one version of an orchestrator: which of them this generation has taken.
+"""Patches: the changes inside one version of an orchestrator that this generation has taken (``ctx.patched``).
 
-Owns the answers to ``ctx.patched``, and nothing else of the engine's. The rules are Temporal's:
+The rules are those of Temporal:
 
-* Asked while history is replayed, a change is taken if, and only if, that history holds its mark; asked anew, it is
-  taken, and marked. So what ran before the change goes on as before, and what comes to it later takes it.
-* The first answer holds for the generation, so that a loop does not change its mind between two rounds.
-* A mark says that the decisions behind it are those of the change. Code that meets one and does not ask for it is
-  older than the change, or the call was taken out of it too soon: it must not go on, even where its decisions are
-  the same so far, or its next ones would be wrong for ever. Only a mark of ``deprecate_patch`` may be met by nobody.
+* In a replay, a patch is taken if, and only if, the history holds its mark. Otherwise it is taken, and its mark is
+  recorded. So an instance that passed the place before the change keeps the old code, and an instance that reaches it
+  later takes the new code.
+* The first answer holds for the whole generation, so that a loop does not change between two iterations.
+* The decisions after a mark are those of the new code. If a replay meets a mark for which the code does not ask, the
+  code is older than the change, or the call was removed too soon: the replay fails, even if the decisions are equal so
+  far, because later decisions would be wrong. Only a mark of ``deprecate_patch`` needs no call.
 
-Marks are looked for in all of the history before it is replayed: a call that moved up still finds the mark that it left
-further down.
+Marks are looked up in the whole history before it is replayed, so that a call that was moved up finds its mark.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ MAX_PATCH_ID = 256
 
 
 class Patches:
-    """Marks of one generation.
+    """The patches of one generation.
 
-    in_history: what runs is in history already. Not the same as ``is_replaying``: a preview is silent as well, and
-    takes the changes that the real thing will take.
+    in_history: whether the code that runs is replayed from the history. Differs from ``is_replaying`` in a preview,
+        which logs nothing either, but takes the patches that the later turn will take.
     """
 
     __slots__ = ("_answers", "_marked", "in_history")
@@ -40,22 +40,22 @@ class Patches:
         self.in_history = False
 
     def look_ahead(self, segments: Sequence[Segment]) -> None:
-        """These are about to be replayed."""
+        """Collect the marks of segments that are about to be replayed."""
         self._marked.update(
             event.patch_id for segment in segments for event in segment.events if type(event) is PatchMarked
         )
 
     def ask(self, patch_id: str, *, is_running: bool, deprecated: bool = False) -> tuple[bool, PatchMarked | None]:
-        """Whether the change is taken, and the mark to be recorded, if any. OrchestratorCodeError."""
+        """Whether the patch is taken, and the mark to be recorded, if any. OrchestratorCodeError."""
         refuse_outside()
         if not isinstance(patch_id, str) or not 0 < len(patch_id) <= MAX_PATCH_ID:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OrchestratorCodeError(
-                f"a patch is named by a text of 1 to {MAX_PATCH_ID} characters, not {patch_id!r}: "
+                f"a patch id is a text of 1 to {MAX_PATCH_ID} characters, not {patch_id!r}: "
                 "ctx.patched('send-receipt')",
                 caller(),
             )
         known = self._answers.get(patch_id)
-        if known is not None or not is_running:  # while it is dropped, nothing comes of it
+        if known is not None or not is_running:  # while the generator is closed, no mark is recorded
             return known is not False, None
         taken = self._answers[patch_id] = not self.in_history or patch_id in self._marked
         if self.in_history:
@@ -63,5 +63,5 @@ class Patches:
         return taken, PatchMarked(patch_id, caller(), deprecated)
 
     def unasked(self, marks: Iterable[PatchMarked]) -> PatchMarked | None:
-        """The first mark that the code should have asked for by now and has not."""
+        """The first of these marks for which the code has not asked; None if there is none."""
         return next((mark for mark in marks if not mark.deprecated and mark.patch_id not in self._answers), None)

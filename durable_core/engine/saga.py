@@ -1,6 +1,6 @@
-"""Sagas: what has been done is undone in reverse, each step durable, when something later fails.
+"""Sagas: compensations, which undo completed steps in reverse order when a later step fails.
 
-Knows the context's public methods only: to history a saga is ordinary calls.
+Uses only public methods of the context; in the history, the compensations of a saga are ordinary calls.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Compensation(NamedTuple):
 
 
 class Saga:
-    """Compensations of one orchestration: what was added last is run first. Made by ``ctx.saga()``."""
+    """The compensations of an orchestration; the last one added is run first. Made by ``ctx.saga()``."""
 
     __slots__ = ("_compensations", "_ctx")
 
@@ -60,11 +60,11 @@ class Saga:
     def add_compensation(
         self, fn_or_name: str | Callable[..., Any], input_: Any = None, *, retry: RetryPolicy | None = None
     ) -> None:
-        """Say how to undo what was just done. Nothing runs until ``compensate``.
+        """Add the compensation of a completed step. Nothing runs until ``compensate``.
 
-        fn_or_name: an activity; or an orchestrator, run as a sub-orchestration; or a plain generator function, run
-            here with the input as its one parameter, if there is one.
-        retry: as in ``call_activity`` and ``call_sub_orchestrator``; a generator function sees to its own.
+        fn_or_name: an activity; or an orchestrator, which is run as a sub-orchestration; or a plain generator function,
+            which is run in this orchestrator, with the input as its argument, if there is one.
+        retry: as in ``call_activity`` and ``call_sub_orchestrator``; not used for a generator function.
         """
         ctx = self._ctx
         is_orchestrator = isinstance(definition_of(fn_or_name), OrchestratorDefinition)
@@ -80,10 +80,10 @@ class Saga:
         self._compensations.append(_Compensation(name_of(fn_or_name), run))
 
     def compensate(self) -> Orchestration[None]:
-        """Undo everything, last things first: ``yield from saga.compensate()``.
+        """Run all compensations, the last one added first: ``yield from saga.compensate()``.
 
-        One that fails does not stop the others. Raises CompensationError after all have ended if any failed. What has
-        been run is not run again by a second call.
+        A failure does not stop the other compensations. Raises CompensationError after all have ended, if any failed.
+        A second call does not run them again.
         """
         failures: list[tuple[str, BaseException]] = []
         while self._compensations:
@@ -92,7 +92,7 @@ class Saga:
                 yield from compensation.run()
             except GeneratorExit:  # the orchestrator is dropped
                 raise
-            except BaseException as error:  # noqa: BLE001  whatever it was, the others must be undone as well
+            except BaseException as error:  # noqa: BLE001  after any error, the other compensations must run as well
                 raise_unless_failure(error)
                 failures.append((compensation.name, error))
         if failures:

@@ -1,6 +1,6 @@
-"""What the code of one generation has decided so far: numbered calls, open tasks, status, how it wants to go on.
+"""The state of one generation: its decisions, open tasks, custom status and continuation.
 
-The context writes it while the generator runs; ``OrchestrationExecutor`` reads it between runs. Knows no generator.
+The context writes it while the generator runs; ``OrchestrationExecutor`` reads it between runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceInfo:
-    """Which generation of which execution of which instance. ``callback_urls``: how this app spells their URLs."""
+    """Identifies a generation of an execution of an instance. ``callback_urls``: makes the URLs of its callbacks."""
 
     instance_id: str
     execution_id: str
@@ -48,10 +48,10 @@ class InstanceInfo:
 
 @dataclass(slots=True)
 class PendingTask:
-    """An open activity, timer or sub-orchestration. ``event``: history's own, as soon as history holds the call.
+    """An open activity, timer or sub-orchestration. ``event``: that of the history, once the history holds the call.
 
-    ``retry`` is the live policy given at the call, which may hold callables; None: none was given at the call.
-    ``since``: when it was called, the orchestrator's clock.
+    ``retry`` is the policy object given at the call, which may hold callables; None if none was given.
+    ``since``: the time of the call, by the orchestrator's clock.
     """
 
     event: TaskScheduled | TimerCreated | SubOrchestrationCreated
@@ -60,19 +60,20 @@ class PendingTask:
 
 
 class ExecutionState:
-    """The orchestrator's side of a generation.
+    """The state of a generation, as its code has made it.
 
     made: decisions since the last commit, in order.
-    foretold: in a replay, the decisions that history holds next, beginning with the first of ``made``.
-    open: the task object of every call whose result the code has not been given.
-    pending: of these, the calls whose result is not in history either: while suspended a result can be in history
-        and not yet given. In order of task id.
-    steps: the inline steps called and not ended; kept apart from ``pending``, as history holds nothing of them yet.
-    patches: which changes inside this version were asked for, and taken.
-    timers: the pending calls that are timers; they are looked through at every turn, a wide fan-out must not be.
-    watch: how code of the user's is called, so that a guard sees what it uses.
-    is_running: a step or a replay is under way. Otherwise the generator is being dropped, by ``close`` or by Python's
-        garbage collector; its ``finally:`` blocks may call, and nothing comes of it.
+    expected_decisions: in a replay, the decisions of the history, beginning with the one to which the first of ``made``
+        must be equal.
+    open: the task object of every call whose result was not given to the code.
+    pending: the open calls whose result is not in the history, in order of task id. While suspended, a result can be
+        in the history before it is given to the code.
+    steps: the steps called and not ended; separate from ``pending``, because no event of them is in the history yet.
+    patches: the patches for which the code has asked, with the answers.
+    timers: the pending calls that are timers, so that a turn need not search a wide fan-out for them.
+    watch: the function by which user code is called, so that the guard can check it.
+    is_running: whether a step or a replay is under way. Otherwise the generator is being closed, by ``close`` or by
+        Python's garbage collector: calls in its ``finally:`` blocks are not recorded.
     """
 
     __slots__ = (
@@ -113,7 +114,7 @@ class ExecutionState:
         self.completion: Completion | None = None
 
     def next_id(self) -> int:
-        """The number of the next call. Calls while it is dropped are not numbered."""
+        """The number of the next call. Calls while the generator is closed get no number of their own."""
         if whose_code():
             refuse_outside()
         if self.is_running:
@@ -121,7 +122,8 @@ class ExecutionState:
         return self.last_id
 
     def foretold_activity(self, task_id: int, name: str) -> TaskScheduled | None:
-        """History's own event, if it is this call that history holds next: what is sent again is that one anyway."""
+        """The recorded event for this call, if history has it at the same position; reused instead of building an
+        equal one."""
         at = len(self.made)
         event = self.expected_decisions[at] if at < len(self.expected_decisions) else None
         if isinstance(event, TaskScheduled) and event.task_id == task_id and event.name == name:
@@ -131,7 +133,7 @@ class ExecutionState:
     def call(
         self, task: Task[Any], event: TaskScheduled | TimerCreated | SubOrchestrationCreated, retry: RetryPolicy | None
     ) -> None:
-        """The code called something that will have a result."""
+        """Record a call that will have a result."""
         if not self.is_running:
             return
         task_id = event.task_id
@@ -142,25 +144,25 @@ class ExecutionState:
             self.timers.add(task_id)
 
     def run(self, task: Task[Any], step: Step) -> None:
-        """The code called an inline step."""
+        """Note a step that the code has called."""
         if self.is_running:
             self.open[step.task_id] = task
             self.steps[step.task_id] = step
 
     def record(self, event: Outgoing) -> None:
-        """The code decided something that has no result."""
+        """Record a decision that has no result."""
         if self.is_running:
             self.made.append(event)
 
     def patch(self, patch_id: str, *, deprecated: bool = False) -> bool:
-        """The code asked for a change, or says that it is always taken. OrchestratorCodeError."""
+        """Whether a patch is taken; ``deprecated``: it always is. OrchestratorCodeError."""
         taken, mark = self.patches.ask(patch_id, is_running=self.is_running, deprecated=deprecated)
         if mark is not None:
             self.made.append(mark)
         return taken
 
     def cancel_timer(self, task_id: int, line: str = "") -> None:
-        """The code cancelled a timer. Its firing is not awaited any more; one that history holds stays there."""
+        """Record that the code has cancelled a timer, unless its firing is in the history already."""
         if not self.is_running:
             return
         self.open.pop(task_id, None)
@@ -169,7 +171,7 @@ class ExecutionState:
             self.made.append(TimerCanceled(task_id, line))
 
     def answered(self, task_id: int, kind: type[TaskScheduled | TimerCreated | SubOrchestrationCreated]) -> bool:
-        """A call has its result in history. False, and nothing done, if no call of this kind and number is pending."""
+        """Note that the result of a call is in the history. False if no call of this kind and number is pending."""
         found = self.pending.get(task_id)
         if found is None or type(found.event) is not kind:
             return False

@@ -1,6 +1,6 @@
-"""Inline steps: what ``ctx.run`` calls. A step is in history only when it has ended, by one StepCompleted event.
+"""Steps, which ``ctx.run`` calls. A step is in the history only once it has ended, by one StepCompleted event.
 
-Owns the description of a pending step and what may be run as one. Knows no history and runs nothing.
+Describes a pending step and checks its arguments; the runtime runs it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MAX_NAME = 256
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step that was called and has no result in history.
+    """A step that the code has called and whose result is not in the history.
 
-    born: which commit of its generation called it, counted from 0. It is in no event of that commit.
+    born: the number of commits in this generation before the call.
     """
 
     task_id: int
@@ -34,22 +34,22 @@ class Step:
 
 
 def check_step(name: object, fn: object) -> None:
-    """OrchestratorCodeError, with the line of the call, for what cannot be a step."""
+    """OrchestratorCodeError, with the line of the call, for a name or a function that cannot be a step."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         raise OrchestratorCodeError(
-            f"ctx.run takes the step's name first, a text of 1 to {MAX_NAME} characters, not {name!r}: "
+            f"the first argument of ctx.run is the step's name, a text of 1 to {MAX_NAME} characters, not {name!r}: "
             "ctx.run('charge', charge, order)",
             caller(),
         )
     if not callable(fn):
-        hint = "hand over the function itself and its arguments: ctx.run('charge', charge, order)"
+        hint = "pass the function itself and its arguments: ctx.run('charge', charge, order)"
         if inspect.iscoroutine(fn):
-            fn.close()  # nobody will await it
+            fn.close()  # without this, Python warns that it was never awaited
             hint = f"it was called already; {hint}"
-        raise OrchestratorCodeError(f"step '{name}' is no function but {fn!r}: {hint}", caller())
+        raise OrchestratorCodeError(f"step '{name}' must be a function, not {fn!r}: {hint}", caller())
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
         raise OrchestratorCodeError(
-            f"step '{name}' is a generator, and a step returns its result: make it a plain or async function, "
-            "or run it in the orchestrator with 'yield from'",
+            f"step '{name}' is a generator function, but a step must return its result: make it a plain or async "
+            "function, or run it in the orchestrator with 'yield from'",
             caller(),
         )

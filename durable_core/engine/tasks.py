@@ -1,15 +1,14 @@
-"""Tasks: what orchestrator code holds of things that have not happened yet.
+"""Tasks: the results of calls that are under way, as orchestrator code holds them.
 
-Owns the state of a task and of its combinations, and nothing else: a task neither knows history nor the generator
-that waits for it. The module's functions (``settle``, ``fail``, ``look``, ``is_wanted``) are the engine's side of a
-task; its methods are the user's.
+A task has no reference to the history or to the generator that waits for it. The module's functions (``settle``,
+``fail``, ``look``, ``is_wanted``) are the engine's side of a task; its methods are the user's side.
 
-A combination is told of each child once, in O(1). When it is decided it lets go of its other children, so that an
-external event does not go to a waiter that nobody waits for any more (see ``is_wanted``).
+A combination is notified of the end of each child once, in O(1). When a combination ends, it releases its other
+children, so that an external event does not go to a waiter for which no code waits any more (see ``is_wanted``).
 """
 
 # pyright: reportPrivateUsage=false
-# The functions below are friends of the class: what they touch is not for users.
+# The functions below are friends of the class: they use members that are not part of its public interface.
 
 from __future__ import annotations
 
@@ -26,18 +25,18 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 Call: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated | Step
-"""The history event by which a task was called; of a step, which has none, the call itself."""
+"""The decision by which a task was called; a step has no such event, so here it is the ``Step`` itself."""
 
 
 class Task(Generic[T_co]):
-    """Something that will have a result: ``value = yield from task`` waits for it, and so does ``value = yield task``.
+    """A call that is under way: ``value = yield from task`` waits for its result, and so does ``value = yield task``.
 
-    A task begins when it is *called*, not when it is waited for. One that has ended gives its result at once, however
-    often it is waited for. One that failed raises at the ``yield``: see ``TaskFailedError``.
+    A task starts when it is *called*, not when the orchestrator waits for it. A task that has ended returns its result
+    at once, at every wait. A task that has failed raises at the ``yield``: see ``TaskFailedError``.
     """
 
     __slots__ = ("_done", "_error", "_observers", "_owner", "_released", "_seen", "_value", "call", "returns")
-    __durable_no_value__ = "a task is no value; wait for it with 'yield from', and hand on its result"
+    __durable_no_value__ = "a task cannot be stored; wait for it with 'yield from', and pass its result"
 
     def __init__(self, owner: object, call: Call | None = None, returns: Any = None) -> None:
         self._owner = owner
@@ -83,7 +82,7 @@ class Task(Generic[T_co]):
 
 
 Orchestration: TypeAlias = Generator[Task[Any], Any, T]
-"""What an orchestrator returns, as Python sees it: ``def order(ctx, order: Order) -> Orchestration[Receipt]``."""
+"""The return type of an orchestrator: ``def order(ctx, order: Order) -> Orchestration[Receipt]``."""
 
 
 class TimerTask(Task[None]):
@@ -103,7 +102,7 @@ class TimerTask(Task[None]):
             self.stop(caller())
 
     def stop(self, line: str) -> None:
-        """The engine's ``cancel``, of one that has not fired. ``line``: where the code asked for it."""
+        """``cancel`` for the engine, of a timer that has not fired. ``line``: ``file:line`` of the code that asked."""
         self._seen = True
         self.is_cancelled = True
         task_id = cast("TimerCreated", self.call).task_id
@@ -114,7 +113,7 @@ class TimerTask(Task[None]):
 
 
 class EventTask(Task[T_co]):
-    """Waits for one external event. ``claim`` asks the mailbox for one that came while nobody wanted it."""
+    """Waits for one external event. ``claim`` asks for an event that was kept, or joins the waiters again."""
 
     __slots__ = ("claim", "event_name", "is_queued", "line", "order")
 
@@ -142,7 +141,7 @@ class EventTask(Task[T_co]):
 
 
 class ConditionTask(Task[bool]):
-    """Waits until a predicate over the code's own variables holds. ``claim`` has it looked at again."""
+    """Waits until a predicate over the code's own variables holds. ``claim`` lets it be checked again."""
 
     __slots__ = ("claim", "line", "order", "predicate")
 
@@ -170,7 +169,7 @@ _CLAIMANTS = (EventTask, ConditionTask)  # made once: isinstance with a union ta
 
 
 class Combination(Task[T_co]):
-    """Waits for several tasks. More of them are in ``combinations``."""
+    """Waits for several tasks. Further subclasses are in ``combinators``."""
 
     __slots__ = ("_children", "_has_events", "_verb", "_waiting")
 
@@ -181,7 +180,7 @@ class Combination(Task[T_co]):
         self._has_events = False
         self._waiting = 0
         children = list(tasks)
-        for child in children:  # all of them, before one is told of this combination
+        for child in children:  # check all of them before the first one gets this combination as observer
             if type(child) is not Task or child._owner is not owner:
                 self._check(child)
         for child in children:
@@ -190,7 +189,7 @@ class Combination(Task[T_co]):
     def _check(self, child: object) -> None:
         if not isinstance(child, Task) or cast("Task[Any]", child)._owner is not self._owner:
             raise OrchestratorCodeError(
-                f"{self._verb} takes tasks of this orchestrator's context, not {child!r}", caller()
+                f"{self._verb} takes tasks that this orchestrator's context has returned, not {child!r}", caller()
             )
 
     def _adopt(self, child: Task[Any]) -> None:
@@ -210,7 +209,7 @@ class Combination(Task[T_co]):
                 child._observers.append(self)
 
     def _decide(self, value: Any, error: BaseException | None = None) -> None:
-        """End, and let go of the children that have not ended."""
+        """End, and release the children that have not ended."""
         self._let_go()
         settle(self, value, error)
 
@@ -225,13 +224,13 @@ class Combination(Task[T_co]):
         raise NotImplementedError
 
     def left(self, error: TaskCancelledError) -> None:
-        """The wait for it was cancelled: see ``leave``."""
+        """The wait for this combination was cancelled: see ``leave``."""
         for child in list(self._children):
             leave(child, error)
 
 
 class AllTask(Combination[T_co]):
-    """Ends when all have ended, with their results in the order given; fails as soon as one fails."""
+    """Ends when all tasks have ended, with their results in the order given; fails as soon as one task fails."""
 
     __slots__ = ("_shape",)
 
@@ -260,14 +259,14 @@ class AllTask(Combination[T_co]):
 
 
 class AnyTask(Combination[Task[T]]):
-    """Ends when the first one ends, well or badly, with that task as its result."""
+    """Ends when the first task ends, by success or failure, with that task as its result."""
 
     __slots__ = ()
 
     def __init__(self, owner: object, tasks: Iterable[Task[T]]) -> None:
         super().__init__(owner, tasks, "task_any")
         if not self._children:
-            raise OrchestratorCodeError("task_any of no tasks would wait for ever", caller())
+            raise OrchestratorCodeError("task_any without tasks would wait for ever; give it at least one", caller())
         winner = next((child for child in self._children if child._done), None)
         if winner is not None:
             self._decide(winner)
@@ -278,7 +277,7 @@ class AnyTask(Combination[Task[T]]):
 
 
 class TimedTask(Combination[T_co]):
-    """Ends as another task does, or when its time is up: with ``late``, raised if it is an error, else as its value."""
+    """Ends as another task does, or at its time limit: ``late`` is then raised, if it is an error, or is the result."""
 
     __slots__ = ("_inner", "_late", "_timer")
 
@@ -304,7 +303,7 @@ class TimedTask(Combination[T_co]):
 
 
 def settle(task: Task[Any], value: Any, error: BaseException | None = None) -> None:
-    """The task has succeeded; with ``error`` it has failed."""
+    """End the task with a result; or, with ``error``, as failed."""
     task._value = value
     task._error = error
     task._done = True
@@ -316,12 +315,12 @@ def settle(task: Task[Any], value: Any, error: BaseException | None = None) -> N
 
 
 def fail(task: Task[Any], error: BaseException) -> None:
-    """The task has failed: ``error`` is raised where it is waited for."""
+    """End the task as failed: ``error`` is raised where the code waits for it."""
     settle(task, None, error)
 
 
 def look(task: object, owner: object) -> Task[Any] | None:
-    """The task that the code yielded, from now on waited for; None if it is no task of this owner."""
+    """The task that the code has yielded, marked as waited for; None if it is not a task of this owner."""
     if not isinstance(task, Task):
         return None
     found: Task[Any] = task  # pyright: ignore[reportUnknownVariableType]  of whatever result
@@ -336,9 +335,10 @@ def look(task: object, owner: object) -> Task[Any] | None:
 
 
 def leave(task: Task[Any], error: TaskCancelledError) -> None:
-    """The wait for this task was cancelled: so are its timers, no event goes to a wait in it, it calls nothing more.
+    """The wait for this task was cancelled: cancel its timers, deliver no events to it, and let it call nothing more.
 
-    Activities and sub-orchestrations run on, and may be waited for again. What has ended by this fails with ``error``.
+    Activities and sub-orchestrations continue, and the code may wait for them again. A combination that ends by this
+    fails with ``error``.
     """
     if task._done:
         return
@@ -359,9 +359,9 @@ def outcome(task: Task[Any]) -> tuple[Any, BaseException | None]:
 
 
 def is_wanted(task: Task[Any]) -> bool:
-    """Whether somebody may still wait for this task: false once every race that it was in was won by another.
+    """Whether the code may still wait for this task: False once each of its combinations has ended with other tasks.
 
-    A task in no combination yet is wanted. One that lost is so again when it is waited for once more.
+    A task without a combination is wanted. A released task is wanted again when the code waits for it once more.
     """
     observers = task._observers
     if observers is not None:
@@ -370,12 +370,12 @@ def is_wanted(task: Task[Any]) -> bool:
 
 
 def line_of(timer: TimerTask) -> str:
-    """Where the code made this timer."""
+    """``file:line`` at which the code created this timer."""
     return cast("TimerCreated", timer.call).line
 
 
 def describe_call(task: Task[Any]) -> str:
-    """What the task stands for, in a few words."""
+    """The call of the task, in a few words, for errors and logs."""
     match task.call:
         case TaskScheduled(task_id=task_id, name=name):
             return f"activity '{name}' (task {task_id})"
@@ -402,7 +402,7 @@ def _describe_other(task: Task[Any]) -> str:
 
 
 def _reclaim(task: Task[Any]) -> None:
-    """Put the event waiters and conditions in this task back into line: somebody waits for them again."""
+    """Queue the event waiters and conditions in this task again, because the code waits for them again."""
     if isinstance(task, _CLAIMANTS):
         if not task._done and task.claim is not None:
             task.claim(task)  # pyright: ignore[reportArgumentType]  each takes its own kind

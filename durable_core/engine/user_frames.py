@@ -1,7 +1,4 @@
-"""Where in the user's code: lines for history and errors, tracebacks without the engine's own frames, annotations.
-
-Knows Python's frames and nothing of orchestrations.
-"""
+"""Lines of user code for the history and for errors, and tracebacks without the frames of the engine."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from ..signatures import function_in
 from ..source_location import place
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_GUARD = os.path.abspath(guard.__file__)  # which calls the user's code for the engine
+_GUARD = os.path.abspath(guard.__file__)  # the guard calls user code for the engine
 
 
 @lru_cache(maxsize=1024)
@@ -29,11 +26,11 @@ def _is_engine(filename: str) -> bool:
 
 
 on_behalf_of: ContextVar[str] = ContextVar("on_behalf_of", default="")
-"""``file:line`` whose steps the engine takes by itself, later than the user's code asked for them."""
+"""``file:line`` of the user code for which the engine makes further calls by itself later on."""
 
 
 def caller() -> str:
-    """``file:line`` of the user's code that called into the engine; only the engine asks."""
+    """``file:line`` of the user code that has called the engine; only for functions of the engine."""
     if line := on_behalf_of.get():
         return line
     frame: FrameType | None = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
@@ -56,7 +53,7 @@ def suspended_at(generator: Generator[Any, Any, Any]) -> str:
 
 
 def names_in(fn: Callable[..., Any]) -> frozenset[str]:
-    """Names and texts that a function's own code mentions, that of functions nested in it included."""
+    """Names and texts in the code of a function and of the functions nested in it."""
     found: set[str] = set()
     codes = [code] if (code := getattr(function_in(fn), "__code__", None)) is not None else []
     while codes:
@@ -71,7 +68,7 @@ def names_in(fn: Callable[..., Any]) -> frozenset[str]:
 
 
 def without_engine(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback as the user's code made it: the frames of the engine, which ran it, are left out."""
+    """The traceback without the frames of the engine."""
     frames: list[TracebackType] = []
     while trace is not None:
         if not _is_engine(trace.tb_frame.f_code.co_filename):

@@ -1,4 +1,4 @@
-"""How recorded JSON becomes the values that orchestrator code sees, and its values JSON. Knows no events."""
+"""Converts recorded JSON to the values that orchestrator code receives, and its values to JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SCALARS = frozenset({str, int, float, bool})
 
 
 def read(converter: Converter, data: object, kind: Any) -> Any:
-    """``data`` as ``kind``, sharing nothing with history: code that changes what it got must not change the past."""
+    """``data`` as ``kind``, sharing nothing with the history, which code that changes a value must not change."""
     found = type(data)
     if kind is found and kind in _SCALARS:
         return data
@@ -24,7 +24,7 @@ def read(converter: Converter, data: object, kind: Any) -> Any:
 
 
 def write(converter: Converter, value: object, what: str, name: str = "") -> JSON:
-    """A value of the code's as JSON. SerializationError that says where the code gave it, PayloadTooLargeError."""
+    """A value of the code as JSON. SerializationError and PayloadTooLargeError, with the line of the call."""
     if is_plain(value):
         return value
     about = f"{what} '{name}'" if name else what

@@ -1,4 +1,4 @@
-"""The names of the context's methods, by what the linter has to know of them."""
+"""The methods of the orchestration context, grouped by what the linter checks about them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .scopes import Scope, own_nodes
 
 
 def words(text: str) -> frozenset[str]:
-    """The words of a text, which is how long lists of names are written down here."""
+    """The words of a text, for long lists of names."""
     return frozenset(text.split())
 
 
@@ -17,13 +17,13 @@ TASKS = words(
     "call_activity call_activity_with_retry call_sub_orchestrator call_sub_orchestrator_with_retry run create_timer "
     "wait_for_external_event wait_condition task_all task_any when_all when_any gather call_http"
 )
-"""They return a task, to be waited for."""
+"""Methods that return a task, for which the orchestrator must wait."""
 
 DECIDES = TASKS | words(
     "set_custom_status send_event continue_as_new start_orchestration on_event set_query_handler callback as_completed "
     "run_saga new_uuid new_guid patched"
 )
-"""What they do is, or must agree with, the instance's history."""
+"""Methods whose calls are recorded in the history, or depend on it."""
 
 CALLS_BY_NAME = {
     "call_activity": "fn_or_name",
@@ -32,11 +32,11 @@ CALLS_BY_NAME = {
     "call_sub_orchestrator_with_retry": "name",
     "start_orchestration": "fn_or_name",
 }
-"""Their first argument is a function that runs elsewhere; the values are that parameter's name."""
+"""Methods whose first argument is a function that runs elsewhere, with the name of that parameter."""
 
 
 def method_of_context(node: ast.expr, scope: Scope, origins: Origins) -> str:
-    """``call_activity`` for ``ctx.call_activity``; '' for what is not the context's."""
+    """``call_activity`` for ``ctx.call_activity``; '' if this is not a method of the context."""
     origin = origins.of(node, scope)
     if not isinstance(origin, External) or not origin.dotted.startswith(f"{CTX}."):
         return ""
@@ -48,9 +48,9 @@ def is_context(node: ast.expr, scope: Scope, origins: Origins) -> bool:
 
 
 def decides(nodes: list[ast.stmt] | list[ast.expr], scope: Scope, origins: Origins, *, waits: bool) -> bool:
-    """Whether this code waits, calls what history knows of, or gives the context to a function that may.
+    """Whether this code waits, makes a decision, or passes the context to a function that may do so.
 
-    waits: whether a ``yield`` of it waits for a task; in a generator of plain values it does not.
+    waits: whether its ``yield`` waits for a task; in a generator of plain values it does not.
     """
     for node in nodes:
         for inner in _with_lambdas(node):

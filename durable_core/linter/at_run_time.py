@@ -1,7 +1,6 @@
-"""The linter for functions that are loaded already: warnings at registration, and the likely cause of a mismatch.
+"""Lints functions that are loaded already: for warnings at registration, and for the likely cause of a mismatch.
 
-Looks only at source files, and fails for nobody: a function without a file, or with one that cannot be read, has no
-findings.
+Reads source files only, and never raises: a function without a readable source file has no findings.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ _CLOCK_AND_CHANCE = ("DC1", "DC2", "DC301", "DC302")
 
 
 class Suspect(NamedTuple):
-    """A place where orchestrator code looks at a clock, at chance or at its environment.
+    """A place where orchestrator code uses a clock, chance or its environment.
 
-    at: ``file:line``; expression: what is written there; replacement: what to use instead.
+    at: ``file:line``; expression: the expression there; replacement: what to use instead.
     """
 
     at: str
@@ -35,7 +34,7 @@ class Suspect(NamedTuple):
 
 
 def clock_and_chance_in(function: Callable[..., Any]) -> list[Suspect]:
-    """Where this orchestrator, or what it calls, looks at clocks, random numbers, ids or the environment."""
+    """The places at which this orchestrator, or a function it calls, uses a clock, chance or the environment."""
     return [
         Suspect(f"{finding.path.name}:{finding.line}", finding.expression, finding.replacement)
         for finding in _findings([function])
@@ -44,7 +43,7 @@ def clock_and_chance_in(function: Callable[..., Any]) -> list[Suspect]:
 
 
 def warn_of(functions: Iterable[Callable[..., Any]]) -> int:
-    """Log a warning for each finding in these orchestrators, once for each file; returns how many. Never raises."""
+    """Log a warning for each finding in these orchestrators, and return the number of warnings. Never raises."""
     count = 0
     for finding in _findings(functions):
         if not finding.is_hint:

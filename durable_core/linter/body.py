@@ -1,7 +1,7 @@
-"""One look at one function's body: the rules it breaks there, and the project's functions that it leads to.
+"""Checks the body of one function: the rules that it breaks, and the project's functions that it calls.
 
-Owns the walk through expressions and calls; statements that wait, loop or catch are looked at by ``Statements``. How
-the body itself is reached is for ``Linter`` to say.
+Walks through expressions and calls; ``Statements`` checks statements that wait, loop or catch. ``Linter`` follows the
+calls from the orchestrator to the body.
 """
 
 from __future__ import annotations
@@ -27,12 +27,17 @@ _FIXED = {
     "is_replaying",
     "custom_status",
 }
-_HANDED_ON = ("DC1", "DC2", "DC301", "DC302")  # found where the function is not called but given to somebody who does
+_HANDED_ON = (
+    "DC1",
+    "DC2",
+    "DC301",
+    "DC302",
+)  # also reported for a function that is not called but passed as an argument
 
 
 @dataclass(slots=True)
 class Look:
-    """What a look at a body found."""
+    """The result of checking a body."""
 
     spots: list[Spot] = field(default_factory=list[Spot])
     references: list[Reference] = field(default_factory=list[Reference])
@@ -40,7 +45,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every look uses."""
+    """The helpers that all checks share."""
 
     origins: Origins
     state: State
@@ -48,7 +53,7 @@ class Tools:
 
 
 class Body(ast.NodeVisitor):
-    """Looks at a function. waits, only_looks: as in ``Reference``."""
+    """Checks a function. waits, only_looks: as in ``Reference``."""
 
     def __init__(self, function: Function, tools: Tools, *, waits: bool, only_looks: bool) -> None:
         self.function, self.scope = function, function.scope
@@ -57,7 +62,7 @@ class Body(ast.NodeVisitor):
         self.look = Look()
         self._statements = Statements(self)
         self._in_run: set[ast.AST] = set()  # calls below a 'yield from'
-        self._changed: set[ast.AST] = set()  # expressions that a change is reported of
+        self._changed: set[ast.AST] = set()  # expressions for which a change is reported
         self._reads: dict[Variable, ast.expr] = {}
         self._writes: set[Variable] = set()
 
@@ -88,7 +93,7 @@ class Body(ast.NodeVisitor):
         )
 
     def refer(self, function: Function, name: str = "", *, waits: bool = False, only_looks: bool = False) -> None:
-        """Note that this body leads to a function. Activities and orchestrators are looked at by themselves."""
+        """Note that this body calls a function, unless that is an activity or an orchestrator of its own."""
         if self.origins.mark(function) is None:
             only_looks = only_looks or self.only_looks
             self.look.references.append(
@@ -111,7 +116,7 @@ class Body(ast.NodeVisitor):
             self.visit(node.value)
 
     def _mention(self, node: ast.Name | ast.Attribute) -> bool:
-        """Look at a name that is read; whether that says all about it."""
+        """Check a name that is read. Returns whether its parts need no further check."""
         origin = self.origins.of(node, self.scope)
         match origin:
             case External(dotted=dotted):
@@ -169,7 +174,7 @@ class Body(ast.NodeVisitor):
             )
         elif isinstance(function.node, ast.AsyncFunctionDef):
             self.report(
-                "DC308", node, f"{called}() is async: its coroutine never runs here; use ctx.run or an activity"
+                "DC308", node, f"{called}() is async, and its coroutine never runs here; use ctx.run or an activity"
             )
         else:
             self.refer(function, called.rpartition(".")[2], waits=node in self._in_run)
@@ -211,7 +216,7 @@ class Body(ast.NodeVisitor):
                         line=factory.lineno,
                         column=factory.col_offset + 1,
                         code=rule.code,
-                        message=f"{text}, called for a field that is not given, {rule.does}; use {rule.instead}",
+                        message=f"{text}, the default_factory of a field, {rule.does}; use {rule.instead}",
                         expression=text,
                         replacement=rule.instead,
                         through=(kind.name,),
@@ -232,7 +237,7 @@ class Body(ast.NodeVisitor):
 
     def _call_of_context(self, node: ast.Call, method: str) -> None:
         if self.only_looks and method in DECIDES:
-            self.report("DC407", node, f"ctx.{method}() in a query's handler or a condition, which may only look")
+            self.report("DC407", node, f"ctx.{method}() in a query handler or a condition, which may only read")
         if isinstance(node.func, ast.Attribute) and self._call_by_name(node, node.func.attr):
             return
         handed: ast.expr | None = None
@@ -255,7 +260,7 @@ class Body(ast.NodeVisitor):
         self._arguments(node, without=handed)
 
     def _call_by_name(self, node: ast.Call, method: str) -> bool:
-        """Look at a call whose first argument runs elsewhere, whoever's method it is."""
+        """Check a call whose first argument runs elsewhere, by the name of the method, on any object."""
         if method in CALLS_BY_NAME:
             handed = _argument(node, 0, CALLS_BY_NAME[method])
             self._keep_context_from(node, "an activity or another orchestrator")
@@ -271,11 +276,11 @@ class Body(ast.NodeVisitor):
         for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
             if is_context(argument, self.scope, self.origins):
                 self.report(
-                    "DC405", argument, f"the orchestrator's context is given to {whom}; give it the values it needs"
+                    "DC405", argument, f"the orchestration context is passed to {whom}; pass the values it needs"
                 )
 
     def _step(self, handed: ast.expr | None) -> None:
-        """The function of a ``ctx.run``: its body is no orchestrator code, but must leave the context alone."""
+        """Check the function of a ``ctx.run``: its body is not orchestrator code, but must not use the context."""
         origin = None if handed is None else self.origins.of(handed, self.scope)
         if isinstance(handed, ast.Call):  # partial(...): its arguments are made here
             self._keep_context_from(handed, "a step")
@@ -290,19 +295,19 @@ class Body(ast.NodeVisitor):
 
     def _step_body(self, part: ast.AST, step: Function) -> None:
         if isinstance(step.node, ast.FunctionDef | ast.AsyncFunctionDef) and not step.is_inside(self.function):
-            return  # it can have the context only as an argument, which is reported where it is given
+            return  # it can get the context only as an argument, which is reported at the call
         for node in own_nodes(part):
             if isinstance(node, ast.Attribute):
                 method = method_of_context(node, step.scope, self.origins)
                 if method and method.split(".")[0] not in _FIXED:
-                    self.report("DC405", node, f"ctx.{method} in a step, which runs beside the orchestrator")
+                    self.report("DC405", node, f"ctx.{method} in a step, which runs outside of the orchestrator")
             elif isinstance(node, ast.Call):
                 self._keep_context_in(node, step.scope)
 
     def _keep_context_in(self, node: ast.Call, scope: Scope) -> None:
         for argument in node.args:
             if is_context(argument, scope, self.origins):
-                self.report("DC405", argument, "the orchestrator's context is used in a step, which runs beside it")
+                self.report("DC405", argument, "the orchestration context is used in a step, which runs outside of it")
 
     def _looked_at(self, handed: ast.expr | None) -> None:
         function = self._function(handed)
@@ -330,12 +335,12 @@ class Body(ast.NodeVisitor):
                 self._changed.add(base)
                 self._writes.add(variable)
                 self.report(
-                    "DC502", base, f"changes '{variable.name}', a variable of the module, which outlives the run"
+                    "DC502", base, f"changes '{variable.name}', a variable of the module, which is not replayed"
                 )
             elif isinstance(kind, Class) and not isinstance(node, ast.Call):
                 self.report("DC502", base, f"changes class '{kind.name}', which all instances of a process share")
             elif self.only_looks and not isinstance(base, ast.Attribute) and self._is_of_orchestrator(base):
-                self.report("DC407", base, f"changes '{ast.unparse(base)}' in a query's handler or a condition")
+                self.report("DC407", base, f"changes '{ast.unparse(base)}' in a query handler or a condition")
 
     def _is_of_orchestrator(self, node: ast.expr) -> bool:
         """Whether a name is bound around this function, but not by the module."""
@@ -436,7 +441,7 @@ class Body(ast.NodeVisitor):
 
 
 def _argument(node: ast.Call, index: int, name: str) -> ast.expr | None:
-    """A call's argument by its place or its name."""
+    """The argument of a call, by its position or its name."""
     if len(node.args) > index:
         return None if any(isinstance(value, ast.Starred) for value in node.args[: index + 1]) else node.args[index]
     return next((keyword.value for keyword in node.keywords if keyword.arg == name), None)

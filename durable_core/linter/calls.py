@@ -1,6 +1,6 @@
-"""What of Python's library, and of some well-known packages, orchestrator code must not use: names and their rules.
+"""The names of Python's library, and of some well-known packages, that orchestrator code must not use.
 
-Owns the tables. A name is the full one, as ``Origins`` finds it.
+The keys of the tables are full names, as ``Origins`` finds them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Condition: TypeAlias = Callable[[ast.Call], bool]
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """does: what the call does, after its name in a message; instead: what to use; when: which calls it is about."""
+    """A forbidden name. does: what it does, as part of the message; instead: what to use; when: which calls count."""
 
     code: str
     does: str
@@ -193,7 +193,7 @@ VALUES: dict[str, Forbidden] = {
     **_names(_MACHINE, "", "sys.platform os.name sys.executable"),
     **_names(_ZONE, "time.", "tzname timezone altzone daylight"),
 }
-"""Names of which every mention is meant, not only a call."""
+"""Names that are forbidden in every use, not only in calls."""
 
 _OF_PATHS = words(
     "open read_text write_text read_bytes write_bytes exists is_file is_dir is_symlink iterdir glob rglob walk mkdir "
@@ -206,7 +206,7 @@ _HARMLESS = {"asyncio.iscoroutinefunction", "asyncio.iscoroutine", "asyncio.time
 
 
 def forbidden_call(dotted: str, call: ast.Call | None) -> Forbidden | None:
-    """The rule against calling this name; ``call`` None: it is handed on, to be called by somebody else."""
+    """The rule against calling this name. ``call`` is None if the function is passed on instead of called here."""
     found = CALLS.get(dotted) or _of_path(dotted) or _of_package(dotted)
     if found is None:
         return None
@@ -225,7 +225,7 @@ def _of_path(dotted: str) -> Forbidden | None:
 
 
 def _of_package(dotted: str) -> Forbidden | None:
-    """``random.*``: any function of it, which has a small first letter, but not the methods of its classes."""
+    """``random.*``: every function of the package (names in lower case), but not the methods of its classes."""
     package, _, name = dotted.rpartition(".")
     found = CALLS.get(f"{package}.*")
     return found if found is not None and name[:1].islower() and dotted not in _HARMLESS else None

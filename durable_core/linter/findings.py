@@ -1,4 +1,4 @@
-"""What the linter finds, and what a look at one function's body hands to it."""
+"""The data classes of the linter: findings, and the intermediate results for one function body."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Finding:
     """A place that breaks a rule.
 
     line, column: from 1.
-    orchestrator: whose code it is, as registered; '' where it is no orchestrator's.
-    through: the functions that lead from the orchestrator to this place; none where it is in the orchestrator itself.
-    expression: what is written there; replacement: what to write, in a few words.
+    orchestrator: the registered name of the orchestrator that runs this code; '' if none does.
+    through: the functions that are called between the orchestrator and this place; empty for its own body.
+    expression: the forbidden expression; replacement: what to write instead, in a few words.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """The message, and how the place is reached."""
+        """The message, with the functions through which the orchestrator calls this code."""
         if not self.through:
             return self.message
         way = " and ".join(f"'{name}'" for name in self.through)
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
-    """A finding within one body, before it is known how the body is reached. through: more of the way, if any."""
+    """A finding within one body, before the calling orchestrator is known. through: further functions, if any."""
 
     file: SourceFile
     line: int
@@ -55,10 +55,10 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A function of the project that a body calls or hands on.
+    """A function of the project that a body calls or passes on.
 
-    waits: it runs as a part of the orchestrator's generator, so its ``yield`` waits for tasks.
-    only_looks: it answers a query or a condition.
+    waits: whether it runs as a part of the orchestrator's generator, so that its ``yield`` waits for tasks.
+    only_looks: whether it is a query handler or a condition, which must change nothing.
     """
 
     function: Function

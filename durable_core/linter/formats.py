@@ -1,4 +1,4 @@
-"""How findings are written out: for people, for programs, and for GitHub's annotations."""
+"""The output formats of the linter: for people, for programs, and for GitHub's annotations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rules import Rule
 
 
 def as_text(report: Report) -> Iterator[str]:
-    """``path:line:column: CODE message``, and a line that sums up."""
+    """``path:line:column: CODE message`` for each finding, and a summary line."""
     for finding in report.findings:
         kind = " (hint)" if finding.is_hint else ""
         yield f"{_shown(finding.path)}:{finding.line}:{finding.column}: {finding.code}{kind} {finding.text}"
@@ -53,14 +53,15 @@ def summary(report: Report) -> str:
     looked = f"{_count(report.orchestrators, 'orchestrator')} in {_count(report.files, 'file')}"
     found = sum(not finding.is_hint for finding in report.findings)
     hints = len(report.findings) - found
-    told = f", {_count(hints, 'hint')}" if hints else ""
+    and_hints = f", {_count(hints, 'hint')}" if hints else ""
     if not found:
-        return f"All checks passed: {looked}{told}."
-    return f"Found {_count(found, 'problem')}{told} ({looked}). What a code means: lint --explain {_first_code(report)}"
+        return f"All checks passed: {looked}{and_hints}."
+    more = f"To read about a rule: lint --explain {_first_code(report)}"
+    return f"Found {_count(found, 'problem')}{and_hints} ({looked}). {more}"
 
 
 def explanation(rule: Rule) -> str:
-    """All that is to say of a rule."""
+    """The text of ``lint --explain``."""
     parts = [
         f"{rule.code}: {rule.name}",
         f"What: {rule.what}",
@@ -90,6 +91,6 @@ def _count(number: int, what: str) -> str:
 
 
 def _shown(path: Path) -> str:
-    """Below the working directory: from there."""
+    """The path, relative to the working directory if it is below it."""
     here = Path.cwd()
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()

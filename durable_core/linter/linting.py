@@ -1,4 +1,4 @@
-"""From files to findings: finds the orchestrators, follows what they call, and obeys comments that silence a rule."""
+"""Lints files: finds the orchestrators, follows their calls, and applies comments that silence a rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .state import Sets, State
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found in which files, and which of them could not be read."""
+    """The findings in some files, and the files that could not be read."""
 
     findings: tuple[Finding, ...]
     files: int
@@ -45,7 +45,7 @@ class _Visit:
 
 
 class Linter:
-    """Looks at orchestrators of one project. A function that several of them call is looked at once."""
+    """Checks orchestrators of one project. A function that several of them call is checked once."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -56,11 +56,11 @@ class Linter:
 
     @property
     def findings(self) -> list[Finding]:
-        """What was found so far; no comment has silenced any of it yet."""
+        """The findings so far, without regard to comments that silence rules."""
         return list(self._findings.values())
 
     def roots(self, file: SourceFile) -> list[Root]:
-        """The orchestrators of a file, in its order: decorated, or marked by ``orchestrator(function)``."""
+        """The orchestrators of a file, in order: functions with the decorator or marked by ``orchestrator(fn)``."""
         found = [
             Root(function, _name(function))
             for function in file.functions
@@ -79,13 +79,13 @@ class Linter:
         return dotted.removesuffix("()") in ("durable_core.orchestrator", "durable_core.registry.orchestrator")
 
     def look_at(self, root: Root) -> None:
-        """Look at an orchestrator and at all that it leads to."""
+        """Check an orchestrator and all functions of the project that it calls."""
         if isinstance(root.function.node, ast.AsyncFunctionDef):
             self._keep(
                 _spot(
                     root.function,
                     "DC308",
-                    "an orchestrator is a plain generator: write 'def', and 'yield from' for 'await'",
+                    "an orchestrator is a plain generator function: write 'def', and 'yield from' for 'await'",
                 ),
                 root,
                 (),
@@ -109,15 +109,13 @@ class Linter:
                 visits.append(_Visit(reference.function, reference.waits, reference.only_looks, through))
 
     def look_at_activities(self, file: SourceFile) -> None:
-        """An activity has a context of its own, and it is no orchestrator's."""
+        """Check that no activity of a file declares a parameter of type OrchestrationContext."""
         for function in file.functions:
             node = function.node
             if self._origins.mark(function) == "activity" and not isinstance(node, ast.Lambda):
                 for arg in node.args.args:
                     if self._origins.dotted(ast.Name(arg.arg, ast.Load()), function.scope) == CTX:
-                        text = (
-                            f"activity '{function.name}' asks for an orchestrator's context; its own is ActivityContext"
-                        )
+                        text = f"activity '{function.name}' declares an orchestration context; use ActivityContext"
                         self._keep(_spot(function, "DC405", text, arg), None, ())
 
     def _keep(self, spot: Spot, root: Root | None, through: tuple[str, ...]) -> None:
@@ -140,8 +138,8 @@ class Linter:
 def lint_paths(paths: Iterable[Path], *, hints: bool = False) -> Report:
     """Lint every orchestrator of these files and folders, and the functions of the project that they call.
 
-    hints: report rules, too, that are only about looks.
-    Nothing is imported. What is not there or cannot be parsed is in ``.unreadable``; the rest is linted all the same.
+    hints: whether to report hints as well.
+    Nothing is imported. Files that are missing or cannot be parsed are in ``.unreadable``; all others are linted.
     """
     project = Project()
     files: list[SourceFile] = []
@@ -171,7 +169,7 @@ def lint_paths(paths: Iterable[Path], *, hints: bool = False) -> Report:
 
 
 def silence(findings: Iterable[Finding], files: Iterable[SourceFile], project: Project) -> Iterator[Finding]:
-    """The findings that no comment silences, and what is wrong with the comments of these files."""
+    """The findings that no comment silences, and findings about wrong comments in these files."""
     used: set[tuple[Ignore, str]] = set()
     for finding in findings:
         file = project.at(finding.path)
@@ -192,12 +190,12 @@ def _problems(file: SourceFile, ignore: Ignore, used: set[str]) -> Iterator[Find
         return Finding(path=file.path, line=ignore.line, column=ignore.column, code=code, message=message)
 
     if not ignore.codes:
-        yield problem("DC902", "an ignore names the rules it silences: # durable: ignore[DC101]")
+        yield problem("DC902", "an ignore comment must name the rules it silences: # durable: ignore[DC101]")
     for code in ignore.codes:
         if code not in RULES:
             yield problem("DC902", f"there is no rule '{code}'")
         elif code not in used:
-            yield problem("DC901", f"there is no {code} here to ignore; take the comment away")
+            yield problem("DC901", f"there is no {code} here to ignore; remove the comment")
 
 
 def _spot(function: Function, code: str, message: str, at: ast.AST | None = None) -> Spot:
@@ -212,7 +210,7 @@ def _spot(function: Function, code: str, message: str, at: ast.AST | None = None
 
 
 def _name(function: Function) -> str:
-    """The name it is registered by."""
+    """The registered name of an orchestrator."""
     for decorator in getattr(function.node, "decorator_list", []):
         if isinstance(decorator, ast.Call):
             for keyword in decorator.keywords:

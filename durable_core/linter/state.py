@@ -1,4 +1,4 @@
-"""State that outlives an instance's run, and sets, whose order is none: what a body does with them."""
+"""Finds uses of state that is not replayed (variables of modules), and of sets, which have no order."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _Test: TypeAlias = Callable[[ast.expr | None, Scope], bool]
 
 
 class State:
-    """Finds changes of variables that are not a function's own. Remembers what it found about each file."""
+    """Finds changes of variables that are not local to a function. Caches its findings for each file."""
 
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
@@ -68,17 +68,17 @@ class State:
                 pass
 
     def variable_changed(self, node: ast.expr, scope: Scope, *, by_call: bool) -> Variable | None:
-        """The module's variable that a change of this expression changes."""
+        """The variable of the module that is changed by a change of this expression."""
         variable = self._origins.variable(node, scope)
         if variable is None:
             return None
         return variable if not by_call or self._is_mutable(variable) else None
 
     def is_changing(self, variable: Variable) -> bool:
-        """Whether some function of its module changes it while the app runs."""
+        """Whether a function of the variable's module changes it while the app runs."""
         file = variable.file
         if file not in self._changing:
-            self._changing[file] = frozenset()  # for a look at itself
+            self._changing[file] = frozenset()  # for recursive calls
             self._changing[file] = frozenset(self._changed_in(file))
         return variable.name in self._changing[file]
 
@@ -97,7 +97,7 @@ class State:
                             yield variable.name
 
     def _run_by_import(self, file: SourceFile) -> Iterator[Function]:
-        """Functions that the module itself calls or decorates with, and what is within them: they run at its import."""
+        """Functions that run at the import of the module, since it calls them or uses them as decorators."""
         named: list[ast.expr] = []
         for node in ast.walk(file.tree):
             named.extend(getattr(node, "decorator_list", []))
@@ -140,14 +140,14 @@ class State:
 
 
 class Sets:
-    """Tells sets, and what is in a set's order, from all else."""
+    """Recognises sets, and values in the order of a set."""
 
     def __init__(self, origins: Origins) -> None:
         self._origins = origins
         self._looking: set[tuple[Scope, str]] = set()
 
     def is_set(self, node: ast.expr | None, scope: Scope) -> bool:
-        """Whether this is surely a set, and not only of numbers, whose order is always the same."""
+        """Whether this is surely a set, and not a set of numbers, whose order is always the same."""
         match node:
             case ast.Set(elts=elements):
                 return not all(isinstance(e, ast.Constant) and isinstance(e.value, int) for e in elements)
@@ -166,7 +166,7 @@ class Sets:
                 return False
 
     def has_its_order(self, node: ast.expr | None, scope: Scope) -> bool:
-        """Whether going through this goes in a set's order."""
+        """Whether iterating over this follows the order of a set."""
         match node:
             case ast.ListComp(generators=[first, *_]) | ast.GeneratorExp(generators=[first, *_]):
                 return self.has_its_order(first.iter, scope)

@@ -1,4 +1,4 @@
-"""Statements of orchestrator code that wait, loop, branch or catch, and what is wrong with them."""
+"""Checks statements of orchestrator code that wait, loop, branch or catch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEVER_TASKS = (
 
 
 class Statements:
-    """Looks at the statements of one body, and reports to it."""
+    """Checks the statements of one body, and reports findings to it."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
@@ -46,7 +46,9 @@ class Statements:
     def _statement_of_call(self, call: ast.Call) -> None:
         what = self._unwaited(call)
         if what:
-            self._body.report("DC401", call, f"{what}, and nobody waits for it; is a 'yield from' missing?")
+            self._body.report(
+                "DC401", call, f"{what}, and the orchestrator does not wait for it; is a 'yield from' missing?"
+            )
 
     def _unwaited(self, call: ast.Call) -> str:
         body = self._body
@@ -60,11 +62,11 @@ class Statements:
         if not isinstance(origin, Function) or body.origins.mark(origin) is not None:
             return ""
         if isinstance(origin.node, ast.FunctionDef) and origin.is_generator:
-            return f"{name}() is a generator, which does not run by being called"
+            return f"{name}() is a generator, which does not run when it is called"
         return ""
 
     def unread(self, node: ast.Assign | ast.AnnAssign) -> None:
-        """A task that is kept in a variable that nobody reads."""
+        """Check for a task in a variable that is never read."""
         target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if len(node.targets) == 1 else None
         if not isinstance(target, ast.Name) or target.id.startswith("_") or not isinstance(node.value, ast.Call):
             return
@@ -78,7 +80,9 @@ class Statements:
         )
         what = self._unwaited(node.value)
         if what and not any(reads):
-            self._body.report("DC401", node, f"{what}, and '{target.id}' is never read: nobody waits for it")
+            self._body.report(
+                "DC401", node, f"{what}, and '{target.id}' is never read, so the orchestrator does not wait for it"
+            )
 
     def yielded(self, node: ast.Yield) -> None:
         body = self._body
@@ -87,7 +91,7 @@ class Statements:
         if node.value is None or isinstance(node.value, _NEVER_TASKS):
             what = "nothing" if node.value is None else ast.unparse(node.value)
             body.report(
-                "DC402", node, f"yields {_short(what)}, which is no task; use ctx.task_all(...) for several tasks"
+                "DC402", node, f"yields {_short(what)}, which is not a task; use ctx.task_all(...) for several tasks"
             )
         elif isinstance(node.value, ast.Call):
             origin = body.origins.of(node.value.func, body.scope)
@@ -142,7 +146,9 @@ class Statements:
     def _unordered(self, node: ast.expr) -> None:
         text = _short(ast.unparse(node))
         self._body.report(
-            "DC501", node, f"the order of the set {text} decides, and differs at a replay; use sorted(...)"
+            "DC501",
+            node,
+            f"the decisions depend on the order of the set {text}, which differs at a replay; use sorted(...)",
         )
 
     # ------------------------------------------------------------ loops and branches
@@ -154,7 +160,7 @@ class Statements:
         is_idle = all(self._is_idle(statement) for statement in node.body) and not _acts(node.test)
         if is_idle or (is_endless and not any(isinstance(found, leaves) for found in inner)):
             self._body.report(
-                "DC406", node, "this loop never waits, and nothing changes meanwhile; use ctx.wait_condition"
+                "DC406", node, "this loop never waits, so its condition cannot change; use ctx.wait_condition"
             )
 
     def _is_idle(self, statement: ast.stmt) -> bool:
@@ -184,7 +190,7 @@ class Statements:
             for inner in own_nodes(part)
         )
         if leaves or decides(parts, body.scope, body.origins, waits=waits):
-            body.report("DC408", node, "what is done depends on ctx.is_replaying, so history and code cannot agree")
+            body.report("DC408", node, "the decisions depend on ctx.is_replaying, so the code cannot match its history")
 
     # ------------------------------------------------------------ catching
 
@@ -199,12 +205,12 @@ class Statements:
             raises = any(isinstance(inner, ast.Raise) for inner in does)
             if handler.type is None or "builtins.BaseException" in caught:
                 if not raises:
-                    self._swallows(handler, "everything, GeneratorExit and TaskCancelledError too")
+                    self._swallows(handler, "every exception, GeneratorExit and TaskCancelledError too")
             elif "builtins.GeneratorExit" in caught:
                 if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in does):
                     self._swallows(handler, "GeneratorExit and waits again")
             elif "builtins.Exception" in caught and not lets_cancel and all(_is_nothing(part) for part in handler.body):
-                self._swallows(handler, "every Exception, TaskCancelledError too, and says nothing")
+                self._swallows(handler, "every Exception, TaskCancelledError too, without a trace")
             lets_cancel = lets_cancel or (raises and any(name.endswith(".TaskCancelledError") for name in caught))
 
     def _with(self, node: ast.With) -> None:
@@ -216,10 +222,10 @@ class Statements:
             if isinstance(call, ast.Call) and body.origins.dotted(call.func, body.scope) == "contextlib.suppress":
                 caught = {body.origins.dotted(argument, body.scope) for argument in call.args}
                 if caught & (_CATCH_ALL | {"builtins.Exception"}):
-                    self._swallows(call, "every Exception, TaskCancelledError too, and says nothing")
+                    self._swallows(call, "every Exception, TaskCancelledError too, without a trace")
 
     def _swallows(self, node: ast.AST, what: str) -> None:
-        self._body.report("DC404", node, f"catches {what}; catch TaskFailedError, or raise on")
+        self._body.report("DC404", node, f"catches {what}; catch TaskFailedError, or raise it again")
 
     def _caught(self, node: ast.expr | None) -> set[str]:
         parts = node.elts if isinstance(node, ast.Tuple) else [] if node is None else [node]
@@ -235,7 +241,7 @@ def _is_nothing(statement: ast.stmt) -> bool:
 
 
 def _acts(node: ast.expr) -> bool:
-    """Whether a condition may change something by being looked at."""
+    """Whether evaluating a condition may change something."""
     return any(isinstance(inner, ast.Yield | ast.YieldFrom | ast.Call) for inner in own_nodes(node))
 
 

@@ -146,7 +146,7 @@ def test_a_replacement_that_raises_is_tried_again_as_the_retry_policy_says(env: 
 
 def test_a_result_of_the_wrong_shape_fails_as_in_production(env: TestEnvironment) -> None:
     env.replace(double, Mock(return_value="many"))
-    with pytest.raises(OrchestrationFailedError, match="not what was asked for") as caught:
+    with pytest.raises(OrchestrationFailedError, match="does not fit the expected type") as caught:
         env.result(env.start(doubled, Money(cents=5)))
     assert caught.value.failure is not None
     assert caught.value.failure.is_caused_by(InvalidInputError)

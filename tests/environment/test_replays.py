@@ -65,7 +65,7 @@ def test_a_coin_is_found() -> None:
 
 
 def test_a_random_input_is_found_although_the_calls_are_the_same() -> None:
-    with open_environment() as env, pytest.raises(NonDeterminismError, match="another one at each run") as caught:
+    with open_environment() as env, pytest.raises(NonDeterminismError, match="differs at each run") as caught:
         env.result(env.start(random_input))
     assert caught.value.expected.startswith("TaskScheduled(task_id=1, name='double') with {\"cents\": ")
 

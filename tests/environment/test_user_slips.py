@@ -71,8 +71,8 @@ def passes_its_context(ctx: OrchestrationContext) -> Orchestration[Any]:
             r"input of activity 'charge'.*at amounts: the generator 'numbers'.*test_user_slips.py:\d+\)",
             [],
         ),
-        (forgets_it_in_a_list, "at 1: a task is no value; wait for it with 'yield from'", ["charge", "charge"]),
-        (passes_its_context, "at ctx: the orchestrator's context is no value", []),
+        (forgets_it_in_a_list, "at 1: a task cannot be stored; wait for it with 'yield from'", ["charge", "charge"]),
+        (passes_its_context, "at ctx: the orchestration context cannot be stored", []),
         (asks_for_an_iterator, "result of activity 'counted'.*the iterator.*make a list of it", ["counted"]),
     ],
 )
@@ -151,21 +151,21 @@ SLIPS: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda ctx: ctx.call_http("GET", "http://a.b", retry=3),
         "retry=3 of call_http must be a Retry",
     ),
-    "method": (lambda ctx: ctx.call_http(5, "http://a.b"), "two texts, a method and an address, not 5"),
+    "method": (lambda ctx: ctx.call_http(5, "http://a.b"), "the method and the address as texts, not 5"),
     "child version": (
         lambda ctx: ctx.call_sub_orchestrator(waits, version=2),
         "the version of an orchestrator is a text",
     ),
     "detached version": (lambda ctx: ctx.start_orchestration(waits, version=2), "the version of an orchestrator is a"),
     "event name": (lambda ctx: ctx.wait_for_external_event(5), "an event name is a text, not 5"),
-    "event limit": (lambda ctx: ctx.wait_for_external_event("a", timedelta(1)), "given by its name: timeout=datetime"),
+    "event limit": (lambda ctx: ctx.wait_for_external_event("a", timedelta(1)), "a keyword argument: timeout=datetime"),
     "header": (lambda ctx: ctx.call_http("GET", "http://a.b", headers={"A": None}), "'A' is a NoneType"),
-    "headers": (lambda ctx: ctx.call_http("GET", "http://a.b", headers=[("A", "b")]), "texts by name, not a list"),
+    "headers": (lambda ctx: ctx.call_http("GET", "http://a.b", headers=[("A", "b")]), "a dict of texts, not a list"),
     "continue": (
         lambda ctx: ctx.continue_as_new("slips"),
-        "continue_as_new is nothing to wait for: call it without",
+        "continue_as_new returns no task: call it without",
     ),
-    "nothing": (lambda ctx: ctx.set_custom_status("x"), "a call that returns nothing.*stands without 'yield'"),
+    "nothing": (lambda ctx: ctx.set_custom_status("x"), "a call that returns no task.*is written without 'yield'"),
 }
 
 

@@ -151,7 +151,7 @@ def test_a_lazy_iterable_of_something_else_fails_the_task() -> None:
     def code(ctx: OrchestrationContext) -> Orchestration[Any]:
         return (yield from ctx.task_all((n for n in range(3)), max_concurrency=1))  # pyright: ignore
 
-    assert "takes tasks of this orchestrator's context, not 0" in Driver(code).failure.message
+    assert "takes tasks that this orchestrator's context has returned, not 0" in Driver(code).failure.message
 
 
 # ---------------------------------------------------------------- as_completed
@@ -309,7 +309,7 @@ def test_an_unknown_policy_is_refused_with_the_line() -> None:
     def code(ctx: OrchestrationContext) -> Orchestration[Any]:
         return (yield from ctx.gather(ctx.call_activity("a"), policy="some"))  # pyright: ignore
 
-    assert "gather knows the policies" in Driver(code).failure.message
+    assert "gather has the policies" in Driver(code).failure.message
 
 
 # ---------------------------------------------------------------- nested, and wide

@@ -194,11 +194,11 @@ async def coroutine() -> None: ...
 @pytest.mark.parametrize(
     ("name", "fn", "hint"),
     [
-        ("", double, "the step's name first"),
-        (double, 5, "the step's name first"),
+        ("", double, "first argument of ctx.run is the step's name"),
+        (double, 5, "first argument of ctx.run is the step's name"),
         ("x" * 257, double, "1 to 256 characters"),
-        ("x", 5, "hand over the function itself"),
-        ("x", generator, "a step returns its result"),
+        ("x", 5, "pass the function itself"),
+        ("x", generator, "a step must return its result"),
     ],
 )
 def test_what_cannot_be_a_step_is_refused_with_the_line(name: Any, fn: Any, hint: str) -> None:
@@ -279,7 +279,7 @@ def test_a_wrong_time_limit_is_refused_with_the_line(wrong: Any) -> None:
         yield ctx.wait_for_external_event("go", timeout=wrong)
 
     message = Driver(waits).failure.message
-    assert "a timeout is a timedelta that is not negative" in message
+    assert "a timeout must be a timedelta that is not negative" in message
     assert HERE in message
 
 
@@ -366,8 +366,8 @@ def two_parameters(first: int, second: int) -> None: ...
     [
         (generator, "must be a plain function"),
         (async_handler, "must be a plain function"),
-        (two_parameters, "takes one value, or none"),
-        (5, "is no function"),
+        (two_parameters, "must have one parameter, or none"),
+        (5, "must be a function"),
     ],
 )
 def test_what_cannot_be_a_handler_is_refused_with_the_line(handler: Any, hint: str) -> None:

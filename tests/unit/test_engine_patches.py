@@ -147,7 +147,7 @@ def test_a_stage_that_comes_too_soon_stops_with_what_to_do(
     if held.startswith("PatchMarked"):
         line = added.__code__.co_firstlineno + 3
         assert raised.value.expected_at == f"unit/test_engine_patches.py:{line}"
-        assert "leave ctx.deprecate_patch('b2')" in raised.value.cause
+        assert "put ctx.deprecate_patch('b2')" in raised.value.cause
         assert raised.value.actual_at.startswith("unit/test_engine_patches.py:")
 
 
@@ -314,7 +314,7 @@ def test_what_cannot_name_a_patch_is_refused_with_the_line(patch_id: Any) -> Non
 
     failure = Driver(code).failure
     assert failure.type.endswith(OrchestratorCodeError.__name__)
-    assert "named by a text of 1 to 256 characters" in failure.message
+    assert "a patch id is a text of 1 to 256 characters" in failure.message
     assert "test_engine_patches.py" in failure.message
 
 

@@ -289,7 +289,7 @@ def test_continue_as_new_counts_when_the_orchestrator_returns() -> None:
 @pytest.mark.parametrize(
     ("yielded", "hint"),
     [
-        (None, "a call that returns nothing, such as ctx.set_custom_status(...), stands without 'yield'"),
+        (None, "a call that returns no task, such as ctx.set_custom_status(...), is written without 'yield'"),
         ([1, 2], "ctx.task_all"),
         ((n for n in range(1)), "write 'yield from'"),
         (_Awaitable(), "cannot await"),
@@ -377,7 +377,7 @@ def test_another_kind_of_task_is_a_mismatch() -> None:
         yield ctx.create_timer(timedelta(1))
 
     error = disagree(one_activity, waits)
-    assert "added or taken away" in error.cause
+    assert "added or removed" in error.cause
     assert error.actual.startswith("TimerCreated(task_id=1")
 
 
@@ -398,7 +398,7 @@ def test_a_call_that_is_gone_is_a_mismatch_which_says_where_the_code_waits() -> 
     error = disagree(one_activity, waits)
     assert (error.actual, error.task_id) == ("", 1)
     assert error.actual_at == f"unit/test_engine_replay.py:{waits.__code__.co_firstlineno + 1}"
-    assert "a call was taken away" in error.cause
+    assert "a call was removed" in error.cause
 
 
 def test_code_that_ends_early_or_late_is_a_mismatch() -> None:
@@ -417,9 +417,9 @@ def test_code_that_ends_before_it_was_told_all_that_history_tells_is_a_mismatch(
         yield ctx.task_any([ctx.call_activity("a"), ctx.call_activity("b")])
 
     error = disagree(for_two, for_one, TaskCompleted(1), TaskCompleted(2))
-    assert error.expected == "it goes on with TaskCompleted(task_id=2)"
+    assert error.expected == "it continues with TaskCompleted(task_id=2)"
     assert error.task_id == 2
-    assert "earlier than it did" in error.cause
+    assert "earlier than before" in error.cause
 
 
 def test_code_that_fails_where_it_succeeded_is_a_mismatch() -> None:
@@ -427,7 +427,7 @@ def test_code_that_fails_where_it_succeeded_is_a_mismatch() -> None:
         yield ctx.call_activity("a")
         raise ValueError
 
-    assert "ends earlier, later or otherwise" in disagree(one_activity, fails, TaskCompleted(1)).cause
+    assert "ends earlier, later or in another way" in disagree(one_activity, fails, TaskCompleted(1)).cause
 
 
 def test_a_mismatch_before_the_code_runs_at_all_is_told_too() -> None:

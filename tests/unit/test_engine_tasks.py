@@ -256,7 +256,7 @@ def test_a_result_of_another_type_fails_the_task() -> None:
 
     driver = Driver(code)
     driver.tell(TaskCompleted(1, {"sum": 3.0}))
-    assert "gave a result that is not what was asked for" in driver.result
+    assert "returned a result that does not fit the expected type" in driver.result
     assert "total: Field required" in driver.result
 
 

@@ -51,7 +51,7 @@ def test_the_same_decision_with_another_value_is_a_mismatch(event: str) -> None:
     error = raised.value
     assert error.expected.startswith(event)
     assert error.expected != error.actual
-    assert "the value is another one at each run" in error.cause
+    assert "the value differs at each run" in error.cause
 
 
 @pytest.mark.parametrize("event", CALLS)

@@ -1,6 +1,6 @@
-"""The rules of orchestrator code, each an object: what it says, why, what to use instead, and an example of both.
+"""The rules of orchestrator code, each with its reason, its replacement and an example of wrong and right code.
 
-Knows nothing of how they are checked. The documentation and ``lint --explain`` are made of these objects.
+The documentation and ``lint --explain`` are made of these objects; the checks are in ``body`` and ``statements``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a rule is."""
+"""The class of a rule."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 class Rule:
     """One rule.
 
-    code: by which it is reported and silenced, such as DC101.
-    name: a few words.
-    what: which code it finds.
-    why: what goes wrong otherwise.
-    instead: what to write.
-    wrong, right: an example each, of module level, without its imports.
-    is_hint: whether it spoils only looks: reported where hints are asked for, and never a reason to fail.
+    code: the code by which it is reported and silenced, such as DC101.
+    name: a short name.
+    what: the code that it reports.
+    why: what goes wrong with such code.
+    instead: what to write instead.
+    wrong, right: an example of each, at module level, without imports.
+    is_hint: whether such code breaks nothing: reported only with ``--hints``, and never a reason to fail.
     """
 
     code: str
