@@ -59,6 +59,12 @@ def test_every_page_is_listed_in_the_index() -> None:
     assert {page.resolve() for page in (ROOT / "docs").rglob("*.md")} - listed == {index}
 
 
+def test_no_page_is_listed_twice_in_the_index() -> None:
+    rows = re.findall(r"^\| \[.*?\]\((\S+?)\) \|", (ROOT / "docs" / "index.md").read_text("utf-8"), re.MULTILINE)
+    assert len(rows) > 20
+    assert sorted(rows) == sorted(set(rows))
+
+
 def test_every_picture_is_well_formed() -> None:
     pictures = sorted((ROOT / "docs").rglob("*.svg"))
     assert pictures
