@@ -76,7 +76,7 @@ def _of_function_app(folder: Path) -> AppCode:
     found = [each for each in hooks if isinstance(each, Durable)]
     if len(found) != 1:
         raise ConfigurationError(
-            f"{SCRIPT} registers {len(found)} blueprints of durable_core, and one is looked for; "
+            f"{SCRIPT} registers {len(found)} blueprints of durable_core instead of one; "
             "name the modules that hold the orchestrators with --modules"
         )
     return AppCode(registry=found[0].registry, settings=found[0].settings, codec=found[0].codec)
@@ -88,7 +88,9 @@ def with_place(settings: Settings, hub: str | None, store: str | None) -> Settin
         settings = replace(settings, hub=hub)
     if store is not None:
         if not settings.is_embedded:
-            raise ConfigurationError("--store names an embedded store, and AzureWebJobsStorage is set; unset one")
+            raise ConfigurationError(
+                "--store names an embedded store, but AzureWebJobsStorage is set, too; use only one of them"
+            )
         settings = replace(settings, store=store)
     return settings
 
@@ -117,7 +119,8 @@ def expect_store(settings: Settings) -> None:
     path = settings.store
     if not Path(path).is_file():
         raise ConfigurationError(
-            f"there is no embedded store {path}; name it with --store, or set AzureWebJobsStorage for another one"
+            f"there is no embedded store {path}; name it with --store, "
+            "or set AzureWebJobsStorage to use a storage account"
         )
     try:
         with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as con:
@@ -125,4 +128,4 @@ def expect_store(settings: Settings) -> None:
     except sqlite3.Error as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
     if not is_store:
-        raise ConfigurationError(f"{path} is no store of durable_core")
+        raise ConfigurationError(f"{path} is not a store of durable_core")

@@ -46,7 +46,7 @@ class SignedCallbackUrls:
 def ticket_of(capability: Capability) -> CallbackTicket:
     """CapabilityError if it is no callback's."""
     if capability.verb is not Verb.CALLBACK:
-        raise CapabilityError("this URL completes no callback")
+        raise CapabilityError("this URL is not the URL of a callback")
     return CallbackTicket(
         instance_id=capability.instance_id,
         execution_id=capability.execution_id,
@@ -64,7 +64,7 @@ def app_address(setting: str, environ: Mapping[str, str] = os.environ) -> str:
     host = environ.get("WEBSITE_HOSTNAME", "")
     if not host:
         raise ConfigurationError(
-            "the app does not know its own address, so it cannot hand out callback URLs; set DURABLE_BASE_URL, "
-            "such as https://orders.example.com"
+            "the address of this app is not known, so it cannot create callback URLs; set DURABLE_BASE_URL, "
+            "for example to https://orders.example.com"
         )
     return f"http://{host}" if host.startswith(_LOCAL) else f"https://{host}"

@@ -82,7 +82,9 @@ class Durable:
         self.codec = codec
         self._base = base.strip("/")
         if not self._base or self._base.split("/")[0].lower() in ("admin", "runtime"):
-            raise ConfigurationError(f"the Functions host keeps '{base}' to itself; choose another base for the API")
+            raise ConfigurationError(
+                f"the Functions host reserves routes below '{base}'; choose another base for the API"
+            )
         urls = SignedCallbackUrls(lambda: self._signer, self._own_base_url)
         self._auth_level = auth_level
         self._last_api: tuple[DurableClient, HttpApi] | None = None
@@ -231,7 +233,7 @@ class Durable:
             try:
                 return _to_azure(await self._handle(endpoint, request))
             except asyncio.CancelledError:
-                return _to_azure(error_response(503, "Cancelled", "the host took the request back; try again"))
+                return _to_azure(error_response(503, "Cancelled", "the host cancelled this request; send it again"))
 
         async def refuse(request: func.HttpRequest) -> func.HttpResponse | None:
             """Asked by the local host before it reads a body."""
@@ -315,7 +317,9 @@ async def _not_cancelled(work: Awaitable[T]) -> T:
     try:
         return await work
     except asyncio.CancelledError as error:
-        raise InvocationCancelledError("the host cancelled this invocation; its message will come again") from error
+        raise InvocationCancelledError(
+            "the host cancelled this invocation; its message will be delivered again"
+        ) from error
 
 
 def _numbered(name: str, index: int) -> str:

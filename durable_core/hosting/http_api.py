@@ -149,7 +149,7 @@ class HttpApi:
     async def _start(self, request: HttpRequest) -> HttpResponse:
         name, given_id = request.route.get("name", ""), request.route.get("instanceId")
         if name.startswith(RESERVED):
-            message = f"'{name}' is the framework's own; it is not started over HTTP"
+            message = f"'{name}' is a built-in orchestrator, which cannot be started over HTTP"
             return error_response(400, "UnknownOrchestrator", message)
         timeout, polling = request.seconds("timeout"), request.seconds("pollingInterval")
         fail_with_500 = request.flag("returnInternalServerErrorOnFailure", False)
@@ -161,7 +161,7 @@ class HttpApi:
         except InvalidInstanceIdError as error:
             if key is None:
                 raise
-            raise InvalidInstanceIdError(f"the header Idempotency-Key becomes the instance id: {error}") from error
+            raise InvalidInstanceIdError(f"the header Idempotency-Key is used as the instance id: {error}") from error
         except InstanceAlreadyExistsError:
             if key is None or (present := await self._client.get_status(key, show_input=False)).name != name:
                 raise
@@ -206,7 +206,9 @@ class HttpApi:
         details: bool = True,
     ) -> HttpResponse:
         if not details and (request.flag("showHistory", False) or request.flag("showInput", False)):
-            message = "this URL shows neither input nor history; ask the app for one that is made with details=True"
+            message = (
+                "this URL shows neither input nor history; ask the app for a URL that is created with details=True"
+            )
             return error_response(403, "CapabilityRefused", message)
         show_history = request.flag("showHistory", False)
         fail_with_500 = request.flag("returnInternalServerErrorOnFailure", False)
@@ -259,7 +261,7 @@ class HttpApi:
         status = await self._client.get_status(instance_id, show_input=False)
         if not status:
             raise InstanceNotFoundError(instance_id)
-        message = f"instance '{instance_id}' is {status.runtime_status} and is not purged; terminate it first"
+        message = f"instance '{instance_id}' is {status.runtime_status} and cannot be purged; terminate it first"
         return error_response(409, "InstanceNotCompleted", message)
 
     async def _purge_many(self, request: HttpRequest) -> HttpResponse:
@@ -277,7 +279,7 @@ class HttpApi:
         more = {CONTINUATION_HEADER: done.continuation_token} if done.continuation_token else {}
         if done.deleted or more or begun:
             return json_response(200, {"instancesDeleted": done.deleted, "isComplete": not more}, more)
-        return error_response(404, "InstanceNotFound", "no instance that has ended matches this filter")
+        return error_response(404, "InstanceNotFound", "no ended instance matches this filter")
 
     # ------------------------------------------------------------ requests to one instance
 
@@ -299,7 +301,7 @@ class HttpApi:
             return await self._raise_event(request, instance_id, "")
         if operation not in OPERATIONS:
             known = ", ".join(sorted(OPERATIONS))
-            return error_response(404, "NotFound", f"there is no operation '{operation}'; there are: {known}")
+            return error_response(404, "NotFound", f"unknown operation '{operation}'; known operations: {known}")
         return await self._operate(request, instance_id, OPERATIONS[operation])
 
     async def _operate(
@@ -381,8 +383,8 @@ def _check(endpoint: Endpoint, request: HttpRequest) -> None:
     if unknown := [name for name in request.query if name not in known]:
         listed = ", ".join(sorted(set(known.values()) - set(OF_EVERY_ROUTE))) or "none"
         raise InvalidInputError(
-            f"query parameter '{unknown[0][:100]}' is unknown to {request.method} {endpoint.value.template}, "
-            f"which takes: {listed}; nothing was done"
+            f"query parameter '{unknown[0][:100]}' is not known to {request.method} {endpoint.value.template}, "
+            f"which accepts: {listed}; nothing was done"
         )
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if (
@@ -392,18 +394,19 @@ def _check(endpoint: Endpoint, request: HttpRequest) -> None:
         and not media_type.endswith("+json")
     ):
         raise InvalidInputError(
-            f"the body is sent as '{media_type[:100]}'; send JSON with Content-Type: application/json; nothing was done"
+            f"the body has the Content-Type '{media_type[:100]}'; send JSON with Content-Type: application/json; "
+            "nothing was done"
         )
 
 
 def _check_event(capability: Capability, asked: str) -> None:
     if asked and asked.lower() != capability.event_name.lower():
-        raise CapabilityError(f"this URL sends the event '{capability.event_name}' and no other")
+        raise CapabilityError(f"this URL is for the event '{capability.event_name}' only")
 
 
 def _named(event_name: str) -> str:
     if event_name in ("", "{eventName}"):
-        raise InvalidInputError("the event's name is missing: it belongs at the end of the URL's path")
+        raise InvalidInputError("the name of the event is missing; append it to the path of the URL")
     return event_name
 
 
@@ -425,5 +428,7 @@ def _runtime_statuses(request: HttpRequest) -> list[RuntimeStatus] | None:
     unknown = [name for name in names if name.lower() not in _STATUSES]
     if unknown:
         listed = ", ".join(RuntimeStatus)
-        raise InvalidInputError(f"query parameter 'runtimeStatus' must be of {listed}; not {', '.join(unknown)[:200]}")
+        raise InvalidInputError(
+            f"query parameter 'runtimeStatus' must be one or more of {listed}; not {', '.join(unknown)[:200]}"
+        )
     return [_STATUSES[name.lower()] for name in names] or None

@@ -62,11 +62,11 @@ def failure_response(error: Exception) -> HttpResponse:
             return error_response(401, "CapabilityRefused", str(error))
         case StorageUnavailableError():
             logger.warning("a request failed because storage is unavailable: %s", error)
-            message = "storage does not answer at present; try again"
+            message = "the storage does not respond at the moment; try again"
             return error_response(503, "StorageUnavailable", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
         case NewerFormatError():  # while versions change, another host may be able to answer
             logger.warning("a request failed: %s", error)
-            message = f"{error}; a host of the version that wrote it answers this"
+            message = f"{error}; only a host of a newer version can answer this request"
             return error_response(503, "NewerFormat", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
         case DamagedRowError():
             logger.error("a request failed: %s", error)
@@ -79,7 +79,7 @@ def failure_response(error: Exception) -> HttpResponse:
             return error_response(500, "NonDeterminism", str(error))
         case UnusableStoreError():
             logger.error("a request failed: %s", error)
-            return error_response(500, "UnusableStore", "the app's store cannot be used; its log says why")
+            return error_response(500, "UnusableStore", "the app's store cannot be used; see the app's log")
         case CodecError():
             logger.error("a request failed: %s", error)
             return error_response(500, "Codec", str(error))
@@ -88,7 +88,7 @@ def failure_response(error: Exception) -> HttpResponse:
             return error_response(500, "Configuration", str(error))
         case _:
             logger.error("a request failed", exc_info=error)
-            return error_response(500, "InternalError", "the app failed to answer; its log says why")
+            return error_response(500, "InternalError", "the app failed to answer; see the app's log")
 
 
 def not_implemented(operation: str) -> HttpResponse:
@@ -97,4 +97,6 @@ def not_implemented(operation: str) -> HttpResponse:
 
 def method_not_allowed(method: str, allowed: Sequence[str]) -> HttpResponse:
     listed = ", ".join(allowed)
-    return error_response(405, "MethodNotAllowed", f"use {listed} here, not {method}", headers={"Allow": listed})
+    return error_response(
+        405, "MethodNotAllowed", f"the method {method} is not allowed here; use {listed}", headers={"Allow": listed}
+    )

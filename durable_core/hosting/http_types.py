@@ -159,7 +159,8 @@ class HttpRequest:
         """
         if "transfer-encoding" in self.headers:
             raise InvalidInputError(
-                "the request body is sent in chunks (Transfer-Encoding), which the Functions host does not hand on; "
+                "the request body is sent in chunks (Transfer-Encoding), "
+                "which the Functions host does not pass on to the app; "
                 "send it with a Content-Length; nothing was done"
             )
         if len(self.body) > limit:
@@ -229,7 +230,7 @@ def _refused(name: str, value: str, wanted: str) -> InvalidInputError:
 
 
 def _no_constant(name: str) -> JSON:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _finite(text: str) -> float:

@@ -22,15 +22,15 @@ _VARIABLE = re.compile(r"\{(\w+)\}")
 _EXPLAINED = {
     400: "The request is refused; nothing was done",
     401: "No function key, or a URL that is forged or has expired",
-    403: "The URL is for less than this",
-    404: "There is no such thing here",
-    405: "The URL is for another method; Allow names it",
-    409: "Not in this state",
-    410: "It has ended, or the URL was used or is of an earlier execution",
+    403: "The URL does not permit this",
+    404: "There is no such instance, operation or route",
+    405: "The URL is for another method, which the header Allow names",
+    409: "The state of the instance does not permit this",
+    410: "The instance has ended, or the URL was used or belongs to an earlier execution",
     413: "The body is over DURABLE_MAX_PAYLOAD",
-    500: "The app failed; its log says why",
-    501: "Not in this release",
-    503: "Storage does not answer at present",
+    500: "The app failed; see the app's log",
+    501: "Not available in this release",
+    503: "The storage does not respond at the moment",
 }
 OF_EVERY_ROUTE = ("code", "clientId", "taskHub", "connection")
 _ALWAYS = (400, 401, 500, 503)
@@ -128,12 +128,12 @@ _PATH: Mapping[str, JSON] = {
     "name": _in_path("name", "An orchestrator"),
     "instanceId": _in_path(
         "instanceId",
-        "An instance: no / \\ # ?, no control characters and no line separators",
+        "The instance id, without / \\ # ?, control characters and line separators",
         {"type": "string", "minLength": 1, "maxLength": MAX_INSTANCE_ID},
     ),
     "eventName": _in_path("eventName", "An event", {"type": "string", "minLength": 1, "maxLength": 256}),
     "operation": _in_path("operation", "What to do", {"type": "string", "enum": list(OPERATIONS)}),
-    "queryName": _in_path("queryName", "A query that the orchestrator answers"),
+    "queryName": _in_path("queryName", "The name of a query handler of the orchestrator"),
     "token": _in_path(
         "token", "A signed right to one verb on one instance", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
     ),
@@ -144,7 +144,7 @@ _STATUSES = {"type": "array", "items": {"type": "string", "enum": [status.value 
 _REASON = _in_query("reason", "Shown with the instance", {"type": "string", "maxLength": 4000})
 _VALUE: JSON = {"description": "Any JSON value, nested at most 100 levels deep; none: null"}
 _SHOWN: Sequence[JSON] = (
-    _in_query("timeout", "Seconds to wait for its end, at most 200", _SECONDS),
+    _in_query("timeout", "Seconds to wait for the end of the instance, at most 200", _SECONDS),
     _flag("showHistory", False),
     _flag("showHistoryOutput", False),
     _flag("showInput", True),
@@ -155,10 +155,12 @@ _CREATED_TO = _in_query("createdTimeTo", "Created at this time or before", _MOME
 _CONTINUATION: JSON = {
     "name": "x-ms-continuation-token",
     "in": "header",
-    "description": "That of the page before",
+    "description": "The continuation token of the page before",
     "schema": {"type": "string"},
 }
-_RUNTIME_STATUS = _in_query("runtimeStatus", "Several with commas, or repeated", _STATUSES)
+_RUNTIME_STATUS = _in_query(
+    "runtimeStatus", "One status, several separated by commas, or the parameter repeated", _STATUSES
+)
 
 
 # ---------------------------------------------------------------- answers
@@ -176,7 +178,7 @@ def _ok(text: str, schema: Mapping[str, JSON] | str, headers: Sequence[str] = ()
     return answer
 
 
-_ACCEPTED: JSON = {"description": "Taken over, and durable"}
+_ACCEPTED: JSON = {"description": "The request is accepted and durable"}
 
 
 def _answers(fine: Mapping[int, JSON], *refusals: int) -> JSON:
@@ -190,34 +192,42 @@ def _answers(fine: Mapping[int, JSON], *refusals: int) -> JSON:
 
 _DELETED = _ok("Deleted", "Deleted")
 _STARTED = _ok("Started", "ManagementPayload", ("Location", "Retry-After"))
-_ENDED = _ok("It has ended", "Status")
-_ACTIVE = _ok("It has not ended", "Status", ("Location", "Retry-After"))
-_FAILED = _ok("It failed, and you asked for 500 then; or the app did", {"description": "A status, or an error"})
+_ENDED = _ok("The instance has ended", "Status")
+_ACTIVE = _ok("The instance has not ended", "Status", ("Location", "Retry-After"))
+_FAILED = _ok(
+    "The instance failed and returnInternalServerErrorOnFailure was set; or the app failed",
+    {"description": "A status, or an error"},
+)
 
 _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     (Endpoint.START, "POST"): {
         "summary": "Start an instance",
         "parameters": [
             _in_query("timeout", "Seconds to wait for the result, at most 200", _SECONDS),
-            _in_query("pollingInterval", "Becomes the answer's Retry-After", _SECONDS),
+            _in_query("pollingInterval", "Seconds for the header Retry-After of the response", _SECONDS),
             _flag("returnInternalServerErrorOnFailure", False),
-            _in_query("version", "Of the orchestrator; none: the newest", {"type": "string"}),
+            _in_query(
+                "version", "The version of the orchestrator; if left out, the default or newest one", {"type": "string"}
+            ),
             {
                 "name": "Idempotency-Key",
                 "in": "header",
-                "description": "Becomes the id where the path has none: the same key starts one instance",
+                "description": "Used as the instance id if the path has none: "
+                "requests with the same key start one instance",
                 "schema": {"type": "string", "maxLength": MAX_INSTANCE_ID},
             },
         ],
         "requestBody": _body(),
         "responses": _answers(
-            {200: _ok("It ended in time: its output, or its status", _VALUE), 202: _STARTED, 500: _FAILED}, 409, 413
+            {200: _ok("The instance ended in time: its output, or its status", _VALUE), 202: _STARTED, 500: _FAILED},
+            409,
+            413,
         ),
     },
     (Endpoint.INSTANCES, "GET"): {
         "summary": "List instances, newest first",
         "parameters": [
-            _in_query("instanceIdPrefix", "Ids that begin so", {"type": "string"}),
+            _in_query("instanceIdPrefix", "The beginning of the instance ids", {"type": "string"}),
             _in_query("createdTimeFrom", "Created at this time or later", _MOMENT),
             _CREATED_TO,
             _RUNTIME_STATUS,
@@ -228,14 +238,14 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "responses": _answers(
             {
                 200: _ok(
-                    "A page; with a header x-ms-continuation-token there is more",
+                    "A page; the header x-ms-continuation-token says that there are more",
                     {"type": "array", "items": {"$ref": "#/components/schemas/Status"}},
                 )
             }
         ),
     },
     (Endpoint.INSTANCES, "DELETE"): {
-        "summary": "Purge the instances that have ended and fit",
+        "summary": "Purge the ended instances that match the filter",
         "parameters": [
             _in_query("createdTimeFrom", "Created at this time or later", _MOMENT, required=True),
             _CREATED_TO,
@@ -246,7 +256,8 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "responses": _answers(
             {
                 200: _ok(
-                    "Deleted; not complete after some 20 seconds: send it again, with this header's token",
+                    "The number of deleted instances; not complete after some 20 seconds: "
+                    "send the request again with this header's token",
                     "DeletedSome",
                     ["x-ms-continuation-token"],
                 )
@@ -281,7 +292,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     },
     (Endpoint.RECOVER, "POST"): {
         "summary": "Rebuild every message of the hub from its tables",
-        "responses": _answers({200: _ok("What was done, counted", "RecoveryReport")}),
+        "responses": _answers({200: _ok("The numbers of what was done", "RecoveryReport")}),
     },
     (Endpoint.SCHEDULES, "GET"): {
         "summary": "Every schedule, newest first",

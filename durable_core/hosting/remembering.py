@@ -23,7 +23,7 @@ def remember_stuck(settings: Settings, instance_id: str, reason: str) -> None:
     except RowNotFoundError:
         logger.info("instance '%s', whose code hangs, has been purged", instance_id)
     except Exception:
-        logger.exception("that the code of instance '%s' hangs cannot be written to its row", instance_id)
+        logger.exception("instance '%s', whose code hangs, cannot be marked as stuck", instance_id)
 
 
 async def _mark(settings: Settings, instance_id: str, reason: str) -> None:

@@ -171,4 +171,4 @@ def _decode(token: str) -> bytes:
 
 
 def _forged() -> CapabilityError:
-    return CapabilityError("this URL is not one that the app issued; it may have been cut or changed on the way")
+    return CapabilityError("this URL was not issued by this app; it may have been cut off or changed")

@@ -106,5 +106,7 @@ def _key_from_file(path: Path) -> bytes:
 def _read(path: Path) -> bytes:
     key = path.read_text(encoding="ascii").strip()
     if len(key) < MIN_KEY_CHARS:
-        raise ConfigurationError(f"{path} holds no signing key; delete it, and a new one is made (old URLs then break)")
+        raise ConfigurationError(
+            f"{path} contains no signing key; delete it to have a new one created (URLs issued before become invalid)"
+        )
     return key.encode()

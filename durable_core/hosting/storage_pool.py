@@ -54,7 +54,7 @@ def share_storage(settings: Settings, storage: Storage) -> None:
     """
     opened = _loops.setdefault(asyncio.get_running_loop(), _LoopStorages()).by_place
     if _place(settings) in opened:
-        raise ValueError("this store is open already: share its storage before anybody acquires it")
+        raise ValueError("this store is already open; call share_storage before the first acquire_storage")
     opened[_place(settings)] = _Opened(storage, references=1)
 
 

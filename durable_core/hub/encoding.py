@@ -40,7 +40,9 @@ class Encoding:
         except BaseException as error:
             if is_interrupt(error):
                 raise
-            raise CodecError(f"the payload codec cannot encode: {type(error).__name__}; see its cause") from error
+            raise CodecError(
+                f"the payload codec failed to encode a payload: {type(error).__name__}; see the cause"
+            ) from error
 
     def unpack(self, packed: bytes) -> str:
         """CodecError if it was encoded and this app's codec cannot decode it."""
@@ -49,7 +51,9 @@ class Encoding:
         try:
             return zlib.decompress(packed).decode()
         except (zlib.error, UnicodeDecodeError) as error:
-            raise SerializationError(f"stored data is damaged: it does not unpack ({type(error).__name__})") from error
+            raise SerializationError(
+                f"stored data is damaged: it cannot be decompressed ({type(error).__name__})"
+            ) from error
 
     def hide(self, text: str) -> str:
         """A short text as a text that may be stored."""
@@ -67,7 +71,7 @@ class Encoding:
 
     def _decode(self, data: bytes) -> bytes:
         if self._codec is None:
-            raise CodecError("stored data was encoded with a payload codec, and this app has none; give it codec=...")
+            raise CodecError("stored data was encoded with a payload codec, and this app has none; pass codec=...")
         try:
             decoded = stretch(_CODEC, self._codec.decode, data)
             zlib.decompressobj().decompress(decoded, 1)  # a wrong key of a cipher without a check gives noise
@@ -76,7 +80,7 @@ class Encoding:
                 raise
             raise CodecError(
                 f"stored data cannot be decoded by this app's payload codec ({type(error).__name__}); "
-                "has its key changed? Put the old one back, beside the new one"
+                "if the key of the codec has changed, let the codec accept the old key, too"
             ) from error
         return decoded
 

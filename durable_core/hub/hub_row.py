@@ -43,10 +43,10 @@ class HubRow:
     def _compare(self, row: Row) -> None:
         form, partitions = row.props.get("fmt"), row.props.get("partitions")
         if not isinstance(form, int) or form > FORMAT:
-            raise NewerFormatError(f"hub '{self._hub}' is of storage format {form}; this version reads {FORMAT}")
+            raise NewerFormatError(f"task hub '{self._hub}' has storage format {form}; this version reads {FORMAT}")
         if partitions != self._partitions:
             raise ConfigurationError(
-                f"the partitions of hub '{self._hub}' are {partitions} in number, for its whole life, and "
-                f"DURABLE_PARTITIONS asks for {self._partitions}: most of its instances would not be found. "
-                f"Set DURABLE_PARTITIONS={partitions}; for another number begin a new hub (DURABLE_HUB)"
+                f"task hub '{self._hub}' was created with partitions={partitions}, which cannot be changed, and "
+                f"DURABLE_PARTITIONS is {self._partitions}: most of the hub's instances would not be found. "
+                f"Set DURABLE_PARTITIONS={partitions}; for another number create a new task hub (DURABLE_HUB)"
             )

@@ -165,9 +165,11 @@ def read_instance(row: Row) -> Instance:
     props: Props = row.props
     form, status = props.get("fmt"), props.get("status")
     if not isinstance(form, int) or form > FORMAT:
-        raise NewerFormatError(f"instance '{row.partition}' is of storage format {form}; this version reads {FORMAT}")
+        raise NewerFormatError(f"instance '{row.partition}' has storage format {form}; this version reads {FORMAT}")
     if isinstance(status, str) and status not in _STATUSES:
-        raise NewerFormatError(f"instance '{row.partition}' is '{status}', a status that this version does not know")
+        raise NewerFormatError(
+            f"instance '{row.partition}' has the status '{status}', which this version does not know"
+        )
     try:
         return _read(row)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, zlib.error) as error:

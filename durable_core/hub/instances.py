@@ -299,7 +299,7 @@ class Instances:
         try:
             etag = await self._table.merge(instance.instance_id, INSTANCE_KEY, {"version": version}, instance.etag)
         except (PreconditionFailedError, RowNotFoundError):
-            raise HistoryMovedError(f"instance '{instance.instance_id}' has moved") from None
+            raise HistoryMovedError(f"another host has changed instance '{instance.instance_id}'") from None
         return instance.but(version=version, etag=etag)
 
     async def mark_stuck(self, instance_id: str, reason: str) -> None:
@@ -377,7 +377,7 @@ def whole_log(instance: Instance, chunks: Sequence[tuple[int, Value]]) -> list[t
     log = {seq: entry for seq, entry in chunks if seq < instance.base} | instance.log
     for seq in range(instance.first, instance.seq):
         if seq not in log:
-            raise HistoryMovedError(f"commit {seq} of instance '{instance.instance_id}' has moved")
+            raise HistoryMovedError(f"commit {seq} of instance '{instance.instance_id}' was moved by another host")
     return [(seq, log[seq]) for seq in range(instance.first, instance.seq)]
 
 

@@ -210,7 +210,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
         if _count(inner["v"]) > FORMAT:
             if inner.get("s") is not None:
                 _moment(inner["s"])  # of every format: since when hosts have put it off
-            raise NewerFormatError(f"a message of format {inner['v']}; this version reads up to {FORMAT}")
+            raise NewerFormatError(f"a queue message has format {inner['v']}; this version reads up to {FORMAT}")
         instance_id, redelivered = _text(inner["i"]), bool(inner.get("r"))
         check_instance_id(instance_id)
         since = None if inner.get("s") is None else _moment(inner["s"])
@@ -242,7 +242,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, InvalidInputError) as error:
         raise SerializationError(
-            f"a queue message of {len(body):,} characters that is none of durable_core's ({type(error).__name__})"
+            f"a queue message of {len(body):,} characters is not a message of durable_core ({type(error).__name__})"
         ) from None
 
 
@@ -252,7 +252,7 @@ def _refuse(constant: str) -> JSON:
 
 def _finite(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise ValueError("too large a number")
+        raise ValueError("the number is too large")
     return value
 
 
@@ -264,7 +264,7 @@ def _decoded(data: str, encoding: Encoding, instance_id: str, execution_id: str)
     try:
         return encoding.unpack(base64.b64decode(data))
     except CodecError as error:
-        raise CodecError(f"a message: {error}", instance_id, execution_id) from error
+        raise CodecError(f"a queue message cannot be decoded: {error}", instance_id, execution_id) from error
 
 
 def _text(value: object) -> str:

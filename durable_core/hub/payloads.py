@@ -103,7 +103,7 @@ class Payloads:
 def check_reference(text: str) -> str:
     """The reference itself; ValueError if it is none."""
     if not _REFERENCE.fullmatch(text):
-        raise ValueError("no reference to payload rows")
+        raise ValueError("the text is not a reference to payload rows")
     return text
 
 

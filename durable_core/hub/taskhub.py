@@ -114,10 +114,12 @@ class TaskHub:
             text = self._encoding.unpack(packed)
         except CodecError as error:
             execution_id = execution_of(message.reference)
-            raise CodecError(f"a message: {error}", message.instance_id, execution_id) from error
+            raise CodecError(
+                f"a queue message cannot be decoded: {error}", message.instance_id, execution_id
+            ) from error
         whole = decode(text)
         if isinstance(whole, Referenced) or whole.instance_id != message.instance_id:
-            raise SerializationError("a queue message refers to what is no message of its instance's")
+            raise SerializationError("a queue message refers to a payload that is not a message for its instance")
         redelivered = whole.redelivered or message.redelivered
         return replace(whole, redelivered=redelivered, since=whole.since or message.since)
 

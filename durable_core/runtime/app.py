@@ -205,9 +205,9 @@ class DurableApp:
         except NewerFormatError as error:
             if not await self._parking.wait_for_newer(body, NEWER_HOST_DELAY, work=work):
                 raise  # nobody has come who can read it: to the poison queue, where it is kept for one
-            logger.warning("a message goes back to its queue: %s", error)
+            logger.warning("a message is returned to its queue: %s", error)
         except PayloadGoneError as error:
-            logger.info("a message is dropped, the execution it was for is gone: %s", error)
+            logger.info("a message is dropped because its execution no longer exists: %s", error)
         except CodecError as error:
             instance = await self.hub.instances.get(error.instance_id)
             if instance is not None and instance.execution_id == error.execution_id:
@@ -228,7 +228,7 @@ class DurableApp:
             if instance is not None and instance.execution_id == message.execution_id and not instance.is_terminal:
                 await self._parking.show(instance, f"its messages fail: {type(error).__name__}: {error}")
         except DurableError as second:  # the first error is the one to raise
-            logger.error("and its instance cannot be marked as stuck: %s", second)
+            logger.error("instance '%s' cannot be marked as stuck: %s", message.instance_id, second)
 
 
 def _threads(settings: Settings) -> Executor:

@@ -196,7 +196,7 @@ class DurableClient(Messaging, ScheduleClient):
         """``first`` is an event that a new instance finds in its inbox."""
         check_instance_id(instance_id)
         if if_exists not in get_args(IfExists):
-            raise InvalidInputError(f"if_exists is one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
+            raise InvalidInputError(f"if_exists must be one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
         definition = self._registry.orchestrator(name_of(orchestrator), version)
         data = self._converter.to_json(client_input, "the input")
         check_tags(tags)
@@ -526,7 +526,7 @@ class DurableClient(Messaging, ScheduleClient):
                 now = await hub.instances.get(present.instance_id)
                 if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
                     await hub.catalog.forget_open(entry_of(fresh))
-                    raise InstanceAlreadyExistsError(present.instance_id, "being restarted by somebody else") from None
+                    raise InstanceAlreadyExistsError(present.instance_id, "being restarted by another caller") from None
             await hub.catalog.open(entry_of(fresh))  # a recovery may have taken it for that of a refused start
             await self._ring_start(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
@@ -557,7 +557,7 @@ class DurableClient(Messaging, ScheduleClient):
                 continue
             except UNREADABLE as error:
                 return status_of(entry, str(error))
-        return status_of(entry, "its stored values are not there")
+        return status_of(entry, "its stored payloads no longer exist")
 
     async def _status(self, instance: Instance, show_input: bool) -> OrchestrationStatus:
         stuck = instance.stuck

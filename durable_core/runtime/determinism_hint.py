@@ -19,7 +19,7 @@ def with_likely_cause(error: NonDeterminismError, orchestrator: Callable[..., An
     suspects = _suspects(orchestrator)
     if not suspects:
         return error
-    return error.with_cause("the code looks at a clock, chance or its environment: " + "; ".join(suspects))
+    return error.with_cause("the code reads a clock, random values or its environment: " + "; ".join(suspects))
 
 
 @lru_cache(maxsize=256)

@@ -35,7 +35,7 @@ class Hangs:
         """For which the instance is stuck. Of a CodeHangsError it is the mark."""
         if not isinstance(error, CodeHangsError):
             return str(error)
-        return f"{self._mark}{error}. It is tried again when the code is another, and by recover on demand"
+        return f"{self._mark}{error}. It is tried again when the code has changed, or when recover is run on demand"
 
     def must_be_left_alone(self, instance: Instance, batch: Iterable[Delivery]) -> bool:
         """Whether the code here has hung in this instance, and nobody has asked for another try since."""

@@ -77,7 +77,7 @@ class HttpCaller:
             raise InvalidInputError(f"{asked} cannot be requested: {told}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             told = str(error).replace(request.uri, shown(request.uri)) or type(error).__name__
-            raise HttpCallError(f"{asked} got no answer: {told}") from None
+            raise HttpCallError(f"{asked} received no response: {told}") from None
         raise HttpCallError(f"{asked}: more than {MAX_REDIRECTS} redirects")
 
     async def close(self) -> None:

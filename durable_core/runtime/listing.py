@@ -67,7 +67,7 @@ class Query:
         """The filters of a caller, checked. InvalidInputError says which of them cannot be, and what it should be."""
         check_tags(tags)
         if prefix is not None and not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInputError(f"instance_id_prefix is a text, not {prefix!r}")
+            raise InvalidInputError(f"instance_id_prefix must be a string, not {prefix!r}")
         return cls(
             created_from=_in_utc("created_time_from", created_from),
             created_to=_in_utc("created_time_to", created_to),
@@ -111,7 +111,7 @@ def statuses_of(given: Statuses | None) -> frozenset[RuntimeStatus] | None:
     is_several = hasattr(given, "__iter__") and not isinstance(given, str)
     several = cast("Sequence[object]", tuple(given) if is_several else (given,))
     if unknown := [each for each in several if str(each).lower() not in known]:
-        raise InvalidInputError(f"runtime_status must be of {', '.join(RuntimeStatus)}; not {unknown[0]!r}")
+        raise InvalidInputError(f"runtime_status must be one or more of {', '.join(RuntimeStatus)}; not {unknown[0]!r}")
     return frozenset(known[str(each).lower()] for each in several)
 
 
@@ -120,7 +120,7 @@ def _in_utc(name: str, moment: datetime | None) -> datetime | None:
     if moment is None:
         return None
     if not isinstance(moment, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"{name} is a datetime, such as datetime(2025, 1, 31, tzinfo=UTC), not {moment!r}")
+        raise InvalidInputError(f"{name} must be a datetime, such as datetime(2025, 1, 31, tzinfo=UTC), not {moment!r}")
     return in_utc(moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment)
 
 
@@ -140,7 +140,7 @@ class Listing:
         look: reads each instance that is shown; None: only those are read whose state the catalogue cannot tell.
         """
         if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInputError(f"a page holds at least 1 instance, not {size!r}")
+            raise InvalidInputError(f"the page size must be a whole number of at least 1, not {size!r}")
         position = _read_token(token)
         found: list[OrchestrationStatus] = []
         seen: set[str] = set()
@@ -238,5 +238,7 @@ def _read_token(token: str | None) -> str:
         if version != 1 or not _POSITION.fullmatch(position) or FORBIDDEN_IN_KEYS.search(position):
             raise ValueError(version)
     except (ValueError, TypeError, RecursionError, binascii.Error):
-        raise InvalidInputError("the continuation token is none of this hub's; start again without one") from None
+        raise InvalidInputError(
+            "the continuation token was not issued by this task hub; start again without one"
+        ) from None
     return position

@@ -115,7 +115,9 @@ class Messaging:
         PayloadTooLargeError, SerializationError.
         """
         if self._callback_urls is None:
-            raise ConfigurationError("this app has no address, so there are no callback URLs; see durable_core.hosting")
+            raise ConfigurationError(
+                "this app has no callback URLs because it has no address; see durable_core.hosting"
+            )
         await self.redeem_callback(self._callback_urls.ticket_of(url), result)
 
     async def redeem_callback(self, ticket: CallbackTicket, result: object = None) -> None:

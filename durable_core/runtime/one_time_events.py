@@ -22,11 +22,13 @@ async def redeem(hub: TaskHub, ticket: CallbackTicket, text: str) -> None:
     """
     instance = await hub.instances.get(ticket.instance_id)
     if instance is None or instance.execution_id != ticket.execution_id:
-        raise CapabilityError("the execution that this URL was issued for is gone", gone=True)
+        raise CapabilityError("the execution that this URL was issued for no longer exists", gone=True)
     if instance.is_terminal:
         raise InstanceCompletedError(instance.instance_id, instance.status.value)
     if instance.generation != generation_of(ticket.event_name):
-        raise CapabilityError("nobody waits for this callback any more: the instance has continued as new", gone=True)
+        raise CapabilityError(
+            "the orchestrator no longer waits for this callback: the instance has continued as new", gone=True
+        )
     await deliver_once(hub, instance, ticket.event_name, f"callback/{ticket.nonce}", ticket.nonce, text)
 
 
@@ -45,5 +47,5 @@ async def deliver_once(hub: TaskHub, instance: Instance, event_name: str, event_
     except RowExistsError:
         if await hub.inbox.marked_by(instance.instance_id, marker) != attempt:  # else: ours, its answer was lost
             await hub.send(bell)  # whoever used it may have died before ringing
-            raise CapabilityError("this URL has been used; it works once", gone=True) from None
+            raise CapabilityError("this URL has already been used; it is valid for one use", gone=True) from None
     await hub.send(bell)

@@ -104,10 +104,10 @@ class Recovery:
                 except StorageUnavailableError:
                     raise
                 except _NOT_OURS as error:  # hidden for a while, then for whoever can
-                    logger.warning("a message stays in %s: %s", queue.name, error)
+                    logger.warning("a message is left in %s: %s", queue.name, error)
                 except Exception:
                     # Anybody with access to the queue can put anything there: it must not stop the recovery of others.
-                    logger.exception("a message in %s cannot be saved; it stays there", queue.name)
+                    logger.exception("a message in %s cannot be saved and is left there", queue.name)
                     report.unreadable += 1
                     with suppress(LeaseLostError):
                         await queue.extend(message, KEEP_GARBAGE)
@@ -120,12 +120,12 @@ class Recovery:
             await self._put_off(queue, message, error)
             return
         except (SerializationError, NewerFormatError) as error:
-            logger.error("an unreadable message stays in %s: %s", queue.name, error)
+            logger.error("an unreadable message is left in %s: %s", queue.name, error)
             report.unreadable += 1
             await queue.extend(message, KEEP_GARBAGE)
             return
         except PayloadGoneError as error:
-            logger.info("a message in %s is of an execution that is gone: %s", queue.name, error)
+            logger.info("a message in %s belongs to an execution that no longer exists: %s", queue.name, error)
             await queue.delete(message)
             return
         instance, is_set_aside = await self._hub.instances.get(content.instance_id), False
@@ -156,7 +156,9 @@ class Recovery:
             if termination_in(inbox, instance) is not None:
                 await self._ring(entry_of(instance), full=False)
         except Exception:  # whatever made its messages fail may strike here too, and must not keep us from the others
-            logger.exception("whether the stuck instance '%s' is to end is not known", instance.instance_id)
+            logger.exception(
+                "recovery cannot check whether the stuck instance '%s' is to be terminated", instance.instance_id
+            )
 
     async def _put_off(self, queue: Queue, message: QueueMessage, error: CodecError) -> None:
         """A poisoned message that this host cannot decode goes back to its queue, for one that can."""
@@ -196,14 +198,16 @@ class Recovery:
 
     async def _see_to(self, entry: Entry, report: RecoveryReport, full: bool) -> None:
         if not entry.is_readable:
-            logger.warning("the catalogue's row of instance '%s' is left to a host that can read it", entry.instance_id)
+            logger.warning("recovery skips instance '%s': this host cannot read its catalogue row", entry.instance_id)
             return
         if entry.status is not RuntimeStatus.RUNNING or entry.stuck:
             try:
                 if await self._look_at(entry, report, full):
                     return
             except _NOT_OURS as error:  # it must not keep recovery from the others
-                logger.warning("instance '%s' is left to another host's recovery: %s", entry.instance_id, error)
+                logger.warning(
+                    "recovery skips instance '%s', which this host cannot read: %s", entry.instance_id, error
+                )
         if full or entry.stuck or entry.status is RuntimeStatus.PENDING:
             if entry.next_check is not None and entry.stuck:
                 now = self._clock.now()
@@ -263,6 +267,6 @@ def _until_next_look(stuck_for: timedelta) -> timedelta:
 def _poison_reason(content: ControlMessage | WorkMessage, message: QueueMessage) -> str:
     what = f"work for activity '{content.calls[0].name}'" if isinstance(content, WorkMessage) else "a control message"
     return (
-        f"{what} failed again and again and was set aside (message {message.id}); "
-        "put the cause right and run recover (python -m durable_core recover, or POST to the API's /recover)"
+        f"{what} failed repeatedly and was moved to the poison queue (message {message.id}); "
+        "fix the cause and run recover (python -m durable_core recover, or POST to the API's /recover)"
     )

@@ -67,7 +67,7 @@ def check_key(key: str) -> int:
     if bad is not None:
         raise LimitExceededError(
             f"key {_shorten(key)} holds {bad.group()!r} at position {bad.start()}; "
-            "keys take no / \\ # ? and no control characters: escape or hash it"
+            "a key must not contain / \\ # ? or control characters; escape or hash it"
         )
     if (size := utf16_bytes(key, "a key")) > 2 * MAX_KEY_CHARS:
         raise LimitExceededError(
@@ -146,7 +146,9 @@ def check_message(body: str, delay: float) -> bytes:
     try:
         data = body.encode()
     except UnicodeEncodeError as error:
-        raise LimitExceededError("a message holds half a surrogate pair, which is no text; send valid text") from error
+        raise LimitExceededError(
+            "a message contains half a surrogate pair, which is not valid text; send valid text"
+        ) from error
     if len(data) > MAX_MESSAGE_BYTES:
         raise LimitExceededError(
             f"the message has {len(data):,} bytes, over the limit of {MAX_MESSAGE_BYTES:,}; "
@@ -179,7 +181,9 @@ def utf16_bytes(text: str, what: str) -> int:
     try:
         return len(text.encode("utf-16-le"))
     except UnicodeEncodeError as error:
-        raise LimitExceededError(f"{what} holds half a surrogate pair, which is no text; write valid text") from error
+        raise LimitExceededError(
+            f"{what} contains half a surrogate pair, which is not valid text; write valid text"
+        ) from error
 
 
 @lru_cache(maxsize=4096)  # rows of all kinds use the same few names again and again
@@ -187,8 +191,9 @@ def _name_bytes(name: str) -> int:
     """What a property takes before its value."""
     if not _PROPERTY_NAME.fullmatch(name) or name in _RESERVED_NAMES:
         raise LimitExceededError(
-            f"property name {_shorten(name)} must be letters, digits and _, at most 255 of them, begin with no digit, "
-            "and be none of " + ", ".join(sorted(_RESERVED_NAMES))
+            f"property name {_shorten(name)} must be letters, digits and _, at most 255 of them, "
+            "not begin with a digit, "
+            "and not be one of " + ", ".join(sorted(_RESERVED_NAMES))
         )
     return 8 + utf16_bytes(name, "a property's name")
 
@@ -215,7 +220,8 @@ def _value_bytes(name: str, value: Value) -> int:
             return _BYTES_OF_A_FIXED_VALUE
         case _:  # pyright: ignore[reportUnnecessaryComparison] - callers without types
             raise LimitExceededError(
-                f"property '{name}' is a {type(value).__name__}; store text, int, float, bool, bytes or datetime"
+                f"property '{name}' has the type {type(value).__name__}; store text, int, float, bool, "
+                "bytes or datetime"
             )
     if size > MAX_PROPERTY_BYTES:
         raise LimitExceededError(

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def _refuse(what: str) -> NoReturn:
-    raise StorageError(f"this storage was opened to read only: {what} is refused")
+    raise StorageError(f"this storage is read-only: {what} is refused")
 
 
 class ReadOnlyStorage:
@@ -33,7 +33,7 @@ class ReadOnlyStorage:
         return ReadOnlyQueue(self._inner.queue(name))
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
-        _refuse("to create tables or queues")
+        _refuse("creating tables or queues")
 
     async def in_order(self, *writes: Write) -> None:
         _refuse("to write")
@@ -42,7 +42,7 @@ class ReadOnlyStorage:
         return self._inner.on_send(queue, callback)
 
     async def free_leases(self, queues: Sequence[str]) -> None:
-        _refuse("to free leases")
+        _refuse("freeing leases")
 
     async def close(self) -> None:
         await self._inner.close()
@@ -54,7 +54,7 @@ class ReadOnlyTable(AroundTable):
     async def _around(self, call: Call[T]) -> T:
         what = TableCall.of(call)
         if not what.is_read:
-            _refuse(f"to {what.verb} in {self.name}")
+            _refuse(f"{what.verb}() on {self.name}")
         return await call()
 
 
@@ -64,5 +64,5 @@ class ReadOnlyQueue(AroundQueue):
     async def _around(self, call: Call[T]) -> T:
         what = QueueCall.of(call)
         if what.verb != "count":
-            _refuse(f"to {what.verb} in {self.name}")
+            _refuse(f"{what.verb}() on {self.name}")
         return await call()

@@ -31,7 +31,7 @@ async def test_a_hub_is_not_opened_with_another_number_of_partitions(
     for _ in range(2):
         with pytest.raises(ConfigurationError, match=f"Set DURABLE_PARTITIONS={first};"):
             await hub(storage, name, then).create()
-        with pytest.raises(ConfigurationError, match=f"asks for {then}"):
+        with pytest.raises(ConfigurationError, match=f"DURABLE_PARTITIONS is {then}:"):
             await hub(ReadOnlyStorage(storage), name, then).check()
     await hub(storage, name, first).create()
     await hub(ReadOnlyStorage(storage), name, first).check()

@@ -41,7 +41,7 @@ async def test_a_backup_of_a_busy_store_is_a_state_from_which_everything_complet
         assert "in use; stop every host" in refused.stderr
         again = await asyncio.to_thread(run_cli, "backup", copy, "--store", store)
         assert again.returncode == 1
-        assert "exists; name a file that does not" in again.stderr
+        assert "already exists; name another file" in again.stderr
         async with hub.app() as app:
             completed(await hub.until_all_ended(app.client))
         for host in hub.hosts:

@@ -43,7 +43,7 @@ async def test_what_is_in_flight_finishes_within_the_grace_time(
         assert await asyncio.to_thread(leaving.stop, signal.SIGTERM) == 0
         mine = Counter(run.event for run in hub.runs if run.pid == pid)
         assert mine["begin"] == mine["end"] > 0, "what it had begun it has finished"
-        assert "handing back" not in leaving.log
+        assert "returning their messages" not in leaving.log
         staying.start().wait_ready()
         async with hub.app() as app:
             assert len(completed(await hub.until_all_ended(app.client))) == COUNT
@@ -64,7 +64,7 @@ async def test_what_does_not_finish_is_handed_back_and_not_left_to_its_lease(
         await start_patients(hub, 3600.0)
         staying.start().wait_ready()  # while the other lives: no host frees the leases of the dead
         assert await asyncio.to_thread(leaving.stop, signal.SIGTERM) == 0
-        assert "handing back" in leaving.log
+        assert "returning their messages" in leaving.log
         assert not any(run.event == "end" and run.pid == pid for run in hub.runs)
         (hub.bombs / "open").touch()
         async with hub.app() as app:

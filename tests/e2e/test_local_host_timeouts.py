@@ -52,7 +52,7 @@ def test_as_in_azure_a_timeout_ends_the_process_with_all_in_it_and_it_begins_aga
         host.send("tiny-control", "a bystander")
         host.wait_for_event("hook-start", 2)
         assert not host.events("hook-stop"), "nothing was cleaned up"
-        assert "worker process ends with all that runs in it" in host.log
+        assert "worker process is ended with all functions that it runs" in host.log
         host.wait_for_event("work-begin", 2)
         bystander = host.wait_for_event("control-begin", 2)
         assert [event["count"] for event in bystander[:2]] == [1, 2]

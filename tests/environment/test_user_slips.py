@@ -131,11 +131,11 @@ def test_ids_and_names_of_events_and_schedules_that_are_no_texts_are_named() -> 
             env.raise_event(instance, number)
         with pytest.raises(InvalidInstanceIdError, match="an instance id is a text, not 7"):
             env.status(number)
-        with pytest.raises(InvalidInstanceIdError, match="the id of a schedule is a text, not 7"):
+        with pytest.raises(InvalidInstanceIdError, match="the id of a schedule must be a string, not 7"):
             env.run(client.create_schedule(number, waits, interval=timedelta(hours=1)))
         with pytest.raises(InvalidInputError, match=r"start_at=.* must be a datetime"):
             env.run(client.create_schedule("s", waits, interval=timedelta(hours=1), start_at=number))
-        with pytest.raises(InvalidInputError, match=r"interval=, a datetime.timedelta, not cron=None and interval=7"):
+        with pytest.raises(InvalidInputError, match=r"interval= \(a datetime.timedelta\), not cron=None and interval=7"):
             env.run(client.create_schedule("s", waits, interval=number))
 
 

@@ -213,7 +213,7 @@ def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     other.write_bytes(b"")
     found = run_cli("check-deploy", "--store", other, "--app", DEPLOYED_APP)
-    assert found.returncode == 2 and "is no store of durable_core" in found.stderr
+    assert found.returncode == 2 and "is not a store of durable_core" in found.stderr
     assert other.read_bytes() == b""
 
 

@@ -40,7 +40,7 @@ async def test_a_write_is_refused_and_changes_nothing(
     storage = ReadOnlyStorage(inner)
     table, queue = storage.table("aTable"), storage.queue("a-queue")
 
-    with pytest.raises(StorageError, match="read only"):
+    with pytest.raises(StorageError, match="read-only"):
         await write(storage, table, queue)
 
     row = await table.get("p", "k")

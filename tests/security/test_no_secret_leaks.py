@@ -84,10 +84,10 @@ async def test_samples_that_succeed_fail_and_are_attacked_give_no_secret_away(
             queue = storage.queue(f"{settings.hub.lower()}-control")
             await queue.send("none of ours")
             for _ in range(600):
-                if "moves to" in host.log:
+                if "is moved to" in host.log:
                     break
                 await call("GET", "/instances/good?showHistory=true&showHistoryOutput=true")
-            assert "moves to" in host.log, "the unreadable message did not fail"
+            assert "is moved to" in host.log, "the unreadable message did not fail"
             await call("GET", "/instances?showInput=true")
             await call("GET", "/openapi.json")
             poison = await _received(storage.queue(f"{queue.name}-poison"))
@@ -97,7 +97,7 @@ async def test_samples_that_succeed_fail_and_are_attacked_give_no_secret_away(
             await storage.close()
         host.stop()
         log = host.log
-    assert "none of durable_core's" in log and "declined" in log, "the log is not the one to look at"
+    assert "is not a message of durable_core" in log and "declined" in log, "the log is not the one to look at"
     assert len(tokens) > 10
     for secret in [*secrets, *tokens]:
         assert secret not in log

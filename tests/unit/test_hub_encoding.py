@@ -57,7 +57,7 @@ def test_what_was_stored_before_there_was_a_codec_is_read() -> None:
     assert Encoding(Reversed()).show("~enc:is how somebody begins a reason") == "~enc:is how somebody begins a reason"
 
 
-@pytest.mark.parametrize(("codec", "says"), [(None, "give it codec="), (Sloppy(), "has its key changed")])
+@pytest.mark.parametrize(("codec", "says"), [(None, "pass codec="), (Sloppy(), "key of the codec has changed")])
 def test_what_cannot_be_decoded_is_a_codec_error(codec: PayloadCodec | None, says: str) -> None:
     encoded = Encoding(Reversed())
     with pytest.raises(CodecError, match=says):
@@ -67,7 +67,7 @@ def test_what_cannot_be_decoded_is_a_codec_error(codec: PayloadCodec | None, say
 
 
 def test_a_codec_that_exits_has_failed() -> None:
-    with pytest.raises(CodecError, match="cannot encode: SystemExit"):
+    with pytest.raises(CodecError, match="failed to encode a payload: SystemExit"):
         Encoding(Exits()).pack("secret")
     with pytest.raises(CodecError, match="SystemExit"):
         Encoding(Exits()).unpack(Encoding(Reversed()).pack("secret"))

@@ -81,9 +81,7 @@ def host_key(option: str | None, environ: Mapping[str, str]) -> str | None:
     """
     name, key = ("--require-keys", option) if option is not None else (HOST_KEY, environ.get(HOST_KEY))
     if key is not None and not key.strip():
-        raise ConfigurationError(
-            f"{name} is empty, so no request could be asked for a key; give a key, or leave {name} out"
-        )
+        raise ConfigurationError(f"{name} is empty, so it cannot protect any function; give a key, or remove {name}")
     return key
 
 
@@ -104,8 +102,9 @@ def read_host_config(folder: Path, environ: Mapping[str, str] | None = None, *, 
     if _get(queues, "maxPollingInterval") is None and not azure_like:
         polling = LOCAL_POLLING_INTERVAL
         log.info(
-            "host.json sets no extensions.queues.maxPollingInterval: idle queues are polled every %g s here, and every "
-            "%g s in Azure; set it, to 00:00:02 for instance, to have the same in both",
+            "host.json does not set extensions.queues.maxPollingInterval: "
+            "this host polls idle queues every %g s, Azure every "
+            "%g s; set it, for example to 00:00:02, to have the same interval in both",
             LOCAL_POLLING_INTERVAL,
             AZURES_POLLING_INTERVAL,
         )

@@ -109,7 +109,9 @@ def find_app(module: ModuleType) -> func.FunctionApp:
 def _index(function: Any, environ: Mapping[str, str]) -> IndexedFunction:
     name: str = function.get_function_name()
     if not _FUNCTION_NAME.fullmatch(name):
-        raise ConfigurationError(f"function '{name}': a name is a letter, then up to 127 letters, digits, '_' or '-'")
+        raise ConfigurationError(
+            f"function '{name}': its name must be a letter followed by up to 127 letters, digits, '_' or '-'"
+        )
     settings = cast("dict[str, Any]", function.get_trigger().get_dict_repr())
     trigger = _trigger(name, settings, environ)
     for binding in cast("list[dict[str, Any]]", function.get_bindings_dict()["bindings"]):
@@ -127,7 +129,7 @@ def _index(function: Any, environ: Mapping[str, str]) -> IndexedFunction:
         raise ConfigurationError(f"function '{name}' has no parameter '{parameter}', the name of its trigger's binding")
     unbound = [other for other, p in parameters.items() if other not in (parameter, "context") and p.default is p.empty]
     if unbound:
-        raise ConfigurationError(f"function '{name}': no binding gives its parameter '{unbound[0]}'")
+        raise ConfigurationError(f"function '{name}': no binding provides its parameter '{unbound[0]}'")
     _check_annotation(name, call, parameter, trigger)
     return IndexedFunction(
         name=name,

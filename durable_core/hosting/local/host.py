@@ -169,7 +169,7 @@ async def _drain(tasks: set[asyncio.Task[None]], grace: float) -> None:
         return
     _, late = await asyncio.wait(tasks, timeout=grace)
     if late:
-        log.warning("still busy after %g s; handing back what is in flight", grace)
+        log.warning("functions are still running after %g s; returning their messages to the queues", grace)
         for task in late:
             task.cancel()
         await asyncio.wait(late)

@@ -85,7 +85,9 @@ class HttpServer:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         hosts = request.headers.getall("Host", ())
         if len(hosts) != 1 or not HOST.fullmatch(host := hosts[0]):
-            return _own(error_response(400, "InvalidInput", "a request has one Host header with one host name"))
+            return _own(
+                error_response(400, "InvalidInput", "a request must have exactly one Host header with one host name")
+            )
         if self._sites is not None and (why := self._sites.refusal(host, request.headers.getall("Origin", ()))):
             return _own(error_response(403, "ForeignSite", why))
         try:
@@ -129,7 +131,7 @@ class HttpServer:
         except InvocationFailedError:
             return web.Response(status=500)
         except TypeError:
-            log.exception("%s returned what is no HTTP response", endpoint.function.name)
+            log.exception("function %s returned a value that is not an HTTP response", endpoint.function.name)
             return web.Response(status=500)
 
     def _forget(self, abandoned: asyncio.Future[Any]) -> None:

@@ -31,11 +31,13 @@ class SitePolicy:
         """Why a request with this ``Host`` and these ``Origin`` headers is refused; None if it is taken."""
         asked = name_of(host)
         if self._only_known_names and not self._is_own(asked):
-            return f"this host has no keys and does not answer to the name '{asked}'; {_ADVICE}"
+            return f"this host requires no keys and does not accept requests to the host name '{asked}'; {_ADVICE}"
         for origin in origins:
             site = name_of_url(origin)
             if site != asked and not self._is_own(site):
-                return f"this host has no keys and takes no requests of pages of '{origin[:200]}'; {_ADVICE}"
+                return (
+                    f"this host requires no keys and does not accept requests from pages of '{origin[:200]}'; {_ADVICE}"
+                )
         return None
 
     def _is_own(self, name: str) -> bool:

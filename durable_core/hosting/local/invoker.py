@@ -134,7 +134,7 @@ class Invoker:
         await asyncio.wait({work}, timeout=self._patience)
         if not work.done():
             log.error(
-                "%s did not end within %g s of its cancellation and is given up; it must let CancelledError pass",
+                "%s did not end within %g s of its cancellation; it must not suppress CancelledError",
                 function.name,
                 self._patience,
             )

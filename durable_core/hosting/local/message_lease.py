@@ -48,7 +48,7 @@ class MessageLease:
             self._message = await self._queue.extend(self._message, self._seconds)
             self._pause = self._seconds / 2
         except (LeaseLostError, QueueNotFoundError):
-            log.debug("lease lost: message %s of %s belongs to another receiver", self._message.id, self._queue.name)
+            log.debug("lease lost: another receiver has message %s of %s", self._message.id, self._queue.name)
             self._message = None
         except StorageError as error:
             # Whether it was renewed is unknown. Half the lease is left to try again, faster each time.

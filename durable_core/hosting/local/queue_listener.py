@@ -116,7 +116,11 @@ class QueueListener:
         self._in_flight.discard(task)
         self._room.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a message of %s was left to its lease", self._name, exc_info=error)
+            log.error(
+                "the handling of a message of %s failed; it is delivered again when its lease ends",
+                self._name,
+                exc_info=error,
+            )
 
     async def _process(self, message: QueueMessage) -> None:
         lease = MessageLease(self._queue, message, self._lease)
@@ -148,9 +152,9 @@ class QueueListener:
         try:
             await finish(message)
         except (LeaseLostError, QueueNotFoundError):
-            log.debug("lease lost: message %s of %s belongs to another receiver", message.id, self._name)
+            log.debug("lease lost: another receiver has message %s of %s", message.id, self._name)
         except StorageError as error:
-            log.warning("message %s of %s comes again when its lease ends: %s", message.id, self._name, error)
+            log.warning("message %s of %s is delivered again when its lease ends: %s", message.id, self._name, error)
 
     @property
     def _has_poison_queue(self) -> bool:
@@ -167,7 +171,7 @@ class QueueListener:
             await self._queue.extend(message, self._options.visibility_timeout)
             return
         poison = self._name + POISON_SUFFIX
-        log.error("message %s failed %d times and moves to %s", message.id, message.dequeue_count, poison)
+        log.error("message %s failed %d times and is moved to %s", message.id, message.dequeue_count, poison)
         await self._send_creating(poison, message.body)
         await self._queue.delete(message)
 

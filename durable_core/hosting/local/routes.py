@@ -107,7 +107,7 @@ def parse_template(text: str) -> RouteTemplate:
     segments = [segment for segment in _split(text.strip("/")) if segment]
     if segments and segments[0].lower() in RESERVED:
         raise ConfigurationError(
-            f"route '{text}' begins with '{segments[0]}', which the Functions host keeps for itself; choose another"
+            f"route '{text}' begins with '{segments[0]}', which the Functions host reserves; choose another"
         )
     pattern, shape = "", list[str]()
     precedence = list[int]()

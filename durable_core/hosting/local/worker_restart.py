@@ -57,8 +57,9 @@ class Restart:
 
     def __call__(self, function: str) -> None:
         log.error(
-            "%s did not end within functionTimeout; as in Azure, the worker process ends with all that runs in it, "
-            "and is started again",
+            "%s did not end within functionTimeout; as in Azure, "
+            "the worker process is ended with all functions that it runs, "
+            "and started again",
             function,
         )
         os.chdir(self._folder)

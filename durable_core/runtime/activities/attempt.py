@@ -111,7 +111,7 @@ class Attempt:
         try:
             await self._heartbeats.drop(*self._key)
         except DurableError as error:  # it goes with the instance
-            logger.debug("a heartbeat row of instance '%s' is left: %s", self.instance_id, error)
+            logger.debug("a heartbeat row of instance '%s' is not deleted: %s", self.instance_id, error)
 
     def retry_decider(self, instance: Instance | None) -> None:
         """Learn how the instance stands."""
@@ -137,7 +137,7 @@ class Attempt:
             limits.append((self._started + self._timeout, what, True))
         if self._heartbeat_timeout is not None:
             silence = in_words(self._heartbeat_timeout)
-            what = f"activity '{name}' gave no heartbeat for {silence} (heartbeat_timeout)"
+            what = f"activity '{name}' sent no heartbeat for {silence} (heartbeat_timeout)"
             limits.append((self._last_beat + self._heartbeat_timeout, what, True))
         if self._deadline is not None:
             what = f"activity '{name}' did not end within the time from its call (schedule_to_close)"

@@ -119,7 +119,7 @@ class ActivityRunner:
         attempt = self._attempt(definition, instance_id, execution_id, call, deadline)
         if leave is None:
             attempt.is_cancelled = True
-            failure = timed_out(f"activity '{call.name}' did not begin before its schedule_to_close", retriable=False)
+            failure = timed_out(f"activity '{call.name}' was not started before its schedule_to_close", retriable=False)
             return self._outcome(call, failure), attempt
         try:
             details = await self._details(definition, attempt, again)
@@ -286,7 +286,8 @@ class ActivityRunner:
             work.cancel()
         else:
             logger.warning(
-                "activity '%s' overran its time; its thread cannot be stopped and stays taken until it returns",
+                "activity '%s' exceeded its time limit; "
+                "its thread cannot be stopped and stays in use until the function returns",
                 definition.name,
             )
 

@@ -139,7 +139,7 @@ class ScheduleClient:
         if definition.takes(data):
             self._converter.from_json(data, definition.input_type)
         if overlap not in get_args(Overlap):
-            raise InvalidInputError(f"overlap is 'skip' or 'queue', not {overlap!r}")
+            raise InvalidInputError(f"overlap must be 'skip' or 'queue', not {overlap!r}")
         if (problem := problem_of_moment(start_at)) is not None:
             raise InvalidInputError(f"start_at={start_at!r} {problem}")
         now = self._clock.now()
@@ -151,12 +151,12 @@ class ScheduleClient:
                 due = parse_cron(cron, time_zone).next_after(first - timedelta(microseconds=1))
             case None, timedelta():
                 if interval < SHORTEST:
-                    raise InvalidInputError(f"the interval of a schedule is at least a second, not {interval}")
+                    raise InvalidInputError(f"the interval of a schedule must be at least one second, not {interval}")
                 due = first if start_at is not None else Interval(interval).next_after(first)
                 due = due.replace(microsecond=0)
             case _:
                 raise InvalidInputError(
-                    "a schedule has either cron=, a text, or interval=, a datetime.timedelta, "
+                    "a schedule needs either cron= (a string) or interval= (a datetime.timedelta), "
                     f"not cron={cron!r} and interval={interval!r}"
                 )
         if due >= LAST:
@@ -239,7 +239,7 @@ class ScheduleClient:
 def _instance_of(schedule_id: str) -> str:
     """The id of the instance that is this schedule. InvalidInstanceIdError."""
     if not isinstance(schedule_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInstanceIdError(f"the id of a schedule is a text, not {schedule_id!r}: give str(...) of it")
+        raise InvalidInstanceIdError(f"the id of a schedule must be a string, not {schedule_id!r}; use str(...)")
     return SCHEDULE_PREFIX + schedule_id
 
 

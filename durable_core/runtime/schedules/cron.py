@@ -79,7 +79,8 @@ def parse_cron(expression: str, time_zone: str) -> Cron:
         cron.next_after(datetime(2024, 1, 1, tzinfo=UTC))
     except CronSimError as error:
         raise InvalidInputError(
-            f"'{expression}' is no cron expression ({error}): it has five fields (minute, hour, day, month, weekday), "
+            f"'{expression}' is not a valid cron expression ({error}); use five fields (minute, hour, day, month, "
+            "weekday), "
             "or six with seconds in front"
         ) from error
     except StopIteration:

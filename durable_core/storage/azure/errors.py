@@ -83,7 +83,7 @@ def code_of(error: Exception) -> str:
 def _of_response(error: HttpResponseError, status: int, code: str, what: str) -> StorageError:
     text = f"{what}: {code or status}"
     if code in _LEASE_LOST:
-        return LeaseLostError(f"{text}: the message was deleted, or belongs to another receiver by now")
+        return LeaseLostError(f"{text}: the message was deleted, or another receiver holds its lease")
     if code in _LIMITS or status == 413:
         return LimitExceededError(f"{text}: {_line(error)}")
     if status in (408, 429) or status >= 500 or code in _BEING_DELETED:
@@ -98,7 +98,7 @@ def _of_response(error: HttpResponseError, status: int, code: str, what: str) ->
         case 409:
             return RowExistsError(text)
         case 412:
-            return PreconditionFailedError(f"{text}: the row was written by another; read it again")
+            return PreconditionFailedError(f"{text}: another writer has changed the row; read it again")
         case _:
             return StorageError(f"{text}: {_line(error)}")
 

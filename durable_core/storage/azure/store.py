@@ -360,7 +360,7 @@ def _quote(text: str) -> str:
 def _message(found: SdkMessage) -> QueueMessage:
     inserted_at = found.inserted_on
     if inserted_at is None or found.pop_receipt is None:
-        raise StorageError(f"message {found.id} came without its receipt; receive it again")
+        raise StorageError(f"message {found.id} has no pop receipt; receive it again")
     return QueueMessage(
         found.id, _decode(found.content or ""), found.pop_receipt, found.dequeue_count or 1, inserted_at
     )

@@ -29,7 +29,7 @@ def back_up(store: Path, target: Path) -> int:
     ConfigurationError if there is no store or the target exists; UnusableStoreError if the store is damaged.
     """
     if target.exists():
-        raise ConfigurationError(f"{target} exists; name a file that does not, or take that one away")
+        raise ConfigurationError(f"{target} already exists; name another file, or move that file away")
     with _draft_of(target) as draft:
         with closing(_open(store)) as con, _translated(store):
             con.execute("VACUUM INTO ?", [str(draft)])

@@ -130,7 +130,7 @@ def check(con: sqlite3.Connection, path: str) -> None:
 
 
 def _no_store(path: str) -> UnusableStoreError:
-    return UnusableStoreError(f"{path} is a database, but no store of durable_core; name another file")
+    return UnusableStoreError(f"{path} is a SQLite database, but not a store of durable_core; name another file")
 
 
 def _damaged(path: str, why: str) -> UnusableStoreError:

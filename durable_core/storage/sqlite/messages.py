@@ -92,4 +92,4 @@ class Messages:
         return message.id, self._queue, message.receipt
 
     def _lost(self, message: QueueMessage) -> LeaseLostError:
-        return LeaseLostError(f"message {message.id} was deleted, or belongs to another receiver by now")
+        return LeaseLostError(f"message {message.id} was deleted, or another receiver holds its lease")

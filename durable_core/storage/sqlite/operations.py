@@ -60,7 +60,7 @@ class Pending(Generic[T]):
     def write(self, session: Session) -> None:
         """Run it. What it is refused is its result; sqlite3.Error and OperationFailedError concern the whole batch."""
         if self.after is not None and self.after.error is not None:
-            self.result, self.error = None, LeftOutError("what comes before it has failed")
+            self.result, self.error = None, LeftOutError("an earlier write of the same in_order call has failed")
         else:
             self._try(self.run, session)
 
@@ -107,7 +107,7 @@ class Chain:
     def link(self, pending: Pending[Any]) -> None:
         """LeftOutError if an operation that is to come before this one has not come yet."""
         if self._is_broken:
-            raise LeftOutError("its turn has not come")
+            raise LeftOutError("an earlier write of the same in_order call has not been submitted yet")
         pending.after, self._latest = self._latest, pending
 
     def _begin(self, write: Write) -> Begun[object]:

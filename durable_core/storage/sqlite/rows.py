@@ -210,7 +210,7 @@ class Rows:
         if found is None:
             raise RowNotFoundError(f"there is no row '{partition}' / '{key}'")
         if etag is not None and etag != str(found[1]):
-            raise PreconditionFailedError(f"row '{partition}' / '{key}' was written by another; read it again")
+            raise PreconditionFailedError(f"row '{partition}' / '{key}' was changed by another writer; read it again")
         return found
 
     def _props(self, number: int) -> dict[str, Value]:
@@ -244,7 +244,7 @@ def _tag(value: object) -> dict[str, str]:
         return {"t": value.astimezone(UTC).isoformat()}
     if isinstance(value, bytes):
         return {"b": b64encode(value).decode()}
-    raise TypeError(f"a {type(value).__name__} is no property")
+    raise TypeError(f"a value of type {type(value).__name__} cannot be stored as a property")
 
 
 def _untag(tagged: dict[str, str]) -> Value:
