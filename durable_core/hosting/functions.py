@@ -1,8 +1,8 @@
-"""The app as Azure sees it: a blueprint with the queue, timer and HTTP functions of durable_core.
+"""The Azure Functions of an app: a blueprint with the queue, timer and HTTP functions of durable_core.
 
-The local host runs the same functions. What a trigger does is one call into the runtime or the HTTP API; here is only
-translation, and the two rules of the Python worker: no blocking of its event loop, no ``CancelledError`` that escapes
-(the invocation would hang until functionTimeout).
+The local host runs the same functions. Each trigger makes one call into the runtime or the HTTP API; this module
+translates the arguments and keeps two rules of the Python worker: its event loop is not blocked, and no
+``CancelledError`` escapes (the invocation would hang until functionTimeout).
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ _SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 class InvocationCancelledError(DurableError):
-    """The host took the invocation back. A queue message comes again; nothing is lost."""
+    """The host cancelled the invocation. A queue message is delivered again; nothing is lost."""
 
 
 class Durable:
     """Connects a registry to a function app: the blueprint, and for your own functions the client and responses.
 
-    registry: the app's orchestrators and activities.
+    registry: the orchestrators and activities of the app.
     settings: None reads them from the environment (ConfigurationError).
     base: path of the management API below the host's route prefix.
     auth_level: the key that Azure asks of the management API's callers, whatever the app's own default is; ANONYMOUS
@@ -93,7 +93,7 @@ class Durable:
     # ------------------------------------------------------------ for your own functions
 
     async def client(self) -> DurableClient:
-        """The client of this app's task hub; opens the app when it is not open yet."""
+        """The client of this app's task hub. Opens the app if it is not open yet."""
         return (await self._opener.app()).client
 
     def create_http_management_payload(
@@ -101,10 +101,10 @@ class Durable:
     ) -> HttpManagementPayload:
         """The capability URLs with which their holder can follow and manage this instance.
 
-        Made for an id as ``start_new`` returned it, or with ``execution_id`` (a status has it), they end with that
-        execution: when the id is purged and started again, they are answered with 410. Made for any other text they
-        stand for whatever instance has that id, until they expire. The status URI shows status, custom status and
-        output; made with ``details`` it shows the input and, when asked, the history, too.
+        For an id as ``start_new`` returned it, or with ``execution_id`` (which a status has), the URIs are bound to
+        that execution: after the id was purged and started again, they are answered with 410. For any other string they
+        are valid for each instance that has the id, until they expire. The status URI shows status, custom status and
+        output; with ``details`` also the input and, on request, the history.
         ConfigurationError where URLs cannot be signed: see ``DURABLE_SIGNING_KEYS``.
         """
         return create_http_management_payload(
@@ -135,8 +135,8 @@ class Durable:
     ) -> str:
         """A URL that sends this one event to this execution of the instance, once, by a POST of its data as JSON.
 
-        What to put into a mail: of two clicks the second is answered with 410. For an id as ``start_new`` returned it
-        no storage is read. Raises InstanceNotFoundError, ConfigurationError as above.
+        For links in mails: of two clicks the second is answered with 410. For an id as ``start_new`` returned it, the
+        storage is not read. Raises InstanceNotFoundError, and ConfigurationError as above.
         """
         execution_id = execution_of(instance_id)
         if not execution_id:
@@ -155,9 +155,9 @@ class Durable:
         timeout_in_milliseconds: int = 10_000,
         retry_interval_in_milliseconds: int = RETRY_AFTER_SECONDS * 1000,
     ) -> func.HttpResponse:
-        """The result if it comes in time (at most 200 s), else as ``create_check_status_response``.
+        """The result if the instance ends in time (at most 200 s), else ``create_check_status_response``.
 
-        The interval is what the caller is told to wait between polls.
+        The interval is the time between two polls that the response asks for (``Retry-After``).
         """
         api = await self._api()
         return _to_azure(
@@ -174,10 +174,10 @@ class Durable:
     def blueprint(self, *, http: bool = True) -> func.Blueprint:
         """The functions of ``durable_core``, for ``FunctionApp.register_functions``. Call it once.
 
-        http: whether the routes of the management API are among them. Without them nothing answers the URLs that are
-        made here: neither those of a payload nor those of callbacks. For an app whose own routes use HTTP streaming
-        (``azurefunctions-extensions-http-fastapi``): Azure takes no other routes beside those, and would find no
-        function at all.
+        http: whether the blueprint has the routes of the management API. Without them no function answers the URLs of
+        management payloads and callbacks. False is for an app whose own routes use HTTP streaming
+        (``azurefunctions-extensions-http-fastapi``): Azure does not support other routes in such an app, and would load
+        no function at all.
         """
         blueprint = func.Blueprint()
         queues = DurableApp.queue_names(self.settings, self.registry)
@@ -203,7 +203,7 @@ class Durable:
     # ------------------------------------------------------------ triggers
 
     def _add_queue(self, blueprint: func.Blueprint, name: str, queue: str, deliver: _Deliver) -> None:
-        # The worker takes no other annotation of a context; who calls the function without one is no worker.
+        # The worker accepts no other annotation of a context; the local host and tests call the function without one.
         async def on_message(message: func.QueueMessage, context: func.Context = _NO_CONTEXT) -> None:
             async def work() -> None:
                 body = message.get_body().decode()
@@ -224,7 +224,7 @@ class Durable:
 
             await _not_cancelled(work())
 
-        # No monitor: it would write a blob at each run, to make up for runs that need no making up.
+        # No monitor: it would write a blob at each run to make up for missed runs, which recovery does not need.
         trigger = blueprint.timer_trigger(arg_name="timer", schedule=RECOVERY_SCHEDULE, use_monitor=False)
         self._add(blueprint, "durable_recovery", trigger, on_timer)
 
@@ -236,7 +236,7 @@ class Durable:
                 return _to_azure(error_response(503, "Cancelled", "the host cancelled this request; send it again"))
 
         async def refuse(request: func.HttpRequest) -> func.HttpResponse | None:
-            """Asked by the local host before it reads a body."""
+            """The local host calls this before it reads the body of a request."""
             try:
                 refusal = (await self._api()).refusal(endpoint, _from_azure(request))
             except Exception as error:  # noqa: BLE001  as in _handle
@@ -246,12 +246,12 @@ class Durable:
         route = endpoint.value
         setattr(on_request, "__durable_refuse__", refuse)  # noqa: B010  a function has no such attribute by its type
         setattr(on_request, "__durable_methods__", route.methods)  # noqa: B010
-        # Every method, so that a wrong one is answered by the API, with what is allowed, and not by a host's bare 404.
+        # Every method, so that the API answers a wrong one with the allowed ones, not the host with a bare 404.
         trigger = blueprint.route(
             route=f"{self._base}/{route.template}",
             trigger_arg_name="request",
             methods=tuple(func.HttpMethod),
-            # Said outright: an app that is anonymous by default must not open its management to the world.
+            # Explicit: an app that is anonymous by default must not open its management API to everybody.
             auth_level=func.AuthLevel.ANONYMOUS if route.keyless else self._auth_level,
         )
         self._add(blueprint, f"durable_{endpoint.name.lower()}", trigger, on_request)
@@ -266,7 +266,7 @@ class Durable:
     async def _handle(self, endpoint: Endpoint, request: func.HttpRequest) -> HttpResponse:
         try:
             api = await self._api()
-        except Exception as error:  # noqa: BLE001  an app that cannot open answers too, and logs why
+        except Exception as error:  # noqa: BLE001  an app that cannot open answers the request, too, and logs the error
             return failure_response(error)
         return await api.handle(endpoint, _from_azure(request))
 

@@ -2,7 +2,8 @@
 
 One partition per shard. Open rows (``o...``), one per live instance, are inserted before the instance row; closing is
 one transaction that deletes the open row, which must exist, and inserts the closed one (``c...``): a late worker cannot
-bring back what was purged. Both keys end in inverted milliseconds of the creation, so that a range reads newest first.
+create rows of a purged instance again. Both keys end in inverted milliseconds of the creation time, so that a range
+read returns the newest first.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ CLOSED = "c"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One instance as the catalogue knows it. ``start_at``: of a delayed start.
+    """The catalogue row of one instance. ``start_at``: the time of a delayed start.
 
-    next_check: until then recovery leaves a stuck instance alone, unless it is run on demand.
-    is_readable: False for a row that this version cannot read, perhaps of a newer one: its key says which instance it
-    is of, and the instance row says the rest. Such a row is left alone.
+    next_check: recovery skips a stuck instance until then, unless recovery is run on demand.
+    is_readable: False for a row that this version cannot read, perhaps a row of a newer version: the instance id is
+    read from its key, everything else must be read from the instance row. Such a row is not changed.
     """
 
     instance_id: str
@@ -113,14 +114,14 @@ class Catalog:
         return [_shard(k) for k in range(self._partitions)]
 
     async def open(self, entry: Entry) -> None:
-        """Insert the open row; that it exists already is our own earlier try."""
+        """Insert the open row; an existing one is from our own earlier try."""
         try:
             await self._table.insert(self._shard_of(entry), _key(OPEN, entry), entry.props())
         except RowExistsError:
-            return  # the key holds the execution id: it is this very row
+            return  # the key contains the execution id: it is the same row
 
     async def note(self, entry: Entry) -> None:
-        """Show what lasts (suspended, stuck, running again, another version) on the open row, if it is there."""
+        """Write a lasting change (suspended, stuck, running again, another version) to the open row, if any."""
         try:
             await self._table.merge(
                 self._shard_of(entry),
@@ -137,29 +138,29 @@ class Catalog:
             return  # ended or purged meanwhile
 
     async def next_check(self, entry: Entry) -> datetime | None:
-        """When recovery is to look at a stuck instance next; None: at any time."""
+        """When recovery checks a stuck instance next; None: at its next round."""
         row = await self._table.get(self._shard_of(entry), _key(OPEN, entry), ["look"])
         return None if row is None or not row.props.get("look") else from_iso(str(row.props["look"]))
 
     async def postpone_check(self, entry: Entry, until: datetime) -> None:
-        """Say when recovery is to look at a stuck instance next; ``note`` takes it back."""
+        """Set when recovery checks a stuck instance next; ``note`` clears it."""
         try:
             await self._table.merge(self._shard_of(entry), _key(OPEN, entry), {"look": iso(until)})
         except RowNotFoundError:
             return  # as above
 
     async def close(self, entry: Entry) -> bool:
-        """Move the open row to the closed ones; False if there is none: it was done, or purged, before."""
+        """Replace the open row by a closed one; False if there is no open row: it was closed or purged before."""
         try:
             await self._table.transact(
                 self._shard_of(entry),
                 [Delete(_key(OPEN, entry)), Insert(_key(CLOSED, entry), entry.props())],
             )
-        except RowExistsError:  # closed before; a late starter has opened it again
+        except RowExistsError:  # closed before; a late start has inserted the open row again
             await self.forget_open(entry)
             return False
         except (RowNotFoundError, PreconditionFailedError):
-            return False  # rule R14: what is not open is never re-created
+            return False  # rule R14: without its open row an instance gets no closed row
         return True
 
     async def show_ended(self, entry: Entry) -> None:
@@ -167,22 +168,22 @@ class Catalog:
         try:
             await self._table.insert(self._shard_of(entry), _key(CLOSED, entry), entry.props())
         except RowExistsError:
-            return  # it is listed
+            return  # the instance has its closed row
 
     async def forget_open(self, entry: Entry) -> None:
-        """Take back the open row of a start that was refused or came late."""
+        """Delete the open row of a start that was refused or came late."""
         await self._delete(entry, OPEN)
 
     async def forget_closed(self, entry: Entry) -> bool:
-        """Whether there was a closed row."""
+        """Delete the closed row. Whether there was one."""
         return await self._delete(entry, CLOSED)
 
     async def is_open(self, entry: Entry) -> bool:
-        """Whether the instance has an open row: nobody has closed it yet."""
+        """Whether the instance has an open row."""
         return await self._table.get(self._shard_of(entry), _key(OPEN, entry), ["exec"]) is not None
 
     async def read(self, shard: str, kind: str, after: str = "", limit: int | None = None) -> list[Entry]:
-        """Entries of one stream of one shard, newest first, behind the key ``after``."""
+        """Entries of one stream of one shard, newest first, after the key ``after``."""
         low = after + "\x20" if after else kind
         found = await self._table.read_range(shard, low, chr(ord(kind) + 1), limit=limit)
         return [Entry.from_row(row) for row in found.rows if row.key != after]
@@ -203,7 +204,7 @@ def newest_first(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _parts_of_key(key: str) -> tuple[datetime, str, str]:
-    """Creation, execution and instance. Of a key that this package did not write: nobody's."""
+    """Creation time, execution id and instance id in a key; empty ids for a key that this package did not write."""
     inverted, _, rest = key[1:].partition("-")
     execution_id, _, instance_id = rest.partition("-")
     try:

@@ -1,7 +1,7 @@
-"""How a text of the user's becomes bytes to store: compressed, then through the app's payload codec if it has one.
+"""Encodes a payload for storage: the text is compressed, then encoded with the payload codec if the app has one.
 
-Stored bytes say which: zlib never begins with a zero byte, encoded data always does. So data from before there was
-a codec stays readable, and data that needs one is known as such.
+The first stored byte tells the two apart: zlib data never begins with a zero byte, encoded data always does. Data that
+was stored before the app had a codec stays readable, and data that needs a codec is recognized.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Encoding:
 
     @property
     def hides(self) -> bool:
-        """Whether there is a codec: then no text of the user's is stored as it is, however short."""
+        """Whether there is a codec: then no text of a user is stored without it, however short."""
         return self._codec is not None
 
     def pack(self, text: str) -> bytes:
@@ -45,7 +45,7 @@ class Encoding:
             ) from error
 
     def unpack(self, packed: bytes) -> str:
-        """CodecError if it was encoded and this app's codec cannot decode it."""
+        """The text of stored bytes. CodecError if they were encoded and the codec of this app cannot decode them."""
         if packed.startswith(_ENCODED):
             packed = self._decode(packed[1:])
         try:
@@ -56,7 +56,7 @@ class Encoding:
             ) from error
 
     def hide(self, text: str) -> str:
-        """A short text as a text that may be stored."""
+        """A short text in the form in which it is stored: encoded if there is a codec."""
         return _HIDDEN + base64.b64encode(self.pack(text)).decode() if text and self.hides else text
 
     def show(self, text: str) -> str:
@@ -65,7 +65,7 @@ class Encoding:
             return text
         try:
             packed = base64.b64decode(text[len(_HIDDEN) :], validate=True)
-        except binascii.Error:  # somebody's text just begins like that
+        except binascii.Error:  # a plain text that begins like an encoded one
             return text
         return self.unpack(packed)
 
@@ -86,8 +86,8 @@ class Encoding:
 
 
 def _compress(data: bytes) -> bytes:
-    """zlib. In large data that repeats nothing (base64 of anything) no repetition is searched for: the search would
-    hold up the event loop for nearly a second per 10 MB, and find nothing."""
+    """Compress with zlib. Large data without repetitions (such as base64) is compressed without searching for any: the
+    search would block the event loop for nearly a second per 10 MB, and find nothing."""
     if len(data) > 4 * _PROBE:
         middle = data[len(data) // 2 :][:_PROBE]
         if len(_without_search(middle)) < 1.05 * len(zlib.compress(middle, 1)):

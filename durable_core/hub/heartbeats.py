@@ -1,7 +1,7 @@
-"""Heartbeat rows: what a running activity has last said of its progress, for the attempt that follows a crash.
+"""Heartbeat rows: the latest progress details of a running activity, for the attempt that follows a crash.
 
-One row per call, written by whoever runs it and read by whoever runs it next; nothing decides by it. It goes when the
-call has succeeded, and at the latest with the execution.
+One row per call, written by the host that runs an attempt and read by the host that runs the next attempt; no decision
+depends on it. The row is deleted when the call has succeeded, and at the latest with the execution.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Heartbeats:
         try:
             await self._table.replace(instance_id, key, props)
         except RowNotFoundError:
-            with suppress(RowExistsError):  # a second attempt of the same call was faster: its details are as good
+            with suppress(RowExistsError):  # another attempt of the same call was faster: its details serve as well
                 await self._table.insert(instance_id, key, props)
 
     async def drop(self, instance_id: str, execution_id: str, generation: int, task_id: int) -> None:
-        """The call has succeeded: nobody will ask."""
+        """Delete the details of a call that has succeeded."""
         with suppress(RowNotFoundError):
             await self._table.delete(instance_id, heartbeat_key(execution_id, generation, task_id))

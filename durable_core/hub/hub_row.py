@@ -1,8 +1,7 @@
-"""The hub's own row: what is fixed for its whole life. Today that is the number of its partitions.
+"""The row of the task hub itself: its settings that cannot change, which is the number of its partitions.
 
-Which queue an instance's messages go to, and which shard of the catalogue and of the timers its rows are in, follows
-from that number. A host with another one would look elsewhere: it would list a part of the instances, and never receive
-what was sent to the others.
+That number determines the queue of an instance's messages, and the shard of its catalogue and timer rows. A host with
+another number would list only some of the instances, and never receive the messages of the others.
 """
 
 from __future__ import annotations
@@ -12,27 +11,27 @@ from ..storage.ports import Row, Table
 from .keys import FORMAT
 
 PARTITION = KEY = "hub"
-"""Of the catalogue's table, whose other partitions are numbers."""
+"""Partition of the row in the catalogue's table, whose other partitions are numbers."""
 
 
 class HubRow:
-    """The row of one hub, and what a host of it has to agree with."""
+    """The row of one task hub; every host checks its settings against it."""
 
     def __init__(self, catalog: Table, hub: str, partitions: int) -> None:
         self._catalog, self._hub, self._partitions = catalog, hub, partitions
 
     async def settle(self) -> None:
-        """Write the row of a new hub. ConfigurationError if there is one that this host does not agree with."""
+        """Write the row of a new hub. ConfigurationError if the hub has a row with other settings than this host."""
         while (row := await self._catalog.get(PARTITION, KEY)) is None:
             try:
                 await self._catalog.insert(PARTITION, KEY, {"fmt": FORMAT, "partitions": self._partitions})
             except RowExistsError:
-                continue  # another host was faster, or the answer to our own try was lost
+                continue  # another host, or our own earlier try, has written it
             return
         self._compare(row)
 
     async def check(self) -> None:
-        """The same for who only reads: a hub that has no row, or no tables yet, agrees with everything."""
+        """The same check without a write. A hub without a row, or without tables, passes."""
         try:
             row = await self._catalog.get(PARTITION, KEY)
         except RowNotFoundError:

@@ -11,7 +11,7 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class Ids:
-    """Random identifiers: they must differ, and are no secrets. Seeded, they repeat: simulations need that."""
+    """Random identifiers: unique, but not secret. With a seeded source they repeat, which simulations need."""
 
     def __init__(self, source: random.Random | None = None) -> None:
         # Seeded by the system once: asking it for every id gives up the GIL each time, which costs a busy host dearly.

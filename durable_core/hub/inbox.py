@@ -1,9 +1,9 @@
 """Inbox rows: external events, management requests, and results saved from poisoned messages.
 
-A row is written before its sender gets an answer, with the execution id read at the door: a row of another execution
-is ignored and deleted. Rows are consumed in the order of the service's timestamps, then of their keys, so that a
-sender who awaits each answer is served in order. The commit that records a row deletes it in the same transaction:
-a row that is there has not been consumed.
+A row is written before its sender gets an answer, with the execution id that the sender has read: a row of another
+execution is ignored and deleted. Rows are consumed in the order of the service's timestamps, then of their keys: the
+events of a sender that awaits each answer keep their order. The commit that records a row deletes it in the same
+transaction: a row in the inbox has not been consumed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..storage.ports import Insert, Row, Table, Value
 from .encoding import Encoding
 
 RECURSIVE = '{"recursive":true}'
-"""Data of a request to end: it goes on to sub-orchestrations. A stored value."""
+"""Data of a terminate or cancel request that includes sub-orchestrations. A stored value."""
 
 INBOX_PROPS = ("kind", "name", "data", "for")
 
@@ -34,8 +34,8 @@ class InboxKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """``name``: the event's name, or the reason of a request. ``data`` is a stored value: an event's data, and of a
-    request to end whether it goes on to sub-orchestrations."""
+    """``name``: the name of an event, or the reason of a request. ``data`` is a stored value: the data of an event; for
+    a terminate or cancel request, whether it includes sub-orchestrations."""
 
     key: str
     kind: InboxKind
@@ -73,7 +73,7 @@ class Inbox:
     async def put(
         self, instance_id: str, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null"
     ) -> None:
-        """``key`` is ``i`` and a ULID. RowExistsError if that key is there: the same request, written before."""
+        """``key`` is ``i`` and a ULID. RowExistsError if the key exists: the same request was written before."""
         await self.insert(instance_id, self.row(execution_id, key, kind, name, data))
 
     async def insert(self, instance_id: str, row: Insert) -> None:
@@ -86,7 +86,7 @@ class Inbox:
         return Insert(key, {"kind": kind.value, "name": shown, "data": data, "for": execution_id})
 
     async def insert_once(self, instance_id: str, row: Insert, marker: str, attempt: str) -> None:
-        """A row, and another, ``marker``, that stays when it is consumed; RowExistsError if there is such a one."""
+        """Insert a row, and a ``marker`` row that outlasts it. RowExistsError if the marker exists."""
         await self._table.transact(instance_id, [Insert(marker, {"by": attempt}), row])
 
     async def marked_by(self, instance_id: str, marker: str) -> str | None:
@@ -100,4 +100,4 @@ class Inbox:
             try:
                 await self._table.delete(instance_id, row.key)
             except RowNotFoundError:
-                continue  # somebody else discards too
+                continue  # another host discards the same rows

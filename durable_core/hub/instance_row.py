@@ -1,6 +1,6 @@
-"""The instance row's properties: what is known of an instance, and how that is written and read.
+"""The properties of the instance row: the state of an instance, and how it is written and read.
 
-Knows nothing of when a row is read or written: see ``instances``.
+``instances`` decides when a row is read or written.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class Instance:
         return self.seq == self.first
 
     def but(self, **changes: Any) -> Instance:
-        """The same row with other values of these fields. Once per commit: ``dataclasses.replace`` takes ten times as
-        long, for it asks for each of the fields and sets each of them."""
+        """The same row with other values of these fields. Used at each commit: ``dataclasses.replace``, which copies
+        field by field, takes ten times as long."""
         copy: Instance = object.__new__(Instance)
         copy.__dict__.update(self.__dict__, **changes)
         return copy
@@ -161,7 +161,8 @@ STATUS_PROPS = (
 
 
 def read_instance(row: Row) -> Instance:
-    """A selective read has no log. NewerFormatError if this version cannot read it, DamagedRowError if none can."""
+    """The instance in a row; after a selective read without its log. NewerFormatError if only a newer version can read
+    the row, DamagedRowError if no version can."""
     props: Props = row.props
     form, status = props.get("fmt"), props.get("status")
     if not isinstance(form, int) or form > FORMAT:

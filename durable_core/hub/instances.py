@@ -60,8 +60,8 @@ class Carried(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What a generation hands to the next: events nobody consumed, decisions that may not be dispatched, and keys of
-    consumed inbox rows that may be written again."""
+    """What a generation passes on to the next: events that were not consumed, decisions that may not be dispatched, and
+    the keys of consumed inbox rows that may be written again."""
 
     events: tuple[EventRaised | CancelRequested, ...]
     decisions: tuple[Carried, ...]
@@ -108,7 +108,7 @@ class Commit:
 
 
 class Instances:
-    """Reads and writes instance rows, their chunks, and (with ``inbox``) what has been sent to them."""
+    """Reads and writes instance rows and their chunks, and reads their inboxes."""
 
     def __init__(self, table: Table, payloads: Payloads) -> None:
         self._table = table
@@ -126,18 +126,18 @@ class Instances:
                 return loaded
 
     async def peek(self, instance_id: str) -> Peeked:
-        """The row's ETag and the inbox: what a bare wake-up must see of an instance that is warm (rule R2)."""
+        """The row's ETag and the inbox: enough for a bare wake-up of a warm instance (rule R2)."""
         found = await self._table.read_range(instance_id, LIVE_RANGE, select=["exec", *INBOX_PROPS])
         etag = next((row.etag for row in found.rows if row.key == INSTANCE_KEY), None)
         return Peeked(etag, self._inbox(found.rows))
 
     async def read(self, instance_id: str) -> Instance | None:
-        """The row with its log, and nothing of what was sent to it."""
+        """The row with its log, without the inbox."""
         row = await self._table.get(instance_id, INSTANCE_KEY)
         return None if row is None else read_instance(row)
 
     async def get(self, instance_id: str) -> Instance | None:
-        """The state alone, without its log."""
+        """The row without its log."""
         row = await self._table.get(instance_id, INSTANCE_KEY, STATUS_PROPS)
         return None if row is None else read_instance(row)
 
@@ -188,7 +188,7 @@ class Instances:
         return instance.but(etag=etag)
 
     async def restart(self, ended: Instance, fresh: Instance, first: Insert | None = None) -> Instance:
-        """Put a new execution in the place of an ended one. PreconditionFailedError if somebody was faster."""
+        """Replace an ended execution by a new one. PreconditionFailedError if another caller was faster."""
         if first is not None:
             etags = await self._table.transact(
                 ended.instance_id, [Replace(INSTANCE_KEY, fresh.props(), ended.etag), first]
@@ -249,7 +249,7 @@ class Instances:
             return await self._roll(instance, instance.but(**after), segment, entry, commit.consumed)
         changes |= segment | {"seq": instance.seq + 1}
         etag = await self._write(instance.instance_id, [Merge(INSTANCE_KEY, changes, instance.etag)], commit.consumed)
-        instance.log[instance.seq] = entry  # shared by the row before and after; nobody reads the one before again
+        instance.log[instance.seq] = entry  # the rows before and after share the log; the row before is not used again
         return instance.but(**after, etag=etag)
 
     async def next_generation(
@@ -295,7 +295,7 @@ class Instances:
         return after.but(etag=await self._write(instance.instance_id, [row], commit.consumed))
 
     async def pin(self, instance: Instance, version: str) -> Instance:
-        """Decide which version of its orchestrator an instance begins with. HistoryMovedError if somebody else has."""
+        """Set the version of the orchestrator before the first turn. HistoryMovedError if another host was faster."""
         try:
             etag = await self._table.merge(instance.instance_id, INSTANCE_KEY, {"version": version}, instance.etag)
         except (PreconditionFailedError, RowNotFoundError):
@@ -330,7 +330,7 @@ class Instances:
             batch = keys[at : at + MAX_TRANSACTION_ROWS]
             try:
                 await self._table.transact(instance_id, [Delete(key) for key in batch])
-            except RowNotFoundError:  # somebody else collects too: one by one
+            except RowNotFoundError:  # another host deletes the same rows: delete them one by one
                 for key in batch:
                     with suppress(RowNotFoundError):
                         await self._table.delete(instance_id, key)

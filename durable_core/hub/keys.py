@@ -31,7 +31,7 @@ def heartbeat_key(execution_id: str, generation: int, task_id: int) -> str:
 
 
 def event_key(execution_id: str, event_id: str) -> str:
-    """The inbox key of an event with an id of its sender's: the same at every try, so that it is delivered once."""
+    """The inbox key of an event with an id that its sender chose: equal at every try, so that it is delivered once."""
     digest = hashlib.sha256(f"{execution_id}/{event_id}".encode()).hexdigest()
     return f"{_REPEATABLE}{digest[:25].upper()}"
 

@@ -33,8 +33,8 @@ REDISPATCH_ALL = -1
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """What became of one attempt at a task: an activity's, a sub-orchestration's if ``child``, or that of the
-    inline step that ``step`` names."""
+    """The result or failure of one attempt at a task: of an activity, of a sub-orchestration if ``child``, or of the
+    step named ``step``."""
 
     generation: int
     task_id: int
@@ -67,7 +67,7 @@ class TaskOutcome:
 class Reminder:
     """A wake-up for one task: its timer, or its next attempt, is due.
 
-    deadline: seconds since 1970 at which what was scheduled with this task must have ended, None for other wake-ups.
+    deadline: seconds since 1970 at which the call of this task must have ended; None for other reminders.
     """
 
     generation: int
@@ -85,11 +85,11 @@ class Reminder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlMessage:
-    """ "Look at this instance", possibly with results and due timers.
+    """A message to an instance: results, reminders, or nothing (a bare wake-up).
 
-    redelivered: somebody may have died with this message, or one that it replaces, in hand.
-    after: redispatch what commits later than this scheduled and is not done (rule R6; REDISPATCH_ALL: everything).
-    since: seconds since 1970 from which a host has been waiting for a cause to go away (mixed versions).
+    redelivered: a host may have crashed while it handled this message, or a message that this one replaces.
+    after: redispatch the open decisions of all commits after this one (rule R6; REDISPATCH_ALL: of all commits).
+    since: seconds since 1970 from which hosts have postponed the message because they cannot run the instance.
     """
 
     instance_id: str
@@ -148,7 +148,7 @@ class WorkMessage:
 
 
 def encode(message: ControlMessage | WorkMessage, encoding: Encoding | None = None) -> str:
-    """The JSON text of a message's body. With a codec what is of the user's goes under ``z``, as base64."""
+    """The JSON text of a message's body. With a codec, user data is stored under ``z``, as base64."""
     body: dict[str, JSON] = {"v": FORMAT, "i": message.instance_id, "x": message.execution_id}
     if message.redelivered:
         body["r"] = 1
@@ -173,13 +173,13 @@ def encode(message: ControlMessage | WorkMessage, encoding: Encoding | None = No
 
 
 def put_off(body: str, since: float) -> str:
-    """The same body, of which this host cannot read everything, for a later delivery."""
+    """The body of a message that this host cannot read, marked with the time since which it is postponed."""
     inner = json.loads(body)[ENVELOPE]
     return dumps({ENVELOPE: inner | {"r": 1, "s": inner.get("s", since)}})
 
 
 def waiting_since(body: str) -> float | None:
-    """From when on hosts have put this body off, in seconds since 1970."""
+    """Since when hosts have postponed this body, in seconds since 1970."""
     since = json.loads(body)[ENVELOPE].get("s")
     return None if since is None else _moment(since)
 
@@ -191,7 +191,7 @@ def reference_body(instance_id: str, reference: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Referenced:
-    """A decoded body that only says where the real one is."""
+    """A decoded body that is a reference to the real body."""
 
     instance_id: str
     reference: str
@@ -200,16 +200,17 @@ class Referenced:
 
 
 def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | WorkMessage | Referenced:
-    """SerializationError for what is no message of ours, NewerFormatError for one of a later version, CodecError.
+    """The message of a body. SerializationError if it is not a message of durable_core, NewerFormatError for a message
+    of a later version, CodecError.
 
-    Whoever may write to the queue can send anything: what gets through is of the right types all through, so that
-    nothing further in breaks on it. Its text is not in the error, which goes to the log: it may hold a user's data.
+    Anyone with access to the queue can send any text: every field is checked for its type, so that no code behind this
+    function fails on it. The error, which is logged, does not quote the body: it may contain user data.
     """
     try:
         inner = _READER.decode(body)[ENVELOPE]
         if _count(inner["v"]) > FORMAT:
             if inner.get("s") is not None:
-                _moment(inner["s"])  # of every format: since when hosts have put it off
+                _moment(inner["s"])  # in every format: since when hosts have postponed the message
             raise NewerFormatError(f"a queue message has format {inner['v']}; this version reads up to {FORMAT}")
         instance_id, redelivered = _text(inner["i"]), bool(inner.get("r"))
         check_instance_id(instance_id)

@@ -12,7 +12,7 @@ MAX_QUEUE_NAME = 63
 
 @dataclass(frozen=True, slots=True)
 class HubNames:
-    """What a task hub is called in the storage account. ``own_queues``: those that activities ask for."""
+    """Names of a task hub's tables and queues. ``own_queues``: the queue names that activities give with ``queue=``."""
 
     hub: str
     partitions: int

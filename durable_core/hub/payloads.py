@@ -1,4 +1,4 @@
-"""Stored values: JSON in one property, compressed when large, by claim check when larger still.
+"""Stored values: JSON in one property; large values are compressed, still larger ones moved to payload rows.
 
 A stored value is what a property holds:
 
@@ -6,8 +6,8 @@ A stored value is what a property holds:
     bytes                    zlib of the JSON; with a payload codec what it makes of that (see ``encoding``)
     "@{execution}-{sha256}-{parts}"     a reference to payload rows of the instance's partition (no JSON begins with @)
 
-Payload rows are written by content hash before what refers to them: writing twice is harmless, and a reference
-never dangles. A purge collects them, and a restart those of the execution before.
+Payload rows have the hash of their content in the key and are written before the row that refers to them: writing twice
+is harmless, and a reference never dangles. A purge deletes them; a restart deletes those of the execution before.
 """
 
 from __future__ import annotations

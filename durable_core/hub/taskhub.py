@@ -1,4 +1,4 @@
-"""One task hub: everything that is stored, behind one object. The layers above see no table and no queue."""
+"""One task hub: all its tables and queues behind one object. The layers above use no table or queue directly."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from .timers import LongTimers
 
 
 class TaskHub:
-    """The protocol's parts over one storage. Holds no state of instances.
+    """The parts of a task hub over one storage. Caches no state of instances.
 
-    own_queues: of activities that have a work queue of their own. ConfigurationError if a name is too long.
+    own_queues: the queue names that activities give with ``queue=``. ConfigurationError if a name is too long.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TaskHub:
     async def create(self) -> None:
         """Make the tables and queues that are missing. ConfigurationError if the hub was made with other partitions."""
         await self._storage.create([self.names.catalog], [])
-        await self._row.settle()  # first: queues of another number of partitions would be of no use
+        await self._row.settle()  # first: no queues are created for a wrong number of partitions
         await self._storage.create(self.names.tables, [*self.names.queues, *self.names.poison_queues])
 
     async def check(self) -> None:
@@ -66,9 +66,9 @@ class TaskHub:
         await self._row.check()
 
     async def send(self, message: ControlMessage | WorkMessage, delay: float = 0.0) -> None:
-        """Put a message on its instance's queue; ``delay`` in seconds, cut at what a queue can do.
+        """Put a message on the queue of its instance; ``delay`` in seconds, limited to the maximum of a queue.
 
-        Work for a queue that no host has made yet goes to the common one: who takes it there sends it on.
+        Work for a queue that does not exist yet goes to the common work queue: the host that receives it sends it on.
         """
         body = encode(message, self._encoding)
         if len(body) > MAX_MESSAGE_BYTES:
@@ -92,20 +92,20 @@ class TaskHub:
         await self._storage.in_order(*writes)
 
     def _work_of(self, queue: str) -> list[Queue]:
-        """Those of a queue that this host has no activity for are found all the same."""
+        """The work queues of this name, also if this host has no activity for it."""
         return self._work.get(queue) or [self._storage.queue(name) for name in self.names.work_of(queue)]
 
     async def give_back(self, body: str, delay: float, *, work: str | None) -> None:
-        """Put a body back that this version cannot read, as it is, visible after ``delay`` seconds.
+        """Return an unchanged body that this version cannot read to its queue, visible after ``delay`` seconds.
 
-        work: the work queue that it is from; None for a control queue.
+        work: the work queue that the message is from; None for a control queue.
         """
         queues = self._control if work is None else self._work_of(work)
         await queues[0].send(body, delay)
 
     async def read_message(self, body: str) -> ControlMessage | WorkMessage:
         """SerializationError, NewerFormatError, CodecError; PayloadGoneError if a large body's rows are gone
-        (its life has ended)."""
+        (the execution has ended)."""
         message = decode(body, self._encoding)
         if not isinstance(message, Referenced):
             return message

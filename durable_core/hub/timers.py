@@ -16,7 +16,7 @@ from .times import epoch_ms, from_iso, iso
 
 @dataclass(frozen=True, slots=True)
 class LongTimer:
-    """A task of an instance that must be looked at when ``due``: its timer, its next attempt, or its deadline."""
+    """A task whose timer, next attempt or deadline is due at ``due``."""
 
     instance_id: str
     execution_id: str
@@ -32,7 +32,7 @@ class LongTimers:
         self._partitions = partitions
 
     async def put(self, timer: LongTimer) -> None:
-        """Harmless when it is there already: a redispatch writes the same key."""
+        """Insert the row of a timer; an existing one is kept: a redispatch writes the same key."""
         try:
             await self._table.insert(
                 self._shard(timer),

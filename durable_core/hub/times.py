@@ -13,8 +13,7 @@ def epoch_ms(moment: datetime) -> int:
 
 
 def inverted_ms(moment: datetime) -> str:
-    """Thirteen digits that sort newest first. What they cannot say is the first or the last moment that they can:
-    1970, or the year 2286."""
+    """Thirteen digits that sort newest first. Times outside 1970 to 2286 become the first or last of that range."""
     return f"{_LAST_MS - min(max(epoch_ms(moment), 0), _LAST_MS):013}"
 
 

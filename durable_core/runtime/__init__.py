@@ -1,1 +1,1 @@
-"""Moves instances forward: dispatcher, activity runner, client, recovery. Knows no HTTP and no cloud SDK."""
+"""Runs instances: turns, activities, client, schedules, recovery. Uses no HTTP server and no cloud SDK."""

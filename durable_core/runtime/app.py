@@ -39,12 +39,12 @@ from .worker import Worker
 
 logger = logging.getLogger("durable_core.runtime")
 
-NEWER_HOST_DELAY = 10.0  # seconds until another host may look at a message that this one is too old for
+NEWER_HOST_DELAY = 10.0  # seconds until a message of a newer format is delivered again, perhaps to a newer host
 LAST_TRIES = 4  # deliveries after which a failing message's error is shown on its instance
 
 
 class DurableApp:
-    """Made by ``open``; the control and work functions, the recovery timer and the HTTP API call it."""
+    """Created by ``open``; called by the control and work functions, the recovery timer and the HTTP API."""
 
     def __init__(
         self,
@@ -123,12 +123,12 @@ class DurableApp:
         is_alone: Callable[[], bool] = not_known_to_be_alone,
         remember: Remember | None = None,
     ) -> DurableApp:
-        """An app on this storage, its tables and queues made. The storage stays the caller's, to be closed by it.
-        ConfigurationError if its hub was made with another number of partitions.
+        """Open an app on this storage, and create its tables and queues. The caller has to close the storage.
+        ConfigurationError if its task hub was created with another number of partitions.
 
-        is_alone: tells whether no other host of the hub lives, so that nothing waits for one that fits.
-        remember: shows an instance as stuck while its code holds up this event loop; called in another thread.
-        callback_urls: how this app spells the URLs of ``ctx.callback``; None: it has no address, so there are none.
+        is_alone: whether no other host of the hub runs; then no message waits for another host with the right code.
+        remember: marks an instance as stuck while its code blocks this event loop; called in another thread.
+        callback_urls: makes the URLs of ``ctx.callback``; None: the app has no address, and callbacks have no URLs.
         """
         app = cls(
             registry,
@@ -147,11 +147,12 @@ class DurableApp:
 
     @staticmethod
     def queue_names(settings: Settings, registry: Registry | None = None) -> HubNames:
-        """The hub's names; ``.control`` and ``.all_work`` are its queues, with those that activities ask for."""
+        """The names of the hub's tables and queues; ``.all_work`` includes the queues that activities name."""
         return HubNames(settings.hub, settings.partitions, () if registry is None else tuple(registry.queues))
 
     async def on_control_message(self, body: str, dequeue_count: int) -> None:
-        """Handle a message of a control queue. Any error: the message must be delivered again, or set aside."""
+        """Handle a message of a control queue. After any error the caller must deliver the message again, or move it to
+        the poison queue."""
         lease = Lease.begin(self.settings.message_lease)
         message = await self._read(body, work=None)
         if message is None:
@@ -166,7 +167,7 @@ class DurableApp:
             raise
 
     async def on_work_message(self, body: str, dequeue_count: int, queue: str = "") -> None:
-        """Handle a message of a work queue, as above. ``queue``: that of activities which have one for themselves."""
+        """Handle a message of a work queue, as above. ``queue``: the name that activities give with ``queue=``."""
         lease = Lease.begin(self.settings.message_lease)
         self._runner.served.add(queue)
         message = await self._read(body, work=queue)
@@ -182,11 +183,11 @@ class DurableApp:
             raise
 
     async def recover(self, full: bool = False) -> RecoveryReport:
-        """One round of recovery; ``full`` rebuilds every message from the tables."""
+        """Run recovery once; ``full``: send every message again, rebuilt from the tables."""
         return await self._recovery.run(full=full)
 
     async def close(self) -> None:
-        """Let what is under way end. Deliveries must have stopped."""
+        """Wait for running turns and activities to end. The caller must have stopped delivering messages."""
         await self.instance_cache.drain()
         self.instance_cache.abandon()
         await self._http.close()
@@ -196,15 +197,15 @@ class DurableApp:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _read(self, body: str, *, work: str | None) -> ControlMessage | WorkMessage | None:
-        """The message, or None if it waits in its queue for a host of a newer version, or with another codec.
+        """The message, or None if it was returned to its queue for a host of a newer version or with another codec.
 
-        work: the work queue that it is from; None for a control queue.
+        work: the work queue that the message is from; None for a control queue.
         """
         try:
             return await self.hub.read_message(body)
         except NewerFormatError as error:
             if not await self._parking.wait_for_newer(body, NEWER_HOST_DELAY, work=work):
-                raise  # nobody has come who can read it: to the poison queue, where it is kept for one
+                raise  # no host could read it in time: the poison queue keeps it
             logger.warning("a message is returned to its queue: %s", error)
         except PayloadGoneError as error:
             logger.info("a message is dropped because its execution no longer exists: %s", error)
@@ -217,7 +218,7 @@ class DurableApp:
         return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
-        """Before a message is given up, show why on its instance: the poison queue keeps no errors."""
+        """Mark the instance as stuck before its message goes to the poison queue, which keeps no errors."""
         logger.warning(
             "a message of instance '%s' failed (delivery %d)", message.instance_id, dequeue_count, exc_info=error
         )

@@ -1,6 +1,6 @@
-"""The client: starts instances, asks and tells them things. All methods are async; names as in Durable Functions.
+"""The client: starts, queries and manages instances. All methods are async; their names are those of Durable Functions.
 
-What it reports as accepted is durable: rows first, then the wake-up, then the answer.
+A request is durable when its method returns: first the rows are written, then the wake-up is sent.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ logger = logging.getLogger("durable_core.runtime")
 
 FIRST_POLL = 0.1
 LONGEST_POLL = 2.0
-POLLS_PER_SECOND = 100  # of all who wait in this process
+POLLS_PER_SECOND = 100  # of all waiting callers in this process together
 
 FirstEvent: TypeAlias = Callable[[str], Awaitable[Insert]]
 """Makes the inbox row of an event for an execution."""
@@ -66,14 +66,14 @@ IfExists = Literal["error", "return", "restart_if_done"]
 
 
 class _Started(NamedTuple):
-    """The execution that has the id after a start, and whether it is a new one."""
+    """The execution that has the id after a start, and whether the start created it."""
 
     execution_id: str
     is_new: bool
 
 
 class StartOptions(TypedDict, total=False):
-    """The options of ``start_new``, which are the same however the orchestrator is given."""
+    """The options of ``start_new``, which are the same for an orchestrator given as a function or by name."""
 
     version: str | None
     tags: Mapping[str, str] | None
@@ -85,7 +85,7 @@ class StartOptions(TypedDict, total=False):
 class DurableClient(Messaging, ScheduleClient):
     """Starts, queries and manages the instances of one task hub. ``await durable.client()`` returns it.
 
-    longest_poll: seconds between two looks at an instance whose end another process may bring.
+    longest_poll: seconds between two reads of an instance that another process may end.
     """
 
     def __init__(
@@ -157,19 +157,21 @@ class DurableClient(Messaging, ScheduleClient):
         timeout: timedelta | None = None,  # noqa: ASYNC109  of the run, not of this call
         if_exists: IfExists = "error",
     ) -> str:
-        """Start an instance and return its id; it is durable when this returns.
+        """Start an instance and return its id. The start is durable when this returns.
 
-        The id is a text that also knows the execution (``StartedInstance``), so that URLs made for it are bound to it.
+        The id is a string that also holds the execution id (``StartedInstance``), so that URLs created for it are bound
+        to this execution.
 
-        version: of the orchestrator; None: the default one, else the newest that this app has. The instance stays with
-        it, whatever is deployed later.
-        start_at: an aware time before which it does not begin; until then it is Pending, keeps the events raised on
-        it, and can be cancelled or terminated. One in the past: now.
-        timeout: for the whole run, from its beginning and through continue-as-new; after that it ends as Failed with
-        a TaskTimeoutError, and its sub-orchestrations are terminated.
+        version: the version of the orchestrator; None: the default version, else the newest that this app has. The
+        instance keeps its version when other versions are deployed.
+        start_at: a datetime with a time zone, before which the instance does not begin. Until then it is Pending, keeps
+        the events raised on it, and can be cancelled or terminated. A time in the past means now.
+        timeout: the time limit of the whole run, from its beginning and through continue-as-new. When it is over, the
+        instance ends as Failed with a TaskTimeoutError, and its sub-orchestrations are terminated.
 
-        if_exists: ``error`` raises InstanceAlreadyExistsError; ``return`` leaves the present one as it is;
-        ``restart_if_done`` puts a new execution in the place of an ended one and leaves a live one as it is.
+        if_exists: what to do if the id is in use. ``error`` raises InstanceAlreadyExistsError; ``return`` leaves the
+        existing instance as it is; ``restart_if_done`` replaces an ended instance by a new execution and leaves a live
+        one as it is.
 
         Raises UnknownOrchestratorError, InvalidInputError (the input does not fit the annotated type),
         InvalidInstanceIdError, InstanceAlreadyExistsError, PayloadTooLargeError, SerializationError.
@@ -193,7 +195,7 @@ class DurableClient(Messaging, ScheduleClient):
         start_at: datetime | None = None,
         timeout: timedelta | None = None,  # noqa: ASYNC109  of the run
     ) -> _Started:
-        """``first`` is an event that a new instance finds in its inbox."""
+        """``first``: makes the row of an event that a new instance finds in its inbox."""
         check_instance_id(instance_id)
         if if_exists not in get_args(IfExists):
             raise InvalidInputError(f"if_exists must be one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
@@ -201,7 +203,9 @@ class DurableClient(Messaging, ScheduleClient):
         data = self._converter.to_json(client_input, "the input")
         check_tags(tags)
         if definition.takes(data):
-            self._converter.from_json(data, definition.input_type)  # refuse now what would fail later
+            self._converter.from_json(
+                data, definition.input_type
+            )  # an input that the orchestrator could not read is refused at its start
         text = dumps(data)
         self._hub.payloads.check(text, "the input")
         now = self._clock.now()
@@ -220,7 +224,9 @@ class DurableClient(Messaging, ScheduleClient):
         )
         fresh = with_times(fresh, start_at, timeout)
         row = None if first is None else await first(execution_id)
-        self._dispatcher.ends.started(instance_id, execution_id)  # now: it may have ended when its start is answered
+        self._dispatcher.ends.started(
+            instance_id, execution_id
+        )  # before the first write: the instance may end before this method returns
         try:
             await self._hub.in_order(
                 lambda: self._hub.catalog.open(entry_of(fresh)),
@@ -233,7 +239,7 @@ class DurableClient(Messaging, ScheduleClient):
             except UNREADABLE:
                 await self._hub.catalog.forget_open(entry_of(fresh))
                 raise
-            if present is None:  # purged this instant: the id is free again
+            if present is None:  # purged since the insert was refused: the id is free again
                 await self._hub.catalog.forget_open(entry_of(fresh))
                 return await self._begin(
                     orchestrator, instance_id, client_input, version, tags, if_exists, first, start_at, timeout
@@ -257,9 +263,9 @@ class DurableClient(Messaging, ScheduleClient):
     ) -> bool:
         """Raise an event on an instance, and start the instance first if it does not run: Temporal's signal-with-start.
 
-        An instance that has ended is started again. A new one and its event come into being together, so no order of
-        callers loses an event or starts two. Returns whether it was started. Raises as ``start_new`` and
-        ``raise_event`` do, but for an instance that exists or has ended.
+        An instance that has ended is started again. A new instance and its event are written in one transaction:
+        concurrent callers lose no event and start one instance. Returns whether this call started it. Raises the errors
+        of ``start_new`` and ``raise_event``, except those for an instance that exists or has ended.
         """
         text = self._event_text(event_name, event_data)
 
@@ -270,7 +276,9 @@ class DurableClient(Messaging, ScheduleClient):
             with suppress(InstanceNotFoundError, InstanceCompletedError):
                 await self._raise(instance_id, event_name, text, event_id)
                 return False
-            with suppress(InstanceAlreadyExistsError):  # somebody else restarts it: raise it there
+            with suppress(
+                InstanceAlreadyExistsError
+            ):  # another caller restarts the instance: raise the event on that execution
                 started = await self._begin(
                     orchestrator, instance_id, client_input, version, tags, "restart_if_done", first
                 )
@@ -285,9 +293,10 @@ class DurableClient(Messaging, ScheduleClient):
         show_history_output: bool = False,
         show_input: bool = True,
     ) -> OrchestrationStatus:
-        """The state of an instance; falsy if there is none.
+        """The status of an instance; a falsy status if there is no such instance.
 
-        show_history: its events too; show_history_output: with the results in them. show_input: its input.
+        show_history: include the events of its history; show_history_output: with the results of its calls.
+        show_input: include its input.
         """
         check_instance_id(instance_id)
         instances = self._hub.instances
@@ -359,15 +368,17 @@ class DurableClient(Messaging, ScheduleClient):
     ) -> InstancePage:
         """A page of instances, newest first.
 
-        created_time_from, created_time_to: times of the creation, both included; a datetime without an offset is UTC.
+        created_time_from, created_time_to: the range of creation times, both ends included; a datetime without an
+        offset is UTC.
         runtime_status: one status, or several.
-        show_details: read each instance, for its custom status, output and failure, and for its status at this moment;
-        without, its status is the one that lasts. None: as ``show_input``. show_input: its input, which needs details.
+        show_details: read each instance row, for the custom status, output and failure, and for the current status;
+        without it the status is that of the catalogue, which does not change while an instance only runs. None: the
+        value of ``show_input``. show_input: include the input, which needs the details.
 
         An instance whose rows this host cannot read (of a newer version, or with another codec) is listed as the
-        catalogue shows it, and the reason stands in its ``stuck_reason``.
+        catalogue has it, with the reason in its ``stuck_reason``.
 
-        Raises InvalidInputError for a filter that cannot be, and for a token that is none of ours.
+        Raises InvalidInputError for an invalid filter and for a token that this hub did not issue.
         """
         query = Query.of(created_time_from, created_time_to, runtime_status, instance_id_prefix, tags)
 
@@ -382,13 +393,14 @@ class DurableClient(Messaging, ScheduleClient):
     ) -> None:
         """Request that an instance cleans up and ends: a TaskCancelledError is raised where its code waits.
 
-        The code may catch it, and wait for further tasks in ``except`` and ``finally``, such as compensations. If the
-        error leaves it, the instance ends as Canceled with the reason as its output; if the code returns after all,
-        as Completed. The timers it waited for are cancelled; activities run on, unheard. A second request changes
-        nothing; a suspended instance hears of it when it is resumed.
+        The code may catch the error, and wait for further tasks in ``except`` and ``finally``, such as compensations.
+        If the error leaves the orchestrator, the instance ends as Canceled with the reason as its output; if the
+        orchestrator returns, the instance ends as Completed. The timers that it waited for are cancelled; its
+        activities run on, and their results are ignored. A second request changes nothing; a suspended instance
+        receives the request when it is resumed.
 
-        recursive: its open sub-orchestrations get the same request; detached ones do not.
-        execution_id: only if the id still stands for this execution; else ExecutionGoneError.
+        recursive: the open sub-orchestrations of the instance get the same request; detached ones do not.
+        execution_id: cancel only if this execution still has the id; else ExecutionGoneError.
         Raises InstanceNotFoundError, InstanceCompletedError.
         """
         data = RECURSIVE if recursive else "null"
@@ -397,9 +409,10 @@ class DurableClient(Messaging, ScheduleClient):
     async def terminate(
         self, instance_id: str, reason: str = "", *, recursive: bool = True, execution_id: str | None = None
     ) -> None:
-        """End an instance at once, whatever it waits for; its code does not run again (see ``cancel``).
+        """End an instance at once, whatever it waits for; its code does not run again (compare ``cancel``).
 
-        recursive: its open sub-orchestrations are terminated too; detached ones are not. execution_id: as above.
+        recursive: the open sub-orchestrations of the instance are terminated too; detached ones are not.
+        execution_id: terminate only if this execution still has the id; else ExecutionGoneError.
         Raises InstanceNotFoundError, InstanceCompletedError.
         """
         data = RECURSIVE if recursive else "null"
@@ -416,11 +429,12 @@ class DurableClient(Messaging, ScheduleClient):
     async def purge_instance_history(
         self, instance_id: str, *, execution_id: str | None = None, recursive: bool = False
     ) -> int:
-        """Delete an ended instance with all it stored. Returns how many were deleted: 0 if none is there or it runs.
+        """Delete an ended instance with all its rows. Returns the number of deleted instances: 0 if there is no such
+        instance or it has not ended.
 
-        execution_id: only if the id still stands for this execution; else ExecutionGoneError.
-        recursive: its ended sub-orchestrations are deleted too, with theirs, as far as its history tells of them: after
-        a continue-as-new those of the last generation.
+        execution_id: delete only if this execution still has the id; else ExecutionGoneError.
+        recursive: the ended sub-orchestrations in its history are deleted too, with theirs; after a continue-as-new
+        these are the sub-orchestrations of the last generation.
         """
         return await self._purge.one(instance_id, execution_id, recursive=recursive)
 
@@ -434,7 +448,7 @@ class DurableClient(Messaging, ScheduleClient):
     ) -> int:
         """Delete the ended instances that match; returns how many. ``recursive``: also their sub-orchestrations.
 
-        However many there are: to be done in slices that are not long, there is ``purge_slice``.
+        ``recursive``: see ``purge_instance_history``. Many instances take long: ``purge_slice`` deletes them in parts.
         """
         deleted, token = 0, None
         while True:
@@ -457,7 +471,7 @@ class DurableClient(Messaging, ScheduleClient):
     ) -> PurgeSlice:
         """Delete ended instances that match for about ``seconds``; the next call continues with the token returned.
 
-        Raises InvalidInputError for a filter that cannot be, and for a token that is none of ours.
+        Raises InvalidInputError for an invalid filter and for a token that this hub did not issue.
         """
         query = Query.of(created_time_from, created_time_to, runtime_status)
         return await self._purge.slice(query, continuation_token, seconds, recursive=recursive)
@@ -465,11 +479,12 @@ class DurableClient(Messaging, ScheduleClient):
     async def wait_for_completion(self, instance_id: str, timeout: float) -> OrchestrationStatus:  # noqa: ASYNC109
         """The status once the instance has ended, or the latest one after ``timeout`` seconds.
 
-        An end in this process is seen at once, without a read; one elsewhere by polls that back off to two seconds,
-        the sooner the more callers wait: together they take no more than so many reads a second.
-        Of an id that ended and was purged or started again at once, the end that was waited for is returned. For an id
-        as ``start_new`` returned it, only that execution is waited for: if another one has the id by now, its status is
-        returned at once. Falsy if there is no such instance; an id as ``trigger_schedule`` returned it is waited for.
+        An end in this process is noticed at once, without a read; an end in another process by polling at intervals of
+        up to two seconds, which are longer the more callers of this process wait.
+        If an instance ends and is purged or started again at once, the status of the end is returned all the same. For
+        an id as ``start_new`` returned it, only that execution is waited for: if another execution has the id, its
+        status is returned at once. A falsy status if there is no such instance; but for an id that
+        ``trigger_schedule`` returned, the start of the instance is waited for, too.
         """
         check_instance_id(instance_id)
         ends, loop = self._dispatcher.ends, asyncio.get_running_loop()
@@ -504,9 +519,10 @@ class DurableClient(Messaging, ScheduleClient):
             ends.unwatch(instance_id, watch)
 
     async def recover(self, *, full: bool = True) -> RecoveryReport:
-        """Rebuild every message of the hub from its tables, as after a loss of all queues, and save poisoned ones.
+        """Send every message of the hub again, rebuilt from its tables, as after a loss of all queues, and save the
+        content of poisoned messages.
 
-        Harmless at any time; activities that are under way may run once more. full=False: only what the app's timer
+        Harmless at any time; running activities may run once more. full=False: only what the recovery timer of the app
         does every five minutes.
         """
         return await self._recovery.run(full=full)
@@ -516,7 +532,7 @@ class DurableClient(Messaging, ScheduleClient):
     async def _take_over(
         self, present: Instance, fresh: Instance, if_exists: IfExists, first: Insert | None = None
     ) -> _Started:
-        """Deal with an id that is in use: put ``fresh`` in its place if that is asked for and may be."""
+        """The id is in use: replace the present execution by ``fresh`` if ``if_exists`` and its status permit it."""
         hub = self._hub
         if if_exists == "restart_if_done" and present.is_terminal:
             await forget(self._hub, self._outbox, present)
@@ -527,7 +543,9 @@ class DurableClient(Messaging, ScheduleClient):
                 if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
                     await hub.catalog.forget_open(entry_of(fresh))
                     raise InstanceAlreadyExistsError(present.instance_id, "being restarted by another caller") from None
-            await hub.catalog.open(entry_of(fresh))  # a recovery may have taken it for that of a refused start
+            await hub.catalog.open(
+                entry_of(fresh)
+            )  # recovery may have deleted this catalogue row as that of a refused start
             await self._ring_start(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
             return _Started(fresh.execution_id, True)
@@ -539,14 +557,14 @@ class DurableClient(Messaging, ScheduleClient):
         return _Started(present.execution_id, False)
 
     async def _ring_start(self, instance: Instance) -> None:
-        """Ring for its start, now or when its time comes."""
+        """Send the wake-up for the start of the instance, delayed until ``start_at`` if it has one."""
         if instance.start_at is not None and instance.start_at > self._clock.now():
             await self._outbox.arm(instance, 0, CLOCK_TASK, instance.start_at)
         else:
             await self._ring(instance)
 
     async def _look(self, entry: Entry, show_input: bool) -> OrchestrationStatus | None:
-        """An instance of the list as it is now; None: the execution that the catalogue knows is not there."""
+        """The current status of a listed instance; None if the execution of the catalogue row no longer exists."""
         for _ in range(MOVED_TRIES):
             try:
                 instance = await self._hub.instances.get(entry.instance_id) if entry.instance_id else None
@@ -569,7 +587,7 @@ class DurableClient(Messaging, ScheduleClient):
             except CodecError as error:
                 if instance.is_terminal:
                     raise
-                stuck = stuck or str(error)  # one that runs is shown all the same, and why its values are not
+                stuck = stuck or str(error)  # the instance is shown without the values, with the reason
                 return None
 
         failure = await value(instance.failure)
@@ -603,7 +621,7 @@ def _history(segments: list[Segment], status: OrchestrationStatus, with_output: 
         at = iso(segment.timestamp)
         events.append({"EventType": "OrchestratorStarted", "Timestamp": at})
         for event in segment.events:
-            if isinstance(event, ExecutionCompleted):  # its result is kept in the row
+            if isinstance(event, ExecutionCompleted):  # the instance row holds its result
                 event = replace(event, result=status.output, failure=status.failure)
             shown: dict[str, JSON] = {"EventType": type(event).__name__, "Timestamp": at}
             for name in event.__dataclass_fields__:

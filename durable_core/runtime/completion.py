@@ -1,8 +1,8 @@
-"""Who waits for the end of an instance, and is told of it by whoever in this process ends it.
+"""Callers that wait for the end of an instance; the turn of this process that ends the instance notifies them.
 
-What is handed over is the instance as its last commit left it, which a read would show as well: a waiter need not read.
-Also remembers what this process has started and not seen the end of: whoever waits for such an instance need not look
-first whether it has ended already.
+A waiter receives the instance as its last commit left it, and need not read its row. Also remembers the executions that
+this process has started and whose end it has not seen: a caller that waits for one of them need not read its row
+first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from ..hub.instance_row import Instance
 
-REMEMBERED = 10_000  # starts; of one that is forgotten, a waiter reads once more
+REMEMBERED = 10_000  # starts; for an older one, a waiter reads the row once
 
 
 class EndWatch:
@@ -25,7 +25,7 @@ class EndWatch:
         self._waiting: asyncio.Future[None] | None = None
 
     async def next(self, seconds: float) -> Instance | None:
-        """The instance as it has ended since the last call, or ends within so many seconds; else None."""
+        """The instance if it has ended since the last call, or ends within ``seconds``; else None."""
         if self._ended is None and seconds > 0:
             loop = asyncio.get_running_loop()
             self._waiting = loop.create_future()
@@ -52,7 +52,7 @@ class Completions:
         self._open: OrderedDict[tuple[str, str], None] = OrderedDict()  # (instance, execution), oldest first
 
     def started(self, instance_id: str, execution_id: str) -> None:
-        """A new execution that this process has started."""
+        """Remember a new execution that this process has started."""
         self._open[instance_id, execution_id] = None
         if len(self._open) > REMEMBERED:
             self._open.popitem(last=False)
@@ -63,11 +63,11 @@ class Completions:
 
     @property
     def waiting(self) -> int:
-        """How many instances somebody waits for."""
+        """The number of instances that callers wait for."""
         return len(self._watches)
 
     def watch(self, instance_id: str) -> EndWatch:
-        """To be told when an app of this process ends the instance; give it back to ``unwatch``."""
+        """A watch that is notified when an app of this process ends the instance; pass it to ``unwatch`` afterwards."""
         watch = EndWatch()
         self._watches.setdefault(instance_id, set()).add(watch)
         return watch
@@ -80,7 +80,7 @@ class Completions:
                 del self._watches[instance_id]
 
     def ended(self, instance: Instance) -> None:
-        """``instance``: as its last commit left it, which is durable, and so is what it owes to others."""
+        """Notify the waiters. ``instance``: as its last commit left it; the commit is durable and dispatched."""
         self._open.pop((instance.instance_id, instance.execution_id), None)
         for watch in self._watches.get(instance.instance_id, ()):
             watch.tell(instance)

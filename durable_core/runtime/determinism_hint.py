@@ -1,6 +1,6 @@
-"""What may be behind a mismatch: the engine says what differs, the linter whether the code looks at a clock or chance.
+"""Adds the likely cause to a NonDeterminismError: the linter finds where the code reads a clock or random values.
 
-Knows both, as neither knows the other.
+Connects engine and linter, which do not import each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MOST = 3  # suspects that are named: the first to be put right may be all
 
 
 def with_likely_cause(error: NonDeterminismError, orchestrator: Callable[..., Any]) -> NonDeterminismError:
-    """The error, which first names the lines of this function, and of what it calls, that look at a clock or chance."""
+    """The error, with the lines of this function and of its callees that read a clock or random values."""
     suspects = _suspects(orchestrator)
     if not suspects:
         return error

@@ -1,7 +1,7 @@
 """Instances whose code hangs: how they are marked, so that no host runs into the same code again.
 
-The mark is the reason for which the instance is stuck, with the build of the code that hung. It is written while the
-code still hangs, by another thread. Whoever finds it leaves the instance alone, unless its own code is another.
+The mark is the reason for which the instance is stuck, with the build of the code that hung. Another thread writes it
+while the code still hangs. A host that finds the mark does not run the instance, unless the host has another build.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class Hangs:
         self._remember = remember
 
     def code_of(self, instance: Instance) -> Code:
-        """The orchestrator of an instance, as the watch is told of it."""
+        """The orchestrator of an instance, as the hang watch names it."""
         what = f"orchestrator '{instance.name}' (instance '{instance.instance_id}')"
         return Code(what, None if self._remember is None else partial(self._write_down, instance.instance_id))
 
     def reason(self, error: Exception) -> str:
-        """For which the instance is stuck. Of a CodeHangsError it is the mark."""
+        """The reason for which the instance is stuck. For a CodeHangsError it is the mark."""
         if not isinstance(error, CodeHangsError):
             return str(error)
         return f"{self._mark}{error}. It is tried again when the code has changed, or when recover is run on demand"
 
     def must_be_left_alone(self, instance: Instance, batch: Iterable[Delivery]) -> bool:
-        """Whether the code here has hung in this instance, and nobody has asked for another try since."""
+        """Whether the code of this host has hung in this instance, and recovery was not run on demand since."""
         is_asked = any(delivery.message.after == REDISPATCH_ALL for delivery in batch)
         return instance.stuck.startswith(self._mark) and not is_asked
 

@@ -1,4 +1,4 @@
-"""Keeps the actors of a process, bounds what stays warm, and tells waiting clients what has ended."""
+"""Keeps the actors of a process, limits the memory of warm instances, and notifies waiting clients of ended ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class InstanceCache:
         self.inline_running = 0
         self.conflicts = 0
         self.on_generation: Callable[[Instance, str], None] = lambda _instance, _line: None
-        """Told of every continue-as-new: the new generation, and the ``file:line`` that asked for it."""
+        """Called at every continue-as-new with the new generation and the ``file:line`` of the call."""
 
     async def deliver(
         self,
@@ -43,9 +43,9 @@ class InstanceCache:
         redelivered: bool = False,
         seen: frozenset[tuple[int, int]] = frozenset(),
     ) -> None:
-        """Hand content to its instance; returns when the commit that holds it is durable and dispatched.
+        """Deliver content to its instance; returns when the commit that records it is durable and dispatched.
 
-        Any error means that this is not known: the message must come again.
+        After any error that is unknown: the message must be delivered again.
         """
         caller: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         delivery = Delivery(
@@ -77,25 +77,25 @@ class InstanceCache:
 
     @property
     def warm_bytes(self) -> int:
-        """What all that is warm weighs, by the estimate."""
+        """The estimated bytes of all warm instances."""
         return self._warm_bytes
 
     async def drain(self) -> None:
-        """Wait for what is under way; deliveries must have stopped."""
+        """Wait for running turns; the caller must have stopped delivering messages."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def abandon(self) -> None:
-        """Cancel what is under way and drop everything warm; messages come back to other hosts."""
+        """Cancel running turns and drop all warm instances; other hosts receive the messages again."""
         for task in self._tasks:
             task.cancel()
         for actor in list(self._actors.values()):
             actor.cool()
 
-    # ---------------------------------------------------------------- what actors ask for
+    # ---------------------------------------------------------------- called by actors
 
     def warmed(self, actor: Actor, weight: int) -> None:
-        """An actor ends a turn and keeps its orchestrator, which weighs so many bytes; make room."""
+        """An actor ends a turn and keeps its orchestrator, of ``weight`` bytes; drop others if the cache is full."""
         self._warm_bytes += weight - self._weights.pop(actor, 0)
         self._weights[actor] = weight
         settings = self._services.settings

@@ -27,7 +27,7 @@ CHUNK = 200  # catalogue rows fetched at a time from each stream
 LOOKED_AT_ONCE = 16  # instances that are read at a time
 
 UNREADABLE = (CodecError, DamagedRowError, NewerFormatError)
-"""What one instance's rows may be to this host. It concerns that instance alone, and no other in a list."""
+"""The errors of an instance whose rows this host cannot read. A list shows its other instances all the same."""
 
 Statuses: TypeAlias = RuntimeStatus | Collection[RuntimeStatus]
 """One status of a filter, or several."""
@@ -35,19 +35,19 @@ Statuses: TypeAlias = RuntimeStatus | Collection[RuntimeStatus]
 
 @dataclass(frozen=True, slots=True)
 class InstancePage:
-    """``continuation_token`` None: there are no more."""
+    """A page of ``list_instances``. ``continuation_token`` None: this is the last page."""
 
     instances: list[OrchestrationStatus]
     continuation_token: str | None
 
 
 Look: TypeAlias = Callable[[Entry], Awaitable[OrchestrationStatus | None]]
-"""Reads an instance itself, of which the catalogue has this entry; None: the entry's execution is not there."""
+"""Reads the instance of a catalogue entry; None if the entry's execution no longer exists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which instances are looked for. Those of the framework itself, such as schedules, are found by their prefix."""
+    """The filters of a list. Instances of built-in orchestrators, such as schedules, match only by their id prefix."""
 
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -64,7 +64,7 @@ class Query:
         prefix: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Query:
-        """The filters of a caller, checked. InvalidInputError says which of them cannot be, and what it should be."""
+        """The filters of a caller, checked. InvalidInputError names an invalid filter and its possible values."""
         check_tags(tags)
         if prefix is not None and not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"instance_id_prefix must be a string, not {prefix!r}")
@@ -77,11 +77,11 @@ class Query:
         )
 
     def of_statuses(self, statuses: frozenset[RuntimeStatus]) -> Query:
-        """The same, of these statuses alone."""
+        """The same filters with these statuses."""
         return replace(self, statuses=statuses if self.statuses is None else self.statuses & statuses)
 
     def wants(self, entry: Entry) -> bool:
-        """Whether an entry is looked for, as far as its row in the catalogue tells; of its status that may not."""
+        """Whether the catalogue entry matches the filters. Its status may be out of date, and is then not compared."""
         return (
             (self.created_from is None or entry.created >= self.created_from)
             and (self.created_to is None or entry.created <= self.created_to)
@@ -92,7 +92,7 @@ class Query:
         )
 
     def takes(self, status: OrchestrationStatus) -> bool:
-        """The same, of an instance as it is known now."""
+        """Whether the current status of an instance matches the filters."""
         return (
             (self.statuses is None or status.runtime_status in self.statuses)
             and (self.prefix.startswith(RESERVED) or not status.name.startswith(RESERVED))
@@ -125,8 +125,8 @@ def _in_utc(name: str, moment: datetime | None) -> datetime | None:
 
 
 def _may_have_moved(entry: Entry) -> bool:
-    """Whether only the instance itself tells how it stands: an open row is written again only when a status lasts,
-    and a start that was refused may have left one behind."""
+    """Whether the instance row must be read for the current status: an open catalogue row is not updated at every
+    change of status, and a refused start may have left one behind."""
     return entry.status is RuntimeStatus.PENDING or not entry.is_readable
 
 
@@ -135,9 +135,9 @@ class Listing:
         self._hub = hub
 
     async def page(self, query: Query, size: int, token: str | None, look: Look | None = None) -> InstancePage:
-        """Up to ``size`` instances behind ``token``. An instance that ends meanwhile may be left out of this walk.
+        """Up to ``size`` instances after ``token``. An instance that ends while the pages are read may be missing.
 
-        look: reads each instance that is shown; None: only those are read whose state the catalogue cannot tell.
+        look: reads each instance of the page; None: only those are read whose status is not in the catalogue.
         """
         if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"the page size must be a whole number of at least 1, not {size!r}")
@@ -163,7 +163,7 @@ class Listing:
                 return InstancePage(found, None)
 
     async def _shown(self, entries: Sequence[Entry], look: Look | None) -> dict[str, OrchestrationStatus | None]:
-        """The instances of these entries by the entries' keys."""
+        """The statuses of the entries' instances, by the keys of the entries."""
         shown: dict[str, OrchestrationStatus | None] = {}
         to_read: list[Entry] = []
         for entry in entries:
@@ -186,12 +186,12 @@ class Listing:
         return status_of(entry_of(instance))
 
     async def _next(self, query: Query, position: str) -> tuple[list[Entry], bool]:
-        """The next entries of all streams, as far as all of them have been read; whether that is the end."""
+        """The next entries of all streams, up to the last key that all streams have reached; whether it is the end."""
         start = position
         if not start and query.created_to is not None:
             start = inverted_ms(query.created_to)
         entries: list[Entry] = []
-        horizon: str | None = None  # behind this key some stream has not been read
+        horizon: str | None = None  # the last key up to which every stream has been read
         for shard in self._hub.catalog.shards:
             for kind in (OPEN, CLOSED):
                 chunk = await self._hub.catalog.read(shard, kind, kind + start if start else "", CHUNK)
@@ -211,7 +211,7 @@ class Listing:
 
 
 def status_of(entry: Entry, problem: str = "") -> OrchestrationStatus:
-    """An instance as the catalogue shows it. problem: why the instance itself cannot be shown."""
+    """The status in a catalogue entry. problem: why the instance row cannot be shown."""
     return OrchestrationStatus(
         instance_id=entry.instance_id,
         name=entry.name,

@@ -1,6 +1,6 @@
-"""What a client tells and asks a running instance: events, queries, callbacks. The base of ``DurableClient``.
+"""The part of the client that addresses a running instance: events, queries, callbacks. The base of ``DurableClient``.
 
-What it reports as accepted is durable: rows first, then the wake-up, then the answer.
+A request is durable when its method returns: first the rows are written, then the wake-up is sent.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ class Messaging:
         event_id: str | None = None,
         execution_id: str | None = None,
     ) -> None:
-        """Send an external event; buffered until the orchestrator waits for its name.
+        """Send an external event. It is buffered until the orchestrator waits for an event of this name.
 
-        event_id: makes it safe to repeat: of all events with one id, an execution is given the first alone, whenever
-        the others come (after a continue-as-new it knows the hundred latest ids).
-        execution_id: only if the id still stands for this execution; else ExecutionGoneError.
+        event_id: makes the call safe to repeat: of all events with the same id, an execution receives only the first
+        (after a continue-as-new it remembers the hundred latest ids).
+        execution_id: raise the event only if this execution still has the id; else ExecutionGoneError.
 
         Raises InstanceNotFoundError, InstanceCompletedError, PayloadTooLargeError, SerializationError.
         """
@@ -76,10 +76,11 @@ class Messaging:
     async def raise_event_once(
         self, instance_id: str, event_name: str, event_data: object = None, *, nonce: str, execution_id: str = ""
     ) -> None:
-        """What a URL for one event does: raise it unless one with this ``nonce`` was raised on the execution before.
+        """Raise an event unless an event with this ``nonce`` was raised on the execution before: used by URLs for one
+        event.
 
-        Of several at once, one is delivered. The others get a CapabilityError (``gone``), now and for as long as the
-        execution is kept. Raises as ``raise_event`` does.
+        Of several concurrent calls one delivers its event. The others raise a CapabilityError (``gone``), as all later
+        calls do while the execution is kept. Raises the errors of ``raise_event``, too.
         """
         text = self._event_text(event_name, event_data)
         instance = await self._running(instance_id, execution_id)
@@ -88,11 +89,11 @@ class Messaging:
     async def query(self, instance_id: str, name: str, args: object = None) -> JSON:
         """Call a query handler of the orchestrator (``ctx.set_query_handler``); the instance may run or have ended.
 
-        Answered here, by replay of its history up to the last commit; nothing is written and the instance is not
-        disturbed. Raises InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do
-        not fit), UnknownOrchestratorError and NonDeterminismError (this app has other code than the instance),
-        DeterminismError (the code uses what it must not; of a handler it is the cause of a QueryFailedError),
-        CodeHangsError and InstanceStuckError (the code does not end, or has hung before).
+        This process computes it by a replay of the history up to the last commit; nothing is written, and the running
+        instance is not affected. Raises InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError
+        (``args`` do not fit the handler), UnknownOrchestratorError and NonDeterminismError (the code of this app is not
+        that of the instance), DeterminismError (the orchestrator is not deterministic; the same error of a handler is
+        the cause of a QueryFailedError), CodeHangsError and InstanceStuckError (the code hangs, or has hung before).
         """
         check_instance_id(instance_id)
         data = self._converter.to_json(args, "the query's arguments")
@@ -121,7 +122,7 @@ class Messaging:
         await self.redeem_callback(self._callback_urls.ticket_of(url), result)
 
     async def redeem_callback(self, ticket: CallbackTicket, result: object = None) -> None:
-        """The same for a URL that was verified already."""
+        """Complete the callback of a verified URL."""
         text = dumps(self._converter.to_json(result, "the callback's result"))
         self._hub.payloads.check(text, "the callback's result")
         await redeem(self._hub, ticket, text)
@@ -129,7 +130,7 @@ class Messaging:
     # ------------------------------------------------------------------ parts
 
     def _event_text(self, name: str, data: object) -> str:
-        """An event's data as it is stored, both checked."""
+        """The JSON text of an event's data. The name of the event and the size of the data are checked."""
         check_event_name(name)
         text = dumps(self._converter.to_json(data, "the event's data"))
         self._hub.payloads.check(text, "the event's data")
@@ -147,15 +148,15 @@ class Messaging:
     ) -> None:
         instance = await self._running(instance_id, execution_id)
         row = await self._event_row(instance_id, instance.execution_id, name, text, event_id)
-        with suppress(RowExistsError):  # written before: after a lost answer, or under an id of its sender's
+        with suppress(RowExistsError):  # written before: by our own retry, or by an event with the same event_id
             await self._hub.inbox.insert(instance_id, row)
         await self._ring(instance)
 
     async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
-        """Hand in a management request; ``name`` is its reason."""
+        """Put a management request into the inbox of the instance; ``name`` is the reason of the request."""
         check_text(name, "a reason")
         row = self._hub.inbox.row(instance.execution_id, self._new_key(), kind, name, data)
-        with suppress(RowExistsError):  # a retry after a lost answer: the key is random and ours
+        with suppress(RowExistsError):  # written by our own retry: the key is random
             await self._hub.inbox.insert(instance.instance_id, row)
         await self._ring(instance)
 

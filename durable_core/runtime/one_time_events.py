@@ -1,7 +1,7 @@
-"""Events that are delivered once: the results of callbacks, and what comes by a URL for one event.
+"""Events that are delivered once: results of callbacks, and events sent by a URL for one event.
 
-That its URL was used is kept in a row of its own, written together with the event. It stays when the event is consumed,
-and goes with the execution.
+A marker row, written together with the event, records that the URL was used. It is kept when the event is consumed, and
+deleted with the execution.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ..hub.taskhub import TaskHub
 
 
 async def redeem(hub: TaskHub, ticket: CallbackTicket, text: str) -> None:
-    """Hand a result (JSON text) to whoever waits for this callback; durable when this returns.
+    """Complete a callback with a result (JSON text); the result is durable when this returns.
 
-    CapabilityError (``gone``) if the URL was used, or what it was made for is gone; InstanceCompletedError.
+    CapabilityError (``gone``) if the URL was used, or its execution or generation is gone; InstanceCompletedError.
     """
     instance = await hub.instances.get(ticket.instance_id)
     if instance is None or instance.execution_id != ticket.execution_id:
@@ -45,7 +45,7 @@ async def deliver_once(hub: TaskHub, instance: Instance, event_name: str, event_
         row = hub.inbox.row(instance.execution_id, key, InboxKind.EVENT, event_name, data)
         await hub.inbox.insert_once(instance.instance_id, row, marker, attempt)
     except RowExistsError:
-        if await hub.inbox.marked_by(instance.instance_id, marker) != attempt:  # else: ours, its answer was lost
-            await hub.send(bell)  # whoever used it may have died before ringing
+        if await hub.inbox.marked_by(instance.instance_id, marker) != attempt:  # else written by our own earlier try
+            await hub.send(bell)  # the host that used it may have crashed before it sent the wake-up
             raise CapabilityError("this URL has already been used; it is valid for one use", gone=True) from None
     await hub.send(bell)

@@ -1,7 +1,7 @@
-"""Deletes ended instances, one by its id or many by a filter, with all that they stored.
+"""Deletes ended instances with all their rows, one by its id or many by a filter.
 
-Many are deleted in slices, each of which ends after a time: a request of a client may not take as long as a purge of
-tens of thousands does.
+Many instances are deleted in slices of limited time: a purge of tens of thousands takes longer than one request of a
+client may.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .turn.children import child_id_of
 from .turn.dispatch import Dispatcher
 
 PURGE_SECONDS = 20.0
-"""Of one slice. Azure answers for a function that takes longer than 230 seconds, a proxy perhaps after 30."""
+"""Seconds of one slice. Azure aborts a request after 230 seconds, a proxy perhaps after 30."""
 
-PAGE = 8 * LOOKED_AT_ONCE  # instances between two looks at the time
+PAGE = 8 * LOOKED_AT_ONCE  # instances between two checks of the time
 
 _ENDED = frozenset(status for status in RuntimeStatus if status.is_terminal)
 
@@ -34,7 +34,7 @@ logger = logging.getLogger("durable_core.runtime")
 
 
 class PurgeSlice(NamedTuple):
-    """What a slice of a purge has deleted. ``continuation_token`` None: nothing is left that fits."""
+    """The result of one slice of a purge. ``continuation_token`` None: no matching instance is left."""
 
     deleted: int
     continuation_token: str | None
@@ -47,7 +47,7 @@ class Purge:
         self._listing = listing
 
     async def one(self, instance_id: str, execution_id: str | None, *, recursive: bool) -> int:
-        """How many were deleted. ExecutionGoneError."""
+        """Purge one instance; returns the number of deleted instances. ExecutionGoneError."""
         check_instance_id(instance_id)
         instance = await self._hub.instances.get(instance_id)
         if instance is not None and execution_id and instance.execution_id != execution_id:
@@ -57,7 +57,7 @@ class Purge:
         return await self._with_children(instance) if recursive else await self._alone(instance)
 
     async def slice(self, query: Query, token: str | None, seconds: float, *, recursive: bool) -> PurgeSlice:
-        """Delete the ended instances that fit, newest first, until about so many seconds are over."""
+        """Delete ended instances that match the query, newest first, for about ``seconds``."""
         loop, deleted = asyncio.get_running_loop(), 0
         end = loop.time() + seconds
         ended = query.of_statuses(_ENDED)
@@ -74,7 +74,7 @@ class Purge:
     async def _one_of_many(self, instance_id: str, recursive: bool) -> int:
         try:
             return await self.one(instance_id, None, recursive=recursive)
-        except UNREADABLE as error:  # it must not keep the others
+        except UNREADABLE as error:  # the other instances are purged all the same
             logger.warning("instance '%s' is not purged: %s", instance_id, error)
             return 0
 
@@ -85,12 +85,12 @@ class Purge:
         except PreconditionFailedError:
             return 0  # restarted meanwhile
         except RowNotFoundError:
-            return 1  # it was there: by us, whose answer was lost, or by another purge
+            return 1  # deleted by our own earlier try, or by a concurrent purge
         return 1
 
     async def _with_children(self, parent: Instance) -> int:
-        """Purge the ended sub-orchestrations that its history tells of, with theirs, and then itself: without it nobody
-        would know of them if this host died in between."""
+        """Purge the ended sub-orchestrations in its history, with theirs, and then the parent: if this host crashed
+        after it had purged the parent first, no history would name the children."""
         loaded = (await self._hub.instances.load(parent.instance_id)).instance
         if loaded is None or loaded.execution_id != parent.execution_id:
             return 0
@@ -106,7 +106,7 @@ class Purge:
         return deleted + await self._alone(parent)
 
     async def _children_of(self, parent: Instance, call: SubOrchestrationCreated) -> int:
-        """Purge the children of one call: each attempt at it has one of its own."""
+        """Purge the children of one call: each attempt at the call has its own child."""
         deleted = 0
         for attempt in count(1):
             link = ParentLink(parent.instance_id, parent.execution_id, parent.generation, call.task_id, attempt)

@@ -1,7 +1,7 @@
 """Queries: the stored history is replayed into an orchestrator that is dropped afterwards. Reads only.
 
-The answer is that of the last commit, or of the beginning where there is none yet.
-The instance itself, wherever it lives, notices nothing.
+The answer is computed from the history up to the last commit, or from the first turn if there is no commit yet. The
+running instance is not affected, in whichever process it is warm.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Recovery: what a timer does every few minutes, and ``recover`` on demand, so that nothing depends on a message alone.
+"""Recovery: run by a timer every few minutes, and on demand by ``recover``: no progress depends on a message alone.
 
-Arms long timers that come due soon, saves the content of poisoned messages, rings instances that were started but
-never ran and those that are stuck; on demand it also redispatches every open instance.
+It arms long timers that come due soon, saves the content of poisoned messages, and wakes up instances that were started
+but never ran and instances that are stuck; on demand it also redispatches every open instance.
 
-What it costs is bounded. A round of the timer reads the open rows of the catalogue, a page of a thousand per
-operation, and keeps none of them; an instance that waits for something costs nothing more. On demand it costs one
-message more per open instance. An instance whose messages were set aside is looked at ever more rarely: each look may
-cost a host its life.
+Its cost is bounded. A round of the timer reads the open rows of the catalogue, a page of a thousand per operation, and
+keeps none of them; a waiting instance costs nothing more. A run on demand costs one more message per open instance. An
+instance whose messages were poisoned is checked ever more rarely: each check may crash a host.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ from .turn.terminate import termination_in
 
 ARM_AHEAD = timedelta(minutes=10)
 PENDING_PATIENCE = timedelta(minutes=2)
-ORPHAN_PATIENCE = timedelta(minutes=15)  # longer than a starter may take, its clock differing from this one's
-SECOND_CHANCE = 120.0  # seconds over which poisoned messages are spread for another round, apart from each other
-PAGE = 1000  # what one read of a range brings at most
-FIRST_LOOK = timedelta(minutes=10)  # after an instance's messages were set aside; then twice as long each time
+ORPHAN_PATIENCE = timedelta(minutes=15)  # longer than a start may take, with a clock that differs from this host's
+SECOND_CHANCE = 120.0  # seconds over which poisoned messages are spread when they are delivered once more
+PAGE = 1000  # rows that one range read returns at most
+FIRST_LOOK = timedelta(minutes=10)  # after an instance's messages were poisoned; doubled each time
 LONGEST_LOOK = timedelta(hours=6)
-KEEP_GARBAGE = 24 * 3600.0  # seconds for which an unreadable poison message is left where it is
+KEEP_GARBAGE = 24 * 3600.0  # seconds for which an unreadable message is kept in its poison queue
 
 _NOT_OURS = (CodecError, DamagedRowError, NewerFormatError)  # rows that this host cannot read, and another one perhaps
 
@@ -53,7 +52,7 @@ logger = logging.getLogger("durable_core.recovery")
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """What one run of the recovery has done, counted."""
+    """The numbers of what one run of recovery has done."""
 
     timers_armed: int = 0
     poisoned: int = 0
@@ -71,7 +70,7 @@ class Recovery:
         self._parking = stuck_marker
 
     async def run(self, *, full: bool = False) -> RecoveryReport:
-        """One round. ``full``: ring every open instance and redispatch all it waits for, as if all queues were lost."""
+        """One round. ``full``: redispatch every open instance, as if all queues were lost."""
         report = RecoveryReport()
         await self._arm_timers(report)
         await self._drain_poison(report)
@@ -100,20 +99,20 @@ class Recovery:
                 try:
                     await self._save(queue, message, report)
                 except LeaseLostError:
-                    continue  # another host drains too
+                    continue  # another host empties the queue, too
                 except StorageUnavailableError:
                     raise
-                except _NOT_OURS as error:  # hidden for a while, then for whoever can
+                except _NOT_OURS as error:  # hidden for a while, then another host may read it
                     logger.warning("a message is left in %s: %s", queue.name, error)
                 except Exception:
-                    # Anybody with access to the queue can put anything there: it must not stop the recovery of others.
+                    # Anyone with access to the queue can send any text: it must not stop the rest of recovery.
                     logger.exception("a message in %s cannot be saved and is left there", queue.name)
                     report.unreadable += 1
                     with suppress(LeaseLostError):
                         await queue.extend(message, KEEP_GARBAGE)
 
     async def _save(self, queue: Queue, message: QueueMessage, report: RecoveryReport) -> None:
-        """Keep what a poisoned message holds: its results go to the inbox, the instance is shown as stuck."""
+        """Put the results of a poisoned message into the inbox, and mark its instance as stuck."""
         try:
             content = await self._hub.read_message(message.body)
         except CodecError as error:
@@ -132,7 +131,7 @@ class Recovery:
         if instance is not None and instance.execution_id == content.execution_id:
             is_first = content.since is None and (isinstance(content, WorkMessage) or not instance.stuck)
             if is_first and not (isinstance(content, ControlMessage) and instance.is_terminal):
-                # Perhaps it only shared a host with another.
+                # Perhaps another message has crashed the hosts that handled this one.
                 again = replace(content, redelivered=True, since=self._parking.stamp())
                 await self._hub.send(again, self._hub.ids.unit() * SECOND_CHANCE)
             elif not instance.is_terminal:
@@ -150,18 +149,18 @@ class Recovery:
             await self._end_if_asked(instance)
 
     async def _end_if_asked(self, instance: Instance) -> None:
-        """A termination needs no code, now that the instance is stuck. If this fails, its next look brings it."""
+        """Terminate a stuck instance if that was requested: this needs no code. If it fails, the next check does it."""
         try:
             inbox = (await self._hub.instances.peek(instance.instance_id)).inbox
             if termination_in(inbox, instance) is not None:
                 await self._ring(entry_of(instance), full=False)
-        except Exception:  # whatever made its messages fail may strike here too, and must not keep us from the others
+        except Exception:  # the cause of its failing messages may fail here, too, and must not stop recovery
             logger.exception(
                 "recovery cannot check whether the stuck instance '%s' is to be terminated", instance.instance_id
             )
 
     async def _put_off(self, queue: Queue, message: QueueMessage, error: CodecError) -> None:
-        """A poisoned message that this host cannot decode goes back to its queue, for one that can."""
+        """Return a poisoned message that this host cannot decode to its queue, for another host."""
         instance = await self._hub.instances.get(error.instance_id)
         if instance is not None and instance.execution_id == error.execution_id:
             if not instance.is_terminal:
@@ -185,8 +184,8 @@ class Recovery:
                     break
 
     def _is_due(self, entry: Entry) -> bool:
-        """Whether an open instance may not go on by itself. One that is suspended is looked at while that is news:
-        if it has moved on since, a redelivery sees to it that the catalogue hears of it."""
+        """Whether recovery must check an open instance because it may not go on by itself. A suspended one is checked
+        only at first: after it has moved on, a redelivered message updates the catalogue."""
         now = self._clock.now()
         if not entry.is_readable:
             return False
@@ -204,7 +203,7 @@ class Recovery:
             try:
                 if await self._look_at(entry, report, full):
                     return
-            except _NOT_OURS as error:  # it must not keep recovery from the others
+            except _NOT_OURS as error:  # recovery goes on with the other instances
                 logger.warning(
                     "recovery skips instance '%s', which this host cannot read: %s", entry.instance_id, error
                 )
@@ -216,15 +215,15 @@ class Recovery:
             report.rung += 1
 
     async def _look_at(self, entry: Entry, report: RecoveryReport, full: bool) -> bool:
-        """Put right what the catalogue shows of an instance that seems to stand still. Whether that was all: nobody
-        is there to be rung."""
+        """Correct the catalogue row of an instance that seems to stand still. True if no wake-up is needed, because
+        there is no open instance."""
         try:
             instance = await self._hub.instances.get(entry.instance_id)
         except NewerFormatError:
-            return False  # a host that can read it looks after it
+            return False  # a host that can read the row wakes it up
         if instance is None or instance.execution_id != entry.execution_id:
             is_old = entry.created < self._clock.now() - ORPHAN_PATIENCE
-            if not is_old and not (full and instance is not None):  # its starter may be about to write the row
+            if not is_old and not (full and instance is not None):  # the start may be about to write the instance row
                 return instance is not None
             report.orphans += 1
             await self._forget(entry)
@@ -236,12 +235,13 @@ class Recovery:
         return False
 
     async def _forget(self, orphan: Entry) -> None:
-        """Take back the open row of a start that was refused, its id in use, and whose host died before it could."""
+        """Delete the open row of a start that was refused because its id was in use, and whose host crashed before it
+        could delete the row."""
         await self._hub.catalog.forget_open(orphan)
         instance = await self._hub.instances.get(orphan.instance_id)
         if instance is None:
             return
-        if instance.execution_id == orphan.execution_id:  # its start got through at this very moment
+        if instance.execution_id == orphan.execution_id:  # its start has succeeded meanwhile
             await self._hub.catalog.open(entry_of(instance))
         elif instance.is_terminal:  # a restart takes the closed row of what it replaces away first, and may end there
             await self._hub.catalog.show_ended(entry_of(instance))

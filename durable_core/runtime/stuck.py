@@ -1,6 +1,7 @@
-"""What to do with an instance that cannot go on here: wait for a host that can, or park it, shown as stuck.
+"""Handles an instance that cannot go on in this host: wait for another host, or mark the instance as stuck.
 
-Stuck is not failed: whatever was in hand is kept in the inbox, and the next ring after the cause is gone goes on.
+Stuck is not failed: the content of its messages is kept in the inbox, and the first wake-up after the cause was removed
+lets the instance go on.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MAX_REASON = 8000  # characters of a reason that are stored
 
 
 class StuckMarker:
-    PATIENCE = 600.0  # seconds that a rolling deployment is given before an instance is parked
+    PATIENCE = 600.0  # seconds that a rolling deployment may take before an instance is marked as stuck
 
     def __init__(self, hub: TaskHub, clock: Clock) -> None:
         self._hub = hub
@@ -38,13 +39,13 @@ class StuckMarker:
         return max(self.stamp() - since, 0.0)
 
     def delay(self, waited: float) -> float:
-        """Seconds until the next look, after so many seconds of waiting."""
+        """Seconds until the next delivery, after ``waited`` seconds."""
         return min(max(waited / 2, FIRST_WAIT), LONGEST_WAIT)
 
     async def show(self, instance: Instance, reason: str, *, waits: bool = False) -> None:
         """Mark the instance as stuck, in its row and in the catalogue, once per reason.
 
-        waits: its messages still go round, for another host.
+        waits: its messages are still delivered again, for another host.
         """
         if instance.stuck == reason[:MAX_REASON]:
             return
@@ -58,12 +59,12 @@ class StuckMarker:
         await self._hub.catalog.note(entry_of(instance.but(stuck=reason, updated=self._clock.now())))
 
     async def put_off(self, body: str, *, work: str | None) -> None:
-        """Send a message that cannot be decoded here once more, later: it is kept until somebody can."""
+        """Send a message that this host cannot decode again, later: it is kept until a host can."""
         since = waiting_since(body) or self.stamp()
         await self._hub.give_back(put_off(body, since), self.delay(self.age(since)), work=work)
 
     async def wait_for_newer(self, body: str, delay: float, *, work: str | None) -> bool:
-        """Put a message of a later format back, for a host that can read it; False once the patience is used up."""
+        """Return a message of a newer format to its queue, for a newer host; False after ``PATIENCE``."""
         since = waiting_since(body)
         if since is not None and self.age(since) > self.PATIENCE:
             return False
@@ -71,11 +72,11 @@ class StuckMarker:
         return True
 
     async def save(self, instance: Instance, message: ControlMessage) -> None:
-        """Put a message into the inbox, whole (rule R6), where it waits for the instance to go on."""
+        """Put the whole message into the inbox (rule R6), where it is kept until the instance goes on."""
         body = encode(message)
         if message.outcomes:
             data = await self._hub.payloads.store(instance.instance_id, instance.execution_id, body)
-        else:  # nothing of the user's is in it: it must not need the codec of a host that may have the wrong key
+        else:  # without user data: reading it must not need the codec, whose key may be wrong in this host
             data = dumps(body)
         key = "i" + self._hub.ids.ulid(self._clock.now())
         await self._hub.inbox.put(instance.instance_id, instance.execution_id, key, InboxKind.RESULTS, "", data)

@@ -1,7 +1,7 @@
-"""How code of the user's is called in a thread: in a copy of the context that asks for it, and known to the host there.
+"""Calls user code in a thread: in a copy of the caller's context, with the hooks of the host.
 
-A host may want to know for which of its invocations a thread works, in order to file what is logged there. It sets
-``around_threads``; here nobody knows what a host is.
+A host may have to know for which invocation a thread works, so that log lines of the thread belong to it. It sets
+``around_threads``; this module knows no host.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 around_threads: ContextVar[Callable[[], AbstractContextManager[object]]] = ContextVar(
     "around_threads", default=nullcontext
 )
-"""Makes what is entered in a thread before the call, and left after it; inherited by tasks as any context variable."""
+"""Makes the context manager that a thread enters for each call; a context variable, so tasks inherit it."""
 
 
 def for_a_thread(fn: Callable[..., T], *args: object) -> Callable[[], T]:

@@ -1,4 +1,4 @@
-"""The work function: runs the activity calls of one work message and sees to it that their results arrive."""
+"""The work function: runs the activity calls of one work message and delivers their results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .turn.delivery import Lease
 from .turn.inline_steps import ended_together
 from .turn.redispatch import recorded_in
 
-AGAIN_AFTER = 5.0  # seconds until calls that found no place here are offered again, perhaps to another host
+AGAIN_AFTER = 5.0  # seconds until calls that got no slot here are delivered again, perhaps to another host
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -47,7 +47,7 @@ class Worker:
         redelivered = redelivered or message.redelivered
         calls, seen = list(message.calls), frozenset[tuple[int, int]]()
         if redelivered:
-            if len(calls) > 1:  # one bad activity must not take the others down with it
+            if len(calls) > 1:  # one bad activity must not fail the other calls
                 for call in calls:
                     await self._hub.send(replace(message.only([call]), redelivered=True))
                 return
@@ -85,7 +85,7 @@ class Worker:
         return await self._runner.run(message.instance_id, message.execution_id, call, lease.budget, again=again)
 
     async def _sort(self, message: WorkMessage, calls: list[Call], redelivered: bool) -> list[Call]:
-        """The calls that are to run here; others are sent to their own queue, or to a host that knows them."""
+        """The calls to run in this host; others are sent to their own queue, or to a host that has the activity."""
         here: list[Call] = []
         strange: list[Call] = []
         elsewhere: dict[str, list[Call]] = {}
@@ -111,7 +111,7 @@ class Worker:
         redelivered: bool,
         seen: frozenset[tuple[int, int]],
     ) -> None:
-        """To the orchestrator if it is here; else by a control message, to whoever has it."""
+        """Deliver to the orchestrator if it is warm in this process; else send a control message."""
         if redelivered or self._dispatcher.is_warm(message.instance_id):
             await self._deliver(message, outcomes, lease, redelivered=redelivered, seen=seen)
         else:
@@ -139,7 +139,7 @@ class Worker:
         )
 
     async def _not_done(self, message: WorkMessage) -> tuple[list[Call], frozenset[tuple[int, int]]]:
-        """Rule R18: what of a redelivered message is still to do, and what it brought that is done."""
+        """Rule R18: the calls of a redelivered message that are still open, and those that are done."""
         for tries in range(MOVED_TRIES):
             instance = (await self._hub.instances.load(message.instance_id)).instance
             if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:
@@ -155,7 +155,7 @@ class Worker:
         raise AssertionError("unreachable")
 
     async def _wait_for_a_host(self, message: WorkMessage, calls: list[Call], redelivered: bool) -> None:
-        """Give calls back that this host has no activity for, and show what the instance waits for."""
+        """Return calls whose activity this host lacks to a queue, and mark the instance as stuck with the reason."""
         names = ", ".join(sorted({call.name for call in calls}))
         known = ", ".join(self._registry.activity_names) or "none"
         reason = f"waiting for a host that has activity '{names}'; registered on this one: {known}"
@@ -165,7 +165,7 @@ class Worker:
             return
         await self._parking.show(instance, reason)
         queues = {str(options_of(call).get("queue", message.queue)) for call in calls}
-        for queue in sorted(queues):  # one that has come to be meanwhile, or the one it came from
+        for queue in sorted(queues):  # a queue that exists by now, or the one that the message came from
             group = [call for call in calls if options_of(call).get("queue", message.queue) == queue]
             back = replace(message.only(group), redelivered=redelivered, since=since, queue=queue)
             await self._hub.send(back, self._parking.delay(self._parking.age(since)))

@@ -1,6 +1,6 @@
-"""One attempt at an activity call while it runs here: its heartbeats, its time limits, whether it is still wanted.
+"""One running attempt at an activity call: its heartbeats, its time limits, and whether it is cancelled.
 
-Its ``heartbeat`` and ``is_cancelled`` are used by the activity, perhaps in a thread; all else belongs to the loop.
+The activity uses ``heartbeat`` and ``is_cancelled``, perhaps in a thread; everything else is used on the event loop.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Attempt:
     ) -> None:
         self.instance_id, self.execution_id, self.call = instance_id, execution_id, call
         self.is_cancelled = False
-        self.has_row = False  # details of it, or of the attempt before, are stored
+        self.has_row = False  # details of this attempt, or of the one before, are stored
         self._converter, self._heartbeats, self._instances = converter, heartbeats, instances
         self._heartbeat_timeout = heartbeat_timeout
         self._interval = INTERVAL if heartbeat_timeout is None else max(SHORTEST_INTERVAL, heartbeat_timeout / 3)
@@ -74,13 +74,13 @@ class Attempt:
     # ------------------------------------------------------------------ the runner's side
 
     async def last_details(self) -> JSON:
-        """What the attempt before this one said last."""
+        """The latest details of the previous attempt."""
         details = await self._heartbeats.read(*self._key)
         self.has_row = details is not None
         return details
 
     async def watch(self, work: asyncio.Future[Any]) -> FailureDetails | None:
-        """Wait until the work is done, or a limit is passed: then the failure. The work is left as it is."""
+        """Wait until the work is done (None) or a time limit is exceeded (the failure). Does not cancel the work."""
         while not work.done():
             at, failure = self._next_limit()
             if at <= self._loop.time():
@@ -90,7 +90,7 @@ class Attempt:
         return None
 
     async def end(self, *, keep: bool) -> None:
-        """Nothing it says is heard any more. ``keep``: another attempt may want to know what it has said last."""
+        """Ignore further heartbeats. ``keep``: store the latest details for another attempt."""
         self._is_over = True
         if (saving := self._saving) is not None:
             saving.cancel()
@@ -99,22 +99,22 @@ class Attempt:
             await self._save()
 
     def abandon(self) -> None:
-        """The host stops."""
+        """Cancel the attempt because the host stops."""
         self._is_over = self.is_cancelled = True
         if self._saving is not None:
             self._saving.cancel()
 
     async def drop(self) -> None:
-        """Its call has succeeded, and that is recorded: what it has said is of no use any more."""
+        """Delete the stored details, after the success of the call was recorded."""
         if not self.has_row:
             return
         try:
             await self._heartbeats.drop(*self._key)
-        except DurableError as error:  # it goes with the instance
+        except DurableError as error:  # the row is deleted with the instance
             logger.debug("a heartbeat row of instance '%s' is not deleted: %s", self.instance_id, error)
 
     def retry_decider(self, instance: Instance | None) -> None:
-        """Learn how the instance stands."""
+        """Cancel the attempt if the instance has ended or begun a new generation."""
         if (
             instance is None
             or instance.execution_id != self.execution_id
@@ -163,9 +163,9 @@ class Attempt:
         try:
             self.retry_decider(await self._instances.get(self.instance_id))
             if latest is not None and not self._is_orphaned:
-                self.has_row = True  # perhaps, from here on
+                self.has_row = True  # from here on there may be a row
                 await self._heartbeats.write(*self._key, latest[0])
-        except DurableError as error:  # no reason to fail the activity
+        except DurableError as error:  # the activity goes on without stored details
             logger.warning("a heartbeat of activity '%s' is not stored: %s", self.call.name, error)
         self._next_save = self._loop.time() + self._interval
         self._stored = latest

@@ -1,6 +1,6 @@
-"""How long a call may take and where it runs: what the call said, else what the activity's decorator says.
+"""Time limits and work queue of a call: the options of the call, else those of the activity's decorator.
 
-What the call said is in history; the decorator is that of this host, which may lack the activity.
+The options of the call are in the history; the decorator is that of this host, which may lack the activity.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BASES = tuple(type_name(base) for base in TaskTimeoutError.__mro__[1:] if issub
 
 
 def definition_here(registry: Registry, name: str) -> ActivityDefinition | None:
-    """The activity as this host knows it; None if it does not."""
+    """The activity of this name on this host; None if this host lacks it."""
     try:
         return registry.activity(name)
     except UnknownActivityError:
@@ -46,7 +46,7 @@ def deadline_of_pending(registry: Registry, task: PendingTask) -> datetime | Non
 
 
 def call_of(registry: Registry, event: TaskScheduled, generation: int, attempt: int, since: datetime) -> Call:
-    """The attempt as a host must know it to run it."""
+    """The call of an attempt in the form in which a work message carries it."""
     given, options = _options(event.options), dict[str, JSON]()
     if "timeout" in given:
         options["timeout"] = given["timeout"]

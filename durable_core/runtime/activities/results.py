@@ -1,9 +1,9 @@
-"""Results on their way to an orchestrator that is not in this process, as it is where control and work live apart.
+"""Sends results of activities to an orchestrator in another process, where control and work hosts are separate.
 
-Those of one instance that end while a message of it is being sent travel together in the next one, as writes share a
-flush: nobody waits for a clock, and a wide fan-out takes far fewer messages, turns and conflicts than activities.
+Results that arrive while a message to the same instance is being sent are sent together in the next message: no result
+waits for a timer, and a wide fan-out needs far fewer messages, turns and conflicts than activities.
 
-Owns the order of these sends; knows nothing of activities, leases or turns.
+Owns the order of these sends; uses no activities, leases or turns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Key: TypeAlias = tuple[str, str, int | None]
 
 @dataclass(slots=True)
 class _Pool:
-    """What waits for the send under way to end. ``senders``: of one report each."""
+    """Reports that wait for the current send to end. ``senders``: a future for the caller of each report."""
 
     outcomes: list[TaskOutcome] = field(default_factory=list[TaskOutcome])
     senders: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
@@ -41,8 +41,8 @@ class Reports:
     async def send(self, report: ControlMessage) -> None:
         """Send results, perhaps in one message with others; returns when they are in the queue.
 
-        Fresh results only: what says that it is a redelivery stands for itself. An error of the send is everybody's
-        whose results it held.
+        Only for results of a first delivery: those of a redelivered message have a message of their own. An error of
+        the send is raised to every caller whose results the message held.
         """
         assert not report.redelivered, "a redelivery goes to the instance itself"
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -83,7 +83,7 @@ class Reports:
 
 
 def portions(outcomes: Sequence[TaskOutcome]) -> Iterator[tuple[TaskOutcome, ...]]:
-    """Outcomes as they are to travel: together while they are small, so that no message grows without bound."""
+    """Outcomes in portions of limited size, each for one message."""
     portion: list[TaskOutcome] = []
     size = 0
     for outcome in outcomes:

@@ -1,8 +1,8 @@
 """Runs activities: plain functions in a thread pool, async ones on the loop; JSON in, JSON or a failure out.
 
-A call waits for its place (its activity's ``max_concurrency`` and ``rate``, a thread) without holding a thread. An
-attempt that overruns a limit is given up: an async function is cancelled; a plain one goes on in its thread, which
-counts as taken until it returns, and nobody hears of its result.
+A call waits for its slot (its activity's ``max_concurrency`` and ``rate``, a thread) without holding a thread. An
+attempt that exceeds a time limit has failed: an async function is cancelled; a plain function runs on in its thread,
+which is in use until the function returns, and its result is ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .call_options import options_of, timed_out
 from .slots import Slot
 
 SLOW_SECONDS = 5.0  # an activity that has lately taken longer is not run inline
-QUICK_SECONDS = 0.05  # one that has lately taken less is done sooner here than it gets to another host
+QUICK_SECONDS = 0.05  # an activity that has lately taken less ends sooner here than its message reaches another host
 
 logger = logging.getLogger("durable_core.activity")
 
@@ -63,11 +63,11 @@ class ActivityRunner:
         self._threads = Slot(threads)
         self._gates: dict[str, Slot] = {}
         self._took: dict[str, float] = {}  # seconds, the last time
-        self._attempts: dict[str, set[Attempt]] = {}  # of each instance, those that can be told
+        self._attempts: dict[str, set[Attempt]] = {}  # by instance: the attempts that can be cancelled
         self.served: set[str] = {""}
 
     def runs_now(self, definition: ActivityDefinition) -> bool:
-        """Whether a call would run in this process at once, and not for long as far as one can tell."""
+        """Whether a call would start in this process at once, and was quick the last time."""
         gate = self._gates.get(definition.name)
         return (
             self._took.get(definition.name, 0.0) <= SLOW_SECONDS
@@ -81,12 +81,12 @@ class ActivityRunner:
         return self._took.get(definition.name, SLOW_SECONDS) < QUICK_SECONDS
 
     def instance_moved(self, instance: Instance) -> None:
-        """An instance has ended, or begun a new generation: attempts at calls of before are told."""
+        """Cancel running attempts of an instance that has ended or begun a new generation."""
         for attempt in self._attempts.get(instance.instance_id, ()):
             attempt.retry_decider(instance)
 
     def turned(self, instance: Instance, turn: Turn) -> None:
-        """A turn was committed: attempts are told whose call it has ended, or whose orchestrator is to stop."""
+        """A turn was committed: cancel the attempts whose call it has ended, or whose orchestrator is to stop."""
         attempts = self._attempts.get(instance.instance_id)
         if not attempts:
             return
@@ -104,8 +104,8 @@ class ActivityRunner:
     ) -> tuple[TaskOutcome, Attempt] | None:
         """Run one attempt; every failure of the activity becomes part of the outcome. UnknownActivityError.
 
-        until: the loop's time up to which it may wait for a place; None if it found none, and nothing has been run.
-        again: the attempt may have been begun before, by a host that died.
+        until: the loop's time up to which the call may wait for a slot; returns None on timeout, without running it.
+        again: a host that crashed may have started the same attempt before.
         """
         definition = self._registry.activity(call.name)
         loop = asyncio.get_running_loop()
@@ -123,17 +123,17 @@ class ActivityRunner:
             return self._outcome(call, failure), attempt
         try:
             details = await self._details(definition, attempt, again)
-        except BaseException:  # nothing has been run; the message comes again
+        except BaseException:  # the activity was not started; its message is delivered again
             leave()
             raise
         outcome = await self._outcome_of(definition, attempt, leave, details)
         await attempt.end(keep=outcome.failure is not None)
         return outcome, attempt
 
-    # ------------------------------------------------------------------ a place to run
+    # ------------------------------------------------------------------ slots
 
     async def _enter(self, definition: ActivityDefinition, until: float | None) -> Callable[[], None] | None:
-        """Wait for a place; returns what gives it back, or None if there was none in time."""
+        """Acquire a slot, waiting until ``until``. Returns the function that releases it; None on timeout."""
         if definition.is_async and definition.max_concurrency is None and definition.rate is None:
             return _nothing
         slots: list[Slot] = []
@@ -180,7 +180,7 @@ class ActivityRunner:
         )
 
     async def _details(self, definition: ActivityDefinition, attempt: Attempt, again: bool) -> JSON:
-        """What the attempt before this one said last, where there may have been one that this one can ask for."""
+        """The latest details of the previous attempt, if the activity takes details and there may have been one."""
         asks = definition.takes_context
         if asks and (definition.heartbeat_timeout is not None or attempt.call.attempt > 1 or again):
             return await attempt.last_details()
@@ -211,7 +211,7 @@ class ActivityRunner:
                 return self._failed(call, value.error)
             try:
                 result = stretch(Code(about), self._converter.to_json, value, f"the result of {about}")
-            except (SerializationError, PayloadTooLargeError) as error:  # it would be the same at every try
+            except (SerializationError, PayloadTooLargeError) as error:  # another attempt would fail in the same way
                 return self._failed(call, error, retriable=False)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
@@ -221,7 +221,7 @@ class ActivityRunner:
             if work is not None:
                 work.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 - whatever an activity raises is its result
+        except Exception as error:  # noqa: BLE001 - every error of an activity is its result
             return self._failed(call, error)
         finally:
             if work is None:
@@ -272,15 +272,15 @@ class ActivityRunner:
             thread = self._executor.submit(for_a_thread(called, _call, definition, arguments))
 
             def ended(_: object) -> None:
-                with suppress(RuntimeError):  # the loop is closed: nobody waits for a place
+                with suppress(RuntimeError):  # the loop is closed: no call waits for a slot
                     loop.call_soon_threadsafe(leave)
 
             work = asyncio.wrap_future(thread)
-            thread.add_done_callback(ended)  # after: whoever gets the place finds the work done
+            thread.add_done_callback(ended)  # after the work: the next call finds the thread free
         return work
 
     def _give_up(self, definition: ActivityDefinition, attempt: Attempt, work: asyncio.Future[Any]) -> None:
-        """The attempt has timed out; what is left of it must not be heard of."""
+        """Cancel an attempt that has timed out; its result is ignored."""
         work.add_done_callback(partial(_late, attempt.call.name))
         if definition.is_async:
             work.cancel()
@@ -292,7 +292,7 @@ class ActivityRunner:
             )
 
     def _failed(self, call: Call, error: BaseException, *, retriable: bool = True) -> TaskOutcome:
-        retriable = retriable and not isinstance(error, CodeHangsError)  # each try would hold everybody up
+        retriable = retriable and not isinstance(error, CodeHangsError)  # each attempt would block the event loop again
         return self._outcome(call, FailureDetails.from_exception(error, retriable=retriable))
 
     def _outcome(self, call: Call, failure: FailureDetails) -> TaskOutcome:
@@ -303,7 +303,7 @@ class ActivityRunner:
 
 
 def _nothing() -> None:
-    """What gives back a place that none had to be taken for."""
+    """Releases nothing: for an activity that needs no slot."""
 
 
 def _call(definition: ActivityDefinition, arguments: list[Any]) -> Any:
@@ -315,7 +315,7 @@ async def _call_async(definition: ActivityDefinition, arguments: list[Any]) -> A
     try:
         with outside(f"activity '{definition.name}'"):
             return await in_stretches(definition.fn(*arguments), Code(f"activity '{definition.name}'"))
-    except asyncio.CancelledError:  # the host's own, perhaps: whoever awaits this knows
+    except asyncio.CancelledError:  # perhaps a cancellation by the host, which the caller checks
         raise
     except BaseException as error:
         if is_interrupt(error):

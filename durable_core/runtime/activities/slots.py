@@ -1,6 +1,6 @@
-"""Gates: how many may run at once, and how many may begin per second, in this process.
+"""Slots: limits of how many calls run at once, and how many begin per second, in this process.
 
-Who waits at a gate holds no thread, is served in order, and may give up. Knows no activities.
+A waiting caller holds no thread, is served in order, and may stop waiting. Knows no activities.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class Slot:
 
     @property
     def is_open(self) -> bool:
-        """Whether one who came now would enter at once."""
+        """Whether a caller would get a slot at once."""
         loop = asyncio.get_running_loop()
         return not self._waiting and (self._free is None or self._free > 0) and self._next <= loop.time()
 
     async def enter(self, until: float | None = None) -> bool:
-        """Wait for a place, up to a time of the event loop. False: there was none, and nothing is to be left."""
+        """Acquire a slot, waiting until a time of the event loop. False on timeout: the caller holds no slot."""
         if self.is_open:
             self._take()
             return True
@@ -37,13 +37,13 @@ class Slot:
         try:
             await asyncio.wait({place}, timeout=None if until is None else max(until - loop.time(), 0.0))
         except asyncio.CancelledError:
-            if not place.cancel():  # let in at the same moment
+            if not place.cancel():  # the slot was given at the same moment
                 self.leave()
             raise
         return not place.cancel()
 
     def leave(self) -> None:
-        """Give the place back."""
+        """Release the slot."""
         if self._free is not None:
             self._free += 1
         self._admit()
@@ -57,7 +57,7 @@ class Slot:
     def _admit(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting and (self._free is None or self._free > 0):
-            if self._waiting[0].done():  # gave up
+            if self._waiting[0].done():  # the caller has stopped waiting
                 self._waiting.popleft()
             elif self._next > loop.time():
                 if self._timer is None:

@@ -1,7 +1,7 @@
-"""The client's side of schedules: create, look, pause, resume, trigger, delete.
+"""The part of the client that creates, reads, pauses, resumes, triggers and deletes schedules.
 
-A schedule is an instance of a built-in orchestrator (see ``schedule_loop``), so it is as durable as any other; this
-module only starts it, sends it events and reads its status.
+A schedule is an instance of a built-in orchestrator (``schedules/orchestrator.py``), so it is as durable as any other
+instance; this module starts it, sends it events and reads its status.
 """
 
 # pyright: reportPrivateUsage=false
@@ -119,15 +119,17 @@ class ScheduleClient:
         """Start an orchestrator by cron or at an interval. The schedule is durable when this returns.
 
         cron: five fields (minute, hour, day of the month, month, weekday), or six with seconds in front, in
-        ``time_zone`` (an IANA name). Minutes and hours that are named are the wall clock's: a time that daylight
-        saving skips is due right after the gap, one that it doubles is due once.
-        interval: instead of ``cron``; at least a second. It is counted from due time to due time.
-        client_input: input of every run. Each has the id ``{schedule_id}:{due time}`` and is a sub-orchestration of
-        the schedule.
-        overlap: what becomes of due times that pass while the last run still goes, or while no host is up. ``skip``
-        drops them; ``queue`` runs them in order, one after the other, up to 100 of them.
-        start_at: an aware time; the first due time is not before it. None: now, or now and an interval.
-        version: of every run. None: each run takes that which a new start would take at its time.
+        ``time_zone`` (an IANA name). Fixed minutes and hours are wall-clock times: a time that daylight saving skips is
+        due right after the gap, a time that occurs twice is due once.
+        interval: instead of ``cron``; at least one second, from due time to due time.
+        client_input: the input of every run. A run has the id ``{schedule_id}:{due time}`` and is a sub-orchestration
+        of the schedule.
+        overlap: how to treat due times that pass while the previous run has not ended, or while no host runs. ``skip``
+        drops them; ``queue`` starts them in order, one after the other, up to 100 of them.
+        start_at: a datetime with a time zone, the earliest due time. None: now for ``cron``, one interval from now for
+        ``interval``.
+        version: the version of the orchestrator for every run. None: each run has the version that a new start would
+        have.
 
         Raises InvalidInputError (bad cron, interval or time zone; an input that does not fit),
         UnknownOrchestratorError, InvalidInstanceIdError, InstanceAlreadyExistsError if there is such a schedule.
@@ -197,7 +199,7 @@ class ScheduleClient:
             for listed in page.instances:
                 try:
                     status = await self.get_status(listed.instance_id)
-                except UNREADABLE as error:  # it must not keep the others from being listed
+                except UNREADABLE as error:  # the other schedules are listed all the same
                     logger.warning("schedule '%s' is not listed: %s", listed.instance_id, error)
                     continue
                 if status.name == SCHEDULE_NAME and not status.is_terminal:  # any instance may have such an id
@@ -220,8 +222,9 @@ class ScheduleClient:
     async def trigger_schedule(self: _Client, schedule_id: str) -> str:
         """Start a run now, even while paused, and return its instance id.
 
-        The schedule starts it a moment later: ``wait_for_completion`` waits for that, ``get_status`` does not. It is
-        subject to ``overlap``: while another run goes, ``skip`` drops it (there will be no such instance).
+        The schedule starts the run a moment later: ``wait_for_completion`` waits for the start, ``get_status`` does
+        not. ``overlap`` applies: with ``skip`` the run is dropped while another run has not ended (there will be no
+        such instance).
         """
         now = self._clock.now()
         run = f"{run_id(schedule_id, now)}-{now.microsecond:06}"
@@ -237,7 +240,7 @@ class ScheduleClient:
 
 
 def _instance_of(schedule_id: str) -> str:
-    """The id of the instance that is this schedule. InvalidInstanceIdError."""
+    """The id of the instance that runs this schedule. InvalidInstanceIdError."""
     if not isinstance(schedule_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInstanceIdError(f"the id of a schedule must be a string, not {schedule_id!r}; use str(...)")
     return SCHEDULE_PREFIX + schedule_id
