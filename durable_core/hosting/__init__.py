@@ -1,1 +1,1 @@
-"""The doors: Azure Functions triggers, the HTTP API, the local host."""
+"""The entry points: Azure Functions triggers, the HTTP API, the local host."""

@@ -1,6 +1,6 @@
-"""An app as tools see it that look at histories: its code, its settings and its codec, and its hub to be read.
+"""Loads an app for tools that read histories: its code, its settings, its codec, and its task hub read-only.
 
-Nothing is opened for the app, nothing of it runs but its import.
+The app is imported, but not opened: it runs no instance.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from ..storage.retrying import Patience, RetryingStorage
 from .local.config import apply_local_settings
 from .local.functions_index import SCRIPT, find_app, import_script
 
-PATIENCE = 20.0  # seconds with a store that does not answer
+PATIENCE = 20.0  # seconds of retries with a store that does not respond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppCode:
-    """What an app is made of. ``codec`` None: its data is stored as it is."""
+    """The code, settings and codec of an app. ``codec`` None: its data is stored without encoding."""
 
     registry: Registry
     settings: Settings
@@ -46,7 +46,7 @@ class AppCode:
 def app_code(folder: Path, modules: Sequence[str] = ()) -> AppCode:
     """The code of the function app in a folder, or of these modules, which are imported with the folder in the path.
 
-    The working directory becomes the folder, and its local.settings.json is obeyed, as by the local host.
+    The working directory becomes the folder, and its local.settings.json is applied, as by the local host.
     ConfigurationError; an exception of the app's own code at import passes through.
     """
     try:
@@ -99,7 +99,7 @@ def with_place(settings: Settings, hub: str | None, store: str | None) -> Settin
 async def open_to_read(settings: Settings, codec: PayloadCodec | None = None) -> AsyncGenerator[TaskHub]:
     """The hub that these settings name, through a storage that refuses every write.
 
-    ConfigurationError where the embedded store is not there, for opening it would make it; and where the hub was made
+    ConfigurationError if the embedded store does not exist, as opening it would create it; and if the hub was created
     with another number of partitions.
     """
     expect_store(settings)
@@ -113,7 +113,7 @@ async def open_to_read(settings: Settings, codec: PayloadCodec | None = None) ->
 
 
 def expect_store(settings: Settings) -> None:
-    """ConfigurationError where the settings name an embedded store that is not there: opening it would make it."""
+    """ConfigurationError if the settings name an embedded store that does not exist: opening it would create it."""
     if not settings.is_embedded:
         return
     path = settings.store

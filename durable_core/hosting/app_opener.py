@@ -36,7 +36,7 @@ class App(Protocol):
 
 
 ADVICE_DELAY = 3.0
-"""Seconds after the start at which the orchestrators are linted: what waits for the host comes first."""
+"""Seconds after the start at which the orchestrators are linted: the first messages are handled before."""
 
 AppFactory: TypeAlias = Callable[[Registry, Settings], AbstractAsyncContextManager[App]]
 
@@ -49,7 +49,7 @@ async def open_app(
     *,
     callback_urls: CallbackUrls | None = None,
 ) -> AsyncGenerator[App]:
-    """A ``DurableApp`` on the storage that these settings name, which others on this event loop may share."""
+    """A ``DurableApp`` on the storage that these settings name, which other users on this event loop may share."""
     storage = acquire_storage(settings)
     try:
         outlives = not settings.is_embedded or settings.store != ":memory:"
@@ -82,7 +82,7 @@ class AppOpener:
         )
 
     async def app(self) -> App:
-        """The open app. All that ask meanwhile wait for the same opening; one that failed is tried again."""
+        """The open app. Concurrent callers wait for the same opening; a failed opening is tried again."""
         loop = asyncio.get_running_loop()
         opening = self._opening.get(loop)
         if opening is None:
@@ -91,7 +91,7 @@ class AppOpener:
             if not opening.cancelled() and opening.exception() is None:
                 return opening.result()[0]
             opening = self._opening[loop] = loop.create_task(self._open())
-        app, _ = await asyncio.shield(opening)  # a caller that gives up does not stop it for the others
+        app, _ = await asyncio.shield(opening)  # a cancelled caller does not cancel the opening for the others
         return app
 
     async def close(self) -> None:
@@ -99,7 +99,7 @@ class AppOpener:
         opening = self._opening.pop(asyncio.get_running_loop(), None)
         if opening is None:
             return
-        opening.cancel()  # nothing happens where it is open already
+        opening.cancel()  # without effect if the app is open
         outcome = (await asyncio.gather(opening, return_exceptions=True))[0]
         if isinstance(outcome, tuple):
             _, stack = outcome
@@ -108,7 +108,7 @@ class AppOpener:
     async def _open(self) -> tuple[App, AsyncExitStack]:
         stack = AsyncExitStack()
         app = await stack.enter_async_context(self._factory(self._registry, self._settings))
-        if self._settings.guard:  # an app in Azure has no use for advice
+        if self._settings.guard:  # not in Azure: the linter's advice is for developers
             stack.callback(asyncio.get_running_loop().call_later(ADVICE_DELAY, self._advise).cancel)
         return app, stack
 

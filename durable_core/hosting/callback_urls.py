@@ -18,14 +18,14 @@ _LOCAL = ("localhost", "127.", "[::1]", "0.0.0.0")
 
 
 class SignedCallbackUrls:
-    """The ``CallbackUrls`` of an app. ``signer`` and ``base`` are asked when needed, as both may not be there yet."""
+    """The ``CallbackUrls`` of an app. ``signer`` and ``base`` are called when needed: both may not be known before."""
 
     def __init__(self, signer: Callable[[], CapabilitySigner], base: Callable[[], str]) -> None:
         self._signer = signer
         self._base = base
 
     def url_of(self, ticket: CallbackTicket) -> str:
-        """ConfigurationError where the app's address or its signing keys are not known."""
+        """The URL of a callback. ConfigurationError if the app's address or its signing keys are not known."""
         token = self._signer().issue_exact(
             Capability(
                 instance_id=ticket.instance_id,
@@ -39,12 +39,12 @@ class SignedCallbackUrls:
         return f"{self._base()}/c/{token}"
 
     def ticket_of(self, url: str) -> CallbackTicket:
-        """CapabilityError if the URL is none of this app's callbacks, or has expired."""
+        """The callback of a URL. CapabilityError if the URL is not a callback URL of this app, or has expired."""
         return ticket_of(self._signer().verify(url.partition("?")[0].rstrip("/").rpartition("/")[2]))
 
 
 def ticket_of(capability: Capability) -> CallbackTicket:
-    """CapabilityError if it is no callback's."""
+    """The callback of a capability. CapabilityError if it is not the capability of a callback."""
     if capability.verb is not Verb.CALLBACK:
         raise CapabilityError("this URL is not the URL of a callback")
     return CallbackTicket(
@@ -58,7 +58,7 @@ def ticket_of(capability: Capability) -> CallbackTicket:
 
 
 def app_address(setting: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Where the world reaches this app, without a path. ConfigurationError if nothing says so."""
+    """The public address of this app, without a path. ConfigurationError if no setting has it."""
     if setting:
         return setting.rstrip("/")
     host = environ.get("WEBSITE_HOSTNAME", "")

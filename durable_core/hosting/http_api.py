@@ -1,8 +1,8 @@
-"""The management API: routes, what each asks of the client, and which status each outcome has.
+"""The management API: calls the client for each route and maps each outcome to an HTTP status.
 
-Free of any web framework: ``HttpApi.handle`` takes an ``HttpRequest`` and always returns an ``HttpResponse``. Whoever
-serves it registers ``Endpoint``'s routes and checks keys for those that are not keyless. Shapes follow the Durable
-Functions extension; ``docs/http-api.md`` is the reference for users.
+Uses no web framework: ``HttpApi.handle`` takes an ``HttpRequest`` and always returns an ``HttpResponse``. The server
+registers the routes of ``Endpoint`` and checks keys for those that are not keyless. Shapes follow the Durable Functions
+extension; ``docs/http-api.md`` is the reference for users.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class HttpApi:
     """The API of one task hub.
 
     max_payload: bytes of JSON that a body may have.
-    base: where it lives, below the host's route prefix.
-    address: the app's own, such as https://orders.example.com, for all URLs that it hands out; '' takes the one that
-        each request was sent to.
+    base: the route of the API, below the host's route prefix.
+    address: the public address of the app, such as https://orders.example.com, for all URLs that it creates; '' takes
+        the address that each request was sent to.
     """
 
     def __init__(
@@ -87,16 +87,16 @@ class HttpApi:
         self._before_base = re.compile(rf"^(.*?)/{re.escape(self._base)}/", re.IGNORECASE)
 
     async def handle(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
-        """Answer a request. Errors become answers: only a cancellation gets out."""
+        """Answer a request. Errors become responses; only a cancellation is raised."""
         if (refusal := self.refusal(endpoint, request)) is not None:
             return refusal
         try:
             return await self._answer(endpoint, request)
-        except Exception as error:  # noqa: BLE001  the last line: what is not ours becomes a logged 500
+        except Exception as error:  # noqa: BLE001  an unexpected error becomes a logged 500
             return failure_response(error)
 
     def refusal(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse | None:
-        """The answer to a request that is refused for what stands before its body; None if the body is to be read."""
+        """The response to a request that is refused without its body; None if the body must be read."""
         try:
             request.check_encoding()
             allowed = endpoint.value.methods
@@ -165,7 +165,7 @@ class HttpApi:
         except InstanceAlreadyExistsError:
             if key is None or (present := await self._client.get_status(key, show_input=False)).name != name:
                 raise
-            instance_id = StartedInstance(key, present.execution_id)  # the same request again: its answer was lost
+            instance_id = StartedInstance(key, present.execution_id)  # the same request again, after a lost response
         return await self.result_or_check_status(
             instance_id,
             self.base_url(request),
@@ -308,7 +308,7 @@ class HttpApi:
         self, request: HttpRequest, instance_id: str, verb: Verb, execution_id: str | None = None
     ) -> HttpResponse:
         reason = request.text("reason")
-        reason = "" if reason == "{text}" else reason  # the payload's placeholder, left as it was
+        reason = "" if reason == "{text}" else reason  # the placeholder of the management payload, not replaced
         match verb:
             case Verb.TERMINATE:
                 await self._client.terminate(instance_id, reason, execution_id=execution_id)
@@ -354,12 +354,12 @@ class HttpApi:
     # ------------------------------------------------------------ URLs
 
     def base_url(self, request: HttpRequest) -> str:
-        """The absolute URL of this API's base, as the caller of one of its routes sees it."""
+        """The absolute URL of this API's base, in the form in which the caller has reached it."""
         before = self._before_base.match(urlsplit(request.url).path)
         return f"{self._address or request.origin}{before[1] if before else '/api'}/{self._base}"
 
     def _status_location(self, request: HttpRequest, status: OrchestrationStatus) -> str:
-        """A status URI that needs no key and shows what was asked for here."""
+        """A status URI that needs no key and shows the same parts of the status as this request."""
         flags = {name: value for name in _STATUS_FLAGS if (value := request.text(name))}
         asks_more = request.flag("showHistory", False) or request.flag("showInput", False)
         verb = Verb.DETAILS if asks_more else Verb.STATUS
@@ -368,7 +368,7 @@ class HttpApi:
         return f"{url}?{urlencode(flags)}" if flags else url
 
     def _same_url(self, request: HttpRequest) -> str:
-        """Where the caller is already: a capability never prolongs itself."""
+        """The URL of the request itself: a capability URL never creates one that expires later."""
         parts = urlsplit(request.url)
         return f"{self._address or request.origin}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
@@ -376,8 +376,8 @@ class HttpApi:
 def _check(endpoint: Endpoint, request: HttpRequest) -> None:
     """InvalidInputError if the route does not take a query parameter, or if a body is sent as anything but JSON.
 
-    A filter that is ignored matches everything, and what a browser sends for a page of another site without asking this
-    one first is never JSON.
+    An ignored filter would match every instance; and a browser sends no JSON for a page of another site without a
+    preflight request.
     """
     known = query_parameters(endpoint, request.method)
     if unknown := [name for name in request.query if name not in known]:
@@ -423,7 +423,7 @@ def _created_between(request: HttpRequest) -> tuple[datetime | None, datetime | 
 
 def _runtime_statuses(request: HttpRequest) -> list[RuntimeStatus] | None:
     names = request.several("runtimeStatus")
-    if not names and "runtimestatus" in request.query:  # a filter that is ignored would match everything
+    if not names and "runtimestatus" in request.query:  # an ignored filter would match every instance
         raise InvalidInputError("query parameter 'runtimeStatus' is empty; leave it out for every status")
     unknown = [name for name in names if name.lower() not in _STATUSES]
     if unknown:

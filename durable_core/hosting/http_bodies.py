@@ -1,4 +1,4 @@
-"""What the HTTP API shows: the status document and the management payload, in the shapes of Durable Functions.
+"""Bodies of the HTTP API: the status document and the management payload, in the shapes of Durable Functions.
 
 Knows capabilities, and neither routes nor the client.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..runtime.schedules.client import ScheduleStatus
 
 RETRY_AFTER_SECONDS = 2
-"""What a caller that polls is asked to wait: one poll is one read of one row."""
+"""Seconds between two polls of a client (``Retry-After``): one poll is one read of one row."""
 
 HttpManagementPayload: TypeAlias = dict[str, str]
 
@@ -40,10 +40,10 @@ _VERBS = tuple(verb for _, verb, _ in _MANAGEMENT_URIS)
 def create_http_management_payload(
     signer: CapabilitySigner, instance_id: str, base_url: str, execution_id: str = "", *, details: bool = False
 ) -> HttpManagementPayload:
-    """The URIs by which the holder can follow and manage this one instance, without any key.
+    """The URIs by which their holder can watch and manage this one instance without a key.
 
-    They are bound to ``execution_id``, else to the one that the id knows (``StartedInstance``). With neither they stand
-    for whatever instance has the id. ``details``: the status URI shows the input and, when asked, the history, too.
+    They are bound to ``execution_id``, else to the execution in the id (``StartedInstance``). With neither they are
+    valid for each instance that has the id. ``details``: the status URI shows the input and, when asked, the history, too.
 
     ``base_url`` is the absolute URL of the API's base, such as ``https://app.example/api/durabletask``. In
     ``sendEventPostUri`` replace ``{eventName}``, in the others ``{text}`` (a reason; it may also stay as it is).

@@ -50,7 +50,7 @@ _OUTCOMES: Mapping[type[Exception], tuple[int, str]] = {
 
 
 def failure_response(error: Exception) -> HttpResponse:
-    """The answer to a request that failed. What is not the caller's fault is logged; its text stays inside."""
+    """The response to a request that failed. An error that is not the caller's fault is logged; its text is not shown."""
     for kind in type(error).__mro__:
         if kind in _OUTCOMES:
             status, code = _OUTCOMES[kind]
@@ -64,7 +64,7 @@ def failure_response(error: Exception) -> HttpResponse:
             logger.warning("a request failed because storage is unavailable: %s", error)
             message = "the storage does not respond at the moment; try again"
             return error_response(503, "StorageUnavailable", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-        case NewerFormatError():  # while versions change, another host may be able to answer
+        case NewerFormatError():  # during a rolling deployment another host may be able to answer
             logger.warning("a request failed: %s", error)
             message = f"{error}; only a host of a newer version can answer this request"
             return error_response(503, "NewerFormat", message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -1,6 +1,6 @@
 """HTTP without a web framework: a request, a response, readers of query parameters and of JSON bodies.
 
-Knows nothing of orchestrations. Whoever serves HTTP (Azure Functions, the local host, a test) translates to these.
+Knows nothing of orchestrations. Each server (Azure Functions, the local host, a test) translates to these types.
 """
 
 from __future__ import annotations
@@ -169,14 +169,16 @@ class HttpRequest:
 
 
 def parse_json(raw: bytes, what: str) -> JSON:
-    """A value that can be stored, of JSON that somebody sent. InvalidInputError says ``what`` is wrong with it.
+    """The value of received JSON, which can be stored. InvalidInputError names ``what`` and the problem.
 
     Of an object's equal names the last one counts, as in every JSON reader of note.
     """
     try:
         value = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant, parse_float=_finite)
         if _SURROGATE.search(raw):
-            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text, and cannot be stored
+            json.dumps(
+                value, ensure_ascii=False
+            ).encode()  # half a surrogate pair is not valid text, and cannot be stored
         if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and is_too_deep(value):
             raise RecursionError
     except RecursionError:
@@ -200,9 +202,9 @@ class HttpResponse:
 
 _FIXED: Mapping[str, str] = {
     "Content-Type": "application/json; charset=utf-8",
-    # Answers differ from one moment to the next and may hold private data: nothing on the way may keep them.
+    # Responses change at any time and may contain private data: no cache may keep them.
     "Cache-Control": "no-store",
-    # And no browser may take what an instance's data holds for a page.
+    # No browser may show the data of an instance as a page.
     "X-Content-Type-Options": "nosniff",
 }
 

@@ -1,4 +1,4 @@
-"""Tells Azure's Python worker for which invocation a thread of ours works, so that lines logged there are kept.
+"""Sets for Azure's Python worker the invocation for which a thread of ours works, so that its log lines are kept.
 
 The worker sends a line to the Functions host with the id of its invocation, and the host drops one without. Tasks
 inherit the id; in a thread that the worker did not begin it looks at ``thread_local_storage`` of the invocation's
@@ -19,14 +19,14 @@ from ..runtime.threads import around_threads
 if TYPE_CHECKING:
     import azure.functions as func
 
-LIBRARY = "azure_functions_runtime"  # of Python 3.13, imported by the worker if it is the one that runs
+LIBRARY = "azure_functions_runtime"  # of Python 3.13; the worker imports it if it runs on that version
 
 
 @contextmanager
 def working_for(context: func.Context | None) -> Generator[None]:
     """Within this, all that is logged belongs to the invocation of ``context``, in threads begun here as well.
 
-    None where whoever calls the function has no contexts.
+    None if the caller of the function has no context.
     """
     if context is None:
         yield

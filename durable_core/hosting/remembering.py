@@ -1,4 +1,4 @@
-"""Shows an instance as stuck from a thread of its own, while the event loop of the app is held up by its code."""
+"""Marks an instance as stuck from a separate thread, while the code of the instance blocks the app's event loop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..settings import Settings
 from ..storage.open import open_storage
 from ..storage.retrying import Patience, RetryingStorage
 
-PATIENCE = 5.0  # seconds; then the code is interrupted all the same
+PATIENCE = 5.0  # seconds; afterwards the code is interrupted in any case
 
 logger = logging.getLogger("durable_core.runtime")
 
 
 def remember_stuck(settings: Settings, instance_id: str, reason: str) -> None:
-    """Write it to the instance's row, by a connection and an event loop of this thread's own. Logs what prevents it."""
+    """Mark the instance as stuck, with a connection and an event loop of this thread. Errors are logged."""
     try:
         asyncio.run(asyncio.wait_for(_mark(settings, instance_id, reason), PATIENCE))
     except RowNotFoundError:

@@ -1,8 +1,8 @@
-"""Capability tokens: a signed right to one verb on one instance, for whoever holds the URL.
+"""Capability tokens: a signed right to one verb on one instance, for every holder of the URL.
 
 The Functions host checks keys before our code runs and Python cannot read the app's keys, so the URIs that a starter
 hands out carry their own proof. A token is ``base64url(mac + body)``: HMAC-SHA256 over a JSON array of instance,
-execution, verb, event name, expiry and nonce. It is signed, not encrypted: who holds it can read the instance id.
+execution, verb, event name, expiry and nonce. It is signed, not encrypted: its holder can read the instance id.
 
 Knows neither HTTP nor where the keys come from (``signing.py``).
 """
@@ -35,8 +35,8 @@ _FORMAT = 1
 class Verb(StrEnum):
     """What the holder may do.
 
-    STATUS: see status, custom status and output. DETAILS: also the input and the history, which hold what was meant for
-    activities alone: inputs, request headers, stack traces.
+    STATUS: see status, custom status and output. DETAILS: also the input and the history, which contain data that is
+    meant only for activities: inputs, request headers, stack traces.
     """
 
     STATUS = "status"
@@ -59,7 +59,7 @@ _VERBS = {verb.value: verb for verb in Verb}
 class Capability:
     """The right to do ``verb`` on one instance until ``expires_at`` (seconds since 1970, UTC).
 
-    ``execution_id`` '': whichever execution the instance has at the time. ``event_name`` '': any event (Verb.EVENT).
+    ``execution_id`` '': the current execution of the instance. ``event_name`` '': any event (Verb.EVENT).
     ``nonce`` tells tokens apart that are alike in all else.
     """
 

@@ -1,4 +1,4 @@
-"""One storage object per process and event loop, shared by everybody who names the same store.
+"""One storage object per process and event loop, shared by all its users that name the same store.
 
 The embedded store has one writer per process, and a send wakes a listener only if both hold the same object: the local
 host and the app that it runs must therefore not open the store twice. Counted references, closed with the last one.
@@ -35,7 +35,7 @@ _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopStorages] = WeakKeyDic
 
 
 def acquire_storage(settings: Settings) -> Storage:
-    """The storage that these settings name, opened if nobody on the running loop has it open.
+    """The storage that these settings name, opened unless it is open on the running loop.
 
     Give it back with ``release_storage``, once per call. RuntimeError without a running event loop.
     """
@@ -48,9 +48,9 @@ def acquire_storage(settings: Settings) -> Storage:
 
 
 def share_storage(settings: Settings, storage: Storage) -> None:
-    """Let whoever names this store on the running loop have this object: one that counts what it is asked for, say.
+    """Let ``acquire_storage`` return this object for the store on the running loop, such as a counting storage.
 
-    That is one reference, to be given back with ``release_storage``. ValueError if somebody has the store open already.
+    This is one reference, to be released with ``release_storage``. ValueError if the store is already open.
     """
     opened = _loops.setdefault(asyncio.get_running_loop(), _LoopStorages()).by_place
     if _place(settings) in opened:

@@ -1,8 +1,8 @@
 """Counts storage operations: the unit of money and of speed in Azure.
 
-``CountingStorage`` wraps any storage and records each request that Azure would bill. A transaction is one; a range
-read is its pages; a receive is one per message, as the cost of a message is compared, and an empty one is an idle poll,
-kept apart from the total. A refused request was sent and counts; one refused by our own limits was not.
+``CountingStorage`` wraps any storage and records each request that Azure would bill. A transaction counts as one
+operation, a range read as its number of pages, a receive as one per message; an empty receive is an idle poll, which is
+not part of the total. A request that the service refuses counts; a request that our own limits refuse was not sent.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What was recorded up to now. ``later - earlier`` is what happened in between."""
+    """The recorded requests. ``later - earlier`` are the requests in between."""
 
     requests: tuple[Request, ...]
 
@@ -107,7 +107,7 @@ class _Recorder:
         self.requests.append(Request(kind, name, partition, cost, written, failed=False))
 
     async def watch(self, call: Awaitable[T], kind: str, name: str, partition: str = "") -> T:
-        """Await a call and record it if it fails; its success is for the caller to record."""
+        """Await a call and record it if it fails; the caller records a success."""
         try:
             return await call
         except LimitExceededError:

@@ -1,6 +1,6 @@
-"""A coroutine that has been begun, up to where it first waits, and is awaited later: without a task of its own.
+"""A coroutine that is started at once, up to its first wait, and awaited later, without a task of its own.
 
-For one that would otherwise need a task only to be begun before another is awaited.
+Used where a task would only serve to start a coroutine before another one is awaited.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ class Begun(Generic[T]):
         self._coroutine = coroutine
         self._result: T | None = None
         self._error: BaseException | None = None
-        self._waits_for: object = None  # what it asks the event loop for: a future, or None for its next turn
+        self._waits_for: object = (
+            None  # what the coroutine has yielded to the event loop: a future, or None for the next iteration
+        )
         self.is_done = False
         try:
             self._step(partial(coroutine.send, None))
-        except BaseException as error:  # noqa: BLE001  it is raised to whoever awaits this
+        except BaseException as error:  # noqa: BLE001  __await__ raises it
             self.is_done, self._error = True, error
 
     def __await__(self) -> Generator[Any, Any, T]:
         while not self.is_done:
             try:
                 yield self._waits_for
-            except BaseException as error:  # noqa: BLE001  a cancellation: it is the coroutine's to deal with
+            except BaseException as error:  # noqa: BLE001  a cancellation, which the coroutine handles
                 self._step(partial(self._coroutine.throw, error))
             else:
                 self._step(partial(self._coroutine.send, None))
@@ -42,11 +44,11 @@ class Begun(Generic[T]):
 
     @property
     def has_failed(self) -> bool:
-        """Whether it raised, and will raise that to whoever awaits it."""
+        """Whether the coroutine has raised an error, which ``await`` will raise."""
         return self._error is not None
 
     def close(self) -> None:
-        """Give it up where it stands."""
+        """Close the coroutine where it waits."""
         self.is_done = True
         self._coroutine.close()
 

@@ -1,7 +1,7 @@
-"""What Azure Table and Queue Storage refuse, checked before anything is sent or written.
+"""The limits of Azure Table and Queue Storage, checked before anything is sent or written.
 
-Both adapters call these checks, so that what passes on the embedded store passes in Azure, and what an emulator lets
-through is refused all the same. Every refusal is a ``LimitExceededError`` whose text gives the limit and what to do.
+Both adapters call these checks, so that a write that passes on the embedded store passes in Azure, and a write that
+only an emulator accepts is refused. Every refusal is a ``LimitExceededError`` whose text gives the limit and what to do.
 Pure: no IO, no clock. Knows neither adapter.
 """
 
@@ -39,7 +39,7 @@ _FIRST_YEAR = 1601  # Edm.DateTime begins here
 
 _INT64 = range(-(2**63), 2**63)
 _BYTES_OF_A_FIXED_VALUE = 8
-# What a batch adds around each row's JSON: MIME headers, the URL with its keys, annotations of types.
+# Bytes that a batch adds to the JSON of each row: MIME headers, the URL with its keys, annotations of types.
 _BATCH_BYTES_PER_ROW = 1200
 _BATCH_BYTES_PER_PROPERTY = 64
 _JSON_WORST_CASE = 6  # one character as \uXXXX
@@ -104,7 +104,7 @@ def check_entity_size(key: str, size: int) -> None:
 
 
 def key_bytes(partition: str, key: str) -> int:
-    """What a row takes before its first property; its keys are checked."""
+    """The bytes of a row without properties; checks its keys."""
     return 4 + check_key(partition) + check_key(key)
 
 
@@ -188,7 +188,7 @@ def utf16_bytes(text: str, what: str) -> int:
 
 @lru_cache(maxsize=4096)  # rows of all kinds use the same few names again and again
 def _name_bytes(name: str) -> int:
-    """What a property takes before its value."""
+    """The bytes of a property without its value."""
     if not _PROPERTY_NAME.fullmatch(name) or name in _RESERVED_NAMES:
         raise LimitExceededError(
             f"property name {_shorten(name)} must be letters, digits and _, at most 255 of them, "

@@ -1,4 +1,4 @@
-"""Who wants to know, in this process, that a queue got a message. Shared by the adapters."""
+"""Callbacks for messages that this process sends to a queue. Shared by the adapters."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import math
 from collections.abc import Callable
 
-AHEAD = 60.0  # seconds: a poll finds what comes later than that early enough
-STEP = 0.01  # seconds: what becomes visible within one is told together
+AHEAD = 60.0  # seconds: a message that becomes visible later is left to polling
+STEP = 0.01  # seconds: messages that become visible within one step share a callback
 
 
 class SendListeners:
@@ -21,7 +21,7 @@ class SendListeners:
         self._to_come: set[tuple[str, int]] = set()  # queue, and the step of the loop's time
 
     def add(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Register and return what undoes it; undoing twice is harmless."""
+        """Register a callback; returns the function that removes it, which may be called twice."""
         entry = object()
         self._by_queue.setdefault(queue, {})[entry] = callback
 
@@ -31,7 +31,7 @@ class SendListeners:
         return undo
 
     def notify(self, queue: str, delay: float) -> None:
-        """A message was sent that is visible after so many seconds: call back then, if anybody listens."""
+        """A message was sent that is visible after ``delay`` seconds: call the callbacks of its queue then."""
         if queue not in self._by_queue or delay > AHEAD:
             return
         if delay <= 0:

@@ -1,7 +1,7 @@
-"""The two ports through which everything is stored, and the limits that every adapter enforces.
+"""The two storage ports, and the limits that every adapter enforces.
 
-They offer what Azure Table and Queue Storage offer and no more, so that what works on the embedded store works in
-Azure. Knows nothing of orchestrations. Adapters raise only the ``StorageError`` tree of ``durable_core.errors``.
+The ports offer only the operations of Azure Table and Queue Storage, so that code that works on the embedded store
+works in Azure. Knows nothing of orchestrations. Adapters raise only the ``StorageError`` tree of ``durable_core.errors``.
 
 Semantics that every adapter keeps (tests/contract holds them to it):
 
@@ -66,7 +66,7 @@ class Insert:
 class Merge:
     key: str
     props: Props
-    etag: str | None = None  # None: whatever it is, but the row must exist
+    etag: str | None = None  # None: any ETag, but the row must exist
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Table(Protocol):
         ...
 
     async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        """Set these properties, keep the others. RowNotFoundError, PreconditionFailedError."""
+        """Set these properties and keep the other ones. RowNotFoundError, PreconditionFailedError."""
         ...
 
     async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
@@ -133,7 +133,7 @@ class Table(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class QueueMessage:
-    """A message as received. ``receipt`` is what ``extend`` and ``delete`` must show."""
+    """A message as received. ``extend`` and ``delete`` need its ``receipt``."""
 
     id: str
     body: str
@@ -172,7 +172,7 @@ class Queue(Protocol):
 
 
 Write: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
-"""One write, to be begun by whoever is given it."""
+"""Makes the coroutine of one write; ``in_order`` starts it."""
 
 
 class Storage(Protocol):
@@ -187,29 +187,29 @@ class Storage(Protocol):
         ...
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
-        """Make what is missing."""
+        """Create the tables and queues that do not exist."""
         ...
 
     async def in_order(self, *writes: Write) -> None:
-        """Do these writes one after another: none is durable without those before it. The first that fails ends it
-        with its error; those after it are not done.
+        """Do these writes one after another: no write is durable without those before it. The first error is raised,
+        and the writes after it are not done.
 
-        In Azure each is waited for. The embedded store makes them durable together, with one flush.
+        In Azure each write is awaited before the next. The embedded store makes all durable with one flush.
         """
         ...
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back, on the event loop, when a message that this object sends to that queue is to be had; returns an
-        undo. One with a delay of over a minute is not told of.
+        """Call ``callback`` on the event loop when a message that this object sends to the queue becomes visible.
+        Returns the function that removes the callback. Messages with a delay of over a minute cause no callback.
 
-        A send by another process is not seen: listeners poll for those.
+        Messages of other processes cause no callback either: listeners poll for them.
         """
         ...
 
     async def free_leases(self, queues: Sequence[str]) -> None:
-        """Make every hidden, already received message of these queues visible: their receivers are dead.
+        """Make every leased message of these queues visible, because its receiver has crashed.
 
-        Only the embedded store can; Azure cannot tell, and does nothing.
+        Only the embedded store does so; Azure does nothing.
         """
         ...
 
@@ -217,6 +217,6 @@ class Storage(Protocol):
 
 
 async def one_by_one(*writes: Write) -> None:
-    """``in_order`` for a store that can do no better."""
+    """``in_order`` for a store without group commits."""
     for write in writes:
         await write()

@@ -1,7 +1,7 @@
-"""A storage that lets nothing through but reads: for tools that look at a live hub and must not touch it.
+"""A storage that only allows reads: for tools that read a live task hub and must not change it.
 
-What would make, change, hide or delete anything is refused before it reaches the store. Receiving a message hides it,
-so queues can only be counted.
+Each operation that would create, change, hide or delete something is refused before it reaches the store. Receiving a
+message hides it, so the messages of a queue can only be counted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _refuse(what: str) -> NoReturn:
 
 
 class ReadOnlyStorage:
-    """``inner`` as readers see it. Closing it closes ``inner``."""
+    """A read-only view of ``inner``. Closing it closes ``inner``."""
 
     def __init__(self, inner: Storage) -> None:
         self._inner = inner

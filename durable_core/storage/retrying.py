@@ -1,8 +1,8 @@
 """Patience with a store that is throttled, restarting or out of reach: every operation is tried again for a while.
 
-An operation that failed so may have been done. All writes of the protocol can bear that: inserts answer "exists" and
-merges "precondition failed", and their callers look whose write it was; deletes answer "not found"; messages may come
-twice.
+An operation that failed may have been done all the same. The callers of all writes allow for that: a repeated insert
+fails with "exists" and a merge with "precondition failed", and the caller checks whose write it was; a repeated delete
+fails with "not found"; a message may be delivered twice.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Patience:
 
 
 class RetryingTable(AroundTable):
-    """``Patience`` itself is what is around its operations: no call comes between."""
+    """``_around`` is the ``Patience`` object itself, which saves one call per operation."""
 
     def __init__(self, inner: Table, patience: Patience) -> None:
         super().__init__(inner)
@@ -64,7 +64,7 @@ class RetryingQueue(AroundQueue):
 
 
 class RetryingStorage(AroundStorage):
-    """A storage whose tables and queues are patient. Closing it closes what it wraps."""
+    """A storage whose tables and queues retry. Closing it closes the wrapped storage."""
 
     def __init__(self, inner: Storage, patience: Patience) -> None:
         super().__init__(inner)

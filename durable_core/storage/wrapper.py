@@ -1,7 +1,7 @@
-"""The base of whatever wraps a port: each signature stands here, so that a wrapper is only what it does around a call.
+"""Base classes for decorators of the storage ports.
 
-Whoever wraps a table or a queue says that in ``_around``; without it, or for a storage, everything is passed on. What a
-call is about is worked out only for a wrapper that asks. Knows no wrapper.
+A decorator of a table or a queue overrides ``_around``; by default calls are forwarded. ``TableCall`` and ``QueueCall``
+describe a call for the decorators that need it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from .ports import (
 T = TypeVar("T")
 
 Call: TypeAlias = partial[Coroutine[Any, Any, T]]
-"""A call of a port's method that is still to be made, once or more often. Its arguments are in the port's order."""
+"""A call of a port's method that ``_around`` makes, once or more often. Its arguments are in the port's order."""
 
 _WRITES = {"insert": Insert, "merge": Merge, "replace": Replace, "delete": Delete}
 
 
 @dataclass(frozen=True, slots=True)
 class TableCall:
-    """What a call of ``Table`` is about.
+    """Describes a call of ``Table``.
 
-    verb: the method's name. key: the row's; of a range read, where the range begins; of a transaction ''.
-    operations: what it writes, as a transaction would say it; nothing if it reads.
+    verb: the method's name. key: of the row; of a range read, the lower bound; of a transaction ''.
+    operations: the writes of the call in the form of a transaction; empty for a read.
     """
 
     verb: str
@@ -63,7 +63,7 @@ class TableCall:
 
 @dataclass(frozen=True, slots=True)
 class QueueCall:
-    """What a call of ``Queue`` is about. verb: the method's name. body: of the message that it sends, or ''."""
+    """Describes a call of ``Queue``. verb: the method's name. body: of the message that it sends, or ''."""
 
     verb: str
     body: str
@@ -75,7 +75,7 @@ class QueueCall:
 
 
 class AroundTable:
-    """Its methods are not ``async``: each returns the coroutine of ``_around``, one less to step through."""
+    """Decorator of a table. Its methods are not ``async``: each returns the coroutine of ``_around`` itself."""
 
     def __init__(self, inner: Table) -> None:
         self._inner = inner
@@ -150,7 +150,7 @@ class AroundQueue:
 
 
 class AroundStorage:
-    """Passes everything on: whoever wraps a storage replaces what it does otherwise."""
+    """Decorator of a storage. Forwards all calls; a subclass overrides the methods that it changes."""
 
     def __init__(self, inner: Storage) -> None:
         self._inner = inner

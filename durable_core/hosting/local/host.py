@@ -1,11 +1,11 @@
 """Assembles the local host: app, storage, listeners, HTTP server; starts them, and stops them in good order.
 
-Theory of operation. Everything runs on one event loop. The storage is the one that the app's own code acquires, so
-that its sends wake the listeners here. A start that follows a crash is what callers wait for, so it goes the shortest
-way to the first message: the port is taken first (callers wait in it), then the app and the store, then the queues are
-listened to, and while their messages are at work the HTTP server is imported and begins. Stopping goes outside in:
-nothing new is taken, what is in flight gets ``grace`` seconds, what is left is cancelled and its messages handed back,
-then the app's hooks and the storage close.
+Theory of operation. Everything runs on one event loop. Host and app share one storage object, so that the app's sends
+wake the listeners of the host. Callers wait for a start after a crash, so it takes the shortest way to the first
+message: the port is opened first (requests wait in its backlog), then app and store are loaded, then the queue listeners
+start, and while the first messages are handled the HTTP server is imported and started. Stopping is done in the reverse
+order: no new messages and requests are accepted, running functions get ``grace`` seconds, the rest is cancelled and its
+messages are returned to their queues, then the app's hooks and the storage are closed.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class HostOptions:
 
     app: folder of function_app.py. port: 0 picks a free one. only: serve the queues whose name contains ``-control``
     (with HTTP and timers), or those with ``-work``, or with ``work:gpu`` the work queue "gpu" alone; None serves all.
-    azure_like: a send wakes no listener. key: asked of functions that are not anonymous; None: that in
-    DURABLE_HOST_KEY, and without it none is asked.
-    grace: seconds for what is in flight when the host stops.
+    azure_like: a send wakes no listener. key: required by functions that are not anonymous; None: the value of
+    DURABLE_HOST_KEY, and without it no key is required.
+    grace: seconds for running functions when the host stops.
     """
 
     app: Path
@@ -72,7 +72,7 @@ class HostOptions:
 
 @runtime_checkable
 class DurableHooks(Protocol):
-    """``__durable_hooks__`` of a function of the app: what the local host calls around its life."""
+    """``__durable_hooks__`` of a function of the app: the local host calls them at its start and stop."""
 
     async def start(self) -> None: ...
 
@@ -84,13 +84,13 @@ async def run_host(
 ) -> bool:
     """Serve the app until ``stop`` is set. ``say`` gets the lines meant for the user; the last is the ready line.
 
-    on_timeout: what is done when a function overruns functionTimeout, in place of its cancellation; called by a thread.
+    on_timeout: called by a thread when a function exceeds functionTimeout, instead of cancelling it.
     Returns whether every thread has ended. ConfigurationError if the app, its settings or a route do not fit.
     """
     folder = options.app.resolve()
     apply_local_settings(folder, os.environ)
     os.environ.setdefault("DURABLE_MESSAGE_LEASE", LOCAL_LEASE)
-    os.environ.setdefault("DURABLE_GUARD", "true")  # where code is written, it is told what it must not do
+    os.environ.setdefault("DURABLE_GUARD", "true")  # for developers; it costs time in production
     config, settings = read_host_config(folder, azure_like=options.azure_like), Settings.from_environment()
     functions = load_functions(folder)
     key = host_key(options.key, os.environ)
@@ -110,7 +110,7 @@ async def run_host(
         storage = acquire_storage(settings)
         stack.push_async_callback(release_storage, storage)
         if settings.is_embedded and settings.store != ":memory:":
-            # All queues, also those that --only leaves to others: nobody else lives.
+            # All queues, also those that --only leaves to other hosts: no other host runs.
             queues = sorted({f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)})
             await stack.enter_async_context(live_on_store(settings, partial(_free_leases, storage, queues)))
         await stack.enter_async_context(_hooks(functions))
@@ -147,7 +147,7 @@ async def _serve(
     grace: float,
     stop: asyncio.Event,
 ) -> None:
-    """Run the listeners until ``stop``, or until one dies: a host that serves half an app must not look alive."""
+    """Run the listeners until ``stop``, or until one fails: a host that serves half an app must not stay up."""
     tasks = {asyncio.create_task(run) for run in runs}
     stopping = asyncio.create_task(stop.wait())
     http: HttpServer | None = None

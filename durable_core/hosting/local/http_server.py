@@ -40,7 +40,7 @@ class HttpServer:
     """The HTTP side of the host.
 
     key: when given, asked of every endpoint that needs one.
-    sites: whose requests are taken; None takes everybody's.
+    sites: the origins and host names whose requests are accepted; None accepts all.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class HttpServer:
         self._abandoned = set[asyncio.Future[Any]]()
 
     async def start(self, sockets: Sequence[socket.socket], *, grace: float = 10.0) -> None:
-        """Serve who has called and who will.
+        """Serve the waiting and all further connections.
 
         ``grace``: seconds that ``stop`` gives to requests in progress.
         """
         logging.getLogger("aiohttp.server").addFilter(_is_no_bad_request)
         app = web.Application(client_max_size=self._max_body)
         app.router.add_route("*", "/{path:.*}", self._serve)
-        # As in Azure, a compressed body stays so: what it would grow to is nothing that a stranger should decide.
+        # As in Azure, a compressed body is not decompressed: its sender must not determine how much memory it takes.
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=grace, auto_decompress=False
         )
@@ -76,7 +76,7 @@ class HttpServer:
             await web.SockSite(self._runner, listening, backlog=BACKLOG).start()
 
     async def stop(self) -> None:
-        """Take no more connections, give requests in progress their grace time, then drop them."""
+        """Accept no more connections, give running requests their grace time, then drop them."""
         if self._runner is not None:
             await self._runner.cleanup()
         for abandoned in self._abandoned:
@@ -110,7 +110,7 @@ class HttpServer:
             params=_joined(request.query),
             route_params=route_params,
         )
-        # A stranger's hundred megabytes are not read to find out that the token before them is forged.
+        # A large body is not read if the token in the URL is forged.
         refuse = endpoint.refuse if request.can_read_body else None
         if refuse is not None and (refusal := await refuse(asked(body=b""))) is not None:
             return _response(refusal)
@@ -145,7 +145,7 @@ class HttpServer:
 
 
 def _is_no_bad_request(record: logging.LogRecord) -> bool:
-    """False for the stack that aiohttp logs of what is no HTTP request: it has answered 400, and nothing failed."""
+    """False for the stack that aiohttp logs for an invalid HTTP request, which it has answered with 400."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
@@ -173,7 +173,7 @@ def _joined(pairs: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _response(returned: object) -> web.Response:
-    """TypeError for what the Python worker could not convert either."""
+    """The HTTP response of a function. TypeError for a value that Azure's Python worker cannot convert."""
     if returned is None:
         return web.Response(status=204)
     if isinstance(returned, str):

@@ -1,8 +1,8 @@
-"""Which requests a host without keys takes: none that a page of another site made a browser on this machine send.
+"""Requests that a host without keys accepts: none that a page of another site made a browser on this machine send.
 
-Whatever page a developer visits may send requests to a loopback port, and a name of its own that it lets point to
-127.0.0.1 (DNS rebinding) even lets it read the answers. Browsers say so: ``Origin`` names the page's site, ``Host`` the
-name that was asked for. Pure text: knows no web server.
+Every page that a developer visits can send requests to a loopback port; with a host name of its own that resolves to
+127.0.0.1 (DNS rebinding) it can even read the responses. Browsers name the site of the page in ``Origin``, and the
+requested host name in ``Host``. Pure text: knows no web server.
 """
 
 from __future__ import annotations

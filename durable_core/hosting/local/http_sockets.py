@@ -1,4 +1,4 @@
-"""The sockets that the host listens on, taken before there is a server: who calls meanwhile waits, and is not refused.
+"""The sockets that the host listens on, opened before its server runs: early requests wait and are not refused.
 
 Knows nothing of HTTP.
 """
@@ -11,14 +11,14 @@ from contextlib import ExitStack, contextmanager
 
 from ...errors import ConfigurationError
 
-BACKLOG = 1024  # callers that wait while the host starts: as many as a busy one had connected before
+BACKLOG = 1024  # connections that wait while the host starts: about as many as a busy host had before a restart
 
 
 @contextmanager
 def listening_sockets(host: str, port: int) -> Generator[Sequence[socket.socket]]:
     """A listening socket for each address of ``host``, closed at the end; port 0 takes a free one.
 
-    ConfigurationError if the address or the port cannot be had.
+    ConfigurationError if the address or the port cannot be used.
     """
     with ExitStack() as stack:
         try:

@@ -78,7 +78,7 @@ class Invoker:
     ) -> None:
         """``function_timeout`` in seconds, None for no limit; ``patience`` as the constant.
 
-        on_timeout: what is done when a function overruns it, in place of its cancellation.
+        on_timeout: called when a function exceeds its timeout, instead of cancelling it.
         """
         self._folder = folder
         self._timeout = function_timeout
@@ -94,8 +94,8 @@ class Invoker:
     async def invoke(self, function: IndexedFunction, value: object) -> Any:
         """Call the function with the trigger's value and return what it returns.
 
-        InvocationFailedError if it fails. If the caller is cancelled, an async function is cancelled too, and given up
-        when it does not end then; a thread cannot be stopped and runs on.
+        InvocationFailedError if it fails. If the caller is cancelled, an async function is cancelled too, and not
+        awaited any longer if it does not end; a thread cannot be stopped and runs on.
         """
         invocation_id = _invocation_id() if function.wants_context else ""
         call = self._call(function, value, invocation_id)
@@ -115,7 +115,7 @@ class Invoker:
                 raise
             reason = "let a CancelledError escape; in Azure the invocation would hang until functionTimeout"
             error = cancelled
-        except BaseException as raised:  # whatever a function of the app's raises is logged
+        except BaseException as raised:  # every error of a function is logged
             if is_interrupt(raised):
                 raise
             error, reason = raised, f"raised {type(raised).__name__}"
@@ -128,7 +128,7 @@ class Invoker:
         raise InvocationFailedError(function.name, reason) from error
 
     async def _give_up(self, function: IndexedFunction, work: asyncio.Future[Any]) -> None:
-        """Cancel a function, which may have to clean up; whether it ends is its own affair."""
+        """Cancel a function and wait up to the patience for its end; it may suppress the cancellation."""
         work.add_done_callback(_forget)
         work.cancel()
         await asyncio.wait({work}, timeout=self._patience)
@@ -178,7 +178,7 @@ async def _on_the_loop(call: functools.partial[Any]) -> Any:
 
 def _forget(work: asyncio.Future[Any]) -> None:
     if not work.cancelled():
-        work.exception()  # nobody waits for it any more
+        work.exception()  # no caller waits for its error
 
 
 def _invocation_id() -> str:

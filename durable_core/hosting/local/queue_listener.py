@@ -46,17 +46,17 @@ class QueueListener:
         self._knows_missing = False
 
     def wake(self) -> None:
-        """Poll at once: somebody in this process has sent a message."""
+        """Poll at once: this process has sent a message to the queue."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Receive no more; ``run`` returns when what is in flight has ended."""
+        """Receive no more messages; ``run`` returns when the running invocations have ended."""
         self._stopping = True
         self._wake.set()
         self._room.set()
 
     async def run(self) -> None:
-        """Listen until ``stop``. If cancelled, cancel what is in flight and hand its messages back."""
+        """Listen until ``stop``. If cancelled, cancel the running invocations and return their messages."""
         try:
             while not self._stopping:
                 await self._await_room()
@@ -126,7 +126,7 @@ class QueueListener:
         lease = MessageLease(self._queue, message, self._lease)
         try:
             if message.dequeue_count > self._options.max_dequeue_count and self._has_poison_queue:
-                # It never came to an orderly failure: each receiver died of it.
+                # No receiver has reported a failure: each one crashed.
                 succeeded = False
             else:
                 succeeded = await self._succeeds(message)

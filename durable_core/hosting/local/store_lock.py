@@ -19,7 +19,7 @@ from ...settings import Settings
 
 try:
     import fcntl
-except ImportError:  # Windows: nobody is known to be alone, and leases simply expire
+except ImportError:  # Windows: a host never knows that it is alone; leases expire instead
     fcntl = None
 
 LOCK_SUFFIX = ".hosts"

@@ -1,4 +1,4 @@
-"""Timer triggers: six-field NCRONTAB and TimeSpan schedules, and the loop that obeys one.
+"""Timer triggers: six-field NCRONTAB and TimeSpan schedules, and the loop that runs a timer function.
 
 Times are UTC, as in Azure without WEBSITE_TIME_ZONE. Knows an ``invoke`` callable and nothing of functions.
 """
@@ -86,7 +86,7 @@ def parse_schedule(text: str) -> Schedule:
 
 @dataclass(frozen=True, slots=True)
 class TimerFiring:
-    """What a TimerRequest is made of. ``past_due``: it should have run earlier."""
+    """The values of a TimerRequest. ``past_due``: the run is late."""
 
     past_due: bool
     last: datetime | None

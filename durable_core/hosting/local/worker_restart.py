@@ -21,7 +21,7 @@ Expired = Callable[[str], None]
 
 
 class TimeoutWatch:
-    """Tells of the first invocation that runs for longer than ``seconds``. On a thread: the event loop may be stuck."""
+    """Reports the first invocation that runs for longer than ``seconds``, from a thread: the loop may be blocked."""
 
     def __init__(self, seconds: float, expired: Expired) -> None:
         """``expired`` gets the function's name, once, on the thread of the watch."""

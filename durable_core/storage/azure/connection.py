@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _MAX_CONNECTIONS = 64
 # The worker of Azure sets the root logger to INFO, and the SDK then writes two lines per storage request into the log
-# of the user's functions. Its lines go to a logger of ours, which is quiet unless somebody gives it a level.
+# of the user's functions. Its lines go to a logger of ours, which is silent unless the app sets its level.
 _REQUEST_LOGGER = logging.getLogger("durable_core.storage.requests")
 if _REQUEST_LOGGER.level == logging.NOTSET:
     _REQUEST_LOGGER.setLevel(logging.WARNING)
 _LARGE_BODY = 1024 * 1024
 _READ_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 10.0
-# Azurite drops an idle connection after 5 s, Azure much later. A request on a dropped one fails, so let go earlier.
+# Azurite drops an idle connection after 5 s, Azure much later. A request on a dropped one fails: close it earlier.
 _KEEP_IDLE_PLAIN, _KEEP_IDLE_TLS = 4.0, 60.0
 
 # The account that every emulator has; its key is published with Azurite.
@@ -61,8 +61,8 @@ class AzureConnection:
             connection_timeout=_CONNECT_TIMEOUT,
             read_timeout=_READ_TIMEOUT,
         )
-        # One retry of a reset connection and none of an answer: the runtime has its own back-off, and a write that was
-        # sent twice meets its own first attempt.
+        # The SDK retries a reset connection once and an error response never: the runtime has its own back-off, and a
+        # write that is sent twice finds its own first attempt.
         options: dict[str, Any] = {
             "transport": transport,
             "retry_total": 1,
@@ -110,7 +110,7 @@ def check_settings(settings: Mapping[str, str]) -> None:
     try:
         TableServiceClient.from_connection_string(text)
         QueueServiceClient.from_connection_string(text)
-    except ValueError:  # its text is not told: it may quote a part of the string, which holds a key
+    except ValueError:  # the error text is left out: it may quote a part of the string, which contains a key
         raise ConfigurationError(
             "the connection string in AzureWebJobsStorage cannot be used: a part of it is missing or misspelt; it "
             "looks like DefaultEndpointsProtocol=https;AccountName=...;AccountKey=...;EndpointSuffix=core.windows.net"
@@ -138,7 +138,7 @@ def _endpoint(settings: Mapping[str, str], service: str) -> str:
 
 
 def _credential(settings: Mapping[str, str]) -> AsyncTokenCredential:
-    # Loaded only here: an app with a connection string never pays for it.
+    # Imported only here: an app with a connection string does not need it.
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
     client_id = settings.get("clientid")

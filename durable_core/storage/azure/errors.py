@@ -54,7 +54,7 @@ _UNREACHABLE = (ServiceRequestError, ServiceResponseError, IncompleteReadError, 
 
 
 async def translated(call: Awaitable[T], what: str) -> T:
-    """Await an SDK's call; whatever it raises leaves as a ``StorageError`` that names ``what``."""
+    """Await an SDK call; each of its exceptions is raised as a ``StorageError`` that names ``what``."""
     try:
         return await call
     except (TimeoutError, AzureError, aiohttp.ClientError, OSError) as error:
@@ -111,6 +111,6 @@ def _refused(what: str, error: Exception) -> StorageError:
 
 
 def _line(error: Exception) -> str:
-    """The first line of an error; the SDKs append whole responses. Without secrets: an error may quote a URL."""
+    """The first line of an error, as the SDKs append whole responses; without secrets, as an error may quote a URL."""
     text = str(error).strip()
     return _SECRETS.sub(r"\1=***", text.splitlines()[0]) if text else type(error).__name__

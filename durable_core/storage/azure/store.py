@@ -3,7 +3,7 @@
 Speaks to the service through the asynchronous SDKs with one shared HTTP session. Checks Azure's limits before it
 sends, because an emulator lets some of them pass. Knows nothing of orchestrations.
 
-What only the service can check is a row's size after a merge: that of the parts is checked here.
+Only the service can check the size of a row after a merge; this module checks the size of the merged properties.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class AzureStorage:
         return self._listeners.add(queue, callback)
 
     async def free_leases(self, queues: Sequence[str]) -> None:
-        """Does nothing: Azure cannot tell whose leases they are; they end by themselves."""
+        """Does nothing: in Azure the receiver of a message is unknown, and its lease expires."""
 
     async def close(self) -> None:
         """Close the clients and their session. Further calls raise StorageError."""
@@ -231,7 +231,7 @@ class AzureTable:
 
 
 class _Missing(Exception):
-    """A 404 that the SDK must not swallow: it would, of any error of its own."""
+    """A 404 that the SDK must not swallow, as it does with its own error types."""
 
     def __init__(self, response: object) -> None:
         super().__init__(response)
@@ -278,7 +278,7 @@ class AzureQueue:
         await translated(self._client().clear_messages(), f"clear {self._name}")
 
     async def _first_page(self, pages: Any) -> list[QueueMessage]:
-        # Only the first: the SDK would ask again until the queue is empty.
+        # Only the first page: the SDK would receive until the queue is empty.
         async for page in pages:
             return [_message(each) async for each in page]
         return []
@@ -367,7 +367,7 @@ def _message(found: SdkMessage) -> QueueMessage:
 
 
 def _decode(text: str) -> str:
-    """The body of a message; one that a person put there by hand may not be base64, and must not block the others."""
+    """The body of a message. A message sent by hand may not be base64, and must not block the other messages."""
     try:
         return b64decode(text, validate=True).decode()
     except ValueError:

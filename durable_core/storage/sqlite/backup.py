@@ -1,7 +1,7 @@
-"""Copies of a store's file: made while hosts use it, and put in its place while none does.
+"""Backup of a store's file while hosts use it, and restore while no host does.
 
-A copy of the file alone misses what still lies in the write-ahead log beside it, which may be everything; a log that
-is left beside another file would damage that one. These two functions know both.
+A copy of the file alone lacks the writes that are still in the write-ahead log beside it, which may be all of them; a
+log that is left beside another file would damage that file. These two functions handle both files.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ LOG_SUFFIXES = ("-wal", "-shm")
 
 
 def back_up(store: Path, target: Path) -> int:
-    """Write the state that the store has now into a new file, readable by its owner alone. Returns its bytes.
+    """Write the current state of the store into a new file, readable only by its owner. Returns its size in bytes.
 
-    Hosts may go on meanwhile. The file appears when it is whole, checked and flushed to the disk.
+    Hosts may use the store meanwhile. The file appears when it is complete, checked and flushed to the disk.
     ConfigurationError if there is no store or the target exists; UnusableStoreError if the store is damaged.
     """
     if target.exists():
@@ -40,7 +40,7 @@ def back_up(store: Path, target: Path) -> int:
 
 
 def restore(backup: Path, store: Path, now: datetime) -> Path | None:
-    """Put a copy of a backup in the place of a store that nobody uses. Returns where the store that was there is kept.
+    """Replace a store that no process uses by a copy of a backup. Returns the path to which the old store was moved.
 
     ConfigurationError if there is no backup; UnusableStoreError if it is damaged or no store; StorageUnavailableError
     if a process has the store open. Then nothing is changed.
@@ -60,7 +60,7 @@ def _set_aside(store: Path, now: datetime) -> Path:
     kept = store.with_name(f"{store.name}.before-{now:%Y%m%dT%H%M%SZ}")
     try:
         with closing(_open(store)) as con:
-            con.execute("PRAGMA journal_mode = DELETE")  # SQLite does so only for the one who has the file alone
+            con.execute("PRAGMA journal_mode = DELETE")  # SQLite allows this only if no other process has the file open
     except sqlite3.Error as error:
         if is_transient(error):
             raise StorageUnavailableError(f"{store} is in use; stop every host and client that has it open") from None

@@ -38,7 +38,7 @@ CREATE INDEX message_by_visibility ON message (queue, visible_at, id);
 
 
 def connect(path: str, synchronous: str) -> sqlite3.Connection:
-    """Open the store, and make what is missing. Waits for no lock: whoever meets one tries again."""
+    """Open the store, and create its file and schema if missing. Does not wait for locks: the caller tries again."""
     con = _open(path, synchronous)
     try:
         _prepare(con)
@@ -72,7 +72,7 @@ def _open(path: str, synchronous: str) -> sqlite3.Connection:
 
 
 def _refuse_of_others(con: sqlite3.Connection, path: str) -> None:
-    """UnusableStoreError if the file is a database of something else, before anything in it is changed."""
+    """UnusableStoreError if the file is another program's database, before anything in it is changed."""
     # One statement, one snapshot: another process may be making the schema.
     query = "SELECT (SELECT user_version FROM pragma_user_version), EXISTS (SELECT 1 FROM sqlite_master)"
     version, has_tables = con.execute(query).fetchone()
@@ -93,7 +93,7 @@ def give_back_pages(con: sqlite3.Connection) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Make the store's file, and its folder if missing, readable by their owner alone: inputs and results are in it.
+    """Create the store's file, and its folder if missing, readable only by their owner: it contains inputs and results.
 
     SQLite gives the WAL and the shared memory the mode of the file. A file that is there keeps the mode that it has.
     """
@@ -113,7 +113,7 @@ def _prepare(con: sqlite3.Connection) -> None:
 
 
 def check(con: sqlite3.Connection, path: str) -> None:
-    """Refuse a store that is damaged, or is none, before anything is built on what it says.
+    """Refuse a file that is damaged or not a store, before its content is used.
 
     Reads every page once. NewerFormatError if a newer durable_core made it; UnusableStoreError.
     """
@@ -141,7 +141,7 @@ def _damaged(path: str, why: str) -> UnusableStoreError:
 
 
 def _complete(con: sqlite3.Connection) -> None:
-    """Add to a store of an earlier durable_core what it lacks."""
+    """Add the columns that a store of an earlier durable_core lacks."""
     if not _has_seen(con):
         con.execute("BEGIN IMMEDIATE")
         if not _has_seen(con):

@@ -3,18 +3,18 @@
 Owns the connection and the thread that waits for the disk. Knows nothing of rows and messages: an operation is a
 function over a ``Session``.
 
-How it works. What comes together in one turn of the event loop is a batch: it is run in one transaction, committed
-once, and all of it answered at once. Its statements take microseconds and are run on the loop's own thread, where
-nobody has to wait for the interpreter's lock; the commit, which waits for the disk, is left to a thread. While that
-waits, the next batch gathers: the busier the store, the cheaper a write. An operation that is refused (a key is taken,
-an ETag differs) fails alone; what it had written is undone by its own savepoint. A batch that meets something else (the
-file is locked by another process, the disk is full) is undone and handed over to the thread as a whole, which runs it
-again with patience.
+How it works. The operations that are submitted in one iteration of the event loop are a batch: it is run in one
+transaction, committed once, and all its callers are answered together. Its statements take microseconds and run on the
+loop's own thread, which saves waiting for the interpreter's lock; the commit, which waits for the disk, is left to a
+thread. Meanwhile the next batch gathers: the busier the store, the cheaper a write. An operation that is refused (a key
+is taken, an ETag differs) fails alone, and its own savepoint undoes its writes. A batch with another error (another
+process has locked the file, the disk is full) is rolled back and passed to the thread, which runs it again with
+retries.
 
 A batch is flushed if one of its operations asks for it. Leases do not: a receive, a renewal or a delete that a power
 cut undoes gives the message back, which a queue that delivers at least once may do at any time. They share the flush
-of a batch that needs one, or go without, and then without the thread. Nor is the thread worth its two wake-ups for a
-few operations on a disk that is quick.
+of a batch that needs one; alone they are committed without a flush and without the thread. A few operations on a quick
+disk are committed without the thread, too: its two wake-ups would take longer.
 
 Reads are answered at once, over a connection of their own (``sqlite_reads``). Those that are not run first in their
 batch, in a snapshot without the write lock. An operation may turn out to have nothing to write (a receive on an empty
@@ -46,7 +46,7 @@ from .session import Session
 T = TypeVar("T")
 
 MAX_BATCH = 256
-COMMITS_TO_A_LOOK = 4  # at how many pages of the file are free
+COMMITS_TO_A_LOOK = 4  # commits between two checks of the number of free pages
 FEW = 4  # operations: so small a batch is not worth a thread, if the disk is quick
 QUICK_FLUSH = 0.002  # seconds
 _LOCKED_DEADLINE = 30.0  # seconds of patience with another process
@@ -111,8 +111,8 @@ class GroupCommit:
         return self._submit(run, peek, False, then, flush)
 
     async def in_order(self, *writes: Write) -> None:
-        """See the port. All are handed over at once: a batch is run in order, and an operation after one that failed
-        is left out. What was left out because of a passing fault is done when those before it have got through."""
+        """See the port. All writes are submitted at once: a batch is run in order, and an operation after a failed one
+        is skipped. An operation that was skipped because of a temporary error is run once those before it are done."""
         if self._path == MEMORY:
             await one_by_one(*writes)
             return
@@ -128,7 +128,7 @@ class GroupCommit:
                 raise
 
     async def close(self) -> None:
-        """End what waits, then the thread and the connection. Closing twice is harmless."""
+        """Run the waiting operations, then end the thread and close the connection. Closing twice is harmless."""
         if self._closed:
             return
         self._closed = True
@@ -187,19 +187,19 @@ class GroupCommit:
     # ------------------------------------------------------------------ on the thread of the loop that is home
 
     def _gather(self, pending: Pending[Any]) -> None:
-        """Keep what one turn of the event loop brings together: one batch."""
+        """Collect the operations of one iteration of the event loop: one batch."""
         self._gathering.append(pending)
         if len(self._gathering) == 1 and self._home is not None:
             self._home.call_soon(self._run_gathered)
 
     def _run_gathered(self) -> None:
-        while self._gathering and not self._is_away:  # when the thread answers, the rest is run
+        while self._gathering and not self._is_away:  # the rest is run when the thread has answered
             batch = self._take(MAX_BATCH)
             if self._con is None or not self._run_here(self._con, batch):
                 self._send_away(batch)
 
     def _run_here(self, con: sqlite3.Connection, batch: Batch) -> bool:
-        """Run a batch up to its commit. False: something is the matter, and nothing of it was done."""
+        """Run a batch up to its commit. False after an error, which undoes the whole batch."""
         try:
             settled, left = self._settle_without_writing(con, batch)
             flushes = bool(left) and self._write_all(con, left)
@@ -231,7 +231,7 @@ class GroupCommit:
     # ------------------------------------------------------------------ in the thread
 
     def _serve(self) -> None:
-        """Do what is sent here, and answer; until the None that ``close`` puts."""
+        """Run the batches in the thread's queue, and answer their callers, until the None that ``close`` puts."""
         while (work := self._waiting.get()) is not None:
             done = self._finish(work.batch) if isinstance(work, _Written) else self._run_batch(work)
             self._is_away = False  # before the answer: who finds it so runs what has gathered, who does not is answered
@@ -250,7 +250,7 @@ class GroupCommit:
             return self._run_batch(batch)
         return batch
 
-    # ------------------------------------------------------------------ whoever has the connection
+    # ------------------------------------------------------------------ on the thread that has the connection
 
     def _run_batch(self, batch: Batch) -> Batch:
         """Run a batch to its end; returns it when each of its operations has its result or its error."""
@@ -264,7 +264,7 @@ class GroupCommit:
                     self._commit(con, flushes=self._write_all(con, left))
                 return batch
             except OperationFailedError as failed:
-                # It failed in a way no operation may: without it, the others are run again.
+                # The operation has a defect: without it, the others are run again.
                 self._abandon()
                 left = [each for each in left if each is not failed.pending]
             except Exception as error:  # noqa: BLE001 - every caller must get an answer
@@ -279,7 +279,7 @@ class GroupCommit:
         return batch
 
     def _settle_without_writing(self, con: sqlite3.Connection, batch: Batch) -> tuple[Batch, Batch]:
-        """Run the reads, and the peeks of what may have nothing to write; split the batch into done and left."""
+        """Run the reads, and the peeks of the operations that have one; split the batch into done and left."""
         if not any(each.reads_only or each.peek for each in batch):
             return [], batch
         con.execute("BEGIN")
@@ -330,7 +330,7 @@ class GroupCommit:
             try:
                 self._con.rollback()
             except sqlite3.Error:
-                # A connection that cannot even undo is of no use; the next batch opens another one.
+                # A connection that cannot roll back is unusable; the next batch opens another one.
                 self._con.close()
                 self._con = None
 
@@ -340,7 +340,7 @@ async def _at_once(answer: T) -> T:
 
 
 def _answer(done: Batch, here: asyncio.AbstractEventLoop | None = None) -> None:
-    """Wake each event loop once for all of its operations. ``here``: the loop that this thread is running."""
+    """Answer the callers, with one wake-up for each event loop. ``here``: the loop that this thread is running."""
     by_loop: dict[asyncio.AbstractEventLoop, Batch] = {}
     for each in done:
         if each.future is not None:
@@ -352,7 +352,7 @@ def _answer(done: Batch, here: asyncio.AbstractEventLoop | None = None) -> None:
         try:
             loop.call_soon_threadsafe(_resolve_all, of_loop)
         except RuntimeError:
-            # The loop was closed while its operations ran: nobody is left to answer, and what was written stays.
+            # The loop was closed while its operations ran: no caller waits, and the writes are kept.
             continue
 
 

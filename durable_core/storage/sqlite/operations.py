@@ -1,4 +1,4 @@
-"""An operation that waits to be run in somebody's transaction, and those that must be run one after another."""
+"""Operations that wait to be run in a batch's transaction, and chains of operations that keep their order."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 class LeftOutError(StorageError):
-    """An operation that comes after one that failed."""
+    """The operation was skipped because an earlier one of its chain has failed."""
 
 
 class OperationFailedError(Exception):
-    """An operation raised what is neither a refusal nor SQLite's: a defect, which must not harm its neighbours."""
+    """An operation raised neither a StorageError nor an error of SQLite: a defect, which must not fail the others."""
 
     def __init__(self, pending: Pending[Any]) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class OperationFailedError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Pending(Generic[T]):
-    """An operation that waits for its batch. ``future``: who waits for it, None if it is run at once.
+    """An operation that waits for its batch. ``future``: of its caller; None if it is run at once.
 
     peek: tried first without the write lock; a result other than None is the answer. flushes: it must survive a power
     cut. then: called on the loop once it is durable. after: left out if that one failed.
@@ -48,7 +48,7 @@ class Pending(Generic[T]):
     error: BaseException | None = None
 
     def settle(self, session: Session) -> bool:
-        """Run it if it only reads, else its peek. Whether that was all."""
+        """Run the operation if it only reads, else its peek. Whether the operation is done."""
         if self.reads_only:
             self._try(self.run, session)
             return True
@@ -58,19 +58,19 @@ class Pending(Generic[T]):
         return self.result is not None or self.error is not None
 
     def write(self, session: Session) -> None:
-        """Run it. What it is refused is its result; sqlite3.Error and OperationFailedError concern the whole batch."""
+        """Run the operation. A StorageError is its result; sqlite3.Error and OperationFailedError fail the batch."""
         if self.after is not None and self.after.error is not None:
             self.result, self.error = None, LeftOutError("an earlier write of the same in_order call has failed")
         else:
             self._try(self.run, session)
 
     def resolve(self) -> None:
-        """Answer the caller, on its loop. A caller that was cancelled meanwhile is not there to be answered."""
+        """Answer the caller, on its loop, unless the caller was cancelled meanwhile."""
         if self.future is not None and not self.future.done():
             if self.error is not None:
                 self.future.set_exception(self.error)
                 if self.after is not None and self.after.error is not None:
-                    self.future.exception()  # who waited for the one before waits for this no more: no news for the log
+                    self.future.exception()  # the error of the operation before is raised: this one need not be logged
             else:
                 self.future.set_result(self.result)  # pyright: ignore[reportArgumentType] - T may be None
         if self.error is None and self.then is not None:
@@ -90,14 +90,14 @@ class Pending(Generic[T]):
 
 
 class Chain:
-    """Writes that are begun one after another: the operation of each comes after that of the one before."""
+    """Writes that are started one after another: each operation is run after the one before it."""
 
     def __init__(self) -> None:
         self._latest: Pending[Any] | None = None
         self._is_broken = False
 
     def begin(self, writes: tuple[Write, ...]) -> list[Begun[object]]:
-        """Begin them all. To be awaited in order: a LeftOutError says that a write must be begun again."""
+        """Start all writes. The caller awaits them in order, and starts a write with a LeftOutError again."""
         token = CHAIN.set(self)
         try:
             return [self._begin(write) for write in writes]
@@ -105,17 +105,17 @@ class Chain:
             CHAIN.reset(token)
 
     def link(self, pending: Pending[Any]) -> None:
-        """LeftOutError if an operation that is to come before this one has not come yet."""
+        """LeftOutError if the operation before this one has not been submitted yet."""
         if self._is_broken:
             raise LeftOutError("an earlier write of the same in_order call has not been submitted yet")
         pending.after, self._latest = self._latest, pending
 
     def _begin(self, write: Write) -> Begun[object]:
         latest, begun = self._latest, Begun(write())
-        # It has something else to do before its operation, or was refused before it came to that.
+        # The write awaits something else before it submits its operation, or was refused before that.
         self._is_broken |= begun.has_failed or (self._latest is latest and not begun.is_done)
         return begun
 
 
 CHAIN: ContextVar[Chain | None] = ContextVar("durable_sqlite_chain", default=None)
-"""Of the writes that are being begun, if any are."""
+"""The chain of the ``in_order`` call that is starting its writes, if any."""

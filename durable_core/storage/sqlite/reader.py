@@ -1,8 +1,8 @@
-"""Reads at once: on the caller's thread, over a connection of their own.
+"""Answers reads at once: on the caller's thread, over a connection of their own.
 
 In WAL mode a reader waits for no writer and sees every commit that was acknowledged before it began. A read takes
-microseconds; the way through the writer's thread takes a hundred, and often the rest of somebody else's fsync. What
-cannot be answered here (another thread asks, the file is locked by a recovery) is left to the writer's thread.
+microseconds; a read in the writer's thread takes a hundred, and often has to wait for an fsync. A read that cannot be
+answered here (from another thread, or while a recovery locks the file) is left to the writer's thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Unanswered:
-    """Says that the read must go another way."""
+    """The result of a read that is left to the writer's thread."""
 
 
 UNANSWERED: Final = Unanswered()
@@ -34,7 +34,7 @@ class DirectReader:
         self._containers: dict[tuple[str, str], int] = {}
 
     def read(self, run: Callable[[Session], T]) -> T | Unanswered:
-        """Run an operation that writes nothing, in one snapshot. What it raises is raised."""
+        """Run an operation that writes nothing, in one snapshot. Raises the errors of the operation."""
         if threading.get_ident() != self._thread:
             return UNANSWERED
         try:

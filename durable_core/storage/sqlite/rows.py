@@ -177,9 +177,9 @@ class Rows:
         return self.replace(partition, operation.key, patch, operation.etag)
 
     def _append(self, partition: str, key: str, patch: Patch, etag: str) -> str | None:
-        """A commit's merge in two statements: one part more, if the ETag is this one and no limit can be near.
+        """The merge of a commit in two statements: adds one part, if the ETag matches and no limit can be near.
 
-        None: nothing was written; what is the matter is for the long way to say.
+        None: nothing was written; the general way then merges or finds the error.
         """
         session = self._session
         more = patch.size - key_bytes(partition, key)
@@ -239,7 +239,7 @@ def _part_ids(number: int) -> tuple[int, int]:
 
 
 def _tag(value: object) -> dict[str, str]:
-    """JSON for what JSON lacks. No property is itself a dict, so these cannot be mistaken for one."""
+    """JSON for the types that JSON lacks, as dicts: no property is a dict, so they are unambiguous."""
     if isinstance(value, datetime):
         return {"t": value.astimezone(UTC).isoformat()}
     if isinstance(value, bytes):

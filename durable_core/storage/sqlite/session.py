@@ -70,8 +70,8 @@ class Session:
             self._counter, self._clock, seen = self.con.execute("SELECT counter, clock, seen FROM store").fetchone()
             self._read = True
             if (step := seen - self.now) > SET_BACK:
-                # The machine's clock was set back, perhaps while no process ran. What is hidden stays so for as long
-                # as it was to be, and not until the old time comes again.
+                # The machine's clock was set back, perhaps while no process ran. Hidden messages become visible after
+                # their remaining time, not when the clock reaches the old time again.
                 self.con.execute(
                     "UPDATE message SET visible_at = visible_at - ? WHERE visible_at > ?", (step, self.now)
                 )

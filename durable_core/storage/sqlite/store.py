@@ -1,7 +1,7 @@
 """The embedded store: ``Table`` and ``Queue`` over one SQLite file, or over ``:memory:``.
 
 Several processes may share a file. A write is acknowledged when it would survive a power cut; writes that wait
-together share one fsync (see ``sqlite_commit``). Limits are Azure's. Knows nothing of orchestrations.
+together share one fsync (see ``group_commit``). Limits are Azure's. Knows nothing of orchestrations.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SqliteStorage:
 
     path: the file, made with its folder if missing; ``:memory:`` keeps nothing and runs every operation at once on the
         caller's thread, deterministically.
-    now: seconds since 1970; every timestamp, delay and lease follows it, so a test may turn it.
+    now: returns seconds since 1970; timestamps, delays and leases use it, so a test may set the time.
     synchronous: SQLite's pragma; ``FULL`` survives a power cut, ``NORMAL`` only the death of the process.
     """
 
@@ -92,7 +92,7 @@ class SqliteStorage:
         await self._store.write(run)
 
     async def close(self) -> None:
-        """End what waits and close the file. Further calls raise StorageError."""
+        """Finish the waiting operations and close the file. Further calls raise StorageError."""
         await self._store.close()
 
 
