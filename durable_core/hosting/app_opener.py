@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 from ..codec import PayloadCodec
@@ -21,24 +21,10 @@ from .local.store_lock import is_alone
 from .remembering import remember_stuck
 from .storage_pool import acquire_storage, release_storage
 
-if TYPE_CHECKING:
-    from ..runtime.client import DurableClient
-
-
-class App(Protocol):
-    """What the triggers need of a ``DurableApp``."""
-
-    @property
-    def client(self) -> DurableClient: ...
-    async def on_control_message(self, body: str, dequeue_count: int, /) -> None: ...
-    async def on_work_message(self, body: str, dequeue_count: int, queue: str = "", /) -> None: ...
-    async def recover(self) -> object: ...
-
-
 ADVICE_DELAY = 3.0
 """Seconds after the start at which the orchestrators are linted: the first messages are handled before."""
 
-AppFactory: TypeAlias = Callable[[Registry, Settings], AbstractAsyncContextManager[App]]
+AppFactory: TypeAlias = Callable[[Registry, Settings], AbstractAsyncContextManager[DurableApp]]
 
 
 @asynccontextmanager
@@ -48,7 +34,7 @@ async def open_app(
     codec: PayloadCodec | None = None,
     *,
     callback_urls: CallbackUrls | None = None,
-) -> AsyncGenerator[App]:
+) -> AsyncGenerator[DurableApp]:
     """A ``DurableApp`` on the storage that these settings name, which other users on this event loop may share."""
     storage = acquire_storage(settings)
     try:
@@ -77,11 +63,11 @@ class AppOpener:
         self._registry = registry
         self._settings = settings
         self._factory = factory
-        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[tuple[App, AsyncExitStack]]] = (
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[tuple[DurableApp, AsyncExitStack]]] = (
             WeakKeyDictionary()
         )
 
-    async def app(self) -> App:
+    async def app(self) -> DurableApp:
         """The open app. Concurrent callers wait for the same opening; a failed opening is tried again."""
         loop = asyncio.get_running_loop()
         opening = self._opening.get(loop)
@@ -105,7 +91,7 @@ class AppOpener:
             _, stack = outcome
             await stack.aclose()
 
-    async def _open(self) -> tuple[App, AsyncExitStack]:
+    async def _open(self) -> tuple[DurableApp, AsyncExitStack]:
         stack = AsyncExitStack()
         app = await stack.enter_async_context(self._factory(self._registry, self._settings))
         if self._settings.guard:  # not in Azure: the linter's advice is for developers

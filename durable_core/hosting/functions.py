@@ -25,7 +25,7 @@ from ..instance_ids import execution_of
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
-from .app_opener import App, AppFactory, AppOpener, open_app
+from .app_opener import AppFactory, AppOpener, open_app
 from .callback_urls import SignedCallbackUrls, app_address
 from .http_api import DEFAULT_BASE, Endpoint, HttpApi
 from .http_bodies import (
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ..runtime.client import DurableClient
 
 T = TypeVar("T")
-_Deliver: TypeAlias = Callable[[App, str, int], Awaitable[None]]
+_Deliver: TypeAlias = Callable[[DurableApp, str, int], Awaitable[None]]
 
 CONNECTION = "AzureWebJobsStorage"
 RECOVERY_SCHEDULE = "0 */5 * * * *"
@@ -302,12 +302,12 @@ def durable_blueprint(
     return Durable(registry, settings=settings, base=base).blueprint(http=http)
 
 
-async def _to_control(app: App, body: str, dequeue_count: int) -> None:
+async def _to_control(app: DurableApp, body: str, dequeue_count: int) -> None:
     await app.on_control_message(body, dequeue_count)
 
 
 def _to_work(queue: str) -> _Deliver:
-    async def deliver(app: App, body: str, dequeue_count: int) -> None:
+    async def deliver(app: DurableApp, body: str, dequeue_count: int) -> None:
         await app.on_work_message(body, dequeue_count, queue)
 
     return deliver

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 from urllib.parse import urlencode, urlsplit
 
 from ..errors import (
@@ -38,9 +38,11 @@ from .http_errors import failure_response, method_not_allowed, not_implemented
 from .http_routes import OPERATIONS
 from .http_routes import Endpoint as Endpoint
 from .http_types import HttpRequest, HttpResponse, error_response, json_response, parse_json
-from .management import ManagementClient
 from .openapi import OF_EVERY_ROUTE, openapi_description, query_parameters
 from .signed_urls import Capability, CapabilitySigner, Verb
+
+if TYPE_CHECKING:
+    from ..runtime.client import DurableClient
 
 MAX_WAIT_SECONDS = 200.0
 """How long a request may wait for a result: Azure's load balancer cuts an answer that takes 230 s."""
@@ -72,7 +74,7 @@ class HttpApi:
 
     def __init__(
         self,
-        client: ManagementClient,
+        client: DurableClient,
         signer: CapabilitySigner,
         *,
         max_payload: int,

@@ -43,7 +43,7 @@ def create_http_management_payload(
     """The URIs by which their holder can watch and manage this one instance without a key.
 
     They are bound to ``execution_id``, else to the execution in the id (``StartedInstance``). With neither they are
-    valid for each instance that has the id. ``details``: the status URI shows the input and, when asked, the history, too.
+    valid for each instance that has the id. ``details``: the status URI shows the input and, on request, the history.
 
     ``base_url`` is the absolute URL of the API's base, such as ``https://app.example/api/durabletask``. In
     ``sendEventPostUri`` replace ``{eventName}``, in the others ``{text}`` (a reason; it may also stay as it is).

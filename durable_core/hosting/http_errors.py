@@ -50,7 +50,7 @@ _OUTCOMES: Mapping[type[Exception], tuple[int, str]] = {
 
 
 def failure_response(error: Exception) -> HttpResponse:
-    """The response to a request that failed. An error that is not the caller's fault is logged; its text is not shown."""
+    """The response to a request that failed. An error that is not the caller's fault is logged, not shown."""
     for kind in type(error).__mro__:
         if kind in _OUTCOMES:
             status, code = _OUTCOMES[kind]

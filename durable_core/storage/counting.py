@@ -71,11 +71,6 @@ class Counts:
         """Operations by table or queue."""
         return self._by(lambda each: each.name)
 
-    @property
-    def by_partition(self) -> Counter[tuple[str, str]]:
-        """Operations by (table, partition key)."""
-        return self._by(lambda each: (each.name, each.partition), tables_only=True)
-
     def __getitem__(self, kind: str) -> int:
         """Operations of one kind, such as ``counts["table.merge"]``; 0 if there were none."""
         return sum(each.cost for each in self.requests if each.kind == kind)
@@ -87,11 +82,10 @@ class Counts:
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.by_kind.items()))
         return f"{self.total} operations ({kinds or 'none'}), {self.bytes_written:,} bytes written"
 
-    def _by(self, key: Callable[[Request], T], *, tables_only: bool = False) -> Counter[T]:
+    def _by(self, key: Callable[[Request], T]) -> Counter[T]:
         found: Counter[T] = Counter()
         for each in self.requests:
-            if not tables_only or each.kind.startswith("table."):
-                found[key(each)] += each.cost
+            found[key(each)] += each.cost
         return found
 
 

@@ -1,8 +1,8 @@
 """The limits of Azure Table and Queue Storage, checked before anything is sent or written.
 
 Both adapters call these checks, so that a write that passes on the embedded store passes in Azure, and a write that
-only an emulator accepts is refused. Every refusal is a ``LimitExceededError`` whose text gives the limit and what to do.
-Pure: no IO, no clock. Knows neither adapter.
+only an emulator accepts is refused. Every refusal is a ``LimitExceededError`` whose text gives the limit and what to
+do. Pure: no IO, no clock. Knows neither adapter.
 """
 
 from __future__ import annotations

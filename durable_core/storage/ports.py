@@ -1,7 +1,7 @@
 """The two storage ports, and the limits that every adapter enforces.
 
 The ports offer only the operations of Azure Table and Queue Storage, so that code that works on the embedded store
-works in Azure. Knows nothing of orchestrations. Adapters raise only the ``StorageError`` tree of ``durable_core.errors``.
+works in Azure. Knows nothing of orchestrations. Adapters raise only the ``StorageError`` tree of ``errors.py``.
 
 Semantics that every adapter keeps (tests/contract holds them to it):
 

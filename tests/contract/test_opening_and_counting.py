@@ -38,7 +38,6 @@ async def test_operations_are_counted_by_kind_name_and_partition() -> None:
     assert used["queue.receive"] == 2
     assert used.idle_polls == 1
     assert used.by_name == {"Rows": 2, "messages": 7}
-    assert storage.counts.by_partition == {("Rows", "p"): 3, ("Rows", "q"): 1}
     assert used.bytes_written == 1000 + 14 + 10
     assert used.largest is not None
     assert used.largest.kind == "table.merge"

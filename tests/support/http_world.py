@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from durable_core.engine.callbacks import CallbackTicket
@@ -26,6 +26,7 @@ from durable_core.hosting.http_types import HttpRequest, HttpResponse
 from durable_core.hosting.signed_urls import CapabilitySigner
 from durable_core.instance_ids import StartedInstance, check_instance_id
 from durable_core.models import JSON, OrchestrationStatus, RuntimeStatus
+from durable_core.runtime.client import DurableClient
 from durable_core.runtime.purge import PurgeSlice
 from durable_core.runtime.recovery import RecoveryReport
 from durable_core.runtime.schedules.client import ScheduleStatus
@@ -43,7 +44,7 @@ class Page:
 
 @dataclass
 class MemoryClient:
-    """A ``ManagementClient`` that obeys the documented errors, and keeps instances in a dict."""
+    """A client with the methods of ``DurableClient`` that the API calls; keeps instances in a dict, raises its errors."""
 
     instances: dict[str, OrchestrationStatus] = field(default_factory=dict[str, OrchestrationStatus])
     calls: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
@@ -217,7 +218,7 @@ class World:
         self.now = 1_700_000_000.0
         self.client = MemoryClient()
         self.signer = CapabilitySigner([b"the key of these tests"], clock=lambda: self.now)
-        self.api = HttpApi(self.client, self.signer, max_payload=LIMIT)
+        self.api = HttpApi(cast("DurableClient", self.client), self.signer, max_payload=LIMIT)
 
     async def call(
         self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None

@@ -18,7 +18,6 @@ import pytest
 
 from durable_core import Registry, activity
 from durable_core.errors import ConfigurationError, StorageUnavailableError
-from durable_core.hosting.app_opener import App
 from durable_core.hosting.functions import Durable, InvocationCancelledError, durable_blueprint
 from durable_core.runtime.app import DurableApp
 from durable_core.settings import Settings
@@ -53,13 +52,13 @@ class MemoryApp:
         self.delivered.append(what)
 
     @asynccontextmanager
-    async def factory(self, registry: Registry, settings: Settings) -> AsyncGenerator[App]:
+    async def factory(self, registry: Registry, settings: Settings) -> AsyncGenerator[DurableApp]:
         await asyncio.sleep(0)  # others get a chance to ask meanwhile
         self.opened += 1
         if self.fail_to_open:
             raise self.fail_to_open
         try:
-            yield cast("App", self)
+            yield cast("DurableApp", self)
         finally:
             self.closed += 1
 

@@ -13,7 +13,7 @@ from durable_core.hosting.local.backoff import PollingBackoff
 from durable_core.hosting.local.config import QueueOptions
 from durable_core.hosting.local.invoker import InvocationFailedError
 from durable_core.hosting.local.queue_listener import QueueListener
-from durable_core.hosting.local.timers import Interval, TimerFiring, TimerListener
+from durable_core.hosting.local.timers import TimerFiring, TimerListener, TimeSpanSchedule
 from durable_core.hosting.storage_pool import acquire_storage, release_storage, share_storage
 from durable_core.settings import Settings
 from durable_core.storage.counting import CountingStorage
@@ -191,7 +191,9 @@ async def test_a_timer_that_overran_its_due_times_runs_once_late_and_then_on_tim
         elif len(firings) == 4:
             timer.stop()
 
-    timer = TimerListener(Interval(timedelta(minutes=1)), invoke, startup_delay=0, now=now, longest_sleep=0.0001)
+    timer = TimerListener(
+        TimeSpanSchedule(timedelta(minutes=1)), invoke, startup_delay=0, now=now, longest_sleep=0.0001
+    )
     await timer.run()
     assert [firing.past_due for firing in firings] == [False, False, True, False]
 

@@ -2,7 +2,7 @@
 
 Theory of operation. Everything runs on one event loop. Host and app share one storage object, so that the app's sends
 wake the listeners of the host. Callers wait for a start after a crash, so it takes the shortest way to the first
-message: the port is opened first (requests wait in its backlog), then app and store are loaded, then the queue listeners
+message: the port is opened first (requests wait in its backlog), then app and store are loaded, then the listeners
 start, and while the first messages are handled the HTTP server is imported and started. Stopping is done in the reverse
 order: no new messages and requests are accepted, running functions get ``grace`` seconds, the rest is cancelled and its
 messages are returned to their queues, then the app's hooks and the storage are closed.

@@ -34,7 +34,7 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class TimeSpanSchedule:
     """A TimeSpan: due again that long after the last time."""
 
     every: timedelta
@@ -44,7 +44,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Cron:
+class NcrontabSchedule:
     """An NCRONTAB expression: five fields, or six with the seconds first."""
 
     expression: str
@@ -72,11 +72,11 @@ def parse_schedule(text: str) -> Schedule:
     """ConfigurationError if the text is neither an NCRONTAB expression nor a TimeSpan."""
     seconds = parse_time_span(text)
     if seconds:
-        return Interval(timedelta(seconds=seconds))
+        return TimeSpanSchedule(timedelta(seconds=seconds))
     fields = text.split()
     if len(fields) not in (5, 6) or _FIELD.sub("", "".join(fields)):
         raise ConfigurationError(f"schedule '{text}' is neither a six-field NCRONTAB expression nor a TimeSpan")
-    schedule = Cron(text)
+    schedule = NcrontabSchedule(text)
     try:
         schedule.next_after(datetime(2024, 1, 1, tzinfo=UTC))
     except (CronSimError, StopIteration) as error:
