@@ -44,7 +44,7 @@ class Page:
 
 @dataclass
 class MemoryClient:
-    """A client with the methods of ``DurableClient`` that the API calls; keeps instances in a dict, raises its errors."""
+    """A client with the methods of ``DurableClient`` that the API calls; keeps instances in a dict."""
 
     instances: dict[str, OrchestrationStatus] = field(default_factory=dict[str, OrchestrationStatus])
     calls: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])

@@ -217,7 +217,7 @@ async def test_who_acquires_a_store_gets_the_storage_that_was_shared_for_it(tmp_
     counting = CountingStorage(SqliteStorage(settings.store))
     share_storage(settings, counting)
     assert acquire_storage(settings) is counting
-    with pytest.raises(ValueError, match="open already"):
+    with pytest.raises(ValueError, match="already open"):
         share_storage(settings, counting)
     await release_storage(counting)
     await release_storage(counting)
