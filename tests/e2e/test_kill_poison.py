@@ -116,7 +116,7 @@ async def test_an_orchestrator_that_kills_its_host_is_shown_and_can_be_terminate
         for name in ("bad", "worse"):
             await app.client.raise_event(name, "go")
         for name in ("bad", "worse"):
-            assert "set aside" in await until_stuck(app, name)
+            assert "moved to the poison queue" in await until_stuck(app, name)
         await come_to_rest(hub, app)
         await check_healthy(app, await start_healthy(hub, 5, 10))
         deaths = keeper.deaths

@@ -261,7 +261,7 @@ def test_an_orchestrator_that_kills_its_host_is_shown_spares_the_others_and_does
         await world.client.start_new("healthy", "good")
         await world.client.raise_event("bad", "go", 7)
         status = await until(is_stuck, world.client, "bad")
-        assert "set aside" in (status.stuck_reason or "")
+        assert "moved to the poison queue" in (status.stuck_reason or "")
         assert (await until(has_ended, world.client, "good")).output == 40
         first = sum(bomb.blasts.values())
         await asyncio.sleep(DAY)
