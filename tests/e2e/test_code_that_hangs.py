@@ -83,7 +83,7 @@ async def test_a_host_stops_in_time_while_an_orchestrator_continues_as_new_for_e
             await http.start("healthy", 7, "other")
             assert await http.output_of("other") == 8
         assert host.stop(signal.SIGTERM) == 0
-        assert "still busy" not in host.log
+        assert "still running after" not in host.log
     with HostProcess(tmp_path, app=APP, env=env) as host:
         async with HttpClient(host.url) as http:
             reached = (await http.status("one"))["customStatus"]

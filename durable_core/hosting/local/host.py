@@ -90,7 +90,7 @@ async def run_host(
     folder = options.app.resolve()
     apply_local_settings(folder, os.environ)
     os.environ.setdefault("DURABLE_MESSAGE_LEASE", LOCAL_LEASE)
-    os.environ.setdefault("DURABLE_GUARD", "true")  # for developers; it costs time in production
+    os.environ.setdefault("DURABLE_GUARD", "true")  # for developers: names the line that is not deterministic
     config, settings = read_host_config(folder, azure_like=options.azure_like), Settings.from_environment()
     functions = load_functions(folder)
     key = host_key(options.key, os.environ)
