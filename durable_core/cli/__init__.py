@@ -1,4 +1,4 @@
-"""The command line: ``python -m durable_core``. A verb is a module, which imports what it needs when it runs."""
+"""The command line: ``python -m durable_core``. Each verb is a module, which imports its dependencies when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options and endings that the verbs about histories share: which code, which hub, and how they fail."""
+"""The options and exit codes that the verbs about histories share."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class CannotRunError(click.ClickException):
-    """The verb could not do what it is for: exit code 2, so that a pipeline can tell it from a finding (1)."""
+    """The verb could not run: exit code 2, so that a pipeline can tell it from a finding (exit code 1)."""
 
     exit_code = 2
 
 
 def code_options(command: F) -> F:
-    """``--app`` and ``--modules``: the code at hand."""
+    """``--app`` and ``--modules``: the code to be used."""
     command = click.option(
         "--modules", metavar="NAME,NAME", help="Take the orchestrators of these modules, not of a function_app.py."
     )(command)
@@ -42,7 +42,7 @@ def code_options(command: F) -> F:
 
 
 def hub_options(command: F) -> F:
-    """``--hub`` and ``--store``: where instances live."""
+    """``--hub`` and ``--store``: the task hub to be read."""
     command = click.option(
         "--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set."
     )(command)
@@ -50,7 +50,7 @@ def hub_options(command: F) -> F:
 
 
 def absolute(path: str | None) -> str | None:
-    """Of a path on the command line, before the working directory becomes the app's folder."""
+    """The absolute path of a command line argument, before the working directory becomes the app's folder."""
     return None if path is None else os.path.abspath(path)
 
 
@@ -64,7 +64,7 @@ def or_cannot_run() -> Generator[None]:
 
 
 def load_code(folder: Path, modules: str | None) -> AppCode:
-    """The code at hand. What it prints at import goes to stderr. Ends the process with 2 if it cannot be imported."""
+    """The code of the app. Its output at import goes to stderr. CannotRunError if it cannot be imported."""
     from ..hosting.app_loader import app_code
 
     names = [] if modules is None else [name.strip() for name in modules.split(",") if name.strip()]

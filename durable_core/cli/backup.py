@@ -1,4 +1,4 @@
-"""``backup`` and ``restore``: copies of the embedded store, made while hosts run, and put back while none does."""
+"""``backup`` and ``restore``: copy the embedded store while hosts run, and restore a copy while no host runs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..settings import Settings
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path), help="Embedded store; else DURABLE_STORE.")
 def backup(target: Path, store: Path | None) -> None:
-    """Copy the embedded store as it is now into FILE, while hosts go on using it.
+    """Copy the embedded store as it is now into FILE, while hosts continue to use it.
 
-    The file is one consistent state, messages included. It holds inputs and results as they are: keep it as you keep
-    those. The key of signed URLs is a file beside the store, which is not copied.
+    The file is one consistent state, messages included. It holds inputs and results in plain form: protect it as you
+    protect those. The key of signed URLs is a file beside the store, which is not copied.
     """
     from ..storage.sqlite.backup import back_up
 
@@ -34,10 +34,10 @@ def backup(target: Path, store: Path | None) -> None:
 @click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path), help="Embedded store; else DURABLE_STORE.")
 def restore(source: Path, store: Path | None) -> None:
-    """Put the backup FILE in the place of the embedded store. Stop every host first.
+    """Replace the embedded store by the backup FILE. Stop every host first.
 
-    What happened since the backup is forgotten, and activities that ran since run again. The store that was there is
-    kept beside it.
+    All changes since the backup are lost, and activities that ran since then run again. The replaced store is kept
+    beside the new one.
     """
     from ..storage.sqlite.backup import restore as put_back
 

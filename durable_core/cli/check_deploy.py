@@ -1,4 +1,4 @@
-"""``check-deploy``: would the code at hand break an instance that is running now? For a pipeline's gate."""
+"""``check-deploy``: checks whether new code would break running instances. For a gate in a pipeline."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def check_deploy(
     name: str | None,
     limit: int | None,
 ) -> None:
-    """Replay every open instance of a live hub against the code at hand, reading only.
+    """Replay every open instance of a live hub with this code; the hub is only read.
 
-    Says which instances would break, at which line, which need an old version kept, and which cannot be read.
-    Exit code 0: all is well; 1: some would not go on; 2: the check could not run.
+    Reports instances that would break, with the line, instances that need an old version, and instances that cannot be
+    read. Exit code 0: all instances would continue; 1: some would not; 2: the check could not run.
     """
     store = absolute(store)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
@@ -68,7 +68,7 @@ def check_deploy(
 
 @contextmanager
 def _progress() -> Generator[Callable[[DeployReport], None]]:
-    """A line on a terminal that counts; nothing elsewhere."""
+    """Shows the progress in one line, if the output is a terminal."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -1,4 +1,4 @@
-"""``debug``: one instance's history, replayed under pdb."""
+"""``debug``: replays the history of one instance under pdb."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @code_options
 @hub_options
 def debug(target: str, at: int | None, folder: Path, modules: str | None, hub: str | None, store: str | None) -> None:
-    """Replay an instance, or an exported FILE, under pdb: step through its orchestrator, see what each yield returned.
+    """Replay an instance, or an exported FILE, under pdb: step through its orchestrator, with the result of each yield.
 
-    The hub is only read: no activity runs and the instance notices nothing. Commands are pdb's: n (next line), s (into
+    The hub is only read: no activity runs, and the instance does not change. Commands are pdb's: n (next line), s (into
     a function), p EXPR (print), b FILE:LINE (breakpoint), c (to the end, or the next breakpoint), q (quit).
     """
     path, store = Path(target).absolute(), absolute(store)

@@ -1,4 +1,4 @@
-"""``history export``: the history of an instance, or of many, as JSON files."""
+"""``history export``: writes the histories of instances to JSON files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def export(
 ) -> None:
     """Write the history of INSTANCE, or of many, as JSON that 'replay' and 'debug' read. Reads the hub only.
 
-    A file holds inputs and results as they are: treat it as you treat the data in it.
+    A file holds inputs and results in plain form: protect it as you protect those.
     """
     many = every or prefix is not None or bool(statuses)
     if many == (instance_id is not None):
@@ -113,7 +113,7 @@ async def _export_many(hub: TaskHub, folder: Path, prefix: str, statuses: set[Ru
 
 
 def file_name(instance_id: str) -> str:
-    """A file name that every system can hold and no other id has."""
+    """A file name that every system allows, and that is unique to this instance id."""
     name = quote(instance_id, safe="@+=,~")
     if len(name) > MAX_NAME or name.startswith("."):
         name = f"{name[:MAX_NAME].lstrip('.')}-{hashlib.sha256(instance_id.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""``host``: run a function app on this machine."""
+"""``host``: runs a function app on this machine."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def host(
             asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
 
         def begin_again(function: str) -> None:
-            if restart is not None and not stop.is_set():  # a host that is told to end must end
+            if restart is not None and not stop.is_set():  # a host that is to stop must not be restarted
                 restart(function)
 
         has_ended = await run_host(
@@ -100,7 +100,7 @@ def host(
             on_timeout=begin_again if azure_like else None,
         )
         if not (has_ended and await _all_tasks_end()):
-            # What does not end, a thread or a task, must not keep the process: its message has been handed back.
+            # A thread or a task that does not end must not keep the process alive: its message was released already.
             logging.shutdown()
             sys.stdout.flush()
             os._exit(0)
@@ -112,7 +112,7 @@ def host(
 
 
 async def _all_tasks_end() -> bool:
-    """Cancel what the app left running. False if some of it ignores that: ``asyncio.run`` would wait for ever."""
+    """Cancel the tasks that the app has left. False if some ignore that: ``asyncio.run`` would wait for ever."""
     left = asyncio.all_tasks() - {asyncio.current_task()}
     if not left:
         return True

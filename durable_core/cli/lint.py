@@ -1,4 +1,4 @@
-"""``lint``: find what orchestrator code must not do."""
+"""``lint``: finds non-deterministic code in orchestrators."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import click
     type=click.Choice(["text", "json", "github"]),
     default="text",
     show_default=True,
-    help="How findings are written.",
+    help="Output format of the findings.",
 )
-@click.option("--hints", is_flag=True, help="Tell, too, what only spoils the looks, such as print.")
-@click.option("--explain", metavar="CODE", help="Say what a rule is about, why, and what to write instead.")
+@click.option("--hints", is_flag=True, help="Report hints, too: code that breaks nothing, such as print.")
+@click.option("--explain", metavar="CODE", help="Explain a rule: what it reports, why, and what to write instead.")
 def lint(paths: tuple[Path, ...], form: str, hints: bool, explain: str | None) -> None:
     """Find non-deterministic code in the orchestrators of files and folders, and in what they call.
 
-    Nothing is imported or run. One line is silenced by a comment: # durable: ignore[DC101]. Exits with 0 when all is
-    well, with 1 when something was found, with 2 when a path is not there or a file cannot be parsed.
+    Nothing is imported or run. A comment silences a rule on one line: # durable: ignore[DC101]. Exit code 0: no
+    findings; 1: findings; 2: a path does not exist, or a file cannot be parsed.
     """
     from ..linter import RULES, lint_paths
     from ..linter.formats import FORMATS, explanation
@@ -31,7 +31,7 @@ def lint(paths: tuple[Path, ...], form: str, hints: bool, explain: str | None) -
     if explain is not None:
         rule = RULES.get(explain.upper())
         if rule is None:
-            raise click.UsageError(f"there is no rule '{explain}'; there are: {', '.join(RULES)}")
+            raise click.UsageError(f"there is no rule '{explain}'; the rules are: {', '.join(RULES)}")
         click.echo(explanation(rule))
         return
     if not paths:

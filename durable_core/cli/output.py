@@ -1,9 +1,9 @@
-"""Standard output and error of a process that must not wait for who reads them.
+"""Standard output and error of a process that must not wait for their readers.
 
-A pipe that nobody empties, or a terminal that is held (Ctrl-S), makes whoever writes wait. On an event loop everything
-waits then: every request, every lease, and the SIGTERM that is to end the process. So a thread writes. Who prints or
-logs waits for it a moment, in order that a line is out before what follows it (a crash, say); while the reader is
-behind, lines are kept up to a limit, then dropped and counted. Knows nothing of hosts.
+A write to a full pipe, or to a terminal that is held (Ctrl-S), blocks. On an event loop that would block every request,
+the renewal of every lease, and the handling of SIGTERM. So a thread writes. A print or log call waits a moment for the
+thread, so that a line is written before the next event (a crash, for example). While the reader is behind, lines are
+kept up to a limit, then dropped and counted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class OutputThread:
         threading.Thread(target=self._run, name=f"output {descriptor}", daemon=True).start()
 
     def write(self, data: bytes) -> None:
-        """Have these bytes written, or dropped where too much is kept already. Never waits longer than ``PATIENCE``."""
+        """Write these bytes, or drop them if too much is kept already. Never waits longer than ``PATIENCE``."""
         with self._changed:
             if self._size + len(data) > LIMIT:
                 self._dropped += 1
@@ -45,7 +45,7 @@ class OutputThread:
                 self._is_behind = not self._changed.wait_for(self._is_empty, PATIENCE)
 
     def wait(self, seconds: float) -> None:
-        """Until all is written, or so long."""
+        """Wait until all is written, or for so many seconds."""
         with self._changed:
             self._changed.wait_for(self._is_empty, seconds)
 
@@ -69,7 +69,7 @@ class OutputThread:
                     self._is_behind = False
                     if self._dropped:
                         self._keep(
-                            f"(nobody read this output for a while: {self._dropped} lines are left out)\n".encode()
+                            f"(this output was not read for a while: {self._dropped} lines are left out)\n".encode()
                         )
                         self._dropped = 0
                 self._changed.notify_all()
@@ -89,7 +89,7 @@ class UnblockedStream(io.TextIOBase):
 
     @property
     def buffer(self) -> Any:
-        """For bytes; who writes there waits for the reader."""
+        """The stream for bytes; a write to it waits for the reader."""
         return self._stream.buffer
 
     def writable(self) -> bool:
@@ -109,14 +109,14 @@ class UnblockedStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Send what is there of a line. Does not wait either."""
+        """Send an incomplete line. Does not wait either."""
         with self._lock:
             part, self._part = self._part, ""
         if part:
             self._send(part)
 
     def finish(self) -> None:
-        """Send what is there, and give the reader ``LAST_WORDS`` seconds to take it."""
+        """Send an incomplete line, and wait at most ``LAST_WORDS`` seconds until all is written."""
         self.flush()
         self._output.wait(LAST_WORDS)
 
@@ -125,14 +125,14 @@ class UnblockedStream(io.TextIOBase):
 
 
 def unblock_output() -> None:
-    """Let nothing that is printed or logged wait for its reader, from now to the end of the process."""
+    """Let no print or log call wait for its reader, from now to the end of the process."""
     outputs: dict[tuple[int, int], OutputThread] = {}
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)
         try:
             descriptor = stream.fileno() if stream is not None else -1
             status = os.fstat(descriptor)
-        except (OSError, ValueError):  # closed, or nothing of the system's: nobody is waited for there
+        except (OSError, ValueError):  # closed, or not a file of the system: a write to it does not block
             continue
         assert stream is not None
         stream.flush()
@@ -150,7 +150,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
     while left:
         try:
             left = left[os.write(descriptor, left) :]
-        except BlockingIOError:  # another process that shares the pipe has made it so
+        except BlockingIOError:  # another process that shares the pipe has set it to non-blocking
             select.select([], [descriptor], [])
-        except OSError:  # the reader is gone: there is nobody to tell
+        except OSError:  # the reader has closed the pipe
             return

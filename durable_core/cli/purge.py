@@ -1,4 +1,4 @@
-"""``purge``: delete instances that have ended, many at once."""
+"""``purge``: deletes instances that have ended, many at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _moment(_: click.Context, option: click.Parameter, text: str | None) -> date
     try:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no time in ISO 8601, such as 2025-01-31T12:00:00Z") from None
+        raise click.BadParameter(f"{text!r} is not a time in ISO 8601 such as 2025-01-31T12:00:00Z") from None
 
 
 @click.command()
@@ -37,10 +37,10 @@ def purge(
     recursive: bool,
     store: str | None,
 ) -> None:
-    """Delete the instances that have ended and fit, with all that they stored.
+    """Delete the ended instances that the options select, with all their data.
 
-    At least one time is needed. Times are ISO 8601; without an offset they are UTC. Hosts may run meanwhile; what has
-    been deleted when this is interrupted stays so.
+    At least one time is needed. Times are ISO 8601; without an offset they are UTC. Hosts may run meanwhile. After an
+    interruption, the instances deleted so far stay deleted.
     """
     from ..hosting.app_loader import expect_store, with_place
     from ..hosting.app_opener import open_app
@@ -48,7 +48,7 @@ def purge(
     from ..settings import Settings
 
     if created_from is None and created_to is None:
-        raise click.UsageError("which instances? Give --created-from, --created-to or both")
+        raise click.UsageError("select the instances by --created-from, --created-to or both")
 
     async def run() -> None:
         settings = with_place(Settings.from_environment(), None, absolute(store))

@@ -1,4 +1,4 @@
-"""``recover``: rebuild the messages of a hub from its tables."""
+"""``recover``: rebuilds the messages of a hub from its tables."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .app_options import absolute
 
 @click.command()
 @click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
-@click.option("--timer", "quick", is_flag=True, help="Only what the app's timer does every five minutes.")
+@click.option("--timer", "quick", is_flag=True, help="Do only the work of the app's recovery timer.")
 def recover(store: str | None, quick: bool) -> None:
-    """Rebuild every message of the hub from its tables, and save what lies in its poison queues.
+    """Rebuild every message of the hub from its tables, and recover the messages in its poison queues.
 
-    Harmless at any time: activities that are under way may run once more.
+    Safe at any time, but activities that are under way may run once more.
     """
     from dataclasses import asdict
 

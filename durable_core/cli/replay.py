@@ -1,4 +1,4 @@
-"""``replay``: exported histories against the code at hand."""
+"""``replay``: replays exported histories with the current code."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .app_options import code_options, load_code, or_cannot_run
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @code_options
 def replay(files: tuple[Path, ...], folder: Path, modules: str | None) -> None:
-    """Replay exported histories against the code at hand; a folder stands for the .json files in it.
+    """Replay exported histories with the current code; a folder stands for the .json files in it.
 
-    Exit code 0: all fit; 1: some do not; 2: some could not be replayed (broken file, newer format, no such
-    orchestrator), or the code cannot be loaded.
+    Exit code 0: the code matches all histories; 1: it does not match some; 2: some could not be replayed (damaged file,
+    newer format, missing orchestrator), or the code cannot be loaded.
     """
     from ..replay.replayer import History, replay
 
@@ -32,7 +32,7 @@ def replay(files: tuple[Path, ...], folder: Path, modules: str | None) -> None:
     for path, shown in zip(paths, _shown(paths), strict=True):
         try:
             history = History.read(path)
-            with redirect_stdout(sys.stderr):  # what orchestrators print is not what this verb says
+            with redirect_stdout(sys.stderr):  # keeps the output of orchestrators apart from the output of this verb
                 replay(code.registry, history, code.converter)
         except NonDeterminismError as error:
             click.echo(f"{shown}: does not fit\n{error}")
@@ -49,5 +49,5 @@ def replay(files: tuple[Path, ...], folder: Path, modules: str | None) -> None:
 
 
 def _shown(paths: list[Path]) -> list[str]:
-    """Names that tell the files apart: without the folder if they share one."""
+    """The names of the files if those are unique, else their paths."""
     return [path.name for path in paths] if len({path.name for path in paths}) == len(paths) else list(map(str, paths))

@@ -1,1 +1,1 @@
-"""Histories outside their hub: exported, replayed against the code at hand, debugged."""
+"""Histories outside of their task hub: exported, replayed with the current code, debugged."""

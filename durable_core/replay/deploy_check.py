@@ -1,8 +1,8 @@
-"""The gate before a deployment: the code at hand is replayed over every open instance of a live hub. Reads only.
+"""The check before a deployment: replays every open instance of a live hub with the new code. Reads only.
 
-Streams the catalogue's open rows page by page and replays a few instances at a time, so that memory is bounded by
-the longest histories and not by their number. What breaks in the same way is told once. An instance that starts after
-the check has begun is not seen: it runs the code that is deployed now.
+Reads the open rows of the catalogue page by page and replays a few instances at a time, so that the memory depends on
+the longest histories and not on their number. Instances that break at the same place are reported together. Instances
+that start after the begin of the check are not checked.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOST_PARTITIONS = 64
 
 @dataclass(slots=True)
 class Group:
-    """Instances of which the same is to be said. ``stuck``: how many of them stand still already."""
+    """Instances with the same problem. ``stuck``: the number of those that are stuck already."""
 
     orchestrator: str
     version: str
@@ -58,11 +58,11 @@ class Group:
 
 @dataclass(slots=True, kw_only=True)
 class DeployReport:
-    """What became of every open instance; it grows while the check runs.
+    """The result for every open instance; it grows while the check runs.
 
-    fitting: the code decides as their histories say. not_begun: nothing to replay yet, and their orchestrator is there.
-    ended: while the check ran. breaking: by the place where code and history part. missing: by orchestrator and
-    version that the code at hand does not have. unreadable: by the reason.
+    fitting: instances whose histories match the code. not_begun: instances without a history, whose orchestrator
+    exists. ended: instances that ended during the check. breaking: grouped by the place of the first difference.
+    missing: grouped by the orchestrator and version that the code does not have. unreadable: grouped by the reason.
     """
 
     hub: str
@@ -75,7 +75,7 @@ class DeployReport:
 
     @property
     def troubled(self) -> int:
-        """Instances that would not go on with the code at hand."""
+        """The number of instances that would not continue with this code."""
         return sum(group.count for group in (*self.breaking, *self.missing, *self.unreadable))
 
     @property
@@ -87,7 +87,7 @@ class DeployReport:
         return self.troubled == 0
 
     def to_json(self) -> dict[str, JSON]:
-        """For machines; groups in a stable order, the largest first."""
+        """The report as JSON, with the groups in a stable order, the largest first."""
         for groups in (self.breaking, self.missing, self.unreadable):
             groups.sort(key=lambda group: (-group.count, group.orchestrator, group.version))
         return {"ok": self.is_fine, "checked": self.checked, **asdict(self)}
@@ -102,12 +102,12 @@ async def check_deploy(
     limit: int | None = None,
     progress: Callable[[DeployReport], None] = lambda _: None,
 ) -> DeployReport:
-    """Replay the open instances of a hub against this registry's code.
+    """Replay the open instances of a hub with this registry's code.
 
-    name: only those of one orchestrator. limit: only so many, the newest ones of each partition. progress: called
-    with the report so far after each instance.
+    name: only instances of this orchestrator. limit: the highest number of instances, the newest of each partition.
+    progress: called with the report so far after each instance.
 
-    ConfigurationError: there is no such hub, or it has more partitions than the settings say. StorageError.
+    ConfigurationError: there is no such hub, or it has more partitions than the settings have. StorageError.
     """
     check = _Check(hub, registry, converter or Converter(), progress)
     await check.see_that_all_is_seen()
@@ -160,7 +160,7 @@ class _Check:
         self._groups: dict[Hashable, Group] = {}
 
     async def see_that_all_is_seen(self) -> None:
-        """An empty answer must mean that there is nothing, not that the wrong place was looked at."""
+        """ConfigurationError if the hub does not exist, or the settings leave out some of its partitions."""
         names = self._hub.names
         shards = [f"{number:02}" for number in range(MOST_PARTITIONS)]
         try:
@@ -168,13 +168,13 @@ class _Check:
         except RowNotFoundError as error:
             raise ConfigurationError(
                 f"there is no task hub '{names.hub}' in this storage (no table {names.catalog}); "
-                "look at --hub, --store and AzureWebJobsStorage"
+                "check --hub, --store and AzureWebJobsStorage"
             ) from error
         used = max((number + 1 for number, page in enumerate(found) if page), default=0)
         if used > names.partitions:
             raise ConfigurationError(
-                f"task hub '{names.hub}' has at least {used} partitions and the settings say {names.partitions}: "
-                "set DURABLE_PARTITIONS as the app has it, or instances would be passed over"
+                f"task hub '{names.hub}' has at least {used} partitions, but the settings have {names.partitions}: set "
+                "DURABLE_PARTITIONS to the app's value, or some instances would not be checked"
             )
 
     async def look_at(self, entry: Entry) -> None:

@@ -1,8 +1,8 @@
-"""The file of an exported history: readable JSON, from which the history comes back as it was.
+"""The file of an exported history: readable JSON, from which an equal history can be read.
 
-Owns the file's form (docs/adr/0016): named fields in a fixed order, DurableTask's event names, a format number. Knows
-no store. Fields that have their default are left out, so that a file from before a field existed reads the same.
-Values of the user's keep the order of their keys: code that iterates over its input must see the same one.
+The form of the file (docs/adr/0016): named fields in a fixed order, DurableTask's event names, a format number. Fields
+with their default value are omitted, so that a file without a newer field is read the same. Users' values keep the
+order of their keys, because code may iterate over its input.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus
 from .replayer import History
 
 FORMAT = 1
-"""Version of the file's form. Raised only when a reader of the one before would misread a file."""
+"""The version of the file's form. It changes only if a reader of the earlier version would misread a file."""
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (*get_args(Incoming), *get_args(Outgoing))}
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 
 
 def read_history(path: Path) -> History:
-    """HistoryFileError: not there, no JSON, or not a history, and where in it; NewerFormatError."""
+    """Read a file. HistoryFileError if it is missing, not JSON, or not a history; NewerFormatError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -36,13 +36,13 @@ def read_history(path: Path) -> History:
     try:
         return from_text(text)
     except ValueError as error:
-        raise HistoryFileError(path, f"is no exported history: {error}") from error
+        raise HistoryFileError(path, f"is not an exported history: {error}") from error
     except NewerFormatError as error:
         raise NewerFormatError(f"{path}: {error}") from error
 
 
 def write_history(history: History, path: Path) -> None:
-    """OSError if the file cannot be written."""
+    """Write a file. OSError if it cannot be written."""
     path.write_bytes(to_text(history).encode())
 
 
@@ -53,7 +53,7 @@ def to_text(history: History) -> str:
 
 
 def from_text(text: str) -> History:
-    """The inverse of ``to_text``. ValueError says where it is wrong; NewerFormatError."""
+    """The inverse of ``to_text``. ValueError, with the place of the fault; NewerFormatError."""
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -95,7 +95,7 @@ def _to_json(history: History) -> JSON:
 
 
 def event_to_json(event: Event) -> dict[str, JSON]:
-    """An event by name, with the fields that have not their default."""
+    """An event with its name, and the fields that do not have their default value."""
     named: dict[str, JSON] = {"event": type(event).__name__}
     for f in fields(event):
         value = getattr(event, f.name)

@@ -1,7 +1,7 @@
-"""Histories of instances, and their replay against the code at hand. Reads only.
+"""Loads histories of instances, and replays them with the current code. Reads only.
 
-A ``History`` is all that decides a replay: whoever has it needs no store. What it is replayed by is what a host does
-when it wakes an instance (``runtime/warm.py``), so an instance whose history passes here goes on there.
+A ``History`` is all that a replay needs, without a store. It is replayed by the same code as in a host
+(``runtime/turn/cached.py``), so an instance whose history matches here continues there.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class History:
 
     @property
     def events(self) -> list[Event]:
-        """Every event, in order: the n-th of them is event n, counted from 1."""
+        """All events, in order; event 1 is the first."""
         return [event for segment in self.segments for event in segment.events]
 
     @property
     def info(self) -> InstanceInfo:
-        """What the orchestrator is told of its instance. Callbacks have no address here: nobody is to use it."""
+        """The identity of the instance, for its context. Callbacks have no URL in a replay outside of a host."""
         return InstanceInfo(
             instance_id=self.instance_id,
             execution_id=self.execution_id,
@@ -67,22 +67,22 @@ class History:
 
     @classmethod
     def read(cls, path: str | Path) -> History:
-        """An exported history. HistoryFileError (not there, or broken), NewerFormatError."""
+        """Read an exported history. HistoryFileError if the file is missing or damaged, NewerFormatError."""
         from .history import read_history
 
         return read_history(Path(path))
 
     def write(self, path: str | Path) -> None:
-        """Export it as a JSON file; the same history makes the same bytes."""
+        """Export the history to a JSON file; equal histories make equal files. OSError."""
         from .history import write_history
 
         write_history(self, Path(path))
 
 
 async def load_history(hub: TaskHub, instance_id: str) -> History:
-    """The history of an instance's current generation. An instance that moves meanwhile is read again.
+    """The history of an instance's current generation. If the instance changes meanwhile, it is read again.
 
-    InstanceNotFoundError, NewerFormatError, CodecError, HistoryMovedError (damaged, as it seems), StorageError.
+    InstanceNotFoundError, NewerFormatError, CodecError, HistoryMovedError (probably damaged), StorageError.
     """
     tries = 0
     while True:
@@ -117,13 +117,13 @@ async def history_of(hub: TaskHub, instance: Instance) -> History:
 
 
 def replay(registry: Registry, history: History, converter: Converter | None = None) -> None:
-    """Run the code at hand over a history, as a host does that wakes the instance.
+    """Replay a history with the current code, as a host does before the next turn of the instance.
 
-    Activities, steps and other instances are not touched: their results are in the history. Returns if the code
-    decides what the history says it did; it may then go on where the history ends.
+    No activity, step or other instance runs: their results are in the history. Returns if the decisions of the code
+    match the history.
 
-    UnknownOrchestratorError: the registry lacks this orchestrator, or this version of it.
-    NonDeterminismError: the code decides otherwise; such an instance would be parked as stuck.
+    UnknownOrchestratorError: the registry has no such orchestrator, or no such version of it.
+    NonDeterminismError: the decisions of the code differ; in a host, the instance would be stuck.
     """
     replay_live(definition_for(registry, history.name, history.version), history, converter).close()
 
@@ -141,7 +141,7 @@ def replay_live(
 
 
 def definition_for(registry: Registry, name: str, version: str) -> OrchestratorDefinition:
-    """The code that an instance is replayed by, of this registry or built in. UnknownOrchestratorError."""
+    """The orchestrator of an instance, from this registry or built in. UnknownOrchestratorError."""
     if name.startswith(RESERVED):
         registry = registry.with_built_in(SCHEDULE)
     return cached.definition_for(registry, name, version)

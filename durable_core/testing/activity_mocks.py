@@ -1,7 +1,7 @@
-"""Functions and mocks in the place of activities, and a record of what ran. Values stay those of production.
+"""Functions and mocks in the place of activities, and a record of all runs.
 
-Each activity of a test environment is entered in the registry as a ``Substitute``: it runs the activity itself until a
-test says otherwise. Conversion, retries and time limits are the runtime's, which notices nothing.
+Each activity of a test environment is registered as a ``Substitute``, which runs the activity itself until a test
+replaces it. Conversion of values, retries and time limits are those of the runtime, as in production.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 @dataclass(slots=True, kw_only=True)
 class ActivityRun:
-    """One run of an activity. ``input`` is as the activity got it; ``ended``: with a ``result``, or an ``error``."""
+    """One run of an activity. ``input`` has the annotated type; ``ended``: whether ``result`` or ``error`` is set."""
 
     name: str
     instance_id: str
@@ -89,7 +89,7 @@ def _shape(fn: object, original: ActivityDefinition) -> tuple[bool, int]:
     given = int(original.input_type is not NO_INPUT)
     if not callable(fn):
         raise RegistrationError(
-            f"activity '{original.name}' is replaced by {fn!r}, which cannot be called; "
+            f"activity '{original.name}' cannot be replaced by {fn!r}, which is not a function; "
             "give a function, or Mock(return_value=...)"
         )
     try:
@@ -107,7 +107,7 @@ def _shape(fn: object, original: ActivityDefinition) -> tuple[bool, int]:
         kinds = "(ctx: ActivityContext, input)" if given else "(ctx: ActivityContext)"
         raise RegistrationError(
             f"activity '{original.name}' cannot be replaced by {fn}: its parameters are {inspect.signature(fn)}, and "
-            f"it is called as {kinds}, either of which it may leave out"
+            f"it is called as {kinds}; it may omit any of these parameters"
         )
     return with_context, inputs
 

@@ -1,7 +1,7 @@
-"""Crash tests of a user's scenario: a crash before and after every storage operation, and an answer lost after it.
+"""Crash tests of a user's scenario: a crash before and after every storage operation, and a lost answer.
 
-Each run has an environment of its own. What must not change: what the scenario returns, and the state outside, of
-which its ``effects`` tell. Which activities ran twice is told beside each difference: they are the suspects.
+Each run has an environment of its own. The result of the scenario and its ``effects`` must be the same in all runs. A
+difference is reported with the activities that ran twice, which are the likely cause.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ _SHOWN = 10  # findings shown by str()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashFinding:
-    """What one crash changed. ``struck``: the crash, '' for a run without one. ``suspects``: activities run twice.
+    """A difference that one crash made. ``struck``: the crash, '' for a run without one. ``problem``: the difference.
 
-    late: activities whose ``schedule_to_close`` passed because of the crash; they are the cause then, and no suspects.
+    suspects: activities that ran more than once. late: activities whose ``schedule_to_close`` passed because of the
+    crash; these are the cause then, and ``suspects`` is empty.
     """
 
     struck: str
@@ -47,7 +48,7 @@ class CrashFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashReport:
-    """What a crash test tried and found. ``operations``: of the run without a crash; ``crashes``: that were tried."""
+    """The result of a crash test. ``operations``: storage operations of the run without a crash; ``crashes``: tried."""
 
     operations: int
     crashes: int
@@ -65,7 +66,7 @@ class CrashReport:
 
     @property
     def too_little_time(self) -> list[str]:
-        """Names of the activities whose ``schedule_to_close`` a crash leaves no time for, sorted."""
+        """Names of the activities whose ``schedule_to_close`` is too short for a crash, sorted."""
         return sorted({name for finding in self.findings for name in finding.late})
 
     def raise_if_failed(self) -> None:
@@ -77,16 +78,16 @@ class CrashReport:
         tried = f"{self.crashes} crashes tried at {self.operations} storage operations"
         if not self.findings:
             return f"{tried}: nothing changed"
-        lines = [f"{tried}: {len(self.findings)} of them change what comes out"]
+        lines = [f"{tried}: {len(self.findings)} of them change the outcome"]
         if names := self.not_idempotent:
             lines.append(
-                f"not idempotent, as it seems: {', '.join(names)}. An activity may run more than once: let it do "
-                "nothing the second time that it sees its ctx.idempotency_key"
+                f"probably not idempotent: {', '.join(names)}. An activity may run more than once: let it do "
+                "nothing in a second run with the same ctx.idempotency_key"
             )
         if names := self.too_little_time:
             lines.append(
-                f"too short a schedule_to_close: {', '.join(names)}. What a host was doing when it died is begun again "
-                f"when the lease of its message ends, {LEASE:g} s later here: allow more than that, and a second run"
+                f"too short a schedule_to_close: {', '.join(names)}. After a crash, an activity runs again when the "
+                f"lease of its message ends, here {LEASE:g} s later: allow that time and a second run"
             )
         lines.extend(str(finding) for finding in self.findings[:_SHOWN])
         if (more := len(self.findings) - _SHOWN) > 0:
@@ -96,7 +97,7 @@ class CrashReport:
 
 @dataclass(frozen=True, slots=True)
 class _Came:
-    """What came of one run."""
+    """The outcome of one run."""
 
     returned: object
     effects: list[object]
@@ -118,7 +119,7 @@ def crash_everywhere(
     scenario: Callable[[TestEnvironment], object],
     faults: Sequence[Fault],
 ) -> CrashReport:
-    """See ``TestEnvironment.crash_everywhere``. What the scenario raises without a crash is raised."""
+    """See ``TestEnvironment.crash_everywhere``. Raises any error of the scenario without a crash."""
     plan = FaultPlan()
     with fresh(plan) as env:
         expected = _come_of(env, scenario)
@@ -127,7 +128,7 @@ def crash_everywhere(
     with fresh(FaultPlan()) as env:
         problems = _come_of(env, scenario).differs_from(expected)
     if problems:  # nothing that follows would mean anything
-        state = "the scenario is to make all state anew, and its orchestrators are to keep none"
+        state = "the scenario must create all state anew, and its orchestrators must keep none"
         findings = [CrashFinding(struck="", problem=f"a second run: {problem}; {state}") for problem in problems]
         return CrashReport(operations=operations, crashes=0, findings=tuple(findings))
     findings: list[CrashFinding] = []
@@ -155,7 +156,7 @@ def _try(
                 problems = _come_of(env, scenario).differs_from(expected)
             finally:
                 late = tuple(sorted(env.overdue_activities() - overdue))
-    except Exception as error:  # noqa: BLE001  whatever a crash makes of a scenario is what is looked for
+    except Exception as error:  # noqa: BLE001  any error that a crash causes is a finding
         problems = [f"the scenario raised {type(error).__name__}: {error}"]
     suspects = () if late else _suspects(env.runs)
     findings = [CrashFinding(struck=_struck(plan), problem=each, suspects=suspects, late=late) for each in problems]
@@ -171,7 +172,7 @@ def _come_of(env: TestEnvironment, scenario: Callable[[TestEnvironment], object]
 
 @contextmanager
 def _silence() -> Generator[None]:
-    """What hosts say of crashes is no news here, and would hide what a failed test has to say."""
+    """Silence the log of hosts, whose messages about injected crashes would hide the report of a failed test."""
     logger = logging.getLogger("durable_core")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -201,7 +202,7 @@ def _suspects(runs: Sequence[ActivityRun]) -> tuple[str, ...]:
 
 
 def _other_results(runs: Sequence[ActivityRun]) -> list[str]:
-    """An activity that answers otherwise when it is run again has done something again."""
+    """Problems of activities that returned another result in a second run of the same attempt."""
     return [
         f"activity '{run.name}' returned {_short(earlier.result)} when it was run first, and {_short(run.result)} again"
         for earlier, run in _again(runs)

@@ -1,7 +1,7 @@
-"""Drives a quiet world from outside, step by step: all that is due now, then the next moment at which something is.
+"""Runs a simulation step by step: all work that is due now, then a jump to the next moment with work.
 
-It stands in for what a deployed app has besides its queues: the timer that runs recovery, at the same times, but only
-when there is something for it to do. Knows nothing of what a test wants to see.
+It also takes the place of the timer that runs recovery in a deployed app: at the same times, but only if recovery has
+work to do.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class NothingLeftError(Exception):
-    """Time cannot go on: nothing is going to happen by itself any more. Does not leave the package."""
+    """No work is left for any later time. Never leaves the package."""
 
 
 class TooLongError(Exception):
-    """It has gone on for longer than was allowed. Does not leave the package."""
+    """The virtual time limit of a call was exceeded. Never leaves the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Driver:
             pass
         else:
             raise ConfigurationError(
-                "a test environment drives an event loop of its own: use it from a plain function, not from 'async def'"
+                "a test environment runs an event loop of its own: use it in a plain function, not in 'async def'"
             )
         self.world = world = World(registry, settings=settings, codec=codec, quiet=True)
         self.jumps = 0  # of time, all in all

@@ -1,8 +1,8 @@
-"""A test environment: the real dispatcher on the in-memory store, with a clock that stands still until it is moved.
+"""A test environment: the real runtime on the in-memory store, in virtual time.
 
-A test is plain synchronous code. The environment owns an event loop in virtual time and runs it only inside its own
-methods: each lets all that is due happen before it returns, and time passes in ``advance``, ``result`` and ``run``
-alone, at once, from one event to the next.
+A test is plain synchronous code. The environment has an event loop in virtual time and runs it only inside its own
+methods. Each method runs all work that is due before it returns. Virtual time passes only in ``advance``, ``result``
+and ``run``, where it jumps from one event to the next.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ GRACE = 1e-5  # seconds after a moment within which what is due at it has happen
 
 
 class TestEnvironment:
-    """Orchestrators and activities under test. To be closed, as by ``with``; the fixture ``durable`` does it.
+    """Runs orchestrators and activities in a test. Close it, for example by ``with``; the fixture ``durable`` does so.
 
-    registered: modules (packages with all that is in them) and functions marked ``@orchestrator`` or ``@activity``.
-    replay_every_step: replay the history into a new generator for each step, as after a crash, so that code which
-        does not repeat itself is found out at once. False: generators live on from step to step.
-    guard: stop orchestrator code where it uses a file, a clock, chance and the like.
-    settings, codec: those of the app, where they matter; the store is in memory in any case.
-    plan: faults at the storage operations of its host; see ``crash_everywhere``.
+    registered: modules, packages with all their modules, and functions marked ``@orchestrator`` or ``@activity``.
+    replay_every_step: replay the history into a new generator for each turn, as after a crash, so that code which is
+        not deterministic fails at once. False: instances stay warm between turns.
+    guard: whether the guard stops orchestrator code that uses a file, a clock, chance and the like.
+    settings, codec: those of the app, if the test needs them; the store is always in memory.
+    plan: faults at the storage operations of the host; see ``crash_everywhere``.
 
-    Not for ``async def`` tests: it drives an event loop of its own.
+    Not for ``async def`` tests, because it runs an event loop of its own: raises ConfigurationError there.
     """
 
     __test__ = False  # no class of tests, whatever pytest thinks of its name
@@ -92,15 +92,18 @@ class TestEnvironment:
         self._told: set[str] = set()  # instances of whose problem a test knows
         self._effects: list[Callable[[], object]] = []
         self.runs: list[ActivityRun] = []
-        """Every run of an activity, replaced or not, in order."""
+        """All runs of activities, replaced or not, in order."""
         self.register(*registered)
 
     # ------------------------------------------------------------------ before it starts
 
     def register(self, *registered: ModuleType | Callable[..., Any]) -> None:
-        """Add orchestrators and activities; before the first call that needs them running. RegistrationError."""
+        """Add orchestrators and activities, before the first call that starts or reads instances.
+
+        RegistrationError; ConfigurationError after such a call.
+        """
         if self._driver is not None:
-            raise ConfigurationError("register everything before the first call that starts or asks something")
+            raise ConfigurationError("register all functions before the first call that starts or reads instances")
         self._registered.extend(registered)
         modules = [each for each in self._registered if isinstance(each, ModuleType)]
         functions = [each for each in self._registered if not isinstance(each, ModuleType)]
@@ -110,13 +113,13 @@ class TestEnvironment:
                 self._substitutes[name] = Substitute(self._registry.activity(name), self.runs)
 
     def replace(self, activity: str | Callable[..., Any], replacement: C) -> C:
-        """Run this function, or mock, in the place of an activity, from now on; returns it.
+        """Run this function, or mock, in the place of an activity from now on; returns it.
 
-        It may be async, may raise, and may take the ActivityContext as its first parameter (annotated so); a mock is
-        called with the input alone. The input is of the type that the activity's own annotation says, and the result
-        goes through JSON as in production.
+        It may be async, may raise, and may have the ActivityContext as its first parameter (annotated so); a mock is
+        called with the input alone. The input has the type of the activity's own annotation, and the result is
+        converted to JSON as in production.
 
-        UnknownActivityError lists those that are registered; RegistrationError: it cannot be called so.
+        UnknownActivityError if the activity is not registered; RegistrationError if the parameters do not fit.
         """
         name = name_of(activity)
         if name not in self._substitutes:
@@ -125,18 +128,18 @@ class TestEnvironment:
         return replacement
 
     def effects(self, snapshot: Callable[[], object]) -> None:
-        """Tell a crash test what to compare: the state outside, such as the rows of a fake bank, after each run.
+        """Add a function that returns the state outside of durable_core, such as the rows of a fake bank.
 
-        What it returns is compared by ``==``, and at once: return a copy, of plain values.
+        A crash test compares its results by ``==`` after each run: return a copy, of plain values.
         """
         self._effects.append(snapshot)
 
     def snapshot(self) -> list[object]:
-        """What the ``effects`` say now."""
+        """The current results of the functions given to ``effects``."""
         return [effect() for effect in self._effects]
 
     def overdue_activities(self) -> frozenset[str]:
-        """Names of the activities of which a call did not end in its ``schedule_to_close``."""
+        """The names of activities with a call that exceeded its ``schedule_to_close``."""
         driver = self._running()
         return driver.now_do(overdue_activities(driver.world.outside))
 
@@ -179,7 +182,7 @@ class TestEnvironment:
     ) -> str:
         """Start an instance and return its id. Options and errors are those of ``DurableClient.start_new``.
 
-        It has run as far as it goes without time passing when this returns.
+        When this returns, the instance has run as far as it can at this moment of virtual time.
         """
         start: Callable[..., Coroutine[Any, Any, str]] = self.client.start_new
         return self.run(start(orchestrator, instance_id, client_input, **options))
@@ -193,9 +196,10 @@ class TestEnvironment:
         at: datetime | None = None,
         after: timedelta | None = None,
     ) -> None:
-        """Raise an event on an instance: now, or at a virtual time that is to come.
+        """Raise an external event on an instance: now, or at a later moment of virtual time.
 
-        One for later is dropped if the instance has ended by then. Now: raises what ``DurableClient.raise_event`` does.
+        A later event is dropped if the instance has ended by then. Errors of an event for now are those of
+        ``DurableClient.raise_event``; ConfigurationError for both ``at`` and ``after``.
         """
         if at is None and after is None:
             self.run(self.client.raise_event(instance_id, name, data))
@@ -228,7 +232,7 @@ class TestEnvironment:
         return self.run(self.client.query(instance_id, name, args))
 
     def status(self, instance_id: str) -> OrchestrationStatus:
-        """The state of an instance; falsy if there is none."""
+        """The status of an instance; falsy if there is no such instance."""
         return self.run(self.client.get_status(instance_id))
 
     def history(self, instance_id: str) -> list[dict[str, JSON]]:
@@ -247,15 +251,16 @@ class TestEnvironment:
     @overload
     def result(self, instance_id: str, returns: Any = None, *, within: timedelta = ...) -> Any: ...
     def result(self, instance_id: str, returns: Any = None, *, within: timedelta = LONGEST_RESULT) -> Any:
-        """What the instance returns. Time jumps as far as needed for that, and no further.
+        """The result of the instance. Virtual time jumps as far as needed for that, and no further.
 
-        returns: the type to read it as; None: that of the orchestrator's annotation.
-        within: virtual time that this may take.
+        returns: the type of the result; None takes the orchestrator's annotation.
+        within: the virtual time that this may take.
 
-        OrchestrationFailedError: it failed, was terminated or cancelled. InstanceWaitsError: nothing is left to happen
-        that would let it end, or it takes longer. NonDeterminismError: its code does not repeat itself;
-        DeterminismError: it uses what it must not. InstanceStuckError: it cannot go on for another reason, or for one
-        of these that does not show a second time. InstanceNotFoundError.
+        OrchestrationFailedError: the instance failed, was terminated or cancelled. InstanceWaitsError: no timer,
+        activity or event is left that could wake it up, or it takes longer than ``within``. NonDeterminismError: its
+        code is not deterministic. DeterminismError: the guard has found a forbidden use. InstanceStuckError: the
+        instance is stuck for another reason, or for one of these that a second replay does not show.
+        InstanceNotFoundError.
         """
         driver = self._running()
         latest: list[OrchestrationStatus] = []
@@ -273,8 +278,8 @@ class TestEnvironment:
         except TooLongError:
             text = (
                 f"instance '{instance_id}' of orchestrator '{latest[0].name}' has not ended by "
-                f"{self.now:%Y-%m-%d %H:%M} of virtual time; if it is to go on "
-                "for ever, move time with env.advance and look with env.status"
+                f"{self.now:%Y-%m-%d %H:%M} of virtual time; if it is meant to run "
+                "for ever, let time pass with env.advance and read env.status"
             )
             raise InstanceWaitsError(instance_id, text) from None
         driver.settle()
@@ -294,12 +299,12 @@ class TestEnvironment:
 
     @property
     def now(self) -> datetime:
-        """The virtual time, UTC; it begins in 2030."""
+        """The virtual time in UTC; it begins in 2030."""
         return START if self._driver is None else moment_of(self._driver.world.loop.time())
 
     @property
     def steps_of_time(self) -> int:
-        """How often time has jumped to where something was to happen: what a test costs, besides its activities."""
+        """The number of jumps of virtual time so far, which is the cost of a test besides its activities."""
         return 0 if self._driver is None else self._driver.jumps
 
     def advance(
@@ -312,19 +317,22 @@ class TestEnvironment:
         minutes: float = 0,
         seconds: float = 0,
     ) -> None:
-        """Let so much time pass, or time up to ``to``, and do all that is due in it, the last moment included."""
+        """Let virtual time pass, by a duration or up to ``to``, and run all work that is due until then, inclusive.
+
+        ConfigurationError if ``to`` is in the past; InstanceStuckError and its kind if an instance gets stuck.
+        """
         driver = self._running()
         moment = self.now + (by or timedelta(0)) + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         moment = moment if to is None else to
         if moment < self.now:
-            raise ConfigurationError(f"time does not go back: it is {self.now} already")
+            raise ConfigurationError(f"virtual time cannot go back to {moment}: it is {self.now} already")
         until = (moment - START).total_seconds() + GRACE
         driver.go_on(lambda: False, until=until, stuck=self._raise_stuck_once)
         driver.settle()
         self._stuck_at_rest()
 
     def run_until_idle(self) -> None:
-        """Do all that is due now, without letting time pass. (Every other method does so, too.)"""
+        """Run all work that is due now, without letting time pass. (Every other method does so, too.)"""
         self._running().settle()
         self._stuck_at_rest()
 
@@ -334,13 +342,16 @@ class TestEnvironment:
     def client(self) -> DurableClient:
         """The app's real client, whose methods are async: ``env.run(env.client.get_status_all())``.
 
-        A coroutine that ``run`` runs may ask for it, too: ``await env.client.raise_event(...)``.
+        A coroutine that ``run`` runs may use it, too: ``await env.client.raise_event(...)``.
         """
         driver = self._driver
         return (self._running() if driver is None or not driver.is_running else driver).world.client
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """Run a coroutine on the environment's loop and return its result; time jumps as far as it needs."""
+        """Run a coroutine on the environment's event loop and return its result; virtual time passes as needed.
+
+        ConfigurationError if the coroutine waits and nothing is left that could end its wait.
+        """
         try:
             driver = self._running()
         except ConfigurationError:
@@ -350,7 +361,9 @@ class TestEnvironment:
         try:
             driver.go_on(task.done)
         except NothingLeftError:
-            raise ConfigurationError(f"{coroutine} waits for something that nothing is going to bring") from None
+            raise ConfigurationError(
+                f"{coroutine} waits, and no timer or task is left that could end its wait"
+            ) from None
         finally:
             task.cancel()
         driver.settle()
@@ -359,11 +372,11 @@ class TestEnvironment:
     def crash_everywhere(
         self, scenario: Callable[[TestEnvironment], object], *, faults: tuple[Fault, ...] = CRASHES
     ) -> CrashReport:
-        """Run a scenario again and again, each time with a crash at another storage operation; report what changes.
+        """Run a scenario many times, each time with a crash at another storage operation, and report differences.
 
-        It runs in an environment of its own each time, which has what this one has registered and nothing else: state
-        outside, fakes and replacements are to be made anew by the scenario. What it returns, and what its ``effects``
-        say, must be the same as without a crash. See docs/testing.md.
+        Each run has an environment of its own with the functions registered here and nothing else: the scenario must
+        create outside state, fakes and replacements anew. The result of the scenario and its ``effects`` must be the
+        same as without a crash. See docs/testing.md.
         """
 
         def fresh(plan: FaultPlan) -> TestEnvironment:
@@ -379,7 +392,10 @@ class TestEnvironment:
         return crash_everywhere(fresh, scenario, faults)
 
     def close(self) -> None:
-        """Replay every instance once more, and stop; a second time nothing. NonDeterminismError, InstanceStuckError."""
+        """Replay every instance once more, and stop; a second call does nothing.
+
+        NonDeterminismError, DeterminismError, InstanceStuckError.
+        """
         if self._is_closed:
             return
         try:
@@ -414,8 +430,8 @@ class TestEnvironment:
         if self._driver.is_running:
             whose = whose_code() or "a coroutine given to env.run"
             raise ConfigurationError(
-                f"{whose} cannot move the environment that it runs in: await the methods of env.client within env.run, "
-                "call env.raise_event(..., after=...) in an activity, or do it in the test itself"
+                f"{whose} cannot control the environment in which it runs: await the methods of env.client within "
+                "env.run, call env.raise_event(..., after=...) in an activity, or make the call in the test itself"
             )
         return self._driver
 
@@ -448,7 +464,7 @@ class TestEnvironment:
         self._raise_stuck([entry for entry in stuck if entry.instance_id not in self._told])
 
     def _raise_stuck(self, stuck: list[Entry]) -> None:
-        """An instance of a test that cannot go on is what the test must show, whatever it asked for."""
+        """Raise the error of a stuck instance from any method, since the test must show it."""
         driver = self._running()
         for entry in stuck:
             self._told.add(entry.instance_id)
@@ -456,6 +472,6 @@ class TestEnvironment:
             raise InstanceStuckError(entry.instance_id, driver.now_do(self._reason(driver.world, entry)))
 
     async def _reason(self, world: World, entry: Entry) -> str:
-        """In full; the catalogue's is cut."""
+        """The full reason, from the instance row; the catalogue has a shortened one."""
         instance = await world.outside.hub.instances.get(entry.instance_id)
         return entry.stuck if instance is None or not instance.stuck else instance.stuck

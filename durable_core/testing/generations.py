@@ -1,4 +1,4 @@
-"""Finds the orchestrator that continues as new for ever while no time passes: virtual time stands still with it."""
+"""Finds orchestrators that continue as new for ever without a wait, so that virtual time cannot pass."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ class Generations:
                 instance.instance_id,
                 f"instance '{instance.instance_id}' of orchestrator '{instance.name}' has continued as new {count:,} "
                 f"times at {now:%Y-%m-%d %H:%M:%S} of virtual time, at {line}: no time passes between its generations, "
-                "so that it would never end; let it wait for a timer or an event before ctx.continue_as_new",
+                "so it would never end; let it wait for a timer or an event before ctx.continue_as_new",
             )

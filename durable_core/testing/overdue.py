@@ -10,7 +10,7 @@ from .replay_check import entries
 
 
 async def overdue_activities(app: DurableApp) -> frozenset[str]:
-    """Names of the activities of which the histories that are there say so."""
+    """The names of activities with such a call in some history."""
     found: set[str] = set()
     for entry in await entries(app):
         instance = await app.hub.instances.read(entry.instance_id)

@@ -1,7 +1,7 @@
-"""The last replay of a test: every instance's history against the code that made it, values compared as well.
+"""The last replay of a test: replays every instance with the code that made its history, and compares values as well.
 
-The code has not changed since, so whatever differs came from a clock, from chance or from a variable that outlives a
-replay. Reads only.
+The code has not changed since, so a difference comes from a clock, from chance or from a variable that keeps its value
+between replays. Reads only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHANCES = 20  # replays given to code that has differed once to do so again
 
 
 async def entries(app: DurableApp, kinds: Iterable[str] = (OPEN, CLOSED)) -> list[Entry]:
-    """What the catalogue lists."""
+    """All entries of the catalogue."""
     catalog = app.hub.catalog
     return [entry for shard in catalog.shards for kind in kinds for entry in await catalog.read(shard, kind)]
 
@@ -39,7 +39,7 @@ async def verify_all(app: DurableApp, urls: CallbackUrls, but: Collection[str]) 
 
 
 async def verify(app: DurableApp, urls: CallbackUrls, instance_id: str) -> None:
-    """Replay an instance, unless it is gone, or its orchestrator is not known here.
+    """Replay an instance, unless it was purged, or its orchestrator is not registered.
 
     NonDeterminismError, DeterminismError.
     """
@@ -55,13 +55,13 @@ async def verify(app: DurableApp, urls: CallbackUrls, instance_id: str) -> None:
 
 
 async def reproduce(app: DurableApp, urls: CallbackUrls, instance_id: str) -> None:
-    """The error again that an instance is stuck with; not for sure where chance, or a later step, is at work."""
+    """Raise the error again for which an instance is stuck, if some of many replays shows it."""
     for _ in range(CHANCES):
         await verify(app, urls, instance_id)
 
 
 async def replayed(app: DurableApp, urls: CallbackUrls, instance: Instance) -> OrchestrationExecutor:
-    """The orchestrator as it stands after its history; the caller closes it."""
+    """The replayed orchestrator at the end of its history; the caller closes it."""
     hub = app.hub
     live = cached.replayed(
         cached.definition_for(app.registry, instance.name, instance.version),
@@ -83,7 +83,7 @@ async def replayed(app: DurableApp, urls: CallbackUrls, instance: Instance) -> O
 
 
 async def _compare_end(app: DurableApp, instance: Instance, live: OrchestrationExecutor) -> None:
-    """What a history does not hold: the output is kept in the row."""
+    """Compare the output, which is in the instance row and not in the history."""
     if instance.status is not RuntimeStatus.COMPLETED or not isinstance(live.completion, ExecutionCompleted):
         return
     output: JSON = None
@@ -95,10 +95,10 @@ async def _compare_end(app: DurableApp, instance: Instance, live: OrchestrationE
 
 
 async def why_it_waits(app: DurableApp, urls: CallbackUrls, instance_id: str) -> str:
-    """What an open instance waits for, in words, with the lines of its code."""
+    """A text that names what an open instance waits for, with the lines of its code."""
     instance = await app.hub.instances.read(instance_id)
     if instance is None:
-        return "it is gone"
+        return "it does not exist any more"
     if instance.is_terminal:
         return f"it has ended as {instance.status.value}"
     since = f"{instance.updated:%Y-%m-%d %H:%M:%S}"
@@ -125,7 +125,7 @@ async def why_it_waits(app: DurableApp, urls: CallbackUrls, instance_id: str) ->
                     pass
         lines.extend(f"waits for step '{step.name}', which does not end" for step in live.steps.values())
         if not lines:
-            lines.append(f"waits at {live.waits_at} since {since} for a condition that nothing will make true")
+            lines.append(f"waits at {live.waits_at} since {since} for a condition that no event will make true")
     finally:
         live.close()
     for entry in await entries(app, [OPEN]):

@@ -53,8 +53,8 @@ def test_what_has_ended_and_fits_is_deleted_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "Give --created-from"),
-        (["--created-from", "yesterday"], "'yesterday' is no time"),
+        ([], "select the instances by --created-from"),
+        (["--created-from", "yesterday"], "'yesterday' is not a time"),
         (["--created-from", "2020-01-01", "--status", "Complete"], "not one of"),
         (["--created-from", "2020-01-01", "--store", "nowhere.db"], "no embedded store"),
     ],

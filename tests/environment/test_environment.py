@@ -67,7 +67,7 @@ def test_small_steps_of_time_do_not_drift(env: TestEnvironment) -> None:
 
 def test_time_does_not_go_back(env: TestEnvironment) -> None:
     env.advance(to=datetime(2030, 2, 1, tzinfo=UTC))
-    with pytest.raises(ConfigurationError, match="time does not go back"):
+    with pytest.raises(ConfigurationError, match="virtual time cannot go back"):
         env.advance(to=datetime(2030, 1, 1, tzinfo=UTC))
 
 
@@ -308,13 +308,13 @@ def test_registering_too_late_is_refused(env: TestEnvironment) -> None:
 
 
 async def test_an_async_test_is_told_to_be_a_plain_one(env: TestEnvironment) -> None:
-    with pytest.raises(ConfigurationError, match="from a plain function"):
+    with pytest.raises(ConfigurationError, match="in a plain function"):
         env.start(approval)
 
 
 def test_an_activity_cannot_move_its_environment(env: TestEnvironment) -> None:
     env.replace(double, lambda: env.advance(days=1))
-    says = "activity 'double' cannot move the environment.*do it in the test itself"
+    says = "activity 'double' cannot control the environment.*make the call in the test itself"
     with pytest.raises(OrchestrationFailedError, match=says):
         env.result(env.start(doubled, Money(cents=5)))
 
@@ -331,7 +331,7 @@ def test_a_coroutine_that_is_run_uses_the_client_and_cannot_move_its_environment
 
     assert env.run(approve()) == "approval"
     with pytest.raises(
-        ConfigurationError, match=r"a coroutine given to env.run cannot move.*await the methods of env.client"
+        ConfigurationError, match=r"a coroutine given to env.run cannot control.*await the methods of env.client"
     ):
         env.run(start())
 

@@ -234,7 +234,7 @@ async def test_a_hub_that_is_not_there_is_an_error_and_is_not_made() -> None:
 
 
 def test_a_hub_with_more_partitions_than_the_settings_say_is_refused() -> None:
-    """Else the instances of the others would be passed over in silence."""
+    """Else the instances of the others would be left out in silence."""
 
     async def scenario(world: World) -> None:
         for number in range(20):

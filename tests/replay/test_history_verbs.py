@@ -143,7 +143,7 @@ def test_what_cannot_be_replayed_is_exit_code_2(exported: Path, tmp_path: Path) 
     found = run_cli("replay", broken, newer, exported, tmp_path / "absent.json", "--app", PROJECT)
     assert found.returncode == 2
     lines = found.stdout.splitlines()
-    for told in ("is no exported history", "file format 99", "there is no orchestrator 'count'", "cannot be read"):
+    for told in ("is not an exported history", "file format 99", "there is no orchestrator 'count'", "cannot be read"):
         assert sum(told in line for line in lines) == 1, found.stdout
     assert "Traceback" not in found.stdout + found.stderr
 
