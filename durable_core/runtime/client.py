@@ -203,9 +203,8 @@ class DurableClient(Messaging, ScheduleClient):
         data = self._converter.to_json(client_input, "the input")
         check_tags(tags)
         if definition.takes(data):
-            self._converter.from_json(
-                data, definition.input_type
-            )  # an input that the orchestrator could not read is refused at its start
+            # An input that the orchestrator could not read is refused at its start.
+            self._converter.from_json(data, definition.input_type)
         text = dumps(data)
         self._hub.payloads.check(text, "the input")
         now = self._clock.now()
@@ -224,9 +223,8 @@ class DurableClient(Messaging, ScheduleClient):
         )
         fresh = with_times(fresh, start_at, timeout)
         row = None if first is None else await first(execution_id)
-        self._dispatcher.ends.started(
-            instance_id, execution_id
-        )  # before the first write: the instance may end before this method returns
+        # Before the first write: the instance may end before this method returns.
+        self._dispatcher.ends.started(instance_id, execution_id)
         try:
             await self._hub.in_order(
                 lambda: self._hub.catalog.open(entry_of(fresh)),
@@ -276,9 +274,7 @@ class DurableClient(Messaging, ScheduleClient):
             with suppress(InstanceNotFoundError, InstanceCompletedError):
                 await self._raise(instance_id, event_name, text, event_id)
                 return False
-            with suppress(
-                InstanceAlreadyExistsError
-            ):  # another caller restarts the instance: raise the event on that execution
+            with suppress(InstanceAlreadyExistsError):  # another caller restarts it: raise the event there
                 started = await self._begin(
                     orchestrator, instance_id, client_input, version, tags, "restart_if_done", first
                 )
@@ -543,9 +539,8 @@ class DurableClient(Messaging, ScheduleClient):
                 if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
                     await hub.catalog.forget_open(entry_of(fresh))
                     raise InstanceAlreadyExistsError(present.instance_id, "being restarted by another caller") from None
-            await hub.catalog.open(
-                entry_of(fresh)
-            )  # recovery may have deleted this catalogue row as that of a refused start
+            # Recovery may have deleted this catalogue row as that of a refused start.
+            await hub.catalog.open(entry_of(fresh))
             await self._ring_start(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
             return _Started(fresh.execution_id, True)

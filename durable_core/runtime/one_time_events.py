@@ -38,7 +38,7 @@ async def deliver_once(hub: TaskHub, instance: Instance, event_name: str, event_
     Both rows are one transaction: of two that come at once, the second is refused by the store.
     """
     data = await hub.payloads.store_text(instance.instance_id, instance.execution_id, text)
-    bell = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
+    wake_up = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
     key = event_key(instance.execution_id, event_id)
     marker, attempt = marker_key(instance.execution_id, nonce), hub.ids.commit_id()
     try:
@@ -46,6 +46,6 @@ async def deliver_once(hub: TaskHub, instance: Instance, event_name: str, event_
         await hub.inbox.insert_once(instance.instance_id, row, marker, attempt)
     except RowExistsError:
         if await hub.inbox.marked_by(instance.instance_id, marker) != attempt:  # else written by our own earlier try
-            await hub.send(bell)  # the host that used it may have crashed before it sent the wake-up
+            await hub.send(wake_up)  # the host that used it may have crashed before it sent the wake-up
             raise CapabilityError("this URL has already been used; it is valid for one use", gone=True) from None
-    await hub.send(bell)
+    await hub.send(wake_up)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 AZURES_POLLING_INTERVAL = 60.0
 LOCAL_POLLING_INTERVAL = 2.0
-"""Seconds, where host.json says nothing: what another process sends wakes nobody here, and a developer waits for it."""
+"""Seconds, if host.json does not set it: a message of another process wakes no listener, and a developer waits."""
 HOST_KEY = "DURABLE_HOST_KEY"
 _OVERRIDE_PREFIX = "azurefunctionsjobhost__"
 _TIME_SPAN = re.compile(

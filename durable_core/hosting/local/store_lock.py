@@ -32,7 +32,7 @@ _LOCKS: dict[Path, int] = {}
 async def live_on_store(settings: Settings, when_alone: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
     """Be one of the live hosts of the store inside the block.
 
-    ``when_alone`` is awaited first if no other host lives; nobody else can join until it is done.
+    ``when_alone`` is awaited first if no other host lives; no other host can join until it is done.
     UnusableStoreError if the lock's file cannot be made beside the store.
     """
     lock_file = _lock_file(settings)

@@ -81,9 +81,9 @@ class ScheduleState:
         return {**state, "running": running}
 
     def obey(self, request: JSON, now: datetime, *, running: bool) -> None:
-        """What somebody asked for with ``pause_schedule``, ``resume_schedule`` or ``trigger_schedule``.
+        """Handle an event of ``pause_schedule``, ``resume_schedule`` or ``trigger_schedule``.
 
-        Anybody who may raise events can send anything else: it is ignored.
+        Any other data, which every sender of events can send, is ignored.
         """
         match request:
             case {"do": "pause", "reason": str(reason)}:
@@ -104,7 +104,7 @@ class ScheduleState:
         return re.fullmatch(re.escape(self.schedule_id) + r":\d{8}T\d{6}Z-\d{6}", run) is not None
 
     def catch_up(self, now: datetime, *, ran: bool) -> None:
-        """Deal with what has fallen due. ``ran``: a run was going meanwhile."""
+        """Skip or queue the due times that have passed. ``ran``: a run was active meanwhile."""
         if self.paused:
             return
         take = MAX_WAITING - len(self.waiting)
@@ -136,7 +136,7 @@ def _schedule(ctx: OrchestrationContext, data: dict[str, Any]) -> Orchestration[
 
 
 def _wait(ctx: OrchestrationContext, state: ScheduleState) -> Generator[Task[Any], Any, None]:
-    """Until it is due, or somebody asks for something."""
+    """Wait until the next run is due, or a request has arrived."""
     control = ctx.wait_for_external_event(CONTROL)
     if state.paused:
         state.obey((yield control), ctx.current_utc_datetime, running=False)
@@ -150,7 +150,7 @@ def _wait(ctx: OrchestrationContext, state: ScheduleState) -> Generator[Task[Any
 
 
 def _run(ctx: OrchestrationContext, state: ScheduleState) -> Generator[Task[Any], Any, None]:
-    """The run whose turn it is, to its end."""
+    """Start the next run and wait for its end."""
     instance_id, due, _ = state.waiting.pop(0)
     run = ctx.call_sub_orchestrator(state.orchestrator, state.input, instance_id, state.version)
     while not run.is_completed:
