@@ -42,7 +42,7 @@ class Judged:
         self.oracle = oracle
 
 
-def retry_decider(
+def judge(
     scenario: Scenario,
     *plans: FaultPlan,
     meddle: Meddle | None = None,
@@ -75,7 +75,7 @@ def retry_decider(
 
 @pytest.mark.parametrize("name", ["continue as new", "rolled log"])
 def test_invariant_1_an_event_is_recorded_once_and_never_changed(name: str) -> None:
-    run = retry_decider(NAMED[name], FaultPlan({5: Fault.CRASH_AFTER, 12: Fault.LOSE_ANSWER, 20: Fault.CRASH_BEFORE}))
+    run = judge(NAMED[name], FaultPlan({5: Fault.CRASH_AFTER, 12: Fault.LOSE_ANSWER, 20: Fault.CRASH_BEFORE}))
     generations = [life for life in run.oracle.lives if life.instance_id == "one"]
     assert len(generations) == (3 if name == "continue as new" else 1)
     assert sum(len(run.oracle.events_of(life)) for life in generations) > 5
@@ -90,7 +90,7 @@ def test_invariant_1_a_changed_history_is_seen() -> None:
         await world.storage.table(row_table(world)).merge("one", "z", {"s1_0": text.replace(",2]", ",3]")})
 
     with pytest.raises(AssertionError, match="invariant 1: commit 1 of 'one' was changed"):
-        retry_decider(NAMED["chain"], meddle=change)
+        judge(NAMED["chain"], meddle=change)
 
 
 def test_invariant_1_a_lost_commit_is_seen() -> None:
@@ -110,7 +110,7 @@ def test_invariant_1_a_lost_commit_is_seen() -> None:
         pytest.raises(AssertionError, match=r"before it was scheduled|invariant 1"),
     ):
         plant(patch)
-        retry_decider(NAMED["queued chain"])
+        judge(NAMED["queued chain"])
 
 
 def row_table(world: World) -> str:
@@ -125,7 +125,7 @@ def test_invariant_2_what_was_accepted_is_durable(fault: Fault) -> None:
     """Starts, events and requests, with trouble on the way to the store."""
     for name in ("two senders", "suspend and resume"):
         plan = FaultPlan(dict.fromkeys(range(0, 12, 2), fault))
-        run = retry_decider(NAMED[name], outside=plan)
+        run = judge(NAMED[name], outside=plan)
         assert plan.struck
         fates = {letter.kind: letter.fate for letter in run.oracle.letters.values()}
         assert fates
@@ -168,13 +168,13 @@ def test_invariant_3_an_activity_runs_at_least_once_is_recorded_once_and_keeps_i
     """Crashes let activities run again, a policy lets them be tried again: always with the key of their call."""
     for name in ("fan-out", "retries"):
         for number in range(4, 12, 2):
-            run = retry_decider(NAMED[name], FaultPlan({number: Fault.CRASH_AFTER}))
+            run = judge(NAMED[name], FaultPlan({number: Fault.CRASH_AFTER}))
             assert run.oracle.activities_ended() <= run.effects.runs.keys()
             assert run.effects.runs.keys() == run.oracle.activities_called()
 
 
 def test_invariant_3_a_result_of_an_activity_that_never_ran_is_seen() -> None:
-    run = retry_decider(NAMED["fan-out"])
+    run = judge(NAMED["fan-out"])
     ended = run.oracle.activities_ended()
     run.effects.runs.pop(min(ended))
     with pytest.raises(AssertionError, match="invariant 3: recorded, but never run"):
@@ -182,7 +182,7 @@ def test_invariant_3_a_result_of_an_activity_that_never_ran_is_seen() -> None:
 
 
 def test_invariant_3_an_attempt_with_a_key_of_its_own_is_seen() -> None:
-    run = retry_decider(NAMED["retries"])
+    run = judge(NAMED["retries"])
     (key,) = run.effects.runs
     run.effects.runs[f"{key}1"] += 1
     with pytest.raises(AssertionError, match="invariant 3: run with the key of no call"):
@@ -190,7 +190,7 @@ def test_invariant_3_an_attempt_with_a_key_of_its_own_is_seen() -> None:
 
 
 def test_invariant_3_a_second_run_without_a_fault_is_seen() -> None:
-    run = retry_decider(NAMED["chain"])
+    run = judge(NAMED["chain"])
     run.effects.runs[min(run.effects.runs)] += 1
     with pytest.raises(AssertionError, match="invariant 3: run more than once"):
         check_activities(run.effects, set(), run.oracle, exactly_once=True)
@@ -203,7 +203,7 @@ def test_invariant_3_a_second_run_without_a_fault_is_seen() -> None:
 def test_invariant_4_no_single_fault_changes_the_outcome(fault: Fault, totals: Totals) -> None:
     """Every operation of one small run; tests/faults/test_single_faults.py and others have the other shapes."""
     scenario = NAMED["queued chain"]
-    strike_each(lambda plan: (8, retry_decider(scenario, plan).world), fault, 8, totals, at_most=1000)
+    strike_each(lambda plan: (8, judge(scenario, plan).world), fault, 8, totals, at_most=1000)
 
 
 def test_invariant_4_an_outcome_that_a_fault_changes_is_seen() -> None:
@@ -255,7 +255,7 @@ def test_invariant_5_a_purge_of_all_queues_loses_nothing_once_somebody_recovers(
 
     scenario = NAMED[name]
     slow = HostShape(FaultPlan(pause=lambda: 0.05))
-    retry_decider(Scenario(name, drive, scenario.expected), shape=lambda _: slow)
+    judge(Scenario(name, drive, scenario.expected), shape=lambda _: slow)
 
 
 def test_invariant_5_a_purge_without_recovery_is_seen() -> None:
@@ -269,7 +269,7 @@ def test_invariant_5_a_purge_without_recovery_is_seen() -> None:
 
     slow = HostShape(FaultPlan(pause=lambda: 0.1))
     with pytest.raises(AssertionError, match="not at rest"):
-        retry_decider(Scenario("purged", drive, None), shape=lambda _: slow)
+        judge(Scenario("purged", drive, None), shape=lambda _: slow)
 
 
 # ---------------------------------------------------------------- 6
@@ -326,7 +326,7 @@ def test_invariant_6_a_message_that_stays_set_aside_is_seen() -> None:
         await come_to_rest(world)
 
     with pytest.raises(AssertionError, match="not at rest"):
-        retry_decider(NAMED["chain"], meddle=set_aside)
+        judge(NAMED["chain"], meddle=set_aside)
 
 
 # ---------------------------------------------------------------- 7
@@ -384,7 +384,7 @@ def test_invariant_8_late_duplicated_and_reordered_messages_are_harmless(name: s
     def shape(_: int) -> HostShape:
         return HostShape(FaultPlan(twice=lambda: True, late=late))
 
-    retry_decider(NAMED[name], shape=shape, hosts=2, settings=Settings(inline_default=False))
+    judge(NAMED[name], shape=shape, hosts=2, settings=Settings(inline_default=False))
     assert sent > 1
 
 

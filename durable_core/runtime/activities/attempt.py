@@ -113,7 +113,7 @@ class Attempt:
         except DurableError as error:  # the row is deleted with the instance
             logger.debug("a heartbeat row of instance '%s' is not deleted: %s", self.instance_id, error)
 
-    def retry_decider(self, instance: Instance | None) -> None:
+    def cancel_if_moved_on(self, instance: Instance | None) -> None:
         """Cancel the attempt if the instance has ended or begun a new generation."""
         if (
             instance is None
@@ -161,7 +161,7 @@ class Attempt:
     async def _save(self) -> None:
         latest = self._latest
         try:
-            self.retry_decider(await self._instances.get(self.instance_id))
+            self.cancel_if_moved_on(await self._instances.get(self.instance_id))
             if latest is not None and not self._is_orphaned:
                 self.has_row = True  # from here on there may be a row
                 await self._heartbeats.write(*self._key, latest[0])

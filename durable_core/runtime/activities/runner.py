@@ -83,7 +83,7 @@ class ActivityRunner:
     def instance_moved(self, instance: Instance) -> None:
         """Cancel running attempts of an instance that has ended or begun a new generation."""
         for attempt in self._attempts.get(instance.instance_id, ()):
-            attempt.retry_decider(instance)
+            attempt.cancel_if_moved_on(instance)
 
     def turned(self, instance: Instance, turn: Turn) -> None:
         """A turn was committed: cancel the attempts whose call it has ended, or whose orchestrator is to stop."""

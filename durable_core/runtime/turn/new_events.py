@@ -127,7 +127,7 @@ async def gather(
         if is_of_this_execution(delivery.message, instance):
             outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
     reminders = due_reminders(live, instance, [*batch, *saved], now)
-    results = services.retry_decider.retry_decider(
+    results = services.retry_decider.decide(
         outcomes, instance, live, now, hub.ids.unit, is_deadline=reminders.is_deadline
     )
     incoming.extend(results.events)

@@ -56,7 +56,7 @@ class RetryDecider:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def retry_decider(
+    def decide(
         self,
         outcomes: Iterable[tuple[TaskOutcome, bool]],
         instance: Instance,
