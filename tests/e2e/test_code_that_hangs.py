@@ -38,7 +38,10 @@ async def test_others_go_on_the_status_names_the_line_and_a_restart_does_not_run
                 await http.start("healthy", number, f"after-{number}")
             status = await http.wait_until("one", lambda shown: "stuckReason" in shown)
             assert status["runtimeStatus"] == "Running"
-            assert "orchestrator 'spins' (instance 'one') ran at hanging/function_app.py:" in status["stuckReason"]
+            assert (
+                "orchestrator 'spins' (instance 'one') blocked the event loop at hanging/function_app.py:"
+                in status["stuckReason"]
+            )
             assert line_of("while True") in status["stuckReason"] or line_of("the line that") in status["stuckReason"]
             for number in range(5):
                 assert await http.output_of(f"before-{number}") == number + 1
@@ -62,7 +65,7 @@ async def test_what_cannot_be_interrupted_is_remembered_all_the_same(tmp_path: P
     with host_of(tmp_path, 2.0) as host:
         async with HttpClient(host.url) as http:
             await http.start("sleeps", None, "one")
-        await eventually(lambda: "orchestrator 'sleeps' (instance 'one') ran at" in host.log)
+        await eventually(lambda: "orchestrator 'sleeps' (instance 'one') blocked the event loop at" in host.log)
         host.kill9()
         host.start()
         host.wait_ready()

@@ -113,8 +113,8 @@ def route(template: str, name: str = "f", parameter: str = "req") -> str:
     ("code", "complaint"),
     [
         (HEAD + route("items/{id}", "one") + route("items/{name?}", "other"), "route conflict"),
-        (HEAD + route("admin/x"), "keeps for itself"),
-        (HEAD + route("runtime/x"), "keeps for itself"),
+        (HEAD + route("admin/x"), "reserves; choose another"),
+        (HEAD + route("runtime/x"), "reserves; choose another"),
         (HEAD + route("x/{id:integer}"), "no constraint 'integer'"),
         (HEAD + route("x", parameter="request"), "no parameter 'req'"),
         (HEAD + route("x").replace("HttpRequest", "TimerRequest"), "must be annotated"),

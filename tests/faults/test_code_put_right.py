@@ -165,7 +165,7 @@ def test_a_clock_in_code_that_no_longer_fits_is_named_as_the_likely_cause(cache:
         line = calls_another_by_the_clock.__code__.co_firstlineno + 1
         await is_stuck(
             world,
-            "likely cause: the code looks at a clock, chance or its environment: ",
+            "likely cause: the code reads a clock, random values or its environment: ",
             f"test_code_put_right.py:{line} has time.time()",
             "ctx.current_utc_datetime",
         )

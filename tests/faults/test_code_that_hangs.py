@@ -172,7 +172,10 @@ def test_its_instance_is_stuck_with_the_line_and_is_run_no_more(code: Any) -> No
     async def scenario(world: World) -> None:
         reason = await hung(world, code)
         assert reason.startswith("code of build ")
-        assert f"orchestrator '{code.__name__}' (instance 'one') ran at faults/test_code_that_hangs.py:" in reason
+        assert (
+            f"orchestrator '{code.__name__}' (instance 'one') blocked the event loop at faults/test_code_that_hangs.py:"
+            in reason
+        )
         await asyncio.sleep(7200)  # recovery rings
         await world.replace_hosts(None)
         await world.client.raise_event("one", "more", 1)
@@ -228,7 +231,10 @@ def test_a_query_that_hangs_is_refused_and_its_instance_goes_on() -> None:
     async def scenario(world: World) -> None:
         await world.client.start_new(answers, "one")
         await asyncio.sleep(5)
-        with pytest.raises(CodeHangsError, match="query 'spins' of instance 'one' ran at faults/test_code_that_hangs"):
+        with pytest.raises(
+            CodeHangsError,
+            match="query 'spins' of instance 'one' blocked the event loop at faults/test_code_that_hangs",
+        ):
             await world.client.query("one", "spins")
         await world.client.raise_event("one", "e", 7)
         assert (await world.client.wait_for_completion("one", timeout=60)).output == 7
