@@ -99,9 +99,8 @@ class HangWatch:
         with self._interrupting:  # the other thread sets the error and requests the exception together
             error, self.error = self.error, None
         try:
-            _raise_in(
-                self._thread, _Interrupted
-            )  # replaces an exception that may have been requested and not raised yet
+            # This replaces an exception that may have been requested and not raised yet.
+            _raise_in(self._thread, _Interrupted)
             while True:
                 pass
         except _Interrupted:

@@ -76,7 +76,7 @@ class DurableApp:
         self.hub = TaskHub(patient, settings, source, codec, own_queues=registry.queues)
         self._runner = runner = ActivityRunner(self.hub, registry, converter, clock, executor, threads)
         dispatcher = Dispatcher(self.hub, registry, clock)
-        self._parking = StuckMarker(self.hub, clock)
+        self._stuck_marker = StuckMarker(self.hub, clock)
         services = Services(
             hub=self.hub,
             registry=registry,
@@ -86,7 +86,7 @@ class DurableApp:
             clock=clock,
             dispatcher=dispatcher,
             retry_decider=RetryDecider(registry),
-            stuck_marker=self._parking,
+            stuck_marker=self._stuck_marker,
             build=build,
             executor=executor,
             is_alone=is_alone,
@@ -94,8 +94,8 @@ class DurableApp:
             callback_urls=callback_urls,
         )
         self.instance_cache = InstanceCache(services, ends)
-        self._worker = Worker(self.hub, registry, runner, self.instance_cache, self._parking)
-        self._recovery = Recovery(self.hub, clock, dispatcher, self._parking)
+        self._worker = Worker(self.hub, registry, runner, self.instance_cache, self._stuck_marker)
+        self._recovery = Recovery(self.hub, clock, dispatcher, self._stuck_marker)
         self.client = DurableClient(
             self.hub,
             registry,
@@ -204,7 +204,7 @@ class DurableApp:
         try:
             return await self.hub.read_message(body)
         except NewerFormatError as error:
-            if not await self._parking.wait_for_newer(body, NEWER_HOST_DELAY, work=work):
+            if not await self._stuck_marker.wait_for_newer(body, NEWER_HOST_DELAY, work=work):
                 raise  # no host could read it in time: the poison queue keeps it
             logger.warning("a message is returned to its queue: %s", error)
         except PayloadGoneError as error:
@@ -213,8 +213,8 @@ class DurableApp:
             instance = await self.hub.instances.get(error.instance_id)
             if instance is not None and instance.execution_id == error.execution_id:
                 if not instance.is_terminal:
-                    await self._parking.show(instance, str(error))
-                await self._parking.put_off(body, work=work)
+                    await self._stuck_marker.show(instance, str(error))
+                await self._stuck_marker.put_off(body, work=work)
         return None
 
     async def _show_failure(self, message: ControlMessage | WorkMessage, dequeue_count: int, error: Exception) -> None:
@@ -227,7 +227,7 @@ class DurableApp:
         try:
             instance = await self.hub.instances.get(message.instance_id)
             if instance is not None and instance.execution_id == message.execution_id and not instance.is_terminal:
-                await self._parking.show(instance, f"its messages fail: {type(error).__name__}: {error}")
+                await self._stuck_marker.show(instance, f"its messages fail: {type(error).__name__}: {error}")
         except DurableError as second:  # the first error is the one to raise
             logger.error("instance '%s' cannot be marked as stuck: %s", message.instance_id, second)
 

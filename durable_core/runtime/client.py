@@ -104,8 +104,8 @@ class DurableClient(Messaging, ScheduleClient):
         guard: bool = False,
     ) -> None:
         super().__init__(hub, registry, converter, clock, callback_urls, hangs, guard=guard)
-        self._outbox = dispatcher
-        self._dispatcher = instance_cache
+        self._dispatcher = dispatcher
+        self._instance_cache = instance_cache
         self._recovery = recovery
         self._build = build
         self._listing = Listing(hub)
@@ -224,7 +224,7 @@ class DurableClient(Messaging, ScheduleClient):
         fresh = with_times(fresh, start_at, timeout)
         row = None if first is None else await first(execution_id)
         # Before the first write: the instance may end before this method returns.
-        self._dispatcher.ends.started(instance_id, execution_id)
+        self._instance_cache.ends.started(instance_id, execution_id)
         try:
             await self._hub.in_order(
                 lambda: self._hub.catalog.open(entry_of(fresh)),
@@ -483,7 +483,7 @@ class DurableClient(Messaging, ScheduleClient):
         ``trigger_schedule`` returned, the start of the instance is waited for, too.
         """
         check_instance_id(instance_id)
-        ends, loop = self._dispatcher.ends, asyncio.get_running_loop()
+        ends, loop = self._instance_cache.ends, asyncio.get_running_loop()
         end, delay = loop.time() + timeout, FIRST_POLL
         watch, only = ends.watch(instance_id), execution_of(instance_id)
         execution_id = only
@@ -505,7 +505,7 @@ class DurableClient(Messaging, ScheduleClient):
                 if ended is None:
                     # What is being moved here at this moment has hardly ended; a long step may still miss an end that
                     # another process brings, so the longest poll always looks.
-                    must_look = pause >= self.longest_poll or not self._dispatcher.is_at_work(instance_id)
+                    must_look = pause >= self.longest_poll or not self._instance_cache.is_at_work(instance_id)
                     must_look = must_look or loop.time() >= end
                     delay = min(delay * 2, self.longest_poll)
                 elif ended.execution_id == execution_id:
@@ -531,7 +531,7 @@ class DurableClient(Messaging, ScheduleClient):
         """The id is in use: replace the present execution by ``fresh`` if ``if_exists`` and its status permit it."""
         hub = self._hub
         if if_exists == "restart_if_done" and present.is_terminal:
-            await forget(self._hub, self._outbox, present)
+            await forget(self._hub, self._dispatcher, present)
             try:
                 await hub.instances.restart(present, fresh, first)
             except (PreconditionFailedError, RowNotFoundError):
@@ -554,7 +554,7 @@ class DurableClient(Messaging, ScheduleClient):
     async def _ring_start(self, instance: Instance) -> None:
         """Send the wake-up for the start of the instance, delayed until ``start_at`` if it has one."""
         if instance.start_at is not None and instance.start_at > self._clock.now():
-            await self._outbox.arm(instance, 0, CLOCK_TASK, instance.start_at)
+            await self._dispatcher.arm(instance, 0, CLOCK_TASK, instance.start_at)
         else:
             await self._ring(instance)
 

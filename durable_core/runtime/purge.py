@@ -43,7 +43,7 @@ class PurgeSlice(NamedTuple):
 class Purge:
     def __init__(self, hub: TaskHub, dispatcher: Dispatcher, listing: Listing) -> None:
         self._hub = hub
-        self._outbox = dispatcher
+        self._dispatcher = dispatcher
         self._listing = listing
 
     async def one(self, instance_id: str, execution_id: str | None, *, recursive: bool) -> int:
@@ -79,7 +79,7 @@ class Purge:
             return 0
 
     async def _alone(self, instance: Instance) -> int:
-        await forget(self._hub, self._outbox, instance)
+        await forget(self._hub, self._dispatcher, instance)
         try:
             await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
         except PreconditionFailedError:

@@ -66,8 +66,8 @@ class Recovery:
     def __init__(self, hub: TaskHub, clock: Clock, dispatcher: Dispatcher, stuck_marker: StuckMarker) -> None:
         self._hub = hub
         self._clock = clock
-        self._outbox = dispatcher
-        self._parking = stuck_marker
+        self._dispatcher = dispatcher
+        self._stuck_marker = stuck_marker
 
     async def run(self, *, full: bool = False) -> RecoveryReport:
         """One round. ``full``: redispatch every open instance, as if all queues were lost."""
@@ -132,12 +132,12 @@ class Recovery:
             is_first = content.since is None and (isinstance(content, WorkMessage) or not instance.stuck)
             if is_first and not (isinstance(content, ControlMessage) and instance.is_terminal):
                 # Perhaps another message has crashed the hosts that handled this one.
-                again = replace(content, redelivered=True, since=self._parking.stamp())
+                again = replace(content, redelivered=True, since=self._stuck_marker.stamp())
                 await self._hub.send(again, self._hub.ids.unit() * SECOND_CHANCE)
             elif not instance.is_terminal:
                 if isinstance(content, ControlMessage):
-                    await self._parking.save(instance, replace(content, redelivered=True))
-                await self._parking.show(instance, instance.stuck or _poison_reason(content, message))
+                    await self._stuck_marker.save(instance, replace(content, redelivered=True))
+                await self._stuck_marker.show(instance, instance.stuck or _poison_reason(content, message))
                 if await self._hub.catalog.next_check(entry_of(instance)) is None:
                     await self._hub.catalog.postpone_check(entry_of(instance), self._clock.now() + FIRST_LOOK)
                 is_set_aside = True
@@ -164,9 +164,9 @@ class Recovery:
         instance = await self._hub.instances.get(error.instance_id)
         if instance is not None and instance.execution_id == error.execution_id:
             if not instance.is_terminal:
-                await self._parking.show(instance, str(error))
+                await self._stuck_marker.show(instance, str(error))
             work = self._hub.names.work_queue_of(queue.name.removesuffix("-poison"))
-            await self._parking.put_off(message.body, work=work)
+            await self._stuck_marker.put_off(message.body, work=work)
         await queue.delete(message)
 
     async def _ring_open(self, report: RecoveryReport, full: bool) -> None:
@@ -229,7 +229,7 @@ class Recovery:
             await self._forget(entry)
             return True
         if instance.is_terminal:
-            await self._outbox.end_stored(instance)
+            await self._dispatcher.end_stored(instance)
         elif (instance.status, instance.stuck[:2000]) != (entry.status, entry.stuck):
             await self._hub.catalog.note(entry_of(instance))
         return False

@@ -38,8 +38,8 @@ class Worker:
         self._hub = hub
         self._registry = registry
         self._runner = runner
-        self._dispatcher = instance_cache
-        self._parking = stuck_marker
+        self._instance_cache = instance_cache
+        self._stuck_marker = stuck_marker
         self._reports = Reports(hub, instance_cache.spawn)
 
     async def work(self, message: WorkMessage, lease: Lease, *, redelivered: bool) -> None:
@@ -112,7 +112,7 @@ class Worker:
         seen: frozenset[tuple[int, int]],
     ) -> None:
         """Deliver to the orchestrator if it is warm in this process; else send a control message."""
-        if redelivered or self._dispatcher.is_warm(message.instance_id):
+        if redelivered or self._instance_cache.is_warm(message.instance_id):
             await self._deliver(message, outcomes, lease, redelivered=redelivered, seen=seen)
         else:
             await self._reports.send(self._control(message, outcomes, redelivered))
@@ -127,7 +127,7 @@ class Worker:
         seen: frozenset[tuple[int, int]],
     ) -> None:
         control = self._control(message, outcomes, redelivered)
-        await self._dispatcher.deliver(control, lease, redelivered=redelivered, seen=seen)
+        await self._instance_cache.deliver(control, lease, redelivered=redelivered, seen=seen)
 
     def _control(self, message: WorkMessage, outcomes: tuple[TaskOutcome, ...], redelivered: bool) -> ControlMessage:
         return ControlMessage(
@@ -159,16 +159,16 @@ class Worker:
         names = ", ".join(sorted({call.name for call in calls}))
         known = ", ".join(self._registry.activity_names) or "none"
         reason = f"waiting for a host that has activity '{names}'; registered on this one: {known}"
-        since = message.since or self._parking.stamp()
+        since = message.since or self._stuck_marker.stamp()
         instance = await self._hub.instances.get(message.instance_id)
         if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:
             return
-        await self._parking.show(instance, reason)
+        await self._stuck_marker.show(instance, reason)
         queues = {str(options_of(call).get("queue", message.queue)) for call in calls}
         for queue in sorted(queues):  # a queue that exists by now, or the one that the message came from
             group = [call for call in calls if options_of(call).get("queue", message.queue) == queue]
             back = replace(message.only(group), redelivered=redelivered, since=since, queue=queue)
-            await self._hub.send(back, self._parking.delay(self._parking.age(since)))
+            await self._hub.send(back, self._stuck_marker.delay(self._stuck_marker.age(since)))
 
 
 def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:

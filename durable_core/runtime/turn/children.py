@@ -40,12 +40,12 @@ logger = logging.getLogger("durable_core.runtime")
 
 
 class Children:
-    """Part of the outbox, for the calls that make instances."""
+    """Part of the dispatcher, for the calls that create instances."""
 
     def __init__(self, hub: TaskHub, registry: Registry, dispatcher: Dispatcher) -> None:
         self._hub = hub
         self._registry = registry
-        self._outbox = dispatcher
+        self._dispatcher = dispatcher
 
     async def start(
         self, parent: Instance, dispatch: Dispatch, event: SubOrchestrationCreated, decided: datetime, attempt: int
@@ -174,7 +174,7 @@ class Children:
         """The new instance's row in the place of an ended one, which goes as in a purge; or who was faster."""
         hub = self._hub
         await hub.catalog.open(entry_of(fresh))
-        await forget(hub, self._outbox, ended)
+        await forget(hub, self._dispatcher, ended)
         try:
             child = await hub.instances.restart(ended, fresh)
         except (PreconditionFailedError, RowNotFoundError):
