@@ -91,7 +91,7 @@ def _fields_of_both(value: Any, back: Any, kind: Any) -> list[_Pair]:
         for name in fields_of(kind) or ()
     ]
     if type(value) is kind:
-        extra, kept = _extra(value), _extra(back)
+        extra, kept = extra_of(value), extra_of(back)
         pairs.extend((name, each, kept.get(name), True) for name, each in extra.items())
     return pairs
 
@@ -144,7 +144,8 @@ def fields_of(kind: Any) -> tuple[str, ...] | None:
     return tuple(cast("Mapping[str, object]", found)) if isinstance(found, Mapping) else None
 
 
-def _extra(value: Any) -> Mapping[str, object]:
+def extra_of(value: Any) -> Mapping[str, object]:
+    """The fields of a model beyond those that its class declares."""
     return getattr(value, "__pydantic_extra__", None) or {}
 
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from .models import JSON
-from .reading_back import UnwritableError, fields_of
+from .reading_back import UnwritableError, extra_of, fields_of
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 NO_VALUE = "__durable_no_value__"
@@ -152,7 +152,7 @@ def _members(value: Any) -> Iterable[tuple[object, object]]:
     if dataclasses.is_dataclass(kind):
         return [(name, getattr(value, name, None)) for name in fields_of(kind) or ()]
     if _is_pydantic(kind):
-        fields: dict[object, object] = {**value.__dict__, **(getattr(value, "__pydantic_extra__", None) or {})}
+        fields: dict[object, object] = {**value.__dict__, **extra_of(value)}
         return fields.items()
     if issubclass(kind, dict):
         items = cast("dict[object, object]", value).items()

@@ -1,11 +1,12 @@
-"""The options and exit codes that the verbs about histories share."""
+"""What several verbs share: options, the way to a hub, exit codes."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,7 @@ from ..errors import DurableError
 
 if TYPE_CHECKING:
     from ..hosting.app_loader import AppCode
+    from ..runtime.client import DurableClient
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +54,25 @@ def hub_options(command: F) -> F:
 def absolute(path: str | None) -> str | None:
     """The absolute path of a command line argument, before the working directory becomes the app's folder."""
     return None if path is None else os.path.abspath(path)
+
+
+def run_on_hub(store: str | None, work: Callable[[DurableClient], Awaitable[None]]) -> None:
+    """Run ``work`` with a client of the hub that exists already. Errors become one line on stderr and exit code 1."""
+    from ..hosting.app_loader import expect_store, with_place
+    from ..hosting.app_opener import open_app
+    from ..registry import Registry
+    from ..settings import Settings
+
+    async def run() -> None:
+        settings = with_place(Settings.from_environment(), None, absolute(store))
+        expect_store(settings)
+        async with open_app(Registry(), settings) as app:
+            await work(app.client)
+
+    try:
+        asyncio.run(run())
+    except DurableError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @contextmanager

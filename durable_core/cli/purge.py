@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import DurableError
 from ..models import RuntimeStatus
-from .app_options import absolute
+from .app_options import run_on_hub
+
+if TYPE_CHECKING:
+    from ..runtime.client import DurableClient
 
 _ENDED = [status.value for status in RuntimeStatus if status.is_terminal]
 
@@ -42,31 +44,21 @@ def purge(
     At least one time is needed. Times are ISO 8601; without an offset they are UTC. Hosts may run meanwhile. After an
     interruption, the instances deleted so far stay deleted.
     """
-    from ..hosting.app_loader import expect_store, with_place
-    from ..hosting.app_opener import open_app
-    from ..registry import Registry
-    from ..settings import Settings
-
     if created_from is None and created_to is None:
         raise click.UsageError("select the instances by --created-from, --created-to or both")
 
-    async def run() -> None:
-        settings = with_place(Settings.from_environment(), None, absolute(store))
-        expect_store(settings)
-        wanted = [RuntimeStatus(status) for status in statuses] or None
-        async with open_app(Registry(), settings) as app:
-            deleted, token = 0, None
-            while True:
-                done = await app.client.purge_slice(
-                    created_from, created_to, wanted, continuation_token=token, recursive=recursive
-                )
-                deleted, token = deleted + done.deleted, done.continuation_token
-                if token is None:
-                    break
-                click.echo(f"deleted so far: {deleted}", err=True)
+    wanted = [RuntimeStatus(status) for status in statuses] or None
+
+    async def work(client: DurableClient) -> None:
+        deleted, token = 0, None
+        while True:
+            done = await client.purge_slice(
+                created_from, created_to, wanted, continuation_token=token, recursive=recursive
+            )
+            deleted, token = deleted + done.deleted, done.continuation_token
+            if token is None:
+                break
+            click.echo(f"deleted so far: {deleted}", err=True)
         click.echo(f"deleted: {deleted}")
 
-    try:
-        asyncio.run(run())
-    except DurableError as error:
-        raise click.ClickException(str(error)) from error
+    run_on_hub(store, work)

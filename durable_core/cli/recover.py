@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import DurableError
-from .app_options import absolute
+from .app_options import run_on_hub
+
+if TYPE_CHECKING:
+    from ..runtime.client import DurableClient
 
 
 @click.command()
@@ -18,22 +21,9 @@ def recover(store: str | None, quick: bool) -> None:
 
     Safe at any time, but activities that are under way may run once more.
     """
-    from dataclasses import asdict
 
-    from ..hosting.app_loader import expect_store, with_place
-    from ..hosting.app_opener import open_app
-    from ..registry import Registry
-    from ..settings import Settings
+    async def work(client: DurableClient) -> None:
+        for name, count in asdict(await client.recover(full=not quick)).items():
+            click.echo(f"{name.replace('_', ' ')}: {count}")
 
-    async def run() -> None:
-        settings = with_place(Settings.from_environment(), None, absolute(store))
-        expect_store(settings)
-        async with open_app(Registry(), settings) as app:
-            report = await app.client.recover(full=not quick)
-            for name, count in asdict(report).items():
-                click.echo(f"{name.replace('_', ' ')}: {count}")
-
-    try:
-        asyncio.run(run())
-    except DurableError as error:
-        raise click.ClickException(str(error)) from error
+    run_on_hub(store, work)

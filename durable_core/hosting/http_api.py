@@ -207,7 +207,7 @@ class HttpApi:
         *,
         details: bool = True,
     ) -> HttpResponse:
-        if not details and (request.flag("showHistory", False) or request.flag("showInput", False)):
+        if not details and _asks_for_details(request):
             message = (
                 "this URL shows neither input nor history; ask the app for a URL that is created with details=True"
             )
@@ -363,8 +363,7 @@ class HttpApi:
     def _status_location(self, request: HttpRequest, status: OrchestrationStatus) -> str:
         """A status URI that needs no key and shows the same parts of the status as this request."""
         flags = {name: value for name in _STATUS_FLAGS if (value := request.text(name))}
-        asks_more = request.flag("showHistory", False) or request.flag("showInput", False)
-        verb = Verb.DETAILS if asks_more else Verb.STATUS
+        verb = Verb.DETAILS if _asks_for_details(request) else Verb.STATUS
         token = self._signer.issue(status.instance_id, verb, execution_id=status.execution_id)
         url = f"{self.base_url(request)}/c/{token}"
         return f"{url}?{urlencode(flags)}" if flags else url
@@ -399,6 +398,11 @@ def _check(endpoint: Endpoint, request: HttpRequest) -> None:
             f"the body has the Content-Type '{media_type[:100]}'; send JSON with Content-Type: application/json; "
             "nothing was done"
         )
+
+
+def _asks_for_details(request: HttpRequest) -> bool:
+    """Whether a status URL that answers this request must be one for details."""
+    return request.flag("showHistory", False) or request.flag("showInput", False)
 
 
 def _check_event(capability: Capability, asked: str) -> None:

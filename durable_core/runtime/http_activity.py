@@ -63,22 +63,21 @@ class HttpCaller:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS), cookie_jar=aiohttp.DummyCookieJar()
             )
-        asked = f"{request.method} {shown(request.uri)}"
+        last = request
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                asked = f"{request.method} {shown(request.uri)}"
-                found = await self._once(self._session, request, asked)
+                found = await self._once(self._session, request)
                 if isinstance(found, DurableHttpResponse):
                     return found
-                request = found
+                last, request = request, found
         # Not "from error": the text of these may hold the address, and causes are stored with their texts.
         except (aiohttp.InvalidURL, ValueError) as error:
             told = str(error).replace(request.uri, shown(request.uri))
-            raise InvalidInputError(f"{asked} cannot be requested: {told}") from None
+            raise InvalidInputError(f"{_named(request)} cannot be requested: {told}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             told = str(error).replace(request.uri, shown(request.uri)) or type(error).__name__
-            raise HttpCallError(f"{asked} received no response: {told}") from None
-        raise HttpCallError(f"{asked}: more than {MAX_REDIRECTS} redirects")
+            raise HttpCallError(f"{_named(request)} received no response: {told}") from None
+        raise HttpCallError(f"{_named(last)}: more than {MAX_REDIRECTS} redirects")
 
     async def close(self) -> None:
         """Give up the connections."""
@@ -86,16 +85,14 @@ class HttpCaller:
         if session is not None:
             await session.close()
 
-    async def _once(
-        self, session: aiohttp.ClientSession, request: HttpRequest, asked: str
-    ) -> DurableHttpResponse | HttpRequest:
-        """One exchange: the response, or the request that it redirects to. ``asked`` names it in messages."""
+    async def _once(self, session: aiohttp.ClientSession, request: HttpRequest) -> DurableHttpResponse | HttpRequest:
+        """One exchange: the response, or the request that it redirects to."""
         from yarl import URL
 
         address = URL(request.uri)  # what is checked is what is requested: two readers of one text may differ
         if self._allowed and not _is_allowed(address, self._allowed):
             raise InvalidInputError(
-                f"{asked} is refused: DURABLE_HTTP_ALLOW does not name '{address.host}'; it allows "
+                f"{_named(request)} is refused: DURABLE_HTTP_ALLOW does not name '{address.host}'; it allows "
                 + ", ".join(self._allowed)
             )
         async with session.request(
@@ -109,14 +106,19 @@ class HttpCaller:
                 if redirected is not None:
                     return redirected
             if request.refusals_fail and (status == 429 or status >= 500):
-                raise HttpCallError(f"{asked} was answered with {status}", status)
+                raise HttpCallError(f"{_named(request)} was answered with {status}", status)
             content = bytearray()
             async for chunk in response.content.iter_chunked(CHUNK):
                 content += chunk
                 if len(content) > self._limit:
                     size = max(len(content), response.content_length or 0)
-                    raise PayloadTooLargeError(f"the response to {asked}", size, self._limit)
+                    raise PayloadTooLargeError(f"the response to {_named(request)}", size, self._limit)
             return DurableHttpResponse(status, headers, _text_of(bytes(content), response.charset))
+
+
+def _named(request: HttpRequest) -> str:
+    """The request as messages name it."""
+    return f"{request.method} {shown(request.uri)}"
 
 
 def _is_allowed(address: URL, allowed: Iterable[str]) -> bool:

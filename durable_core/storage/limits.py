@@ -76,6 +76,13 @@ def check_key(key: str) -> int:
     return size
 
 
+def check_range(partition: str, limit: int | None) -> None:
+    """Check the arguments of a range read."""
+    check_key(partition)
+    if limit is not None and limit < 1:
+        raise LimitExceededError(f"a range read takes at least one row, not {limit}")
+
+
 def check_props(props: Props) -> int:
     """Check each property and their number; return the bytes they take of an entity's 1 MiB."""
     if len(props) > MAX_PROPERTIES:

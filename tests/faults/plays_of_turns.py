@@ -375,14 +375,14 @@ async def a_parent_hears_of_its_childs_end_though_the_host_dies(stage: Stage) ->
 async def what_an_ended_instance_owes_to_others_is_done_before_it_is_purged(stage: Stage) -> None:
     """A host commits an end that sends an event and starts an orchestration, and dies before it does. The instance is
     purged before the message of that host comes back, and then finds nothing."""
-    await _end_and_die(stage)
+    await _commit_and_die(stage, "announces")
     assert await stage.client.purge_instance_history("one") == 1
     await _others_have_heard(stage)
 
 
 async def what_an_ended_instance_owes_to_others_is_done_before_it_is_started_again(stage: Stage) -> None:
     """The same, and a start takes the ended instance's place."""
-    await _end_and_die(stage)
+    await _commit_and_die(stage, "announces")
     await stage.client.start_new("collect", "one", 0, if_exists="restart_if_done")
     await _others_have_heard(stage)
 
@@ -390,16 +390,9 @@ async def what_an_ended_instance_owes_to_others_is_done_before_it_is_started_aga
 async def what_a_commit_owes_to_others_is_done_before_another_host_ends_the_instance(stage: Stage) -> None:
     """A host commits a turn that sends an event and starts an orchestration, and dies before it does. An event leads a
     second host to the end of the instance. It is purged before the message of the first comes back."""
-    host, dying, second = stage.host(), stage.host(), stage.host()
-    await stage.client.start_new("collect", "two", 1)
-    await host.handle("control")
-    await stage.client.start_new("announces_first", "one")
-    await host.handle("control")
-    await stage.client.raise_event("one", "Item", "news")
-    dying.crash_at(COMMIT, "after")
-    await dying.handle("control")
+    await _commit_and_die(stage, "announces_first")
     await stage.client.raise_event("one", "Enough", "yes")
-    await second.handle("control")
+    await stage.host().handle("control")
     assert await stage.client.purge_instance_history("one") == 1
     await _others_have_heard(stage)
 
@@ -411,11 +404,12 @@ def _end_without_a_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(actor.Actor, "_owed_after", owes_nothing)
 
 
-async def _end_and_die(stage: Stage) -> None:
+async def _commit_and_die(stage: Stage, orchestrator: str) -> None:
+    """A host dies with the commit of instance "one" that sends an event to "two" and starts "three"."""
     host, dying = stage.host(), stage.host()
     await stage.client.start_new("collect", "two", 1)
     await host.handle("control")
-    await stage.client.start_new("announces", "one")
+    await stage.client.start_new(orchestrator, "one")
     await host.handle("control")
     await stage.client.raise_event("one", "Item", "news")
     dying.crash_at(COMMIT, "after")

@@ -413,11 +413,8 @@ class Actor:
             return None
         if redispatch.later_than is not None and redispatch.later_than <= redispatch_after:
             return None
-        return (
-            redispatch_after
-            if redispatch_after < before.first - 1 or left_to_others(warm.live.history, redispatch_after)
-            else None
-        )
+        owes = redispatch_after < before.first - 1 or left_to_others(warm.live.history, redispatch_after)
+        return redispatch_after if owes else None
 
     async def _end(
         self,

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...engine.events import (
-    ExecutionCompleted,
-    PatchMarked,
-    Segment,
-    TimerCanceled,
-)
+from ...engine.events import ExecutionCompleted, PatchMarked, Segment, TimerCanceled
 from ...engine.executor import OrchestrationExecutor, Turn
 from ...hub.instance_row import Instance
 from ...hub.instances import HistoryMovedError
 from ...hub.payloads import PayloadGoneError
 from ...hub.taskhub import TaskHub
-from .decision import Dispatch, entry_of
+from .decision import Decision, Dispatch, entry_of
 from .redispatch import decisions_of, left_to_others, undone_of_ended
 
 if TYPE_CHECKING:
@@ -42,9 +37,7 @@ async def dispatch_owed(
     redispatch_after: only commits later than this one.
     """
     await dispatch_carried(hub, dispatcher, instance, redispatch_after)
-    if owed := left_to_others(earlier, redispatch_after):
-        again = Dispatch(decisions=owed, retries={}, generation=instance.generation, after=instance.seq - 1)
-        await dispatcher.dispatch(instance, again)
+    await _dispatch_again(dispatcher, instance, left_to_others(earlier, redispatch_after))
 
 
 async def dispatch_left(hub: TaskHub, dispatcher: Dispatcher, instance: Instance, redispatch_after: int) -> None:
@@ -53,10 +46,14 @@ async def dispatch_left(hub: TaskHub, dispatcher: Dispatcher, instance: Instance
     instance: as loaded, with its log. HistoryMovedError if it is purged or restarted meanwhile.
     """
     await dispatch_carried(hub, dispatcher, instance, redispatch_after)
-    left = undone_of_ended(await hub.instances.history(instance), redispatch_after)
-    if left:
+    history = await hub.instances.history(instance)
+    await _dispatch_again(dispatcher, instance, undone_of_ended(history, redispatch_after))
+
+
+async def _dispatch_again(dispatcher: Dispatcher, instance: Instance, decisions: Sequence[Decision]) -> None:
+    if decisions:
         again = Dispatch(
-            decisions=left, retries=instance.retries, generation=instance.generation, after=instance.seq - 1
+            decisions=decisions, retries=instance.retries, generation=instance.generation, after=instance.seq - 1
         )
         await dispatcher.dispatch(instance, again)
 

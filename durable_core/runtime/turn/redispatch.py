@@ -8,14 +8,16 @@ later. This module does no IO.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import get_args
+from typing import cast, get_args
 
 from ...engine.events import (
+    Event,
     EventSent,
     Incoming,
     OrchestrationStarted,
+    Outgoing,
     RequestSent,
     Segment,
     StepCompleted,
@@ -308,15 +310,12 @@ def redispatch_after_end(instance: Instance, batch: Sequence[Delivery], *, unsur
 def undone_of_ended(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
     """Decisions of an ended instance, later than ``redispatch_after``, whose results it did not wait for."""
     recorded = recorded_in(segments)
-    undone = [
-        Decision(event, segment.timestamp)
-        for segment in segments
-        if segment.seq > redispatch_after
-        for event in segment.events
-        if isinstance(event, EventSent | OrchestrationStarted | RequestSent)
-        or (isinstance(event, TaskScheduled | SubOrchestrationCreated) and event.task_id not in recorded)
-    ]
-    return with_calls(undone, segments)
+
+    def is_undone(event: Event) -> bool:
+        is_call = isinstance(event, TaskScheduled | SubOrchestrationCreated)
+        return _is_for_others(event) or (is_call and event.task_id not in recorded)
+
+    return _decided_later(segments, redispatch_after, is_undone)
 
 
 def left_to_others(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
@@ -325,14 +324,24 @@ def left_to_others(segments: Sequence[Segment], redispatch_after: int) -> list[D
     The end closes the catalogue. After it only a message that comes back would do this, and a purge may be quicker.
     No calls are among it: an ended instance waits for no result, and without a crash they would run twice.
     """
-    owed = [
-        Decision(event, segment.timestamp)
+    return _decided_later(segments, redispatch_after, _is_for_others)
+
+
+def _is_for_others(event: Event) -> bool:
+    return isinstance(event, EventSent | OrchestrationStarted | RequestSent)
+
+
+def _decided_later(
+    segments: Sequence[Segment], redispatch_after: int, is_wanted: Callable[[Event], bool]
+) -> list[Decision]:
+    decisions = [
+        Decision(cast("Outgoing", event), segment.timestamp)
         for segment in segments
         if segment.seq > redispatch_after
         for event in segment.events
-        if isinstance(event, EventSent | OrchestrationStarted | RequestSent)
+        if is_wanted(event)
     ]
-    return with_calls(owed, segments)
+    return with_calls(decisions, segments)
 
 
 def decisions_of(carried: Sequence[Carried]) -> list[tuple[int, Decision]]:

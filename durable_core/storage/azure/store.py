@@ -22,13 +22,14 @@ from azure.data.tables.aio import TableClient
 from azure.storage.queue import QueueMessage as SdkMessage
 from azure.storage.queue.aio import QueueClient
 
-from ...errors import LimitExceededError, RowNotFoundError, StorageError
+from ...errors import RowNotFoundError, StorageError
 from ..limits import (
     check_delay,
     check_entity,
     check_key,
     check_message,
     check_queue_name,
+    check_range,
     check_receive,
     check_table_name,
     check_transaction,
@@ -182,9 +183,7 @@ class AzureTable:
         select: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> RowRange:
-        check_key(partition)
-        if limit is not None and limit < 1:
-            raise LimitExceededError(f"a range read takes at least one row, not {limit}")
+        check_range(partition, limit)
         wanted = f"PartitionKey eq {_quote(partition)}"
         if low:
             wanted += f" and RowKey ge {_quote(low)}"

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
-from ...errors import LimitExceededError
 from ..limits import (
     check_delay,
     check_entity,
     check_key,
     check_message,
     check_queue_name,
+    check_range,
     check_receive,
     check_table_name,
     check_transaction,
@@ -148,9 +148,7 @@ class SqliteTable:
         select: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> RowRange:
-        check_key(partition)
-        if limit is not None and limit < 1:
-            raise LimitExceededError(f"a range read takes at least one row, not {limit}")
+        check_range(partition, limit)
 
         def run(session: Session) -> list[RawPart]:
             return self._rows(session).read_range(partition, low, high, limit)
