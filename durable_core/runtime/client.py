@@ -16,9 +16,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpa
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..engine.context import Orchestration, OrchestrationContext
-from ..engine.events import ExecutionCompleted, Segment
 from ..errors import (
-    CodecError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -33,9 +31,8 @@ from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
-from ..hub.times import iso
 from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, check_tags, execution_of
-from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
+from ..models import OrchestrationStatus, RuntimeStatus
 from ..registry import Registry, name_of
 from ..storage.ports import Insert
 from .clock import Clock
@@ -46,6 +43,7 @@ from .messaging import Messaging
 from .purge import PURGE_SECONDS, Purge, PurgeSlice
 from .recovery import Recovery, RecoveryReport
 from .schedules.client import ScheduleClient
+from .status import shown_history, status_of_instance
 from .turn.after_end import forget
 from .turn.decision import entry_of
 from .turn.dispatch import Dispatcher
@@ -305,7 +303,7 @@ class DurableClient(Messaging, ScheduleClient):
             if instance is None:
                 return OrchestrationStatus(instance_id=instance_id)
             try:
-                status = await self._status(instance, show_input)
+                status = await status_of_instance(self._hub, instance, show_input=show_input)
                 if not show_history:
                     return status
                 segments = await instances.history(instance)
@@ -313,7 +311,7 @@ class DurableClient(Messaging, ScheduleClient):
                 if tries > MOVED_TRIES:
                     raise
                 continue
-            return replace(status, history_events=_history(segments, status, show_history_output))
+            return replace(status, history_events=shown_history(segments, status, show_history_output))
 
     async def get_status_all(self) -> list[OrchestrationStatus]:
         """Every instance of the hub, newest first, without inputs and outputs."""
@@ -495,7 +493,7 @@ class DurableClient(Messaging, ScheduleClient):
                     if instance is not None:
                         is_gone = bool(only) and instance.execution_id != only
                         if instance.is_terminal or is_gone or loop.time() >= end:
-                            return await self._status(instance, show_input=True)
+                            return await status_of_instance(self._hub, instance, show_input=True)
                         execution_id = instance.execution_id
                     elif not isinstance(instance_id, TriggeredRun) or loop.time() >= end:
                         return OrchestrationStatus(instance_id=instance_id)
@@ -510,7 +508,7 @@ class DurableClient(Messaging, ScheduleClient):
                     delay = min(delay * 2, self.longest_poll)
                 elif ended.execution_id == execution_id:
                     with suppress(PayloadGoneError):  # purged already: what is there now is read
-                        return await self._status(ended, show_input=True)
+                        return await status_of_instance(self._hub, ended, show_input=True)
         finally:
             ends.unwatch(instance_id, watch)
 
@@ -565,73 +563,9 @@ class DurableClient(Messaging, ScheduleClient):
                 instance = await self._hub.instances.get(entry.instance_id) if entry.instance_id else None
                 if instance is None or instance.execution_id != entry.execution_id:
                     return None
-                return await self._status(instance, show_input)
+                return await status_of_instance(self._hub, instance, show_input=show_input)
             except PayloadGoneError:  # it moved on, or was purged, while it was read
                 continue
             except UNREADABLE as error:
                 return status_of(entry, str(error))
         return status_of(entry, "its stored payloads no longer exist")
-
-    async def _status(self, instance: Instance, show_input: bool) -> OrchestrationStatus:
-        stuck = instance.stuck
-
-        async def value(stored: Any) -> JSON:
-            nonlocal stuck
-            try:
-                return None if stored is None else await self._hub.payloads.load(instance.instance_id, stored)
-            except CodecError as error:
-                if instance.is_terminal:
-                    raise
-                stuck = stuck or str(error)  # the instance is shown without the values, with the reason
-                return None
-
-        failure = await value(instance.failure)
-        return OrchestrationStatus(
-            instance_id=instance.instance_id,
-            name=instance.name,
-            version=instance.version,
-            runtime_status=instance.status,
-            created_time=instance.created,
-            last_updated_time=instance.updated,
-            input_=await value(instance.input) if show_input else None,
-            output=await value(instance.output),
-            custom_status=await value(instance.custom),
-            failure=None if failure is None else FailureDetails.from_json(failure),
-            stuck_reason=stuck or None,
-            parent_instance_id=None if instance.parent is None else instance.parent.instance_id,
-            execution_id=instance.execution_id,
-            tags=dict(instance.tags),
-            scheduled_start_time=instance.start_at,
-            deadline=instance.deadline,
-        )
-
-
-_RESULT_FIELDS = ("result", "data", "input")
-
-
-def _history(segments: list[Segment], status: OrchestrationStatus, with_output: bool) -> list[dict[str, JSON]]:
-    """History as a list of plain events, with DurableTask's names; one OrchestratorStarted per commit."""
-    events: list[dict[str, JSON]] = []
-    for segment in segments:
-        at = iso(segment.timestamp)
-        events.append({"EventType": "OrchestratorStarted", "Timestamp": at})
-        for event in segment.events:
-            if isinstance(event, ExecutionCompleted):  # the instance row holds its result
-                event = replace(event, result=status.output, failure=status.failure)
-            shown: dict[str, JSON] = {"EventType": type(event).__name__, "Timestamp": at}
-            for name in event.__dataclass_fields__:
-                if name in _RESULT_FIELDS and not with_output:
-                    continue
-                value: Any = getattr(event, name)
-                if isinstance(value, FailureDetails):
-                    value = value.to_json()
-                elif isinstance(value, datetime):
-                    value = iso(value)
-                if value not in ("", None):
-                    shown[_pascal(name)] = value
-            events.append(shown)
-    return events
-
-
-def _pascal(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))

@@ -1,0 +1,79 @@
+"""An instance as a client shows it: its status, and its history with the names of DurableTask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ..engine.events import ExecutionCompleted, Segment
+from ..errors import CodecError
+from ..hub.instance_row import Instance
+from ..hub.taskhub import TaskHub
+from ..hub.times import iso
+from ..models import JSON, FailureDetails, OrchestrationStatus
+
+_RESULT_FIELDS = ("result", "data", "input")
+
+
+async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bool) -> OrchestrationStatus:
+    """The status with its values loaded. PayloadGoneError if the instance moved on, or was purged, meanwhile."""
+    stuck = instance.stuck
+
+    async def value(stored: Any) -> JSON:
+        nonlocal stuck
+        try:
+            return None if stored is None else await hub.payloads.load(instance.instance_id, stored)
+        except CodecError as error:
+            if instance.is_terminal:
+                raise
+            stuck = stuck or str(error)  # the instance is shown without the values, with the reason
+            return None
+
+    failure = await value(instance.failure)
+    return OrchestrationStatus(
+        instance_id=instance.instance_id,
+        name=instance.name,
+        version=instance.version,
+        runtime_status=instance.status,
+        created_time=instance.created,
+        last_updated_time=instance.updated,
+        input_=await value(instance.input) if show_input else None,
+        output=await value(instance.output),
+        custom_status=await value(instance.custom),
+        failure=None if failure is None else FailureDetails.from_json(failure),
+        stuck_reason=stuck or None,
+        parent_instance_id=None if instance.parent is None else instance.parent.instance_id,
+        execution_id=instance.execution_id,
+        tags=dict(instance.tags),
+        scheduled_start_time=instance.start_at,
+        deadline=instance.deadline,
+    )
+
+
+def shown_history(segments: list[Segment], status: OrchestrationStatus, with_output: bool) -> list[dict[str, JSON]]:
+    """History as a list of plain events, with DurableTask's names; one OrchestratorStarted per commit."""
+    events: list[dict[str, JSON]] = []
+    for segment in segments:
+        at = iso(segment.timestamp)
+        events.append({"EventType": "OrchestratorStarted", "Timestamp": at})
+        for event in segment.events:
+            if isinstance(event, ExecutionCompleted):  # the instance row holds its result
+                event = replace(event, result=status.output, failure=status.failure)
+            shown: dict[str, JSON] = {"EventType": type(event).__name__, "Timestamp": at}
+            for name in event.__dataclass_fields__:
+                if name in _RESULT_FIELDS and not with_output:
+                    continue
+                value: Any = getattr(event, name)
+                if isinstance(value, FailureDetails):
+                    value = value.to_json()
+                elif isinstance(value, datetime):
+                    value = iso(value)
+                if value not in ("", None):
+                    shown[_pascal(name)] = value
+            events.append(shown)
+    return events
+
+
+def _pascal(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
