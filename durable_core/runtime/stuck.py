@@ -49,9 +49,10 @@ class StuckMarker:
         """
         if instance.stuck == reason[:MAX_REASON]:
             return
-        logger.log(
-            logging.WARNING if waits else logging.ERROR, "instance '%s' is stuck: %s", instance.instance_id, reason
-        )
+        if waits:
+            logger.warning("instance '%s' cannot go on in this host: %s", instance.instance_id, reason)
+        else:
+            logger.error("instance '%s' is stuck: %s", instance.instance_id, reason)
         try:
             await self._hub.instances.mark_stuck(instance.instance_id, reason)
         except RowNotFoundError:

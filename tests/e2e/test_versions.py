@@ -110,5 +110,5 @@ async def test_hosts_of_two_builds_share_a_hub_and_are_swapped_one_by_one(tmp_pa
         version, output = ends[f"changed-{number}"]
         assert version == ""
         assert output in ("ABC", "ABB2C")
-    for log in (old.log, new.log):
-        assert "no longer matches the history" not in log
+    for log in (old.log, new.log):  # a host may find that it is of the wrong build; no host gives an instance up
+        assert "is stuck:" not in log
