@@ -21,7 +21,7 @@ def rendered() -> str:
     parts: list[str] = []
     for title, rules in GROUPS:
         rows = "".join(f"| [{rule.code}](#{_anchor(rule)}) | {rule.name} |\n" for rule in rules)
-        parts.append(f"## {title}\n\n| Rule | Finds code that |\n|---|---|\n{rows}")
+        parts.append(f"## {title}\n\n| Rule | What it finds |\n|---|---|\n{rows}")
         parts.extend(section(rule) for rule in rules)
     return "\n".join(parts)
 

@@ -300,14 +300,16 @@ class Body(ast.NodeVisitor):
             if isinstance(node, ast.Attribute):
                 method = method_of_context(node, step.scope, self.origins)
                 if method and method.split(".")[0] not in _FIXED:
-                    self.report("DC405", node, f"ctx.{method} in a step, which runs outside of the orchestrator")
+                    self.report("DC405", node, f"ctx.{method} in a step; compute it before ctx.run and pass the value")
             elif isinstance(node, ast.Call):
                 self._keep_context_in(node, step.scope)
 
     def _keep_context_in(self, node: ast.Call, scope: Scope) -> None:
         for argument in node.args:
             if is_context(argument, scope, self.origins):
-                self.report("DC405", argument, "the orchestration context is used in a step, which runs outside of it")
+                self.report(
+                    "DC405", argument, "the orchestration context is passed on in a step; pass the values that it needs"
+                )
 
     def _looked_at(self, handed: ast.expr | None) -> None:
         function = self._function(handed)
@@ -335,7 +337,9 @@ class Body(ast.NodeVisitor):
                 self._changed.add(base)
                 self._writes.add(variable)
                 self.report(
-                    "DC502", base, f"changes '{variable.name}', a variable of the module, which is not replayed"
+                    "DC502",
+                    base,
+                    f"changes '{variable.name}', a variable of the module, which other processes do not see",
                 )
             elif isinstance(kind, Class) and not isinstance(node, ast.Call):
                 self.report("DC502", base, f"changes class '{kind.name}', which all instances of a process share")
@@ -350,11 +354,15 @@ class Body(ast.NodeVisitor):
     def visit_Global(self, node: ast.Global) -> None:
         for name in node.names:
             self._writes.add(Variable(self.function.file, name))
-        self.report("DC502", node, f"'global {', '.join(node.names)}': a variable of the module outlives the run")
+        self.report(
+            "DC502",
+            node,
+            f"'global {', '.join(node.names)}': a variable of the module is shared by all instances of a process",
+        )
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         if self.only_looks:
-            self.report("DC407", node, f"'nonlocal {', '.join(node.names)}' in a query's handler or a condition")
+            self.report("DC407", node, f"'nonlocal {', '.join(node.names)}' in a query handler or a condition")
 
     # ------------------------------------------------------------ scopes
 

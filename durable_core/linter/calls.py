@@ -48,28 +48,32 @@ _WATCH = Forbidden("DC102", "measures real time", "differences of ctx.current_ut
 _ZONE = Forbidden(
     "DC103",
     "depends on the machine's time zone",
-    "a zone that you name: datetime.fromtimestamp(x, UTC), .astimezone(UTC)",
+    "an explicit time zone: datetime.fromtimestamp(x, UTC), .astimezone(UTC)",
 )
 _RANDOM = Forbidden("DC201", "draws random numbers", "ctx.random")
-_ID = Forbidden("DC202", "makes an id that differs at every replay", "ctx.new_uuid() or ctx.new_guid()")
+_ID = Forbidden("DC202", "creates an id that differs at every replay", "ctx.new_uuid() or ctx.new_guid()")
 _SECRET = Forbidden(
-    "DC203", "draws from the system's randomness", "ctx.run('name', secrets.token_hex), drawn once and kept"
+    "DC203",
+    "draws from the system's randomness",
+    "ctx.run('name', secrets.token_hex), which draws once and records the value",
 )
-_HASH = Forbidden("DC204", "differs from process to process", "zlib.crc32 or hashlib, which do not")
+_HASH = Forbidden("DC204", "differs from process to process", "zlib.crc32 or hashlib")
 _ENVIRONMENT = Forbidden(
     "DC301",
     "reads the process's environment",
-    "the orchestrator's input, or read it in an activity or a step (ctx.run)",
+    "the orchestrator's input, or an activity or step (ctx.run) that reads it",
 )
-_MACHINE = Forbidden("DC302", "tells one machine or process from another", _ACTIVITY)
+_MACHINE = Forbidden("DC302", "depends on the machine or process", _ACTIVITY)
 _FILES = Forbidden("DC303", "uses the file system", _ACTIVITY)
-_NETWORK = Forbidden("DC304", "talks over the network", f"ctx.call_http, {_ACTIVITY}")
+_NETWORK = Forbidden("DC304", "uses the network", f"ctx.call_http, {_ACTIVITY}")
 _PROCESS = Forbidden("DC305", "runs a program", _ACTIVITY)
 _SLEEP = Forbidden("DC306", "blocks the thread", "yield from ctx.create_timer(timedelta(...))")
-_CONSOLE = Forbidden("DC306", "blocks the thread", "ctx.wait_for_external_event, which waits for people")
-_THREADS = Forbidden("DC307", "runs code beside the orchestrator", "ctx.task_all over activities or steps (ctx.run)")
-_PRINT = Forbidden("DC309", "writes again at every replay", "ctx.logger, which is silent while replaying")
-_LOCAL = Forbidden("DC503", "reads state that is not the instance's", "the orchestrator's input and its own variables")
+_CONSOLE = Forbidden("DC306", "blocks the thread", "ctx.wait_for_external_event to wait for a person")
+_THREADS = Forbidden(
+    "DC307", "runs code in parallel to the orchestrator", "ctx.task_all over activities or steps (ctx.run)"
+)
+_PRINT = Forbidden("DC309", "writes again at every replay", "ctx.logger, which writes nothing during a replay")
+_LOCAL = Forbidden("DC503", "reads state outside the instance", "the orchestrator's input and its own variables")
 
 
 def _only(rule: Forbidden, when: Condition) -> Forbidden:

@@ -7,13 +7,13 @@ from .rule import Rule
 RULES_OF_THE_API = (
     Rule(
         code="DC401",
-        name="a task that nobody waits for",
-        what="A task that is called as a statement of its own, or kept in a variable that is never read; a "
-        "generator of yours, or a saga's `compensate()`, that is called without `yield from`.",
-        why="The orchestrator goes on, and may end, before the task has; its failure is never seen. A "
-        "generator that is only called does not run at all.",
-        instead="`yield from`. For what nobody shall wait for: `ctx.start_orchestration`, or `_ = "
-        "ctx.call_activity(...)` to say that it is meant.",
+        name="a task that the orchestrator does not wait for",
+        what="A task in a statement of its own, or in a variable that is never read. Also a generator of yours, or a "
+        "saga's `compensate()`, that is called without `yield from`.",
+        why="The orchestrator continues, and may end, before the task ends, and it does not see when the task fails. "
+        "A generator that is called without `yield from` does not run at all.",
+        instead="`yield from`. To start work without waiting for it: `ctx.start_orchestration`, or `_ = "
+        "ctx.call_activity(...)`, which shows that it is intended.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):
@@ -29,9 +29,9 @@ def order(ctx, amount: int):
     ),
     Rule(
         code="DC402",
-        name="yields what is no task",
+        name="yields a value that is not a task",
         what="`yield` of a list, a constant or a generator; `yield from` a list.",
-        why="An orchestrator can only wait for tasks: anything else fails the instance.",
+        why="An orchestrator can only wait for tasks. Any other value makes the instance fail.",
         instead="`ctx.task_all(...)`, `ctx.task_any(...)`; for a generator of yours, `yield from`.",
         wrong="""\
 @orchestrator
@@ -47,8 +47,9 @@ def both(ctx):
     Rule(
         code="DC403",
         name="an activity called as a function",
-        what="A function marked `@activity` that orchestrator code calls itself.",
-        why="It runs in the orchestrator, at every replay anew: without history, retries or another worker.",
+        what="A function marked `@activity` that orchestrator code calls directly.",
+        why="The activity runs inside the orchestrator, and again at every replay. Its result is not in the history, "
+        "and it has no retries.",
         instead="`yield from ctx.call_activity(charge, amount)`.",
         wrong="""\
 @orchestrator
@@ -66,11 +67,11 @@ def order(ctx, amount: int):
     Rule(
         code="DC404",
         name="catches more than failures",
-        what="Around a wait: a bare `except:`, or one of `BaseException`, that does not raise on; `except "
-        "Exception: pass` and `suppress(Exception)`.",
-        why="It also catches what tells the orchestrator to end: `TaskCancelledError`, and `GeneratorExit`, "
-        "when the host lets go of it.",
-        instead="`except TaskFailedError:` or a narrower one, or `raise` at the end of the handler.",
+        what="Around a wait: a bare `except:` or `except BaseException:` without a `raise`; `except Exception: "
+        "pass`; `suppress(Exception)`.",
+        why="Such code also catches the errors by which the runtime ends an orchestrator: `TaskCancelledError`, and "
+        "`GeneratorExit` when the host drops its generator.",
+        instead="`except TaskFailedError:` or a subclass of it, or `raise` at the end of the handler.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):
@@ -91,12 +92,12 @@ def order(ctx, amount: int):
     Rule(
         code="DC405",
         name="the orchestrator's context in an activity or a step",
-        what="`ctx` given to an activity or a step (`ctx.run`), or called inside of one; an activity whose "
-        "parameter is annotated `OrchestrationContext`.",
-        why="Activities run elsewhere, and steps beside the orchestrator and not at a replay: what they would "
-        "decide there is in no history.",
-        instead="Give them the values they need: `ctx.instance_id`, `ctx.current_utc_datetime`. An activity's own "
-        "context is `ActivityContext`.",
+        what="`ctx` passed to an activity or a step (`ctx.run`), or used inside one; an activity with a parameter of "
+        "type `OrchestrationContext`.",
+        why="Activities run in other processes, and steps do not run at a replay. The history would not contain the "
+        "decisions that they make.",
+        instead="Pass the values that they need, such as `ctx.instance_id` or `ctx.current_utc_datetime`. The "
+        "context of an activity is `ActivityContext`.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):
@@ -112,9 +113,10 @@ def order(ctx, amount: int):
     Rule(
         code="DC406",
         name="a loop that never waits",
-        what="`while True` without a wait, a `return`, a `break` or a `raise` in it; a loop over a condition "
-        "that does nothing.",
-        why="Nothing can change while the code does not wait: the loop holds the host for ever.",
+        what="`while True` that contains no wait, `return`, `break` or `raise`; a loop whose body does nothing until "
+        "its condition changes.",
+        why="No variable of the orchestrator can change while its code does not wait: the loop blocks the host for "
+        "ever.",
         instead="`yield from ctx.wait_condition(lambda: ...)`, or a timer within the loop.",
         wrong="""\
 @orchestrator
@@ -136,12 +138,12 @@ def gate(ctx):
     ),
     Rule(
         code="DC407",
-        name="a query or condition that acts",
-        what="A query's handler, or the predicate of `wait_condition`, that calls tasks, sets the status, "
-        "sends events, or changes the orchestrator's variables.",
-        why="Queries are answered outside of the run and predicates are looked at any number of times: what "
-        "they do there is in no history.",
-        instead="Let them look only. A handler of `ctx.on_event` may change variables.",
+        name="a query or condition that changes something",
+        what="A query handler, or the predicate of `wait_condition`, that creates tasks, sets the status, sends "
+        "events, or changes variables of the orchestrator.",
+        why="The runtime calls query handlers between turns, and predicates any number of times. The history does "
+        "not contain what they change.",
+        instead="Only read variables there. A handler of `ctx.on_event` may change variables.",
         wrong="""\
 @orchestrator
 def backup(ctx):
@@ -170,11 +172,11 @@ def backup(ctx):
     ),
     Rule(
         code="DC408",
-        name="decides by ctx.is_replaying",
-        what="A wait or a call in a branch that asks for `ctx.is_replaying`.",
-        why="The first run goes one way and every replay the other: history and code never agree.",
-        instead="Nothing: calls are safe to write down without it, since history answers them at a replay. For "
-        "log lines, `ctx.logger`.",
+        name="a decision that depends on ctx.is_replaying",
+        what="A wait or a call in a branch whose condition contains `ctx.is_replaying`.",
+        why="The first run takes one branch and every replay the other one, so the code never matches the history.",
+        instead="Remove the condition: during a replay a call returns its recorded result and does not run again. "
+        "For log lines, use `ctx.logger`.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):

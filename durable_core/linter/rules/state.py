@@ -7,11 +7,11 @@ from .rule import Rule
 RULES_OF_STATE = (
     Rule(
         code="DC501",
-        name="the order of a set decides",
-        what="Calls or waits in a loop over a set, or over a list made of one; `.pop()` of a set.",
-        why="The order of a set of texts is another one in each process, so the calls come in another order "
-        "at a replay.",
-        instead="`sorted(...)`, or a list or dict, which keep their order: `dict.fromkeys(names)` has each name once.",
+        name="decisions in the order of a set",
+        what="Calls or waits in a loop over a set, or over a list made from a set; `.pop()` of a set.",
+        why="The order of a set of strings differs from process to process, so a replay makes the calls in a "
+        "different order.",
+        instead="`sorted(...)`, or a list or dict, which keep their order: `dict.fromkeys(names)` removes duplicates.",
         wrong="""\
 @orchestrator
 def mail_all(ctx, names: list[str]):
@@ -27,12 +27,12 @@ def mail_all(ctx, names: list[str]):
     ),
     Rule(
         code="DC502",
-        name="changes state that is not the instance's",
-        what="`global`, and changes of a module's variable or of a class.",
-        why="All instances of one process share it, it is changed anew at every replay, and another process "
-        "knows nothing of it.",
-        instead="Variables of the orchestrator; `continue_as_new` carries them on. What others shall see is "
-        "stored by an activity.",
+        name="changes state outside the instance",
+        what="`global`, and changes of a variable of a module or of a class.",
+        why="All instances in one process share this state, every replay changes it again, and other processes do "
+        "not see it.",
+        instead="Variables of the orchestrator, which `continue_as_new` can pass on. To share a value with other "
+        "instances, store it in an activity.",
         wrong="""\
 SEEN: list[str] = []
 
@@ -51,10 +51,10 @@ def order(ctx, number: str):
     ),
     Rule(
         code="DC503",
-        name="reads state that is not the instance's",
-        what="A module's variable that some function changes while the app runs; a `ContextVar`.",
-        why="It has another value at the replay, or in another process, than it had at the first run.",
-        instead="The orchestrator's input, or read it in an activity. Constants of a module are fine.",
+        name="reads state outside the instance",
+        what="A variable of a module that a function changes while the app runs; a `ContextVar`.",
+        why="At a replay, or in another process, its value may differ from that of the first run.",
+        instead="The orchestrator's input, or an activity that reads the value. Constants of a module are allowed.",
         wrong="""\
 LIMITS = {"order": 100}
 
@@ -89,10 +89,10 @@ def order(ctx, amount: int):
 RULES_OF_COMMENTS = (
     Rule(
         code="DC901",
-        name="silences what is not there",
-        what="`# durable: ignore[...]` of a rule that finds nothing on that line.",
-        why="The line was put right, or moved; what stands there next would be silenced by mistake.",
-        instead="Take the comment away.",
+        name="a comment that silences nothing",
+        what="`# durable: ignore[...]` for a rule that finds nothing on that line.",
+        why="The code was corrected or moved. The comment would hide the next problem on that line.",
+        instead="Remove the comment.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):
@@ -106,10 +106,10 @@ def order(ctx, amount: int):
     ),
     Rule(
         code="DC902",
-        name="silences a rule that does not exist",
-        what="`# durable: ignore` without a code, or with one that no rule has.",
-        why="It silences nothing.",
-        instead="Name the rule: `# durable: ignore[DC101]`, several with commas between them.",
+        name="a comment for a rule that does not exist",
+        what="`# durable: ignore` without a code, or with a code that no rule has.",
+        why="The comment silences nothing.",
+        instead="Name the rule: `# durable: ignore[DC101]`. Separate several rules by commas.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):

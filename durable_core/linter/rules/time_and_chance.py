@@ -8,10 +8,10 @@ RULES_OF_TIME = (
     Rule(
         code="DC101",
         name="reads the clock",
-        what="`datetime.now()`, `datetime.utcnow()`, `date.today()`, `time.time()` and their like in "
-        "orchestrator code.",
-        why="The code runs again at every replay, and each time the clock says something else. A condition or "
-        "a due time made of it goes another way than history did.",
+        what="`datetime.now()`, `datetime.utcnow()`, `date.today()`, `time.time()` and similar calls in orchestrator "
+        "code.",
+        why="The code runs again at every replay, and the clock then shows a different time. A condition or a due "
+        "time that depends on it may differ from the history.",
         instead="`ctx.current_utc_datetime`, which is the same at every replay.",
         wrong="""\
 @orchestrator
@@ -29,10 +29,11 @@ def remind(ctx):
     Rule(
         code="DC102",
         name="measures real time",
-        what="`time.monotonic()`, `time.perf_counter()` and the other stop-watches.",
-        why="At a replay the steps that took hours take no time at all, and in another process the watch "
-        "began elsewhere.",
-        instead="Differences of `ctx.current_utc_datetime`; for how long an activity takes, measure inside it.",
+        what="`time.monotonic()`, `time.perf_counter()` and the other functions that measure time.",
+        why="At a replay, steps that took hours take no time at all. In another process these clocks start at a "
+        "different value.",
+        instead="Differences of `ctx.current_utc_datetime`. To measure how long an activity takes, measure inside "
+        "the activity.",
         wrong="""\
 @orchestrator
 def load(ctx):
@@ -51,10 +52,9 @@ def load(ctx):
     Rule(
         code="DC103",
         name="depends on the machine's time zone",
-        what="`datetime.fromtimestamp(x)` without a zone, `.astimezone()` without one, `time.localtime(x)`, "
-        "`time.mktime`.",
-        why="An instance moves between machines, whose zones and daylight saving rules may differ.",
-        instead="A zone that you name: `datetime.fromtimestamp(x, UTC)`, `.astimezone(ZoneInfo('Europe/Berlin'))`.",
+        what="`datetime.fromtimestamp(x)` or `.astimezone()` without a time zone, `time.localtime(x)`, `time.mktime`.",
+        why="An instance moves between machines, and their time zones and daylight saving rules may differ.",
+        instead="An explicit time zone: `datetime.fromtimestamp(x, UTC)`, `.astimezone(ZoneInfo('Europe/Berlin'))`.",
         wrong="""\
 @orchestrator
 def greet(ctx, joined: float):
@@ -75,9 +75,9 @@ RULES_OF_CHANCE = (
         code="DC201",
         name="draws random numbers",
         what="Functions of `random` and `numpy.random`, and `random.Random()` without a seed.",
-        why="Every replay draws other numbers than the run that made the history.",
-        instead="`ctx.random`, a `random.Random` whose seed is the instance's own. A generator with a seed is "
-        "fine, too.",
+        why="Every replay draws numbers that differ from those of the first run.",
+        instead="`ctx.random`, a `random.Random` with a fixed seed for each instance. Your own `random.Random` with "
+        "a fixed seed is allowed, too.",
         wrong="""\
 @orchestrator
 def draw(ctx, names: list[str]):
@@ -93,10 +93,10 @@ def draw(ctx, names: list[str]):
     ),
     Rule(
         code="DC202",
-        name="makes an id that differs at every replay",
-        what="`uuid.uuid4()`, `uuid.uuid1()`, the newer kinds, and packages that make ids.",
-        why="The id that was sent out at the first run is forgotten: after a replay the code holds another one.",
-        instead="`ctx.new_uuid()` (text) or `ctx.new_guid()`. `uuid.uuid5` of something fixed is fine.",
+        name="creates an id that differs at every replay",
+        what="`uuid.uuid4()`, `uuid.uuid1()`, `uuid6` to `uuid8`, and packages that create ids.",
+        why="The first run has already sent its id to other systems. After a replay the code holds a different id.",
+        instead="`ctx.new_uuid()` (a string) or `ctx.new_guid()` (a `UUID`). `uuid.uuid5` of a fixed value is allowed.",
         wrong="""\
 @orchestrator
 def pay(ctx, amount: int):
@@ -116,9 +116,9 @@ def pay(ctx, amount: int):
         code="DC203",
         name="draws from the system's randomness",
         what="`secrets`, `os.urandom`, `random.SystemRandom`.",
-        why="It is made not to be repeatable; orchestrator code must be.",
-        instead="`ctx.run`: the value is drawn once and kept in history. (`ctx.random` can be guessed: not for "
-        "secrets.)",
+        why="This randomness is designed so that it cannot be repeated. Orchestrator code must be repeatable.",
+        instead="`ctx.run`: the value is drawn once and recorded in the history. Do not use `ctx.random` for "
+        "secrets: its numbers can be guessed.",
         wrong="""\
 @orchestrator
 def invite(ctx, mail: str):
@@ -136,8 +136,8 @@ def invite(ctx, mail: str):
         code="DC204",
         name="a hash that differs from process to process",
         what="`hash(x)`.",
-        why="Python salts the hash of texts and bytes anew in each process, so the value changes when the "
-        "instance moves on.",
+        why="In each process Python uses a different salt for the hash of strings and bytes, so the value changes "
+        "when the instance moves to another process.",
         instead="`zlib.crc32(text.encode())` or `hashlib`.",
         wrong="""\
 @orchestrator

@@ -9,8 +9,10 @@ RULES_OF_THE_WORLD = (
         code="DC301",
         name="reads the process's environment",
         what="`os.environ`, `os.getenv`, `sys.argv`.",
-        why="A new deployment, or a setting changed between two steps, sends a running instance another way.",
-        instead="The orchestrator's input, or a step: `yield from ctx.run('limit', os.getenv, 'LIMIT')` reads it once.",
+        why="A new deployment, or a setting that changes between two turns, makes a running instance take another "
+        "branch.",
+        instead="The orchestrator's input, or a step that reads the variable once: `yield from ctx.run('limit', "
+        "os.getenv, 'LIMIT')`.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):
@@ -27,10 +29,10 @@ def order(ctx, amount: int):
     ),
     Rule(
         code="DC302",
-        name="tells one machine or process from another",
-        what="Process ids, the host's name, the working directory, `platform`, the number of processors.",
-        why="The next step of the instance may run in another process, on another machine.",
-        instead="An activity or a step, whose result is kept; for an identity, `ctx.instance_id`.",
+        name="depends on the machine or process",
+        what="Process ids, the name of the host, the working directory, `platform`, the number of processors.",
+        why="The next turn of the instance may run in another process, on another machine.",
+        instead="An activity or a step, whose result is recorded. For an identity, use `ctx.instance_id`.",
         wrong="""\
 @orchestrator
 def scan(ctx, files: list[str]):
@@ -48,9 +50,9 @@ def scan(ctx, files: list[str]):
         code="DC303",
         name="uses the file system",
         what="`open`, the methods of `pathlib.Path` that touch a file, `os`, `shutil`, `tempfile`, `sqlite3.connect`.",
-        why="What is in the file may be another thing at the replay, the file may lie on another machine, and what is "
-        "written is written again.",
-        instead="An activity, or a step with `ctx.run`. Names of paths may be put together freely.",
+        why="At a replay the content of the file may have changed, or the code may run on a machine that does not "
+        "have the file. Every replay writes the file again.",
+        instead="An activity, or a step with `ctx.run`. Building paths (`Path(a) / b`) is allowed.",
         wrong="""\
 @orchestrator
 def publish(ctx, path: str):
@@ -66,10 +68,10 @@ def publish(ctx, path: str):
     ),
     Rule(
         code="DC304",
-        name="talks over the network",
+        name="uses the network",
         what="`requests`, `httpx`, `aiohttp`, `urllib.request`, `socket`, database drivers, cloud clients.",
-        why="The request is made again at every replay, and may be answered otherwise.",
-        instead="`ctx.call_http` for a plain request, an activity for all else.",
+        why="Every replay sends the request again, and the response may differ.",
+        instead="`ctx.call_http` for a plain request, an activity for everything else.",
         wrong="""\
 @orchestrator
 def rate(ctx, currency: str):
@@ -86,8 +88,8 @@ def rate(ctx, currency: str):
     Rule(
         code="DC305",
         name="runs a program",
-        what="`subprocess`, `os.system`, `os.fork` and the like.",
-        why="It runs again at every replay, and blocks the host while it does.",
+        what="`subprocess`, `os.system`, `os.fork` and similar calls.",
+        why="The program runs again at every replay, and blocks the host while it runs.",
         instead="An activity.",
         wrong="""\
 @orchestrator
@@ -105,10 +107,10 @@ def build(ctx, target: str):
     Rule(
         code="DC306",
         name="blocks the thread",
-        what="`time.sleep`, `input`, waiting for a thread's event.",
-        why="The host runs many instances in one thread: they all stand still, and at each replay the wait "
-        "begins again. A crash forgets it.",
-        instead="`yield from ctx.create_timer(timedelta(...))`; for people, `ctx.wait_for_external_event`.",
+        what="`time.sleep`, `input`, waiting for an event of a thread.",
+        why="The host runs many instances in one thread, and the call blocks all of them. The wait starts again at "
+        "each replay, and after a crash.",
+        instead="`yield from ctx.create_timer(timedelta(...))`. To wait for a person, `ctx.wait_for_external_event`.",
         wrong="""\
 @orchestrator
 def poll(ctx):
@@ -124,9 +126,9 @@ def poll(ctx):
     ),
     Rule(
         code="DC307",
-        name="runs code beside the orchestrator",
+        name="runs code in parallel to the orchestrator",
         what="Threads, executors, processes, `asyncio`.",
-        why="Which of them ends first is another one each time, and history knows nothing of it.",
+        why="The order in which they end differs each time, and the history does not record it.",
         instead="`ctx.task_all` or `ctx.task_any` over activities, or over steps (`ctx.run`).",
         wrong="""\
 @orchestrator
@@ -145,9 +147,9 @@ def both(ctx):
     Rule(
         code="DC308",
         name="async code in an orchestrator",
-        what="`async def` under `@orchestrator`, and an async function of yours called by one.",
-        why="An orchestrator is a plain generator: nobody awaits its coroutines, so they never run.",
-        instead="`def` with `yield from`; async functions are called as activities, or as steps with `ctx.run`.",
+        what="`async def` under `@orchestrator`, and an async function of yours that an orchestrator calls.",
+        why="An orchestrator is a plain generator. The runtime does not await its coroutines, so they never run.",
+        instead="`def` with `yield from`. Call async functions as activities, or as steps with `ctx.run`.",
         wrong="""\
 @orchestrator
 async def order(ctx, amount: int):
@@ -162,9 +164,10 @@ def order(ctx, amount: int):
     Rule(
         code="DC309",
         name="writes again at every replay",
-        what="`print` and loggers of your own. A hint: reported with `--hints`, and never a reason to fail.",
-        why="Nothing breaks, but a line appears once for every replay.",
-        instead="`ctx.logger`, which is silent while replaying.",
+        what="`print` and your own loggers. This rule is a hint: it is reported only with `--hints`, and does not "
+        "make `lint` fail.",
+        why="The decisions stay the same, but the line appears again at every replay.",
+        instead="`ctx.logger`, which writes nothing during a replay.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):
