@@ -26,6 +26,7 @@ from .client import DurableClient
 from .clock import Clock, SystemClock
 from .completion import Completions
 from .hangs import Hangs, Remember
+from .host_identity import HostIdentity, this_process
 from .http_activity import HttpCaller
 from .instance_cache import InstanceCache
 from .recovery import Recovery, RecoveryReport
@@ -62,8 +63,11 @@ class DurableApp:
         codec: PayloadCodec | None = None,
         is_alone: Callable[[], bool] = not_known_to_be_alone,
         remember: Remember | None = None,
+        host: HostIdentity | None = None,
     ) -> None:
+        """``host``: None for the identity of this process; a simulation has several hosts in one process."""
         self.settings = settings
+        self.host = host or this_process()
         self._http = HttpCaller(settings.max_payload, settings.http_allow)
         code = registry.build_id()
         build = settings.app_build or code

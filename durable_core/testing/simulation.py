@@ -26,6 +26,7 @@ from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
 from ..runtime.completion import Completions
+from ..runtime.host_identity import HostIdentity
 from ..settings import Settings
 from ..storage.counting import CountingStorage
 from ..storage.ports import Queue, QueueMessage, Storage
@@ -100,6 +101,7 @@ class SimulatedHost:
             ends=world.ends,
             codec=world.codec,
             is_alone=lambda: shape.alone,
+            host=HostIdentity(f"{seed:08x}"[-8:], "simulated", seed),
         )
         if world.is_quiet:
             self.app.instance_cache.on_generation = world.generations.began
@@ -316,6 +318,7 @@ class World:
             callback_urls=self.callback_urls,
             ends=self.ends,
             codec=self.codec,
+            host=HostIdentity("outside0", "simulated", 0),
         )
         self._outside.client.longest_poll = LONGEST_POLL
         await self._outside.hub.create()
