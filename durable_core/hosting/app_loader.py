@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import importlib
 import os
-import sqlite3
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,7 +112,10 @@ async def open_to_read(settings: Settings, codec: PayloadCodec | None = None) ->
 
 
 def expect_store(settings: Settings) -> None:
-    """ConfigurationError if the settings name an embedded store that does not exist: opening it would create it."""
+    """ConfigurationError if the settings name an embedded store that does not exist: opening it would create it.
+
+    UnusableStoreError if its file is not a store; NewerFormatError.
+    """
     if not settings.is_embedded:
         return
     path = settings.store
@@ -122,10 +124,6 @@ def expect_store(settings: Settings) -> None:
             f"there is no embedded store {path}; name it with --store, "
             "or set AzureWebJobsStorage to use a storage account"
         )
-    try:
-        with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as con:
-            is_store = con.execute("PRAGMA user_version").fetchone()[0] > 0
-    except sqlite3.Error as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
-    if not is_store:
-        raise ConfigurationError(f"{path} is not a store of durable_core")
+    from ..storage.sqlite.connection import check_unopened
+
+    check_unopened(path)

@@ -90,15 +90,22 @@ class HttpApi:
 
     async def handle(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
         """Answer a request. Errors become responses; only a cancellation is raised."""
-        if (refusal := self.refusal(endpoint, request)) is not None:
-            return refusal
+        admitted = self._admit(endpoint, request)
+        if isinstance(admitted, HttpResponse):
+            return admitted
         try:
-            return await self._answer(endpoint, request)
+            return await self._answer(endpoint, request, admitted)
         except Exception as error:  # noqa: BLE001  an unexpected error becomes a logged 500
             return failure_response(error)
 
     def refusal(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse | None:
         """The response to a request that is refused without its body; None if the body must be read."""
+        admitted = self._admit(endpoint, request)
+        return admitted if isinstance(admitted, HttpResponse) else None
+
+    def _admit(self, endpoint: Endpoint, request: HttpRequest) -> Capability | HttpResponse | None:
+        """What the token of the URL allows, None for a route without a token; or the response that refuses."""
+        capability: Capability | None = None
         try:
             request.check_encoding()
             allowed = endpoint.value.methods
@@ -112,9 +119,9 @@ class HttpApi:
             _check(endpoint, request)
         except Exception as error:  # noqa: BLE001  as above
             return failure_response(error)
-        return None
+        return capability
 
-    async def _answer(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse:
+    async def _answer(self, endpoint: Endpoint, request: HttpRequest, capability: Capability | None) -> HttpResponse:
         instance_id = request.route.get("instanceId", "")
         if instance_id:
             check_instance_id(instance_id)
@@ -142,7 +149,8 @@ class HttpApi:
             case Endpoint.OPENAPI:
                 return json_response(200, openapi_description(self.base_url(request)))
             case Endpoint.CAPABILITY:
-                return await self._with_capability(request)
+                assert capability is not None  # verified by _admit
+                return await self._with_capability(request, capability)
             case _:
                 assert_never(endpoint)
 
@@ -326,8 +334,7 @@ class HttpApi:
 
     # ------------------------------------------------------------ capability URLs
 
-    async def _with_capability(self, request: HttpRequest) -> HttpResponse:
-        capability = self._signer.verify(request.route.get("token", ""))
+    async def _with_capability(self, request: HttpRequest, capability: Capability) -> HttpResponse:
         verb, instance_id, event_name = capability.verb, capability.instance_id, request.route.get("eventName", "")
         execution_id = capability.execution_id
         match verb:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from ...errors import NewerFormatError, StorageError, StorageUnavailableError, UnusableStoreError
@@ -117,6 +118,25 @@ def check(con: sqlite3.Connection, path: str) -> None:
 
     Reads every page once. NewerFormatError if a newer durable_core made it; UnusableStoreError.
     """
+    _check_format(con, path)
+    found = str(con.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok":
+        raise _damaged(path, found)
+
+
+def check_unopened(path: str) -> None:
+    """The same errors for an existing file that is not a store of this durable_core; it reads no page of rows.
+
+    ``connect`` would make a store of an empty file. This changes nothing.
+    """
+    try:
+        with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as con:
+            _check_format(con, path)
+    except sqlite3.Error as error:
+        raise translate(error, path) from None
+
+
+def _check_format(con: sqlite3.Connection, path: str) -> None:
     if _format_of(con) > _FORMAT:
         raise NewerFormatError(
             f"the store has format {_format_of(con)} and this durable_core reads up to {_FORMAT}; "
@@ -124,13 +144,10 @@ def check(con: sqlite3.Connection, path: str) -> None:
         )
     if _format_of(con) < 1:
         raise _no_store(path)
-    found = str(con.execute("PRAGMA quick_check(1)").fetchone()[0])
-    if found != "ok":
-        raise _damaged(path, found)
 
 
 def _no_store(path: str) -> UnusableStoreError:
-    return UnusableStoreError(f"{path} is a SQLite database, but not a store of durable_core; name another file")
+    return UnusableStoreError(f"{path} is not a store of durable_core; name another file")
 
 
 def _damaged(path: str, why: str) -> UnusableStoreError:
