@@ -47,7 +47,7 @@ INTERNAL: dict[str, list[str]] = {
     "Registry": ["activity", "orchestrator", "orchestrator_functions", "queues", "with_built_in"],
     "RetryPolicy": ["allows", "delay_after"],
     "Settings": ["durable_folder", "is_embedded"],
-    "TestEnvironment": ["overdue_activities", "snapshot", "steps_of_time"],
+    "TestEnvironment": ["overdue_activities", "snapshot"],
     "TimerTask": ["stop"],
 }
 """Members without an underscore that are for the framework's other modules, not for users."""

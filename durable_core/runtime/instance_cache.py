@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage
@@ -14,9 +12,8 @@ from .completion import Completions
 from .turn.actor import Actor
 from .turn.delivery import Delivery, Lease
 from .turn.dispatched_commits import DispatchedCommits
+from .turn.process_tasks import ProcessTasks
 from .turn.services import Services
-
-logger = logging.getLogger("durable_core.runtime")
 
 
 class InstanceCache:
@@ -27,10 +24,9 @@ class InstanceCache:
         self._actors: dict[str, Actor] = {}
         self._weights: OrderedDict[Actor, int] = OrderedDict()  # least recently used first
         self._warm_bytes = 0
-        self._tasks: set[asyncio.Task[None]] = set()
         self.ends = Completions() if ends is None else ends
         self.dispatched = DispatchedCommits()
-        self.inline_running = 0
+        self.tasks = ProcessTasks()
         self.conflicts = 0
         self.on_generation: Callable[[Instance, str], None] = lambda _instance, _line: None
         """Called at every continue-as-new with the new generation and the ``file:line`` of the call."""
@@ -82,13 +78,11 @@ class InstanceCache:
 
     async def drain(self) -> None:
         """Wait for running turns; the caller must have stopped delivering messages."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.tasks.drain()
 
     def abandon(self) -> None:
         """Cancel running turns and drop all warm instances; other hosts receive the messages again."""
-        for task in self._tasks:
-            task.cancel()
+        self.tasks.cancel()
         for actor in list(self._actors.values()):
             actor.cool()
 
@@ -120,16 +114,6 @@ class InstanceCache:
 
     def idle(self, actor: Actor) -> None:
         self._forget(actor)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("work on an instance ended with an error", exc_info=error)
 
     def _forget(self, actor: Actor) -> None:
         if not actor.is_busy and not actor.is_warm and self._actors.get(actor.instance_id) is actor:

@@ -40,7 +40,7 @@ class Worker:
         self._runner = runner
         self._instance_cache = instance_cache
         self._stuck_marker = stuck_marker
-        self._reports = Reports(hub, instance_cache.spawn)
+        self._reports = Reports(hub, instance_cache.tasks.spawn)
 
     async def work(self, message: WorkMessage, lease: Lease, *, redelivered: bool) -> None:
         """Run the message's calls; returns when their results are durable somewhere."""

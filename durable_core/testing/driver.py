@@ -65,7 +65,6 @@ class Driver:
                 "a test environment runs an event loop of its own: use it in a plain function, not in 'async def'"
             )
         self.world = world = World(registry, settings=settings, codec=codec, quiet=True)
-        self.jumps = 0  # of time, all in all
         self._loop = world.loop
         self._runner = asyncio.Runner(loop_factory=lambda: world.loop)
         self._runner.get_loop()
@@ -133,7 +132,7 @@ class Driver:
         within: a time of the loop by which it must be done, else TooLongError. stuck: told of instances that are.
         NothingLeftError if it is not done, nothing else is going to happen, and no ``until`` is given.
         """
-        jumps = self.jumps
+        jumps = 0
         while True:
             due = self._loop.run_to(self._loop.time())
             self.raise_bugs()
@@ -148,8 +147,8 @@ class Driver:
                 return
             if due is None:
                 raise NothingLeftError
-            self.jumps += 1
-            if until is None and (due > within or self.jumps - jumps > MOST_JUMPS):
+            jumps += 1
+            if until is None and (due > within or jumps > MOST_JUMPS):
                 raise TooLongError
             self._loop.run_to(due)
             if outlook.recovery is not None and due >= outlook.recovery:

@@ -302,11 +302,6 @@ class TestEnvironment:
         """The virtual time in UTC; it begins in 2030."""
         return START if self._driver is None else moment_of(self._driver.world.loop.time())
 
-    @property
-    def steps_of_time(self) -> int:
-        """The number of jumps of virtual time so far, which is the cost of a test besides its activities."""
-        return 0 if self._driver is None else self._driver.jumps
-
     def advance(
         self,
         by: timedelta | None = None,

@@ -10,12 +10,11 @@ instance; this module starts it, sends it events and reads its status.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
-from ...converter import Converter
 from ...errors import (
     InstanceAlreadyExistsError,
     InstanceNotFoundError,
@@ -25,11 +24,13 @@ from ...errors import (
 from ...instance_ids import TriggeredRun, check_instance_id
 from ...models import OrchestrationStatus, RuntimeStatus
 from ...moments import LAST, in_utc, problem_of_moment
-from ...registry import Registry, name_of
-from ..clock import Clock
-from ..listing import UNREADABLE, InstancePage
+from ...registry import name_of
+from ..listing import UNREADABLE
 from .cron import SHORTEST, Interval, parse_cron
 from .orchestrator import CONTROL, SCHEDULE_NAME, SCHEDULE_PREFIX, Overlap, ScheduleState, run_id
+
+if TYPE_CHECKING:
+    from ..client import DurableClient
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -69,42 +70,15 @@ class ScheduleStatus:
     version: str | None = None
 
 
-class _Client(Protocol):
-    """What schedules ask of the client that they are part of."""
-
-    _registry: Registry
-    _converter: Converter
-    _clock: Clock
-
-    async def start_new(
-        self,
-        orchestrator: str,
-        instance_id: str | None = None,
-        client_input: object = None,
-        *,
-        if_exists: Literal["error", "return", "restart_if_done"] = "error",
-    ) -> str: ...
-    async def get_status(self, instance_id: str) -> OrchestrationStatus: ...
-    async def list_instances(
-        self,
-        *,
-        runtime_status: Collection[RuntimeStatus] | None = None,
-        instance_id_prefix: str | None = None,
-        page_size: int = 100,
-        continuation_token: str | None = None,
-    ) -> InstancePage: ...
-    async def raise_event(self, instance_id: str, event_name: str, event_data: object = None) -> Any: ...
-    async def terminate(self, instance_id: str, reason: str = "", *, recursive: bool = True) -> None: ...
-    async def wait_for_completion(self, instance_id: str, timeout: float) -> OrchestrationStatus: ...  # noqa: ASYNC109
-    async def purge_instance_history(self, instance_id: str) -> int: ...
-    async def get_schedule(self, schedule_id: str) -> ScheduleStatus: ...
-
-
 class ScheduleClient:
-    """The schedules of a ``DurableClient``."""
+    """The schedules of a ``DurableClient``, which is the one class that inherits from this one."""
+
+    @property
+    def _client(self) -> DurableClient:
+        return cast("DurableClient", self)
 
     async def create_schedule(
-        self: _Client,
+        self,
         schedule_id: str,
         orchestrator: Callable[..., Any] | str,
         *,
@@ -136,15 +110,15 @@ class ScheduleClient:
         """
         instance_id = _instance_of(schedule_id)
         check_instance_id(instance_id + RUN_SUFFIX)
-        definition = self._registry.orchestrator(name_of(orchestrator), version)
-        data = self._converter.to_json(client_input, "the input")
+        definition = self._client._registry.orchestrator(name_of(orchestrator), version)
+        data = self._client._converter.to_json(client_input, "the input")
         if definition.takes(data):
-            self._converter.from_json(data, definition.input_type)
+            self._client._converter.from_json(data, definition.input_type)
         if overlap not in get_args(Overlap):
             raise InvalidInputError(f"overlap must be 'skip' or 'queue', not {overlap!r}")
         if (problem := problem_of_moment(start_at)) is not None:
             raise InvalidInputError(f"start_at={start_at!r} {problem}")
-        now = self._clock.now()
+        now = self._client._clock.now()
         first = now if start_at is None else max(in_utc(start_at), now)
         if first.year >= LAST.year:
             raise InvalidInputError(_NO_DATE)
@@ -175,30 +149,30 @@ class ScheduleClient:
             version=version,
         )
         try:
-            await self.start_new(SCHEDULE_NAME, instance_id, state.stored())
+            await self._client.start_new(SCHEDULE_NAME, instance_id, state.stored())
         except InstanceAlreadyExistsError as error:
             if not error.status or not RuntimeStatus(error.status).is_terminal:
                 raise
-            await self.start_new(SCHEDULE_NAME, instance_id, state.stored(), if_exists="restart_if_done")
+            await self._client.start_new(SCHEDULE_NAME, instance_id, state.stored(), if_exists="restart_if_done")
 
-    async def get_schedule(self: _Client, schedule_id: str) -> ScheduleStatus:
+    async def get_schedule(self, schedule_id: str) -> ScheduleStatus:
         """The state of a schedule. InstanceNotFoundError if there is none of this id."""
-        status = await self.get_status(_instance_of(schedule_id))
+        status = await self._client.get_status(_instance_of(schedule_id))
         if status.name != SCHEDULE_NAME or status.is_terminal:
             raise InstanceNotFoundError(_instance_of(schedule_id))
         return _shown(status)
 
-    async def list_schedules(self: _Client) -> list[ScheduleStatus]:
+    async def list_schedules(self) -> list[ScheduleStatus]:
         """Every schedule of the hub, newest first."""
         found: list[ScheduleStatus] = []
         token: str | None = None
         while True:
-            page = await self.list_instances(
+            page = await self._client.list_instances(
                 runtime_status=_LIVE, instance_id_prefix=SCHEDULE_PREFIX, page_size=1000, continuation_token=token
             )
             for listed in page.instances:
                 try:
-                    status = await self.get_status(listed.instance_id)
+                    status = await self._client.get_status(listed.instance_id)
                 except UNREADABLE as error:  # the other schedules are listed all the same
                     logger.warning("schedule '%s' is not listed: %s", listed.instance_id, error)
                     continue
@@ -208,35 +182,35 @@ class ScheduleClient:
             if token is None:
                 return found
 
-    async def pause_schedule(self: _Client, schedule_id: str, reason: str = "") -> None:
+    async def pause_schedule(self, schedule_id: str, reason: str = "") -> None:
         """Start no runs until ``resume_schedule``; due times until then are dropped. A current run continues.
 
         Raises InstanceNotFoundError, as the other methods do.
         """
-        await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "pause", "reason": reason})
+        await self._client.raise_event(_instance_of(schedule_id), CONTROL, {"do": "pause", "reason": reason})
 
-    async def resume_schedule(self: _Client, schedule_id: str) -> None:
+    async def resume_schedule(self, schedule_id: str) -> None:
         """Start runs again, from the next due time on."""
-        await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "resume"})
+        await self._client.raise_event(_instance_of(schedule_id), CONTROL, {"do": "resume"})
 
-    async def trigger_schedule(self: _Client, schedule_id: str) -> str:
+    async def trigger_schedule(self, schedule_id: str) -> str:
         """Start a run now, even while paused, and return its instance id.
 
         The schedule starts the run a moment later: ``wait_for_completion`` waits for the start, ``get_status`` does
         not. ``overlap`` applies: with ``skip`` the run is dropped while another run has not ended (there will be no
         such instance).
         """
-        now = self._clock.now()
+        now = self._client._clock.now()
         run = f"{run_id(schedule_id, now)}-{now.microsecond:06}"
-        await self.raise_event(_instance_of(schedule_id), CONTROL, {"do": "trigger", "run": run})
+        await self._client.raise_event(_instance_of(schedule_id), CONTROL, {"do": "trigger", "run": run})
         return TriggeredRun(run)
 
-    async def delete_schedule(self: _Client, schedule_id: str) -> None:
+    async def delete_schedule(self, schedule_id: str) -> None:
         """Delete a schedule. A current run continues. Raises InstanceNotFoundError."""
         instance_id = _instance_of(schedule_id)
-        await self.terminate(instance_id, "deleted", recursive=False)
-        await self.wait_for_completion(instance_id, DELETE_PATIENCE)
-        await self.purge_instance_history(instance_id)
+        await self._client.terminate(instance_id, "deleted", recursive=False)
+        await self._client.wait_for_completion(instance_id, DELETE_PATIENCE)
+        await self._client.purge_instance_history(instance_id)
 
 
 def _instance_of(schedule_id: str) -> str:

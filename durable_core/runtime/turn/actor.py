@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Sequence
+from typing import Protocol, cast
 
 from ...engine.events import ContinueAsNew, Segment
 from ...engine.executor import OrchestrationExecutor, Turn
@@ -43,6 +43,7 @@ from .freshness import brings_unknown, is_stale, must_load_cold, needs_a_look
 from .inline_activity import InlineStep, InlineSteps
 from .inline_steps import Steps
 from .new_events import Gathered, gather
+from .process_tasks import ProcessTasks
 from .redispatch import (
     Redispatch,
     covered,
@@ -65,11 +66,11 @@ logger = logging.getLogger("durable_core.runtime")
 
 
 class Home(Protocol):
-    """What an actor needs of the instance cache that keeps it."""
+    """What an actor needs of the ``InstanceCache`` that keeps it, whose module imports this one."""
 
-    inline_running: int
     conflicts: int
     dispatched: DispatchedCommits
+    tasks: ProcessTasks
 
     def warmed(self, actor: Actor, weight: int) -> None: ...
 
@@ -80,8 +81,6 @@ class Home(Protocol):
     def continued(self, instance: Instance, line: str) -> None: ...
 
     def idle(self, actor: Actor) -> None: ...
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
 
 
 class _HandOver(Exception):
@@ -97,8 +96,8 @@ class Actor:
         self._running = False
         self._warm: CachedOrchestrator | None = None
         self._cannot_proceed = CannotProceed(instance_id, services)
-        self._inline = InlineSteps(services, home)
-        self._steps = Steps(services, home, self.deliver)
+        self._inline = InlineSteps(services, home.tasks)
+        self._steps = Steps(services, home.tasks, self.deliver)
 
     @property
     def is_warm(self) -> bool:
@@ -117,7 +116,7 @@ class Actor:
         self._pool.append(delivery)
         if not self._running:
             self._running = True
-            self._home.spawn(self._run())
+            self._home.tasks.spawn(self._run())
 
     def cool(self) -> None:
         """Drop the cached orchestrator. The next turn loads the instance."""
@@ -169,7 +168,7 @@ class Actor:
                 if attempt.step is not None:
                     if not self._pool:
                         return attempt.step
-                    self._home.spawn(self._run(attempt.step))
+                    self._home.tasks.spawn(self._run(attempt.step))
             return None
         finally:
             self._running = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from ...engine.events import TaskScheduled
 from ...engine.executor import OrchestrationExecutor, Turn
@@ -19,6 +19,7 @@ from ..activities.attempt import Attempt
 from ..activities.call_options import call_of, definition_here
 from .decision import Decision, Dispatch
 from .delivery import Delivery, Lease, longest, take_callers
+from .process_tasks import ProcessTasks
 from .services import Services
 
 MAX_INLINE = 8  # running inline in one process; more go to the work queue, where other hosts can help
@@ -31,14 +32,6 @@ InlineStep = Coroutine[Any, Any, "Delivery | None"]
 """What runs an activity and returns its result, to be delivered."""
 
 
-class Process(Protocol):
-    """What inline steps of all instances share."""
-
-    inline_running: int
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
-
-
 def lone_activity(turn: Turn, live: OrchestrationExecutor) -> TaskScheduled | None:
     """What this turn itself scheduled, if it is all that is open. An activity that the turn found open is somebody
     else's, who may be running it (rule R4)."""
@@ -49,9 +42,9 @@ def lone_activity(turn: Turn, live: OrchestrationExecutor) -> TaskScheduled | No
 class InlineSteps:
     """Those of one instance."""
 
-    def __init__(self, services: Services, process: Process) -> None:
+    def __init__(self, services: Services, tasks: ProcessTasks) -> None:
         self._services = services
-        self._process = process
+        self._tasks = tasks
         self._running: dict[InlineKey, int] = {}  # → the commit that scheduled it
 
     def __bool__(self) -> bool:
@@ -79,7 +72,7 @@ class InlineSteps:
         if not (services.settings.inline_default if asked is None else asked):
             return None
         most = MAX_LIGHT if definition.is_async or services.runner.is_quick(definition) else MAX_INLINE
-        if self._process.inline_running >= most or not services.runner.runs_now(definition):
+        if self._tasks.inline_running >= most or not services.runner.runs_now(definition):
             return None
         if any(delivery.redelivered for delivery in batch):
             return None
@@ -94,7 +87,7 @@ class InlineSteps:
         """
         key = (instance.execution_id, instance.generation, event.task_id)
         self._running[key] = seq
-        self._process.inline_running += 1
+        self._tasks.inline_running += 1
         message = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
         lease: Lease = longest(batch)
         delivery = Delivery(message=message, lease=lease, callers=take_callers(batch), inline_key=key)
@@ -116,7 +109,7 @@ class InlineSteps:
             delivery.fail(error)
             raise
         finally:
-            self._process.inline_running -= 1
+            self._tasks.inline_running -= 1
         outcome, attempt = ran
         delivery.message = ControlMessage(
             instance_id=message.instance_id, execution_id=message.execution_id, outcomes=(outcome,)
@@ -124,7 +117,7 @@ class InlineSteps:
         if attempt.has_row and outcome.failure is None:
             recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             delivery.callers.append(recorded)
-            self._process.spawn(_drop_when(recorded, attempt))
+            self._tasks.spawn(_drop_when(recorded, attempt))
         return delivery
 
 

@@ -33,8 +33,9 @@ from ..threads import for_a_thread
 from .cached import CachedOrchestrator
 from .delivery import Delivery, Lease, longest, share_callers, take_callers
 from .dispatch import run_some_at_once
-from .inline_activity import MAX_INLINE, InlineKey, Process
+from .inline_activity import MAX_INLINE, InlineKey
 from .new_events import Gathered
+from .process_tasks import ProcessTasks
 from .redispatch import Redispatch
 from .services import Services
 
@@ -72,9 +73,9 @@ class _Due:
 class Steps:
     """Those of one instance."""
 
-    def __init__(self, services: Services, process: Process, deliver: Callable[[Delivery], None]) -> None:
+    def __init__(self, services: Services, tasks: ProcessTasks, deliver: Callable[[Delivery], None]) -> None:
         self._services = services
-        self._process = process
+        self._tasks = tasks
         self._deliver = deliver
         self._running: dict[InlineKey, _Running] = {}
 
@@ -141,7 +142,7 @@ class Steps:
             for reminder in delivery.message.reminders
             if reminder.generation == before.generation and delivery.message.execution_id == before.execution_id
         }
-        room = MAX_INLINE - self._process.inline_running
+        room = MAX_INLINE - self._tasks.inline_running
         late = asyncio.get_running_loop().time() > longest(batch).budget
         for step in warm.live.steps.values():
             seq = before.first + step.born
@@ -177,9 +178,9 @@ class Steps:
             state = instance.retries.get(step.task_id)
             attempt, wait = (1, timedelta(0)) if state is None else (state.attempt, state.next_try - gathered.now)
             work = self._run_one(step, before.generation, attempt, max(wait.total_seconds(), 0.0))
-            self._process.inline_running += 1
+            self._tasks.inline_running += 1
             keys[asyncio.get_running_loop().create_task(work)] = key
-        self._process.spawn(self._run(instance, keys, lease))
+        self._tasks.spawn(self._run(instance, keys, lease))
 
     async def _run(self, instance: Instance, keys: dict[asyncio.Task[TaskOutcome], InlineKey], lease: Lease) -> None:
         """Deliver the results as the steps end, several together where they end together."""
@@ -216,7 +217,7 @@ class Steps:
                 await asyncio.sleep(wait)
             return await run_step(step, generation, attempt, self._services.converter, self._services.executor)
         finally:
-            self._process.inline_running -= 1
+            self._tasks.inline_running -= 1
 
 
 async def run_step(

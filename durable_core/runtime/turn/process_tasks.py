@@ -1,0 +1,40 @@
+"""The asyncio tasks in which a process runs turns, activities and steps, and how many of the latter run inline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+logger = logging.getLogger("durable_core.runtime")
+
+
+class ProcessTasks:
+    """One per process and task hub, shared by all instances.
+
+    inline_running: activities and steps that run in the process of their turn at this moment.
+    """
+
+    def __init__(self) -> None:
+        self.inline_running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def drain(self) -> None:
+        """Wait for all tasks; the caller must have stopped delivering messages."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("work on an instance ended with an error", exc_info=error)
