@@ -13,6 +13,7 @@
     │   ├── InstanceAlreadyExistsError  an instance with this id exists; .status is its runtime status
     │   ├── InstanceCompletedError    the instance has ended and accepts no more requests
     │   ├── ExecutionGoneError        the request was for an execution that was purged or started again since
+    │   ├── OperationRefusedError     the instance is in no state for this operation; .problems lists why
     │   ├── OrchestrationFailedError  the instance whose result a test asks for did not complete; .failure says why
     │   ├── InstanceWaitsError        the instance waits, and no timer, activity or event of the test will wake it up
     │   ├── InstanceStuckError        the instance is stuck; .reason says why
@@ -166,6 +167,14 @@ class ExecutionGoneError(InstanceError):
         super().__init__(
             instance_id, f"instance '{instance_id}' has been started again; the request was for an earlier execution"
         )
+
+
+class OperationRefusedError(InstanceError):
+    """The instance, as it is, does not permit an operation such as a restart. ``problems`` has one line per reason."""
+
+    def __init__(self, instance_id: str, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(instance_id, message if not problems else message + ": " + "; ".join(problems))
+        self.problems = tuple(problems)
 
 
 class OrchestrationFailedError(InstanceError):

@@ -250,6 +250,14 @@ class ParentLink:
     attempt: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The execution that an instance was made of: by a restart."""
+
+    instance_id: str
+    execution_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrchestrationStatus:
     """The status of an instance. Falsy if the task hub has no such instance: then only ``instance_id`` is set.
@@ -258,6 +266,7 @@ class OrchestrationStatus:
     failure: why a Failed instance failed. stuck_reason: why the instance is stuck; None if it is not.
     scheduled_start_time: the time of a delayed start. deadline: the time at which an instance that still runs is ended.
         Both in UTC; None if none was given.
+    restarted_from: the execution of which this one is a restart (``client.restart``); None if it is none.
     history_events: the history, if it was asked for.
     """
 
@@ -278,6 +287,7 @@ class OrchestrationStatus:
     history_events: list[dict[str, JSON]] | None = None
     scheduled_start_time: datetime | None = None
     deadline: datetime | None = None
+    restarted_from: Origin | None = None
 
     def __bool__(self) -> bool:
         return self.runtime_status is not None

@@ -18,6 +18,7 @@ from .lint import lint
 from .purge import purge
 from .recover import recover
 from .replay import replay
+from .restart import restart
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,5 +26,5 @@ def main() -> None:
     """Durable execution for Python on plain Azure Storage."""
 
 
-for verb in (host, lint, recover, purge, backup, restore, history, replay, check_deploy, debug):
+for verb in (host, lint, recover, restart, purge, backup, restore, history, replay, check_deploy, debug):
     main.add_command(verb)

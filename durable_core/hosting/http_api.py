@@ -25,12 +25,13 @@ from ..errors import (
     InvalidInstanceIdError,
 )
 from ..instance_ids import StartedInstance, check_instance_id, execution_of
-from ..models import OrchestrationStatus, RuntimeStatus
+from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..registry import RESERVED
 from .callback_urls import ticket_of
 from .http_bodies import (
     RETRY_AFTER_SECONDS,
     create_check_status_response,
+    restart_of,
     schedule_json,
     status_json,
 )
@@ -138,6 +139,8 @@ class HttpApi:
                 return await self._purge_one(instance_id, recursive=request.flag("recursive", False))
             case Endpoint.EVENT:
                 return await self._raise_event(request, instance_id, request.route.get("eventName", ""))
+            case Endpoint.RESTART:
+                return await self._restart(request, instance_id, request.json(self._max_payload))
             case Endpoint.MANAGE:
                 return await self._manage(request, instance_id)
             case Endpoint.QUERY:
@@ -332,6 +335,20 @@ class HttpApi:
                 return not_implemented(verb.value)
         return _ACCEPTED
 
+    async def _restart(
+        self, request: HttpRequest, instance_id: str, body: JSON, execution_id: str | None = None
+    ) -> HttpResponse:
+        wanted = restart_of(body)
+        started = await self._client.restart(
+            instance_id,
+            request.flag("restartWithNewInstanceId", True),
+            new_instance_id=wanted.instance_id,
+            client_input=wanted.input,
+            version=wanted.version,
+            execution_id=execution_id,
+        )
+        return create_check_status_response(self._signer, started, self.base_url(request))
+
     # ------------------------------------------------------------ capability URLs
 
     async def _with_capability(self, request: HttpRequest, capability: Capability) -> HttpResponse:
@@ -354,6 +371,11 @@ class HttpApi:
                 return await self._raise_event(request, instance_id, event_name, execution_id)
             case Verb.PURGE:
                 return await self._purge_one(instance_id, execution_id)
+            case Verb.RESTART:
+                if request.body.strip():
+                    message = "this URL restarts with the same input, so its request has no body"
+                    return error_response(403, "CapabilityRefused", message)
+                return await self._restart(request, instance_id, None, execution_id)
             case Verb.CALLBACK:
                 await self._client.redeem_callback(ticket_of(capability), request.json(self._max_payload))
                 return _ACCEPTED

@@ -5,11 +5,14 @@ Knows capabilities, and neither routes nor the client.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
+from ..errors import InvalidInputError
 from ..instance_ids import execution_of
-from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus
+from ..models import JSON, FailureDetails, OrchestrationStatus, Origin, RuntimeStatus
+from ..runtime.restart import SAME_INPUT
 from .http_types import HttpResponse, json_response
 from .signed_urls import CapabilitySigner, Verb
 
@@ -27,7 +30,6 @@ _MANAGEMENT_URIS = (
     ("sendEventPostUri", Verb.EVENT, "/{eventName}"),
     ("terminatePostUri", Verb.TERMINATE, "?reason={text}"),
     ("cancelPostUri", Verb.CANCEL, "?reason={text}"),
-    ("rewindPostUri", Verb.REWIND, "?reason={text}"),
     ("purgeHistoryDeleteUri", Verb.PURGE, ""),
     ("restartPostUri", Verb.RESTART, ""),
     ("suspendPostUri", Verb.SUSPEND, "?reason={text}"),
@@ -93,11 +95,40 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
         shown["scheduledStartTime"] = _utc_seconds(status.scheduled_start_time)
     if status.deadline is not None:
         shown["deadline"] = _utc_seconds(status.deadline)
+    if status.restarted_from is not None:
+        shown["restartedFrom"] = _origin_json(status.restarted_from)
     if status.stuck_reason:
         shown["stuckReason"] = status.stuck_reason
     if status.failure is not None:
         shown["failure"] = _failure_json(status.failure)
     return shown
+
+
+@dataclass(frozen=True, slots=True)
+class RestartBody:
+    """What the body of a restart asks for."""
+
+    instance_id: str | None = None
+    input: object = SAME_INPUT
+    version: str | None = None
+
+
+def restart_of(body: JSON) -> RestartBody:
+    """The body of a restart; None: nothing is asked for. InvalidInputError."""
+    if body is None:
+        return RestartBody()
+    if not isinstance(body, dict):
+        raise InvalidInputError('the body of a restart must be an object, such as {"input": …}; nothing was done')
+    given = cast("dict[str, JSON]", body)
+    if unknown := sorted(given.keys() - {"instanceId", "input", "version"}):
+        raise InvalidInputError(
+            f"the body of a restart has an unknown key '{unknown[0][:100]}'; known: instanceId, input, version; "
+            "nothing was done"
+        )
+    for key in ("instanceId", "version"):
+        if not isinstance(given.get(key), str | None):
+            raise InvalidInputError(f"'{key}' in the body of a restart must be a text; nothing was done")
+    return RestartBody(given.get("instanceId"), given.get("input", SAME_INPUT), given.get("version"))
 
 
 def schedule_json(schedule: ScheduleStatus) -> dict[str, JSON]:
@@ -134,6 +165,10 @@ def _failure_json(failure: FailureDetails) -> dict[str, JSON]:
     if failure.cause is not None:
         shown["cause"] = _failure_json(failure.cause)
     return shown
+
+
+def _origin_json(origin: Origin) -> JSON:
+    return {"instanceId": origin.instance_id, "executionId": origin.execution_id}
 
 
 def _utc_seconds(moment: datetime | None) -> str | None:

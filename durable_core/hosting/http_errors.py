@@ -21,6 +21,7 @@ from ..errors import (
     InvalidInstanceIdError,
     NewerFormatError,
     NonDeterminismError,
+    OperationRefusedError,
     PayloadTooLargeError,
     QueryFailedError,
     SerializationError,
@@ -45,6 +46,7 @@ _OUTCOMES: Mapping[type[Exception], tuple[int, str]] = {
     InstanceAlreadyExistsError: (409, "InstanceAlreadyExists"),
     InstanceCompletedError: (410, "InstanceCompleted"),
     ExecutionGoneError: (410, "CapabilityGone"),
+    OperationRefusedError: (409, "OperationRefused"),
     PayloadTooLargeError: (413, "PayloadTooLarge"),
 }
 

@@ -24,6 +24,7 @@ class Endpoint(Enum):
     INSTANCES = Route("instances", ("GET", "DELETE"))
     INSTANCE = Route("instances/{instanceId}", ("GET", "DELETE"))
     EVENT = Route("instances/{instanceId}/raiseEvent/{eventName}", ("POST",))
+    RESTART = Route("instances/{instanceId}/restart", ("POST",))
     MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
     QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
     RECOVER = Route("recover", ("POST",))
@@ -32,7 +33,5 @@ class Endpoint(Enum):
     CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)
 
 
-OPERATIONS = {
-    verb.value: verb for verb in (Verb.TERMINATE, Verb.CANCEL, Verb.SUSPEND, Verb.RESUME, Verb.REWIND, Verb.RESTART)
-}
+OPERATIONS = {verb.value: verb for verb in (Verb.TERMINATE, Verb.CANCEL, Verb.SUSPEND, Verb.RESUME, Verb.REWIND)}
 """What ``{operation}`` may be."""

@@ -151,6 +151,7 @@ _SHOWN: Sequence[JSON] = (
     _flag("returnInternalServerErrorOnFailure", False),
 )
 _RECURSIVE = _flag("recursive", False)
+_WITH_NEW_ID = _flag("restartWithNewInstanceId", True)
 _CREATED_TO = _in_query("createdTimeTo", "Created at this time or before", _MOMENT)
 _CONTINUATION: JSON = {
     "name": "x-ms-continuation-token",
@@ -191,6 +192,7 @@ def _answers(fine: Mapping[int, JSON], *refusals: int) -> JSON:
 
 
 _DELETED = _ok("Deleted", "Deleted")
+_TAKEN = {"description": "The request is accepted and durable; of a restart: the management payload"}
 _STARTED = _ok("Started", "ManagementPayload", ("Location", "Retry-After"))
 _ENDED = _ok("The instance has ended", "Status")
 _ACTIVE = _ok("The instance has not ended", "Status", ("Location", "Retry-After"))
@@ -280,6 +282,12 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "requestBody": _body(),
         "responses": _answers({202: _ACCEPTED}, 404, 410, 413),
     },
+    (Endpoint.RESTART, "POST"): {
+        "summary": "Start the orchestrator of an instance again, with the same input or another one",
+        "parameters": [_WITH_NEW_ID],
+        "requestBody": _body(),
+        "responses": _answers({202: _STARTED}, 404, 409, 413),
+    },
     (Endpoint.MANAGE, "POST"): {
         "summary": "Terminate, cancel, suspend, resume",
         "parameters": [_REASON],
@@ -309,9 +317,9 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     },
     (Endpoint.CAPABILITY, "POST"): {
         "summary": "An event, a callback's result, or the operation that the token is for",
-        "parameters": [_REASON],
+        "parameters": [_REASON, _WITH_NEW_ID],
         "requestBody": _body(),
-        "responses": _answers({202: _ACCEPTED}, 404, 405, 410, 413, 501),
+        "responses": _answers({202: _TAKEN}, 403, 404, 405, 409, 410, 413, 501),
     },
     (Endpoint.CAPABILITY, "DELETE"): {
         "summary": "Purge the instance that the token is for",

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import DamagedRowError, NewerFormatError
-from ..models import JSON, ParentLink, RuntimeStatus
+from ..models import JSON, Origin, ParentLink, RuntimeStatus
 from ..moments import from_epoch
 from ..storage.ports import Props, Row, Value
 from .keys import FORMAT
@@ -43,6 +43,7 @@ class Instance:
     start_at: not to begin before then; deadline: when the whole run must have ended.
     last_commit: id of the newest commit; carry: what the last generation left to do (see ``Carry``).
     ended: ids of the last commits before this generation, whose history is gone.
+    restarted_from: the execution of which this one is a restart.
     """
 
     instance_id: str
@@ -61,6 +62,7 @@ class Instance:
     tags: Mapping[str, str] = field(default_factory=lambda: {})
     start_at: datetime | None = None
     deadline: datetime | None = None
+    restarted_from: Origin | None = None
     seq: int = 0
     first: int = 0
     base: int = 0
@@ -126,6 +128,8 @@ class Instance:
         if self.parent is not None:
             link = self.parent
             props["parent"] = dumps([link.instance_id, link.execution_id, link.generation, link.task_id, link.attempt])
+        if self.restarted_from is not None:
+            props["restarted_from"] = dumps([self.restarted_from.instance_id, self.restarted_from.execution_id])
         if self.tags:
             props["tags"] = dumps(dict(self.tags))
         if self.ended:
@@ -157,6 +161,7 @@ STATUS_PROPS = (
     "stuck",
     "start",
     "deadline",
+    "restarted_from",
 )
 
 
@@ -205,6 +210,7 @@ def _read(row: Row) -> Instance:
         tags={} if tags is None else json.loads(tags),
         start_at=None if (start := data.get("start")) is None else from_iso(start),
         deadline=None if (deadline := data.get("deadline")) is None else from_iso(deadline),
+        restarted_from=None if (origin := data.get("restarted_from")) is None else Origin(*json.loads(origin)),
         seq=data["seq"],
         first=data["first"],
         base=data["base"],

@@ -17,6 +17,7 @@ from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..engine.context import Orchestration, OrchestrationContext
 from ..errors import (
+    ExecutionGoneError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
@@ -24,6 +25,7 @@ from ..errors import (
     PreconditionFailedError,
     RowExistsError,
     RowNotFoundError,
+    UnknownOrchestratorError,
 )
 from ..hub.catalog import Entry
 from ..hub.inbox import RECURSIVE, InboxKind
@@ -32,7 +34,8 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
 from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, check_tags, execution_of
-from ..models import OrchestrationStatus, RuntimeStatus
+from ..models import JSON, OrchestrationStatus, RuntimeStatus
+from ..orchestrator_versions import UNDECIDED
 from ..registry import Registry, name_of
 from ..storage.ports import Insert
 from .clock import Clock
@@ -42,6 +45,7 @@ from .listing import UNREADABLE, InstancePage, Listing, Query, Statuses, status_
 from .messaging import Messaging
 from .purge import PURGE_SECONDS, Purge, PurgeSlice
 from .recovery import Recovery, RecoveryReport
+from .restart import SAME_INPUT, SameInput, check_restart, fresh_restart, version_of_restart
 from .schedules.client import ScheduleClient
 from .status import shown_history, status_of_instance
 from .turn.after_end import forget
@@ -200,27 +204,43 @@ class DurableClient(Messaging, ScheduleClient):
         definition = self._registry.orchestrator(name_of(orchestrator), version)
         data = self._converter.to_json(client_input, "the input")
         check_tags(tags)
-        if definition.takes(data):
-            # An input that the orchestrator could not read is refused at its start.
-            self._converter.from_json(data, definition.input_type)
+        fresh = await self._fresh(instance_id, definition.name, definition.version, data)
+        fresh = with_times(fresh.but(tags=dict(tags or {})), start_at, timeout)
+        row = None if first is None else await first(fresh.execution_id)
+        started = await self._create(fresh, if_exists, row)
+        if started is not None:
+            return started
+        return await self._begin(  # the id has become free
+            orchestrator, instance_id, client_input, version, tags, if_exists, first, start_at, timeout
+        )
+
+    async def _fresh(self, instance_id: str, name: str, version: str, data: JSON) -> Instance:
+        """A new instance, which is not written yet; its input is. InvalidInputError: the input does not fit the code
+        at hand, if it is here."""
+        with suppress(UnknownOrchestratorError):  # the command line has no code
+            definition = self._registry.orchestrator(name, None if version == UNDECIDED else version)
+            if definition.takes(data):
+                # An input that the orchestrator could not read is refused at its start.
+                self._converter.from_json(data, definition.input_type)
         text = dumps(data)
         self._hub.payloads.check(text, "the input")
         now = self._clock.now()
         execution_id = self._hub.ids.execution_id()
-        fresh = Instance(
+        return Instance(
             instance_id=instance_id,
             execution_id=execution_id,
-            name=definition.name,
-            version=definition.version,
+            name=name,
+            version=version,
             status=RuntimeStatus.PENDING,
             created=now,
             updated=now,
             input=await self._hub.payloads.store_text(instance_id, execution_id, text),
-            tags=dict(tags or {}),
             build=self._build,
         )
-        fresh = with_times(fresh, start_at, timeout)
-        row = None if first is None else await first(execution_id)
+
+    async def _create(self, fresh: Instance, if_exists: IfExists, row: Insert | None = None) -> _Started | None:
+        """Write a new instance, and ring for it. None if the id was in use and has become free meanwhile."""
+        instance_id, execution_id = fresh.instance_id, fresh.execution_id
         # Before the first write: the instance may end before this method returns.
         self._instance_cache.ends.started(instance_id, execution_id)
         try:
@@ -237,13 +257,70 @@ class DurableClient(Messaging, ScheduleClient):
                 raise
             if present is None:  # purged since the insert was refused: the id is free again
                 await self._hub.catalog.forget_open(entry_of(fresh))
-                return await self._begin(
-                    orchestrator, instance_id, client_input, version, tags, if_exists, first, start_at, timeout
-                )
+                return None
             if present.execution_id != execution_id:
                 return await self._take_over(present, fresh, if_exists, row)
             await self._ring_start(fresh)
         return _Started(execution_id, True)
+
+    async def restart(
+        self,
+        instance_id: str,
+        restart_with_new_instance_id: bool = True,
+        *,
+        new_instance_id: str | None = None,
+        client_input: object = SAME_INPUT,
+        version: str | None = None,
+        execution_id: str | None = None,
+    ) -> str:
+        """Start the orchestrator of an instance again, with the same input. Returns the id of the new instance.
+
+        The new instance has the tags and the time limit of the old one, and its status names it (``restarted_from``).
+        After a continue-as-new the input is that of the last generation. Sub-orchestrations can be restarted under
+        another id; the new instance has no parent.
+
+        restart_with_new_instance_id: False restarts an instance that has ended under its own id, and replaces it.
+        new_instance_id: the id of the new instance, which must be free; None makes a random one.
+        client_input: another input. version: as for ``start_new``.
+        execution_id: restart only if this execution still has the id; else ExecutionGoneError.
+
+        Raises InstanceNotFoundError, OperationRefusedError (it has not ended, and must not be replaced), and the
+        errors of ``start_new``.
+        """
+        instance, data = await self._with_input(instance_id, execution_id)
+        if not restart_with_new_instance_id:
+            if new_instance_id not in (None, instance_id):
+                raise InvalidInputError("new_instance_id is for a restart with a new instance id")
+            new_instance_id = instance_id
+        new_id = self._hub.ids.instance_id() if new_instance_id is None else new_instance_id
+        check_instance_id(new_id)
+        check_restart(instance, new_id)
+        if not isinstance(client_input, SameInput):
+            data = self._converter.to_json(client_input, "the input")
+        version = version_of_restart(self._registry, instance.name, version)
+        while True:
+            fresh = fresh_restart(instance, await self._fresh(new_id, instance.name, version, data))
+            if new_id != instance_id:
+                started = await self._create(fresh, "error")
+            else:
+                self._instance_cache.ends.started(new_id, fresh.execution_id)
+                await self._hub.catalog.open(entry_of(fresh))
+                started = await self._take_over(instance, fresh, "restart_if_done")
+            if started is not None:  # else the new id has become free
+                return StartedInstance(new_id, started.execution_id)
+
+    async def _with_input(self, instance_id: str, execution_id: str | None) -> tuple[Instance, JSON]:
+        """The instance without its log, and its input."""
+        check_instance_id(instance_id)
+        for _ in range(MOVED_TRIES):
+            instance = await self._hub.instances.get(instance_id)
+            if instance is None:
+                break
+            if execution_id and instance.execution_id != execution_id:
+                raise ExecutionGoneError(instance_id)
+            with suppress(PayloadGoneError):  # it moved on, or was purged, while it was read
+                return instance, await self._hub.payloads.load(instance_id, instance.input)
+        raise InstanceNotFoundError(instance_id)
 
     async def signal_with_start(
         self,

@@ -48,6 +48,7 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
         tags=dict(instance.tags),
         scheduled_start_time=instance.start_at,
         deadline=instance.deadline,
+        restarted_from=instance.restarted_from,
     )
 
 

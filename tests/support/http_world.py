@@ -18,6 +18,7 @@ from durable_core.errors import (
     InstanceCompletedError,
     InstanceNotFoundError,
     InvalidInputError,
+    OperationRefusedError,
     UnknownOrchestratorError,
     UnknownQueryError,
 )
@@ -25,10 +26,11 @@ from durable_core.hosting.http_api import Endpoint, HttpApi
 from durable_core.hosting.http_types import HttpRequest, HttpResponse
 from durable_core.hosting.signed_urls import CapabilitySigner
 from durable_core.instance_ids import StartedInstance, check_instance_id
-from durable_core.models import JSON, OrchestrationStatus, RuntimeStatus
+from durable_core.models import JSON, OrchestrationStatus, Origin, RuntimeStatus
 from durable_core.runtime.client import DurableClient
 from durable_core.runtime.purge import PurgeSlice
 from durable_core.runtime.recovery import RecoveryReport
+from durable_core.runtime.restart import SAME_INPUT
 from durable_core.runtime.schedules.client import ScheduleStatus
 
 BASE = "https://orders.example/api/durabletask"
@@ -154,6 +156,31 @@ class MemoryClient:
     async def cancel(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
         self._live(instance_id, execution_id)
         self.calls.append(("cancel", instance_id, reason))
+
+    async def restart(
+        self,
+        instance_id: str,
+        restart_with_new_instance_id: bool = True,
+        /,
+        *,
+        new_instance_id: str | None = None,
+        client_input: object = SAME_INPUT,
+        version: str | None = None,
+        execution_id: str | None = None,
+    ) -> str:
+        if instance_id not in self.instances:
+            raise InstanceNotFoundError(instance_id)
+        old = self.instances[instance_id]
+        if execution_id and old.execution_id != execution_id:
+            raise ExecutionGoneError(instance_id)
+        if not restart_with_new_instance_id and not old.is_terminal:
+            raise OperationRefusedError(instance_id, "it runs")
+        new = new_instance_id or (f"{instance_id}-again" if restart_with_new_instance_id else instance_id)
+        self.calls.append(("restart", instance_id, new, version))
+        data = old.input_ if client_input is SAME_INPUT else client_input
+        origin = Origin(instance_id, old.execution_id)
+        self.instances[new] = replace(old, instance_id=new, input_=data, restarted_from=origin, execution_id="x9")
+        return new
 
     async def list_schedules(self) -> list[ScheduleStatus]:
         return self.schedules

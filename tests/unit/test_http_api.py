@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -33,7 +34,6 @@ async def test_a_start_answers_202_with_the_payload_and_where_to_look(world: Wor
         "sendEventPostUri",
         "terminatePostUri",
         "cancelPostUri",
-        "rewindPostUri",
         "purgeHistoryDeleteUri",
         "restartPostUri",
         "suspendPostUri",
@@ -457,11 +457,51 @@ async def test_a_management_request_is_202_and_carries_its_reason(world: World, 
     assert world.client.calls == [(operation, "o-1", "out of tea")]
 
 
-@pytest.mark.parametrize("path", ["rewind", "restart"])
-async def test_what_a_later_release_brings_is_501(world: World, path: str) -> None:
+async def test_what_a_later_release_brings_is_501(world: World) -> None:
     world.client.add("o-1")
-    response = await world.call("POST", f"instances/o-1/{path}")
+    response = await world.call("POST", "instances/o-1/rewind")
     assert (response.status, error(response)["code"]) == (501, "NotImplemented")
+
+
+async def test_a_restart_is_202_with_the_payload_of_the_new_instance_which_names_its_origin(world: World) -> None:
+    assert (await world.call("POST", "instances/o-1/restart")).status == 404
+    world.client.add("o-1")
+    response = await world.call("POST", "instances/o-1/restart")
+    assert (response.status, response.json()["id"]) == (202, "o-1-again")
+    assert response.headers["Location"] == response.json()["statusQueryGetUri"]
+    shown = (await world.call("GET", "instances/o-1-again")).json()
+    assert shown["restartedFrom"] == {"instanceId": "o-1", "executionId": "x1"}
+    body = {"instanceId": "o-2", "input": None, "version": "3"}
+    assert (await world.call("POST", "instances/o-1/restart", body)).json()["id"] == "o-2"
+    assert world.client.instances["o-2"].input_ is None
+    assert world.client.calls == [("restart", "o-1", "o-1-again", None), ("restart", "o-1", "o-2", "3")]
+
+
+async def test_a_restart_under_the_same_id_is_409_while_the_instance_runs(world: World) -> None:
+    world.client.add("o-1")
+    response = await world.call("POST", "instances/o-1/restart?restartWithNewInstanceId=false")
+    assert (response.status, error(response)["code"]) == (409, "OperationRefused")
+    world.client.add("o-1", RuntimeStatus.COMPLETED)
+    response = await world.call("POST", "instances/o-1/restart?restartWithNewInstanceId=false")
+    assert (response.status, response.json()["id"]) == (202, "o-1")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("restart?newId=x", None),
+        ("restart?restartWithNewInstanceId=maybe", None),
+        ("restart", [1]),
+        ("restart", {"instanceid": "x"}),
+        ("restart", {"instanceId": 7}),
+        ("restart", {"version": 2}),
+        ("restart", b"{"),
+    ],
+)
+async def test_a_restart_that_is_asked_for_wrongly_is_400_and_does_nothing(world: World, path: str, body: Any) -> None:
+    world.client.add("o-1")
+    assert (await world.call("POST", f"instances/o-1/{path}", body)).status == 400
+    assert not world.client.calls
 
 
 async def test_an_operation_that_does_not_exist_is_404_and_lists_those_that_do(world: World) -> None:
