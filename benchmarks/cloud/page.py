@@ -50,7 +50,7 @@ def counted_parts(counts: Counted) -> list[str]:
         _text("reading.md"),
         "## Hot spots\n\n" + _hot_spots(counts, rates),
         "## Price of a million steps\n\n" + _prices(counts),
-        "## What to turn\n\n" + _what_to_turn(counts, rates),
+        "## Settings and their effect\n\n" + _what_to_turn(counts, rates),
         "## Not in these figures\n\n" + _text("left_out.md"),
         "## Limits and prices\n\n" + _facts(),
     ]
