@@ -220,7 +220,7 @@ class OrchestrationExecutor:
         """External events in the history that the code has not received, in the order in which they came."""
         return [*self._mailbox.kept(), *(event for event in self._held if isinstance(event, EventRaised))]
 
-    def unheard_requests(self) -> list[CancelRequested]:
+    def unreceived_requests(self) -> list[CancelRequested]:
         """Cancellations in the history that were held while suspended, and not applied to this generation's code."""
         return [event for event in self._held if isinstance(event, CancelRequested)]
 

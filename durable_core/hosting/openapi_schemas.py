@@ -19,7 +19,7 @@ _URIS = (
     "suspendPostUri",
     "resumePostUri",
 )
-_COUNTS = ("timers_armed", "poisoned", "unreadable", "rung", "orphans", "open_instances")
+_COUNTS = ("timers_armed", "poisoned", "unreadable", "woken_up", "orphans", "open_instances")
 
 SCHEMAS: Mapping[str, JSON] = {
     "Error": {

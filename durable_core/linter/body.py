@@ -53,12 +53,12 @@ class Tools:
 
 
 class Body(ast.NodeVisitor):
-    """Checks a function. waits, only_looks: as in ``Reference``."""
+    """Checks a function. waits, read_only: as in ``Reference``."""
 
-    def __init__(self, function: Function, tools: Tools, *, waits: bool, only_looks: bool) -> None:
+    def __init__(self, function: Function, tools: Tools, *, waits: bool, read_only: bool) -> None:
         self.function, self.scope = function, function.scope
         self.origins, self.state, self.sets = tools.origins, tools.state, tools.sets
-        self.waits, self.only_looks = waits, only_looks
+        self.waits, self.read_only = waits, read_only
         self.look = Look()
         self._statements = Statements(self)
         self._in_run: set[ast.AST] = set()  # calls below a 'yield from'
@@ -92,12 +92,12 @@ class Body(ast.NodeVisitor):
             )
         )
 
-    def refer(self, function: Function, name: str = "", *, waits: bool = False, only_looks: bool = False) -> None:
+    def refer(self, function: Function, name: str = "", *, waits: bool = False, read_only: bool = False) -> None:
         """Note that this body calls a function, unless that is an activity or an orchestrator of its own."""
         if self.origins.mark(function) is None:
-            only_looks = only_looks or self.only_looks
+            read_only = read_only or self.read_only
             self.look.references.append(
-                Reference(function=function, name=name or function.name, waits=waits, only_looks=only_looks)
+                Reference(function=function, name=name or function.name, waits=waits, read_only=read_only)
             )
 
     def _forbid(self, rule: Forbidden, node: ast.expr, *, called: bool = True) -> None:
@@ -236,7 +236,7 @@ class Body(ast.NodeVisitor):
     # ------------------------------------------------------------ calls of the context
 
     def _call_of_context(self, node: ast.Call, method: str) -> None:
-        if self.only_looks and method in DECIDES:
+        if self.read_only and method in DECIDES:
             self.report("DC407", node, f"ctx.{method}() in a query handler or a condition, which may only read")
         if isinstance(node.func, ast.Attribute) and self._call_by_name(node, node.func.attr):
             return
@@ -314,7 +314,7 @@ class Body(ast.NodeVisitor):
     def _looked_at(self, handed: ast.expr | None) -> None:
         function = self._function(handed)
         if function is not None:
-            self.refer(function, only_looks=True)
+            self.refer(function, read_only=True)
 
     def _runs_here(self, handed: ast.expr | None) -> None:
         function = self._function(handed)
@@ -343,7 +343,7 @@ class Body(ast.NodeVisitor):
                 )
             elif isinstance(kind, Class) and not isinstance(node, ast.Call):
                 self.report("DC502", base, f"changes class '{kind.name}', which all instances of a process share")
-            elif self.only_looks and not isinstance(base, ast.Attribute) and self._is_of_orchestrator(base):
+            elif self.read_only and not isinstance(base, ast.Attribute) and self._is_of_orchestrator(base):
                 self.report("DC407", base, f"changes '{ast.unparse(base)}' in a query handler or a condition")
 
     def _is_of_orchestrator(self, node: ast.expr) -> bool:
@@ -361,7 +361,7 @@ class Body(ast.NodeVisitor):
         )
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
-        if self.only_looks:
+        if self.read_only:
             self.report("DC407", node, f"'nonlocal {', '.join(node.names)}' in a query handler or a condition")
 
     # ------------------------------------------------------------ scopes

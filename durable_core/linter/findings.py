@@ -58,10 +58,10 @@ class Reference:
     """A function of the project that a body calls or passes on.
 
     waits: whether it runs as a part of the orchestrator's generator, so that its ``yield`` waits for tasks.
-    only_looks: whether it is a query handler or a condition, which must change nothing.
+    read_only: whether it is a query handler or a condition, which must change nothing.
     """
 
     function: Function
     name: str
     waits: bool = False
-    only_looks: bool = False
+    read_only: bool = False

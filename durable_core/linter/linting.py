@@ -40,7 +40,7 @@ class Root:
 class _Visit:
     function: Function
     waits: bool
-    only_looks: bool
+    read_only: bool
     through: tuple[str, ...]
 
 
@@ -93,11 +93,11 @@ class Linter:
         visits = deque([_Visit(root.function, True, False, ())])
         while visits:
             visit = visits.popleft()
-            key = (visit.function, visit.waits, visit.only_looks)
+            key = (visit.function, visit.waits, visit.read_only)
             if key in self._seen:
                 continue
             self._seen.add(key)
-            look = Body(visit.function, self._tools, waits=visit.waits, only_looks=visit.only_looks).run()
+            look = Body(visit.function, self._tools, waits=visit.waits, read_only=visit.read_only).run()
             for spot in look.spots:
                 self._keep(spot, root, visit.through)
             for reference in look.references:
@@ -106,7 +106,7 @@ class Linter:
                     through = ()
                 elif reference.function.is_inside(visit.function):
                     through = visit.through
-                visits.append(_Visit(reference.function, reference.waits, reference.only_looks, through))
+                visits.append(_Visit(reference.function, reference.waits, reference.read_only, through))
 
     def look_at_activities(self, file: SourceFile) -> None:
         """Check that no activity of a file declares a parameter of type OrchestrationContext."""

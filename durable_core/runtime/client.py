@@ -247,7 +247,7 @@ class DurableClient(Messaging, ScheduleClient):
             await self._hub.in_order(
                 lambda: self._hub.catalog.open(entry_of(fresh)),
                 lambda: self._hub.instances.create(fresh, row),
-                lambda: self._ring_start(fresh),
+                lambda: self._send_start(fresh),
             )
         except RowExistsError:
             try:
@@ -260,7 +260,7 @@ class DurableClient(Messaging, ScheduleClient):
                 return None
             if present.execution_id != execution_id:
                 return await self._take_over(present, fresh, if_exists, row)
-            await self._ring_start(fresh)
+            await self._send_start(fresh)
         return _Started(execution_id, True)
 
     async def restart(
@@ -616,22 +616,22 @@ class DurableClient(Messaging, ScheduleClient):
                     raise InstanceAlreadyExistsError(present.instance_id, "being restarted by another caller") from None
             # Recovery may have deleted this catalogue row as that of a refused start.
             await hub.catalog.open(entry_of(fresh))
-            await self._ring_start(fresh)
+            await self._send_start(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
             return _Started(fresh.execution_id, True)
         await hub.catalog.forget_open(entry_of(fresh))
         if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the wake-up
-            await self._ring_start(present)
+            await self._send_start(present)
         if if_exists == "error":
             raise InstanceAlreadyExistsError(present.instance_id, present.status.value)
         return _Started(present.execution_id, False)
 
-    async def _ring_start(self, instance: Instance) -> None:
+    async def _send_start(self, instance: Instance) -> None:
         """Send the wake-up for the start of the instance, delayed until ``start_at`` if it has one."""
         if instance.start_at is not None and instance.start_at > self._clock.now():
             await self._dispatcher.arm(instance, 0, CLOCK_TASK, instance.start_at)
         else:
-            await self._ring(instance)
+            await self._send_wake_up(instance)
 
     async def _look(self, entry: Entry, show_input: bool) -> OrchestrationStatus | None:
         """The current status of a listed instance; None if the execution of the catalogue row no longer exists."""

@@ -72,11 +72,11 @@ class HttpCaller:
                 last, request = request, found
         # Not "from error": the text of these may hold the address, and causes are stored with their texts.
         except (aiohttp.InvalidURL, ValueError) as error:
-            told = str(error).replace(request.uri, shown(request.uri))
-            raise InvalidInputError(f"{_named(request)} cannot be requested: {told}") from None
+            text = str(error).replace(request.uri, shown(request.uri))
+            raise InvalidInputError(f"{_named(request)} cannot be requested: {text}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            told = str(error).replace(request.uri, shown(request.uri)) or type(error).__name__
-            raise HttpCallError(f"{_named(request)} received no response: {told}") from None
+            text = str(error).replace(request.uri, shown(request.uri)) or type(error).__name__
+            raise HttpCallError(f"{_named(request)} received no response: {text}") from None
         raise HttpCallError(f"{_named(last)}: more than {MAX_REDIRECTS} redirects")
 
     async def close(self) -> None:

@@ -150,7 +150,7 @@ class Messaging:
         row = await self._event_row(instance_id, instance.execution_id, name, text, event_id)
         with suppress(RowExistsError):  # written before: by our own retry, or by an event with the same event_id
             await self._hub.inbox.insert(instance_id, row)
-        await self._ring(instance)
+        await self._send_wake_up(instance)
 
     async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
         """Put a management request into the inbox of the instance; ``name`` is the reason of the request."""
@@ -158,7 +158,7 @@ class Messaging:
         row = self._hub.inbox.row(instance.execution_id, self._new_key(), kind, name, data)
         with suppress(RowExistsError):  # written by our own retry: the key is random
             await self._hub.inbox.insert(instance.instance_id, row)
-        await self._ring(instance)
+        await self._send_wake_up(instance)
 
     def _new_key(self) -> str:
         return "i" + self._hub.ids.ulid(self._clock.now())
@@ -174,5 +174,5 @@ class Messaging:
             raise InstanceCompletedError(instance_id, instance.status.value)
         return instance
 
-    async def _ring(self, instance: Instance) -> None:
+    async def _send_wake_up(self, instance: Instance) -> None:
         await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))

@@ -41,8 +41,8 @@ PENDING_PATIENCE = timedelta(minutes=2)
 ORPHAN_PATIENCE = timedelta(minutes=15)  # longer than a start may take, with a clock that differs from this host's
 SECOND_CHANCE = 120.0  # seconds over which poisoned messages are spread when they are delivered once more
 PAGE = 1000  # rows that one range read returns at most
-FIRST_LOOK = timedelta(minutes=10)  # after an instance's messages were poisoned; doubled each time
-LONGEST_LOOK = timedelta(hours=6)
+FIRST_CHECK = timedelta(minutes=10)  # after an instance's messages were poisoned; doubled each time
+LONGEST_CHECK = timedelta(hours=6)
 KEEP_GARBAGE = 24 * 3600.0  # seconds for which an unreadable message is kept in its poison queue
 
 _NOT_OURS = (CodecError, DamagedRowError, NewerFormatError)  # rows that this host cannot read, and another one perhaps
@@ -57,7 +57,7 @@ class RecoveryReport:
     timers_armed: int = 0
     poisoned: int = 0
     unreadable: int = 0
-    rung: int = 0
+    woken_up: int = 0
     orphans: int = 0
     open_instances: int = 0
 
@@ -74,7 +74,7 @@ class Recovery:
         report = RecoveryReport()
         await self._arm_timers(report)
         await self._drain_poison(report)
-        await self._ring_open(report, full)
+        await self._wake_up_open(report, full)
         return report
 
     async def _arm_timers(self, report: RecoveryReport) -> None:
@@ -139,7 +139,7 @@ class Recovery:
                     await self._stuck_marker.save(instance, replace(content, redelivered=True))
                 await self._stuck_marker.show(instance, instance.stuck or _poison_reason(content, message))
                 if await self._hub.catalog.next_check(entry_of(instance)) is None:
-                    await self._hub.catalog.postpone_check(entry_of(instance), self._clock.now() + FIRST_LOOK)
+                    await self._hub.catalog.postpone_check(entry_of(instance), self._clock.now() + FIRST_CHECK)
                 is_set_aside = True
             elif isinstance(content, ControlMessage):  # what it owes at its end
                 await self._hub.send(replace(content, redelivered=True))
@@ -153,7 +153,7 @@ class Recovery:
         try:
             inbox = (await self._hub.instances.peek(instance.instance_id)).inbox
             if termination_in(inbox, instance) is not None:
-                await self._ring(entry_of(instance), full=False)
+                await self._send_wake_up(entry_of(instance), full=False)
         except Exception:  # the cause of its failing messages may fail here, too, and must not stop recovery
             logger.exception(
                 "recovery cannot check whether the stuck instance '%s' is to be terminated", instance.instance_id
@@ -169,17 +169,17 @@ class Recovery:
             await self._stuck_marker.put_off(message.body, work=work)
         await queue.delete(message)
 
-    async def _ring_open(self, report: RecoveryReport, full: bool) -> None:
+    async def _wake_up_open(self, report: RecoveryReport, full: bool) -> None:
         for shard in self._hub.catalog.shards:
             after = ""
             while entries := await self._hub.catalog.read(shard, OPEN, after, PAGE):
                 after = entries[-1].key
                 report.open_instances += len(entries)
                 if full:
-                    await run_some_at_once(self._see_to(entry, report, full) for entry in entries)
+                    await run_some_at_once(self._handle(entry, report, full) for entry in entries)
                 else:
                     for entry in filter(self._is_due, entries):
-                        await self._see_to(entry, report, full)
+                        await self._handle(entry, report, full)
                 if len(entries) < PAGE:
                     break
 
@@ -195,13 +195,13 @@ class Recovery:
             return (entry.start_at or entry.created) < now - PENDING_PATIENCE
         return entry.status is RuntimeStatus.SUSPENDED and entry.updated > now - ORPHAN_PATIENCE
 
-    async def _see_to(self, entry: Entry, report: RecoveryReport, full: bool) -> None:
+    async def _handle(self, entry: Entry, report: RecoveryReport, full: bool) -> None:
         if not entry.is_readable:
             logger.warning("recovery skips instance '%s': this host cannot read its catalogue row", entry.instance_id)
             return
         if entry.status is not RuntimeStatus.RUNNING or entry.stuck:
             try:
-                if await self._look_at(entry, report, full):
+                if await self._check(entry, report, full):
                     return
             except _NOT_OURS as error:  # recovery goes on with the other instances
                 logger.warning(
@@ -210,11 +210,11 @@ class Recovery:
         if full or entry.stuck or entry.status is RuntimeStatus.PENDING:
             if entry.next_check is not None and entry.stuck:
                 now = self._clock.now()
-                await self._hub.catalog.postpone_check(entry, now + _until_next_look(now - entry.updated))
-            await self._ring(entry, full)
-            report.rung += 1
+                await self._hub.catalog.postpone_check(entry, now + _until_next_check(now - entry.updated))
+            await self._send_wake_up(entry, full)
+            report.woken_up += 1
 
-    async def _look_at(self, entry: Entry, report: RecoveryReport, full: bool) -> bool:
+    async def _check(self, entry: Entry, report: RecoveryReport, full: bool) -> bool:
         """Correct the catalogue row of an instance that seems to stand still. True if no wake-up is needed, because
         there is no open instance."""
         try:
@@ -249,7 +249,7 @@ class Recovery:
             if again is None or again.execution_id != instance.execution_id:  # purged, or restarted, at this moment
                 await self._hub.catalog.forget_closed(entry_of(instance))
 
-    async def _ring(self, entry: Entry, full: bool) -> None:
+    async def _send_wake_up(self, entry: Entry, full: bool) -> None:
         await self._hub.send(
             ControlMessage(
                 instance_id=entry.instance_id,
@@ -260,8 +260,8 @@ class Recovery:
         )
 
 
-def _until_next_look(stuck_for: timedelta) -> timedelta:
-    return min(max(stuck_for, FIRST_LOOK), LONGEST_LOOK)
+def _until_next_check(stuck_for: timedelta) -> timedelta:
+    return min(max(stuck_for, FIRST_CHECK), LONGEST_CHECK)
 
 
 def _poison_reason(content: ControlMessage | WorkMessage, message: QueueMessage) -> str:

@@ -52,8 +52,8 @@ async def test_others_go_on_the_status_names_the_line_and_a_restart_does_not_run
         host.start()
         host.wait_ready()
         async with HttpClient(host.url) as http:
-            rung = run_cli("recover", "--timer", "--store", str(tmp_path / "durable.db"))  # what is stuck
-            assert rung.returncode == 0, rung.stderr
+            recovered = run_cli("recover", "--timer", "--store", str(tmp_path / "durable.db"))  # what is stuck
+            assert recovered.returncode == 0, recovered.stderr
             await http.start("healthy", 7, "again")
             assert await http.output_of("again") == 8
             assert begun(tmp_path) == ["spins"]

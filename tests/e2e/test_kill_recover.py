@@ -39,14 +39,14 @@ async def recover(hub: BusyHub, app: DurableApp, how: str) -> None:
     match how:
         case "client":
             report = await app.client.recover()
-            assert report.rung >= report.open_instances > 0
+            assert report.woken_up >= report.open_instances > 0
         case "http":
             async with (
                 aiohttp.ClientSession() as session,
                 session.post(f"{hub.hosts[1].url}{BASE}/recover") as response,
             ):
                 assert response.status == 200
-                assert (await response.json())["rung"] > 0
+                assert (await response.json())["woken_up"] > 0
         case _:
             done = await asyncio.to_thread(
                 subprocess.run,
@@ -57,7 +57,7 @@ async def recover(hub: BusyHub, app: DurableApp, how: str) -> None:
                 timeout=300,
                 check=True,
             )
-            assert "rung: 0" not in done.stdout, done.stdout
+            assert "woken_up: 0" not in done.stdout, done.stdout
 
 
 @pytest.mark.timeout(900)

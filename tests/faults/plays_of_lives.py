@@ -213,7 +213,7 @@ def _do_not_ring(patch: pytest.MonkeyPatch) -> None:
     async def ring_start(_: DurableClient, __: Instance) -> None:
         return
 
-    patch.setattr(DurableClient, "_ring_start", ring_start)
+    patch.setattr(DurableClient, "_send_start", ring_start)
 
 
 def _insert_the_closed_row_regardless(patch: pytest.MonkeyPatch) -> None:

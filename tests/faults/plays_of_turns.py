@@ -215,7 +215,7 @@ async def a_redelivery_repeats_no_more_than_its_own_turn_may_have_left(stage: St
 
 def _repeat_everything(patch: pytest.MonkeyPatch) -> None:
     def everything(instance: Instance, _: object, batch: Sequence[Delivery], *more: Any, **kw: Any) -> Redispatch:
-        return NOTHING.owing(instance.first - 1 if any(delivery.redelivered for delivery in batch) else None)
+        return NOTHING.with_later_than(instance.first - 1 if any(delivery.redelivered for delivery in batch) else None)
 
     patch.setattr(actor, "to_redispatch", everything)
 
@@ -334,7 +334,7 @@ def _let_every_copy_ask_for_all_that_is_later(patch: pytest.MonkeyPatch) -> None
     ) -> Redispatch:
         found = to_redispatch(instance, segments, batch, *more, **kw)
         for delivery in batch:
-            found = found.owing(delivery.message.after)
+            found = found.with_later_than(delivery.message.after)
         return found
 
     patch.setattr(actor, "to_redispatch", asked)
@@ -401,7 +401,7 @@ def _end_without_a_look(patch: pytest.MonkeyPatch) -> None:
     def owes_nothing(*_: Any) -> None:
         return None
 
-    patch.setattr(actor.Actor, "_owed_after", owes_nothing)
+    patch.setattr(actor.Actor, "_undispatched_after", owes_nothing)
 
 
 async def _commit_and_die(stage: Stage, orchestrator: str) -> None:
@@ -424,10 +424,10 @@ async def _others_have_heard(stage: Stage) -> None:
 
 
 def _purge_without_a_look(patch: pytest.MonkeyPatch) -> None:
-    async def is_owing(*_: Any) -> bool:
+    async def is_end_undispatched(*_: Any) -> bool:
         return False
 
-    patch.setattr(after_end, "is_owing", is_owing)
+    patch.setattr(after_end, "is_end_undispatched", is_end_undispatched)
 
 
 # ---------------------------------------------------------------- R16 - R18
@@ -505,7 +505,7 @@ PLAYS = [
     Play(
         "R1", a_result_that_the_warm_state_never_heard_of_is_not_dropped, always(actor, "brings_unknown", False), LOST
     ),
-    Play("R2", an_event_is_seen_by_a_host_that_is_warm, always(actor, "needs_a_look", False), LOST),
+    Play("R2", an_event_is_seen_by_a_host_that_is_warm, always(actor, "needs_row_check", False), LOST),
     Play("R2", a_reminder_of_what_another_host_has_recorded_is_not_dropped, always(actor, "is_stale", False), LOST),
     Play("R3", a_wake_up_that_comes_during_a_turn_gets_a_look_of_its_own, _release_what_comes_during_a_turn, LOST),
     Play(

@@ -90,9 +90,9 @@ async def test_recovery_reads_idle_instances_by_the_page_and_keeps_none_of_them(
         report = await app.recover(full=full)
         took = time.monotonic() - began
         assert report.open_instances == COUNT
-        assert report.rung == (COUNT if full else 0)
+        assert report.woken_up == (COUNT if full else 0)
         used = storage.counts
-        assert used.total <= pages + report.rung + 10, used
+        assert used.total <= pages + report.woken_up + 10, used
         storage.reset()
         bare = DurableApp(Registry(), Settings(), uncounted)
         tracemalloc.start()

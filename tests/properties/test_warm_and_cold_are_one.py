@@ -137,7 +137,7 @@ def state(live: OrchestrationExecutor) -> dict[str, Any]:
         "steps": [(step.task_id, step.name, step.line, step.born) for step in live.steps.values()],
         "known": [live.knows(task_id) for task_id in range(-1, 50)],
         "unconsumed": live.unconsumed_events(),
-        "unheard": live.unheard_requests(),
+        "unheard": live.unreceived_requests(),
         "due": live.due_timers(START + timedelta(days=1)),
         "status": live.custom_status,
         "started": live.started,
@@ -217,7 +217,7 @@ def next_generation(live: OrchestrationExecutor, end: ContinueAsNew, turn: Turn)
     return [
         ExecutionStarted("random", "", end.input),
         *carried,
-        *live.unheard_requests(),
+        *live.unreceived_requests(),
         *turn.unapplied,
     ]
 

@@ -72,7 +72,7 @@ async def test_unreadable_messages_stop_neither_others_nor_the_recovery_of_other
     await client.start_new("order", "o-1", {"sku": "tea"})
     await host.storage.queue("durable-control").clear()  # its wake-up is lost, too
     report = await client.recover(full=True)
-    assert (report.unreadable, report.rung) == (len(UNREADABLE), 1)
+    assert (report.unreadable, report.woken_up) == (len(UNREADABLE), 1)
     await host.drain()
     assert (await client.get_status("o-1")).output == 3
 

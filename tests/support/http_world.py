@@ -194,7 +194,7 @@ class MemoryClient:
         self.calls.append(("resume", instance_id, reason))
 
     async def recover(self, *, full: bool = True) -> RecoveryReport:
-        return RecoveryReport(rung=len(self.instances) if full else 0, open_instances=len(self.instances))
+        return RecoveryReport(woken_up=len(self.instances) if full else 0, open_instances=len(self.instances))
 
     async def purge_instance_history(
         self, instance_id: str, /, *, execution_id: str | None = None, recursive: bool = False

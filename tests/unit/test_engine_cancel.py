@@ -150,8 +150,8 @@ def test_a_request_held_while_suspended_is_not_lost_when_the_code_continues_as_n
 
     driver = Driver(order)
     driver.tell(ExecutionSuspended("", "row0"), TaskCompleted(1), CANCEL, ExecutionResumed("", "row2"))
-    assert driver.live.unheard_requests() == [CANCEL]
-    assert driver.replayed().unheard_requests() == [CANCEL]
+    assert driver.live.unreceived_requests() == [CANCEL]
+    assert driver.replayed().unreceived_requests() == [CANCEL]
 
 
 def test_the_timer_that_it_waited_for_is_cancelled_and_the_event_goes_to_the_clean_up() -> None:

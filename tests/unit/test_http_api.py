@@ -514,7 +514,7 @@ async def test_recover_says_what_it_did(world: World) -> None:
     await world.call("POST", "orchestrators/order/one", {"item": "tea"})
     response = await world.call("POST", "recover")
     assert response.status == 200
-    assert response.json()["rung"] == response.json()["open_instances"] == 1
+    assert response.json()["woken_up"] == response.json()["open_instances"] == 1
 
 
 # ---------------------------------------------------------------- schedules

@@ -13,7 +13,7 @@ from durable_core.models import FailureDetails, RuntimeStatus
 from durable_core.runtime.turn.delivery import Delivery, Lease
 from durable_core.runtime.turn.dispatched_commits import SINGLES_KEPT, DispatchedCommits
 from durable_core.runtime.turn.redispatch import (
-    ASKS_NOTHING,
+    NO_REDISPATCH,
     NOTHING,
     Known,
     Redispatch,
@@ -122,8 +122,8 @@ def test_a_redelivered_result_also_asks_for_later_commits_that_its_host_may_have
 def test_a_copy_asks_for_the_commit_that_recorded_another_copys_result_and_what_is_sent_for_it_asks_nothing() -> None:
     copy = delivery(redelivered=False, after=0, outcomes=(TaskOutcome(0, 1, 1),))
     found = asked(instance(), HISTORY, [copy])
-    assert found == Redispatch(commits=frozenset({1}), is_hearsay=True)
-    assert covered(instance(), found) == ASKS_NOTHING
+    assert found == Redispatch(commits=frozenset({1}), only_for_copies=True)
+    assert covered(instance(), found) == NO_REDISPATCH
     assert (
         asked(instance(), HISTORY, [delivery(redelivered=False, after=1, outcomes=(TaskOutcome(0, 1, 1),))]) == NOTHING
     )

@@ -31,7 +31,7 @@ from ...hub.inbox import InboxKind, InboxRow
 from ...hub.instance_row import Instance
 from ...hub.instances import MOVED_TRIES, HistoryMovedError
 from ...hub.messages import ControlMessage
-from .after_end import dispatch_carried, dispatch_left, dispatch_owed, owes_only_the_catalogue
+from .after_end import dispatch_carried, dispatch_for_others, dispatch_left, ends_without_notices
 from .attempt import Attempt
 from .cached import CachedOrchestrator, revive
 from .cannot_proceed import NOT_REPLAYED, CannotProceed
@@ -39,7 +39,7 @@ from .commit import prepare, write
 from .decision import Decision, Dispatch, entry_of
 from .delivery import Delivery, longest, may_be_lost, release, split_callers, take_callers
 from .dispatched_commits import DispatchedCommits
-from .freshness import brings_unknown, is_stale, must_load_cold, needs_a_look
+from .freshness import brings_unknown, is_stale, must_load_cold, needs_row_check
 from .inline_activity import InlineStep, InlineSteps
 from .inline_steps import Steps
 from .new_events import Gathered, gather
@@ -47,10 +47,10 @@ from .process_tasks import ProcessTasks
 from .redispatch import (
     Redispatch,
     covered,
-    left_to_others,
     redispatch_after_end,
     redispatch_after_lost_commit,
     to_redispatch,
+    undispatched_for_others,
     undone,
     with_calls,
 )
@@ -220,7 +220,7 @@ class Actor:
         if attempt.unconfirmed_commit or must_load_cold(batch):
             self.cool()
         inbox: list[InboxRow] = []
-        if self._warm is not None and needs_a_look(self._warm.live, batch):  # rules R2, R3
+        if self._warm is not None and needs_row_check(self._warm.live, batch):  # rules R2, R3
             peeked = await instances.peek(self.instance_id)
             if is_stale(self._warm.instance, peeked.etag):
                 self.cool()
@@ -271,18 +271,18 @@ class Actor:
         services, batch = self._services, attempt.batch
         before, live = warm.instance, warm.live
         gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
-        told = [*batch, *gathered.saved]
-        redispatch = self._redispatch(attempt, before, live.history, told, live)
-        turn, is_listed, owed_after = self._step(warm, gathered), False, None
+        deliveries = [*batch, *gathered.saved]
+        redispatch = self._redispatch(attempt, before, live.history, deliveries, live)
+        turn, is_listed, undispatched_after = self._step(warm, gathered), False, None
         if turn.events or gathered.results.changed:
             if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
                 raise _HandOver
             open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
             attempt.unconfirmed_commit = (before.seq, commit.commit_id)
-            owed_after = self._owed_after(warm, before, redispatch)
-            again = redispatch or gathered.results.send or owed_after is not None
-            if is_listed := not again and owes_only_the_catalogue(before, live, turn):
+            undispatched_after = self._undispatched_after(warm, before, redispatch)
+            again = redispatch or gathered.results.send or undispatched_after is not None
+            if is_listed := not again and ends_without_notices(before, live, turn):
                 ended = before.but(status=commit.status, updated=commit.timestamp, stuck="")
                 await services.hub.in_order(
                     lambda: write(services, warm, turn, gathered, commit),
@@ -294,18 +294,18 @@ class Actor:
             services.runner.turned(before, turn)
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
-        inline = None if gathered.mail.more else self._inline.candidate(turn, live, told)
+        inline = None if gathered.mail.more else self._inline.candidate(turn, live, deliveries)
         await self._dispatch(warm, before, turn, gathered, batch, redispatch, inline)
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
         if live.completion is not None:
-            await self._end(warm, before, batch, is_listed=is_listed, owed_after=owed_after)
+            await self._end(warm, before, batch, is_listed=is_listed, undispatched_after=undispatched_after)
             return
         if inline is not None:
             attempt.step = self._inline.start(warm.instance, inline, before.seq, batch)
         else:
             if gathered.mail.more:  # whose wake-ups may all be in this batch: its callers wait for the rest as well
-                self._ring_self(warm.instance, batch, split_callers(batch))
+                self._pool_wake_up(warm.instance, batch, split_callers(batch))
             is_running = await self._steps.go_on(warm, before, gathered, redispatch, batch)
             if not is_running or redispatch:
                 await self._list(warm, before, again=bool(redispatch))
@@ -317,15 +317,15 @@ class Actor:
         attempt: Attempt,
         instance: Instance,
         history: Sequence[Segment],
-        told: Sequence[Delivery],
+        deliveries: Sequence[Delivery],
         live: OrchestrationExecutor | None = None,
     ) -> Redispatch:
         """What must be dispatched again, for redeliveries and for a commit of ours that was found written."""
         known = self._home.dispatched.of(instance)
         if live is None:
-            asked = to_redispatch(instance, history, told, known)
+            asked = to_redispatch(instance, history, deliveries, known)
         else:
-            asked = to_redispatch(instance, history, told, known, live.pending, has_steps=bool(live.steps))
+            asked = to_redispatch(instance, history, deliveries, known, live.pending, has_steps=bool(live.steps))
         if attempt.unconfirmed_commit is not None:
             lost = redispatch_after_lost_commit(attempt.unconfirmed_commit, instance, history)
             attempt.unconfirmed_commit, attempt.outage = None, False
@@ -333,7 +333,7 @@ class Actor:
                 attempt.redispatch_after is None
             ):  # kept until this turn ends: its next commit may fail before any dispatch
                 attempt.redispatch_after = lost
-        return asked.owing(attempt.redispatch_after)
+        return asked.with_later_than(attempt.redispatch_after)
 
     def _step(self, warm: CachedOrchestrator, gathered: Gathered) -> Turn:
         if not gathered.incoming:
@@ -401,7 +401,7 @@ class Actor:
             await dispatch_carried(self._services.hub, self._services.dispatcher, before, redispatch.later_than)
         return undone(live.history[: before.seq - before.first], live.pending, redispatch)
 
-    def _owed_after(self, warm: CachedOrchestrator, before: Instance, redispatch: Redispatch) -> int | None:
+    def _undispatched_after(self, warm: CachedOrchestrator, before: Instance, redispatch: Redispatch) -> int | None:
         """If this turn ends the instance: the last commit whose dispatch to other instances is certain (rule R7).
 
         None if the dispatch of all commits is certain. A host may have died before it dispatched a later commit. Once
@@ -412,7 +412,7 @@ class Actor:
             return None
         if redispatch.later_than is not None and redispatch.later_than <= redispatch_after:
             return None
-        owes = redispatch_after < before.first - 1 or left_to_others(warm.live.history, redispatch_after)
+        owes = redispatch_after < before.first - 1 or undispatched_for_others(warm.live.history, redispatch_after)
         return redispatch_after if owes else None
 
     async def _end(
@@ -422,11 +422,11 @@ class Actor:
         batch: Sequence[Delivery],
         *,
         is_listed: bool,
-        owed_after: int | None,
+        undispatched_after: int | None,
     ) -> None:
         """The orchestrator has ended, or continues as a new generation.
 
-        is_listed: the end is in the catalogue already. owed_after: see ``_owed_after``.
+        is_listed: the end is in the catalogue already. undispatched_after: see ``_undispatched_after``.
         """
         self.cool()
         self._services.runner.instance_moved(warm.instance)
@@ -442,20 +442,22 @@ class Actor:
                 await self._services.hub.send(bare_wake_up(warm.instance))
                 release(batch)
                 return
-            self._ring_self(
+            self._pool_wake_up(
                 warm.instance, batch, take_callers(batch)
             )  # they wait until the next generation has started
             await asyncio.sleep(0)  # other tasks run, also where no storage operation has to wait
             return
-        if owed_after is not None:
+        if undispatched_after is not None:
             earlier = [segment for segment in warm.live.history if segment.seq < before.seq]
-            await dispatch_owed(self._services.hub, self._services.dispatcher, warm.instance, owed_after, earlier)
+            await dispatch_for_others(
+                self._services.hub, self._services.dispatcher, warm.instance, undispatched_after, earlier
+            )
         if not is_listed:
             await self._services.dispatcher.end(warm.instance, *warm.ending)
         self._home.ended(warm.instance)
         release(batch)
 
-    def _ring_self(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
+    def _pool_wake_up(self, instance: Instance, batch: Sequence[Delivery], callers: list[asyncio.Future[None]]) -> None:
         """Pool a bare wake-up of this instance. These callers of ``batch`` wait for it, too."""
         self._pool.append(Delivery(message=bare_wake_up(instance), lease=longest(batch), callers=callers))
 
@@ -512,7 +514,7 @@ class Actor:
         ended = await hub.instances.commit(instance, ending.commit)
         attempt.unconfirmed_commit = None
         if redispatch_after is None:
-            await dispatch_owed(hub, dispatcher, ended, self._home.dispatched.of(instance).up_to, history or ())
+            await dispatch_for_others(hub, dispatcher, ended, self._home.dispatched.of(instance).up_to, history or ())
         else:
             await dispatch_carried(hub, dispatcher, instance, redispatch_after)
         await dispatcher.dispatch(

@@ -12,7 +12,7 @@ from ...hub.instances import HistoryMovedError
 from ...hub.payloads import PayloadGoneError
 from ...hub.taskhub import TaskHub
 from .decision import Decision, Dispatch, entry_of
-from .redispatch import decisions_of, left_to_others, undone_of_ended
+from .redispatch import decisions_of, undispatched_for_others, undone_of_ended
 
 if TYPE_CHECKING:
     from .dispatch import Dispatcher
@@ -29,7 +29,7 @@ async def dispatch_carried(hub: TaskHub, dispatcher: Dispatcher, instance: Insta
         )
 
 
-async def dispatch_owed(
+async def dispatch_for_others(
     hub: TaskHub, dispatcher: Dispatcher, instance: Instance, redispatch_after: int, earlier: Sequence[Segment]
 ) -> None:
     """The instance ends with this turn: dispatch again what ``earlier`` commits decided for other instances.
@@ -37,7 +37,7 @@ async def dispatch_owed(
     redispatch_after: only commits later than this one.
     """
     await dispatch_carried(hub, dispatcher, instance, redispatch_after)
-    await _dispatch_again(dispatcher, instance, left_to_others(earlier, redispatch_after))
+    await _dispatch_again(dispatcher, instance, undispatched_for_others(earlier, redispatch_after))
 
 
 async def dispatch_left(hub: TaskHub, dispatcher: Dispatcher, instance: Instance, redispatch_after: int) -> None:
@@ -67,29 +67,29 @@ async def forget(hub: TaskHub, dispatcher: Dispatcher, instance: Instance) -> No
     if await hub.catalog.forget_closed(entry_of(instance)):
         await hub.catalog.forget_open(entry_of(instance))  # a late starter may have opened it again
         return
-    if await is_owing(hub, instance):
+    if await is_end_undispatched(hub, instance):
         loaded = (await hub.instances.load(instance.instance_id)).instance
         if loaded is not None and loaded.execution_id == instance.execution_id:
             try:
                 await dispatch_left(hub, dispatcher, loaded, loaded.dispatched)
-                await dispatcher.tell_parent(loaded)
+                await dispatcher.notify_parent_of(loaded)
             except (HistoryMovedError, PayloadGoneError):
                 return  # another purge, or restart, is further than this one: it has done all that
     await hub.catalog.forget_open(entry_of(instance))
 
 
-async def is_owing(hub: TaskHub, instance: Instance) -> bool:
+async def is_end_undispatched(hub: TaskHub, instance: Instance) -> bool:
     """Whether an ended instance may not have done what it owes: its row in the catalogue is open."""
     return await hub.catalog.is_open(entry_of(instance))
 
 
-_TO_NOBODY = frozenset({ExecutionCompleted, PatchMarked, TimerCanceled})
+_FOR_NO_INSTANCE = frozenset({ExecutionCompleted, PatchMarked, TimerCanceled})
 
 
-def owes_only_the_catalogue(instance: Instance, live: OrchestrationExecutor, turn: Turn) -> bool:
+def ends_without_notices(instance: Instance, live: OrchestrationExecutor, turn: Turn) -> bool:
     """Whether this turn ends the instance and no other instance is to be notified, not even a parent."""
     return (
         isinstance(live.completion, ExecutionCompleted)
         and instance.parent is None
-        and all(type(event) in _TO_NOBODY for event in turn.outgoing)
+        and all(type(event) in _FOR_NO_INSTANCE for event in turn.outgoing)
     )

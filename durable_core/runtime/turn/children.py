@@ -53,7 +53,7 @@ class Children:
         """Catalogue row, instance row, wake-up; a child that exists is rung all the same (rule R12)."""
         link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, event.task_id, attempt)
         again = dispatch.after is not None
-        child = await self._child_of(parent, link, event, decided, look_first=again)
+        child = await self._child_of(parent, link, event, decided, read_first=again)
         if child.parent == link:
             await self._hub.send(
                 ControlMessage(instance_id=child.instance_id, execution_id=child.execution_id, redelivered=again)
@@ -99,7 +99,7 @@ class Children:
         state = dispatch.retries.get(request.child)
         attempt, decided = (1, call.decided) if state is None else (state.attempt, state.next_try)
         link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, request.child, attempt)
-        child = await self._child_of(parent, link, call.event, decided, look_first=True)
+        child = await self._child_of(parent, link, call.event, decided, read_first=True)
         if child.parent != link or child.is_terminal:
             return
         kind = InboxKind(request.kind)
@@ -111,11 +111,11 @@ class Children:
     # ------------------------------------------------------------------ rows
 
     async def _child_of(
-        self, parent: Instance, link: ParentLink, event: SubOrchestrationCreated, decided: datetime, *, look_first: bool
+        self, parent: Instance, link: ParentLink, event: SubOrchestrationCreated, decided: datetime, *, read_first: bool
     ) -> Instance:
         """The call's child, made if there is none; or the instance that has its id, if that is another's."""
         child_id = child_id_of(parent, link, event.instance_id)
-        child = await self._hub.instances.get(child_id) if look_first else None
+        child = await self._hub.instances.get(child_id) if read_first else None
         if child is not None and child.parent == link:
             return child
         fresh = await self._fresh(parent, link, child_id, event, decided)

@@ -67,7 +67,7 @@ async def write(
     if isinstance(live.completion, ContinueAsNew):
         kept = (*live.unconsumed_events(), *_carried_on(turn, gathered)) if live.completion.keep_events else ()
         carry = Carry(
-            (*kept, *live.unheard_requests()),
+            (*kept, *live.unreceived_requests()),
             await _left_over(services, warm, turn, commit),
             _remembered(live, turn, kept),
         )
@@ -123,15 +123,15 @@ async def _left_over(services: Services, warm: CachedOrchestrator, turn: Turn, c
 async def _values(services: Services, warm: CachedOrchestrator) -> dict[str, Any]:
     """Output, failure and custom status as stored values, where they are new."""
     instance, live, payloads = warm.instance, warm.live, services.hub.payloads
-    life = (instance.instance_id, instance.execution_id)
+    owner = (instance.instance_id, instance.execution_id)
     values: dict[str, Any] = {}
     if isinstance(live.completion, ExecutionCompleted | ExecutionTerminated):
         result, failure = warm.ending
-        values["output"] = await payloads.store(*life, result)
+        values["output"] = await payloads.store(*owner, result)
         if failure is not None:
-            values["failure"] = await payloads.store(*life, failure.to_json())
+            values["failure"] = await payloads.store(*owner, failure.to_json())
     custom = NOTHING if live.custom_status is None else dumps(live.custom_status)
     if custom != warm.custom:
-        values["custom"] = await payloads.store_text(*life, custom)
+        values["custom"] = await payloads.store_text(*owner, custom)
         warm.custom = custom
     return values

@@ -48,8 +48,8 @@ class Delivery:
     def tasks(self) -> frozenset[tuple[int, int]]:
         """(generation, task id) of everything that the message is about."""
         message = self.message
-        told = frozenset([(each.generation, each.task_id) for each in (*message.outcomes, *message.reminders)])
-        return told | self.seen if self.seen else told
+        named = frozenset([(each.generation, each.task_id) for each in (*message.outcomes, *message.reminders)])
+        return named | self.seen if self.seen else named
 
     @property
     def is_bare(self) -> bool:

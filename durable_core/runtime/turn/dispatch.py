@@ -135,8 +135,8 @@ class Dispatcher:
         """
         wait = due - self._clock.now()
         if wait > LONG_TIMER:
-            life = (instance.instance_id, instance.execution_id, generation)
-            await self._hub.timers.put(LongTimer(*life, task_id, due, is_deadline))
+            owner = (instance.instance_id, instance.execution_id, generation)
+            await self._hub.timers.put(LongTimer(*owner, task_id, due, is_deadline))
             return
         reminder = ControlMessage(
             instance_id=instance.instance_id,
@@ -155,10 +155,10 @@ class Dispatcher:
 
     async def end_stored(self, instance: Instance) -> None:
         """The same, for an ended instance as loaded."""
-        await self.tell_parent(instance)
+        await self.notify_parent_of(instance)
         await self._hub.catalog.close(entry_of(instance))
 
-    async def tell_parent(self, instance: Instance) -> None:
+    async def notify_parent_of(self, instance: Instance) -> None:
         """Notify the parent, if there is one, of the end of an instance as loaded."""
         if instance.parent is None:
             return

@@ -24,7 +24,7 @@ def brings_unknown(live: OrchestrationExecutor, instance: Instance, batch: Seque
     return False
 
 
-def needs_a_look(live: OrchestrationExecutor, batch: Sequence[Delivery]) -> bool:
+def needs_row_check(live: OrchestrationExecutor, batch: Sequence[Delivery]) -> bool:
     """Whether the warm state must be compared with the row before it is believed (rule R2).
 
     For bare wake-ups; for redispatches, which are about commits that others may have made; and for reminders that are
@@ -57,6 +57,6 @@ def is_of_this_execution(message: ControlMessage, instance: Instance) -> bool:
     return message.execution_id == instance.execution_id
 
 
-def is_of_this_generation(told: TaskOutcome | Reminder, instance: Instance) -> bool:
+def is_of_this_generation(entry: TaskOutcome | Reminder, instance: Instance) -> bool:
     """The same, within an execution: task ids begin anew with each generation (rule R8)."""
-    return told.generation == instance.generation
+    return entry.generation == instance.generation

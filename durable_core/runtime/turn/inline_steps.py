@@ -108,7 +108,7 @@ class Steps:
         due = self._due(warm, before, gathered, redispatch, batch)
         instance, generation, hub = warm.instance, before.generation, self._services.hub
         await run_some_at_once(
-            [hub.send(_ring(instance, Reminder(generation, step.task_id))) for step in due.elsewhere]
+            [hub.send(_reminder_message(instance, Reminder(generation, step.task_id))) for step in due.elsewhere]
             + [
                 self._services.dispatcher.arm(
                     instance, generation, step.task_id, instance.retries[step.task_id].next_try
@@ -267,5 +267,5 @@ async def ended_together(running: Collection[asyncio.Task[T]]) -> set[asyncio.Ta
     return done
 
 
-def _ring(instance: Instance, reminder: Reminder) -> ControlMessage:
+def _reminder_message(instance: Instance, reminder: Reminder) -> ControlMessage:
     return ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id, reminders=(reminder,))

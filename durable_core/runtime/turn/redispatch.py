@@ -38,7 +38,7 @@ from ...hub.messages import ControlMessage, TaskOutcome
 from .decision import Decision
 from .delivery import Delivery
 
-ASKS_NOTHING = 2**53 - 1
+NO_REDISPATCH = 2**53 - 1
 """``after`` of messages of a redispatch that only a copy asked for: no commit is later than this."""
 
 _OF_CALLS = (TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed)
@@ -52,13 +52,13 @@ class Redispatch:
 
     later_than: those of all later commits; None: of no commit for being late.
     commits: those of these commits besides.
-    is_hearsay: only messages of another redispatch ask for it, no redelivery. Messages sent for it ask nothing in turn,
+    only_for_copies: only messages of another redispatch ask for it, no redelivery. Messages sent for it ask nothing in turn,
         or a window of work, in which some call is always open, would repeat itself until its instance ends (R19).
     """
 
     later_than: int | None = None
     commits: frozenset[int] = frozenset()
-    is_hearsay: bool = False
+    only_for_copies: bool = False
 
     def __bool__(self) -> bool:
         return self.later_than is not None or bool(self.commits)
@@ -66,16 +66,16 @@ class Redispatch:
     def covers(self, seq: int) -> bool:
         return seq in self.commits or (self.later_than is not None and seq > self.later_than)
 
-    def owing(self, later_than: int | None) -> Redispatch:
+    def with_later_than(self, later_than: int | None) -> Redispatch:
         """This, and the decisions of commits of this process later than that one, which may not be dispatched."""
         if later_than is None:
             return self
         least = later_than if self.later_than is None else min(self.later_than, later_than)
-        return replace(self, later_than=least, is_hearsay=False)
+        return replace(self, later_than=least, only_for_copies=False)
 
     def without_commits(self) -> Redispatch:
         """The same as one range of commits, where single commits cannot be read."""
-        return NOTHING.owing(min([*self._least(), *(seq - 1 for seq in self.commits)], default=None))
+        return NOTHING.with_later_than(min([*self._least(), *(seq - 1 for seq in self.commits)], default=None))
 
     def _least(self) -> list[int]:
         return [] if self.later_than is None else [self.later_than]
@@ -140,15 +140,15 @@ class _Asked:
     has_steps: bool
     _ranges: list[int] = field(default_factory=lambda: [])
     _commits: set[int] = field(default_factory=lambda: set())
-    _is_hearsay: bool = True
+    _only_for_copies: bool = True
     _recorded: dict[int, int] | None = None
     _besides: list[int] | None = None
 
     def redispatch(self) -> Redispatch:
         least = min(self._ranges, default=None)
         commits = frozenset(self._commits)
-        is_hearsay = self._is_hearsay and (least is not None or bool(commits))
-        return Redispatch(later_than=least, commits=commits, is_hearsay=is_hearsay)
+        only_for_copies = self._only_for_copies and (least is not None or bool(commits))
+        return Redispatch(later_than=least, commits=commits, only_for_copies=only_for_copies)
 
     def by_redelivery(self, delivery: Delivery) -> None:
         message, instance = delivery.message, self.instance
@@ -177,14 +177,14 @@ class _Asked:
         for generation, task_id in delivery.tasks:
             if generation != instance.generation:
                 if generation < instance.generation:
-                    self._range(max(after, self.known.up_to), is_hearsay=True)
+                    self._range(max(after, self.known.up_to), only_for_copies=True)
                 continue
             seq = self._recorded_by(task_id)
             if seq is not None:
                 if seq > after:
                     self._recorded_commit(seq, is_redelivery=False)
             elif task_id in instance.retries and task_id not in news:  # became a retry, in an unknown commit
-                self._range(instance.dispatched, is_hearsay=True)
+                self._range(instance.dispatched, only_for_copies=True)
 
     def _recorded_commit(self, seq: int, *, is_redelivery: bool) -> None:
         """A task of a message is recorded by this commit, whose host may have died right after it."""
@@ -199,11 +199,11 @@ class _Asked:
         owed = {each for each in owed if each not in self.known}
         self._commits |= owed
         if is_redelivery and owed:
-            self._is_hearsay = False
+            self._only_for_copies = False
 
-    def _range(self, later_than: int, *, is_hearsay: bool = False) -> None:
+    def _range(self, later_than: int, *, only_for_copies: bool = False) -> None:
         self._ranges.append(later_than)
-        self._is_hearsay = self._is_hearsay and is_hearsay
+        self._only_for_copies = self._only_for_copies and only_for_copies
 
     def _recorded_by(self, task_id: int) -> int | None:
         if task_id in self.pending:
@@ -261,7 +261,7 @@ def covered(instance: Instance, again: Redispatch) -> int | None:
     """Up to which commit a dispatch has seen to everything: what its messages say (R6). None: a first one."""
     if not again:
         return None
-    return ASKS_NOTHING if again.is_hearsay else instance.seq - 1
+    return NO_REDISPATCH if again.only_for_copies else instance.seq - 1
 
 
 def redispatch_after_lost_commit(wrote: tuple[int, str], instance: Instance, segments: Sequence[Segment]) -> int | None:
@@ -318,7 +318,7 @@ def undone_of_ended(segments: Sequence[Segment], redispatch_after: int) -> list[
     return _decided_later(segments, redispatch_after, is_undone)
 
 
-def left_to_others(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
+def undispatched_for_others(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
     """What commits later than ``redispatch_after`` owe to other instances: the turn that ends this one carries it out.
 
     The end closes the catalogue. After it only a message that comes back would do this, and a purge may be quicker.

@@ -59,10 +59,10 @@ async def terminate(
 ) -> Termination:
     """The commit that ends it; its large values are written already. All else in the inbox is dropped with it."""
     recursive = await is_recursive(services, request, instance)
-    told: list[Outgoing] = []
+    notices: list[Outgoing] = []
     if recursive:
         recorded = recorded_in(history)
-        told.extend(
+        notices.extend(
             RequestSent(event.task_id, "terminate", request.name)
             for segment in history
             for event in segment.events
@@ -72,7 +72,7 @@ async def terminate(
     commit = Commit(
         commit_id=services.hub.ids.commit_id(),
         timestamp=max(services.clock.now(), instance.updated),
-        events=(ExecutionTerminated(request.name, request.key, recursive), *told),
+        events=(ExecutionTerminated(request.name, request.key, recursive), *notices),
         status=RuntimeStatus.TERMINATED,
         output=await services.hub.payloads.store(instance.instance_id, instance.execution_id, request.name),
         consumed=(request.key, *others[: INBOX_BATCH - 1]),
