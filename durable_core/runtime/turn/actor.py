@@ -1,8 +1,8 @@
 """One instance in one process: deliveries come in, turns go out, one at a time.
 
-A turn: take what is pooled, load what is needed, run the orchestrator, commit with one conditional write, dispatch
-the decisions, release the callers. The rules R1 to R19 are those of docs/architecture.md. Each rule closes a way to
-lose or repeat something; an exhaustive model of the protocol found them.
+A turn: take the pooled deliveries, load the instance unless it is warm, run the orchestrator, commit with one
+conditional write, dispatch the decisions, release the callers. The rules R1 to R19 are those of docs/architecture.md.
+Each rule excludes a way to lose or repeat something; an exhaustive model of the protocol found them.
 
 The actor uses the hub and the engine. It does not depend on where deliveries come from.
 """
@@ -58,7 +58,7 @@ from .services import Services
 from .start_and_deadline import CLOCK_TASK, look_to_arm
 from .terminate import history_of, terminate, termination_in
 
-MAX_CONFLICTS = 2  # after that, another host is at work on the instance: hand over
+MAX_CONFLICTS = 2  # after that, another host works on the instance: send the messages again
 SLOW_TURN_SECONDS = 0.1
 
 _UNKNOWN_OUTCOME = (PreconditionFailedError, RowNotFoundError, RowExistsError, StorageUnavailableError)
@@ -66,7 +66,7 @@ logger = logging.getLogger("durable_core.runtime")
 
 
 class Home(Protocol):
-    """What an actor needs of the ``InstanceCache`` that keeps it, whose module imports this one."""
+    """The methods of ``InstanceCache`` that an actor uses. (Its module imports this one.)"""
 
     conflicts: int
     dispatched: DispatchedCommits
@@ -84,7 +84,8 @@ class Home(Protocol):
 
 
 class _HandOver(Exception):
-    """This turn must not commit: another host is at work here, or may have the messages by now (rule R16)."""
+    """Raised when this turn must not commit: another host works on the instance, or may have its messages (rule
+    R16)."""
 
 
 class Actor:
@@ -194,7 +195,7 @@ class Actor:
             except (
                 DeterminismError,
                 CodeHangsError,
-            ) as error:  # the step is discarded; every other host would meet the same
+            ) as error:  # the turn is discarded; every other host would get the same error
                 instance = cast("CachedOrchestrator", self._warm).instance
                 self.cool()
                 await self._cannot_proceed.park(attempt, instance, self._services.hangs.reason(error))
@@ -205,7 +206,7 @@ class Actor:
                 return
             except _UNKNOWN_OUTCOME as error:
                 if attempt.unconfirmed_commit is None or attempt.outage:
-                    raise  # it is not the commit's: the callers' messages come back as redeliveries
+                    raise  # not an error of the commit: the messages of the callers are redelivered
                 self.cool()
                 attempt.conflicts += 1
                 attempt.outage = isinstance(error, StorageUnavailableError)
@@ -243,7 +244,7 @@ class Actor:
             await self._after_the_end(attempt, instance, loaded.inbox)
             return None
         if instance.stuck and await self._terminate(attempt, instance, loaded.inbox):
-            return None  # it was ended without its code, which may be the cause of being stuck
+            return None  # ended without its code, which may be the reason why it is stuck
         if self._services.hangs.must_be_left_alone(instance, batch):
             await self._cannot_proceed.park(attempt, instance, instance.stuck)
             await self._services.hub.catalog.note(entry_of(instance))  # the host that marked it may have died before
@@ -304,7 +305,7 @@ class Actor:
         if inline is not None:
             attempt.step = self._inline.start(warm.instance, inline, before.seq, batch)
         else:
-            if gathered.mail.more:  # whose wake-ups may all be in this batch: its callers wait for the rest as well
+            if gathered.mail.more:  # this batch may hold all wake-ups for the rest: its callers wait for that as well
                 self._pool_wake_up(warm.instance, batch, split_callers(batch))
             is_running = await self._steps.go_on(warm, before, gathered, redispatch, batch)
             if not is_running or redispatch:
@@ -320,7 +321,7 @@ class Actor:
         deliveries: Sequence[Delivery],
         live: OrchestrationExecutor | None = None,
     ) -> Redispatch:
-        """What must be dispatched again, for redeliveries and for a commit of ours that was found written."""
+        """Find the commits to dispatch again: for redeliveries, and for a commit of this host whose answer was lost."""
         known = self._home.dispatched.of(instance)
         if live is None:
             asked = to_redispatch(instance, history, deliveries, known)
@@ -438,7 +439,7 @@ class Actor:
                 await self._services.hub.catalog.note(entry_of(warm.instance))
             if (
                 asyncio.get_running_loop().time() > longest(batch).budget
-            ):  # an endless series of generations must not live in one message
+            ):  # one message must not carry an endless series of generations
                 await self._services.hub.send(bare_wake_up(warm.instance))
                 release(batch)
                 return
@@ -464,14 +465,15 @@ class Actor:
     async def _list(self, warm: CachedOrchestrator, before: Instance, *, again: bool) -> None:
         """Write the status of an instance that now waits into the catalogue.
 
-        again: also if it is there by what is cached; a host may have died between a commit and its catalogue entry.
+        again: also if the cached state says that the catalogue shows it: a host may have died between a commit and its
+        catalogue entry.
         """
         if again or warm.listed is not warm.instance.status or (before.stuck and not warm.instance.stuck):
             await self._services.hub.catalog.note(entry_of(warm.instance))
             warm.listed = warm.instance.status
 
     async def _after_the_end(self, attempt: Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
-        """Deal with messages to an ended instance: dispatch its end again where that may not be done (rule R7)."""
+        """Handle messages to an ended instance: dispatch its end again if that may not have been done (rule R7)."""
         hub, dispatcher = self._services.hub, self._services.dispatcher
         self._services.runner.instance_moved(instance)
         if inbox:

@@ -1,4 +1,4 @@
-"""What an instance that has ended may still owe to others, and how it is forgotten: rule R7."""
+"""After the end of an instance: dispatch of decisions that its hosts may have left undispatched, and its purge (R7)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def dispatch_carried(hub: TaskHub, dispatcher: Dispatcher, instance: Insta
 async def dispatch_for_others(
     hub: TaskHub, dispatcher: Dispatcher, instance: Instance, redispatch_after: int, earlier: Sequence[Segment]
 ) -> None:
-    """The instance ends with this turn: dispatch again what ``earlier`` commits decided for other instances.
+    """Dispatch again the decisions of ``earlier`` commits for other instances; for the turn that ends the instance.
 
     redispatch_after: only commits later than this one.
     """
@@ -41,7 +41,7 @@ async def dispatch_for_others(
 
 
 async def dispatch_left(hub: TaskHub, dispatcher: Dispatcher, instance: Instance, redispatch_after: int) -> None:
-    """Dispatch again what commits later than ``redispatch_after`` decided and the ended instance did not wait for.
+    """Dispatch again the decisions of an ended instance in commits later than ``redispatch_after``.
 
     instance: as loaded, with its log. HistoryMovedError if it is purged or restarted meanwhile.
     """
@@ -59,13 +59,13 @@ async def _dispatch_again(dispatcher: Dispatcher, instance: Instance, decisions:
 
 
 async def forget(hub: TaskHub, dispatcher: Dispatcher, instance: Instance) -> None:
-    """An ended instance is to be purged or restarted: take it from the catalogue.
+    """Remove an ended instance from the catalogue, before it is purged or restarted.
 
-    As long as its row there is open, the host that ended it has not done what it owes, and may have died: after the
-    purge, its message would find nothing to do that for. So it is done here, before the row goes.
+    If its catalogue row is still open, the host that ended it has not dispatched everything, and may have died. After
+    the purge a redelivered message would find no instance row, so its last decisions are dispatched here first.
     """
     if await hub.catalog.forget_closed(entry_of(instance)):
-        await hub.catalog.forget_open(entry_of(instance))  # a late starter may have opened it again
+        await hub.catalog.forget_open(entry_of(instance))  # a start that was late may have opened it again
         return
     if await is_end_undispatched(hub, instance):
         loaded = (await hub.instances.load(instance.instance_id)).instance
@@ -74,12 +74,12 @@ async def forget(hub: TaskHub, dispatcher: Dispatcher, instance: Instance) -> No
                 await dispatch_left(hub, dispatcher, loaded, loaded.dispatched)
                 await dispatcher.notify_parent_of(loaded)
             except (HistoryMovedError, PayloadGoneError):
-                return  # another purge, or restart, is further than this one: it has done all that
+                return  # another purge or restart has done all this already
     await hub.catalog.forget_open(entry_of(instance))
 
 
 async def is_end_undispatched(hub: TaskHub, instance: Instance) -> bool:
-    """Whether an ended instance may not have done what it owes: its row in the catalogue is open."""
+    """Whether the end of an instance may not be dispatched: its catalogue row is open."""
     return await hub.catalog.is_open(entry_of(instance))
 
 

@@ -1,4 +1,4 @@
-"""A live orchestrator with the row it stands on, and what all actors of a process share."""
+"""A cached orchestrator with the instance row that it was built from, and how it is built by a replay."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from .services import Services
 
 @dataclass(slots=True)
 class CachedOrchestrator:
-    """A live orchestrator and the row it stands on.
+    """An orchestrator in memory, and the instance row that it was built from.
 
-    settled: all commits up to here are dispatched. listed: the status that the catalogue shows.
-    custom: the custom status as stored, as JSON. code: the orchestrator, as the watch is told of it. weight: what it
-        weighs in the cache.
+    dispatched_up_to: all commits up to this one are dispatched. listed: the status that the catalogue shows.
+    custom: the custom status as stored, as JSON. code: the orchestrator, as the hang watch names it. weight: its
+        estimated bytes in memory.
     """
 
     instance: Instance
@@ -40,7 +40,7 @@ class CachedOrchestrator:
 
     @property
     def status(self) -> RuntimeStatus:
-        """Where the orchestrator stands now."""
+        """The status of the instance after the last turn."""
         match self.live.completion:
             case None:
                 return RuntimeStatus.SUSPENDED if self.live.suspended else RuntimeStatus.RUNNING
@@ -64,7 +64,7 @@ class CachedOrchestrator:
 
 
 def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> InstanceInfo:
-    """What the orchestrator is told of its instance."""
+    """The identity of the instance, for the orchestration context."""
     return InstanceInfo(
         instance_id=instance.instance_id,
         execution_id=instance.execution_id,
@@ -77,7 +77,8 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
 
 
 def definition_for(registry: Registry, name: str, version: str) -> OrchestratorDefinition:
-    """The code of an instance. UnknownOrchestratorError if it, or this version of it, is not here."""
+    """The orchestrator of an instance. UnknownOrchestratorError if this app does not have it, or not in this
+    version."""
     return registry.orchestrator(name, None if version == UNDECIDED else version)
 
 
@@ -92,12 +93,12 @@ def replayed(
     compares_values: bool = False,
     follow: Callable[[Event], None] | None = None,
 ) -> OrchestrationExecutor:
-    """A new generator of the code at hand, told all that these segments hold. To be closed by the caller.
+    """Build an orchestrator by a replay of these segments. The caller must close it.
 
-    seen: keys of inbox rows that earlier generations consumed. guard: stop code that uses what it must not.
-    compares_values: inputs and results must be the same, too.
-    follow: told of every event before it is applied. NonDeterminismError, with what the linter has to say of the code,
-    and DeterminismError: then the generator is closed.
+    seen: keys of inbox rows that earlier generations consumed. guard: whether the guard checks the code.
+    compares_values: inputs and results must be the same, too. follow: called with every event before it is applied.
+
+    NonDeterminismError, with the likely cause that the linter finds; DeterminismError. Both close the generator.
     """
     live = OrchestrationExecutor(definition, info, converter, guard=guard)
     live.compares_values = compares_values
@@ -114,9 +115,9 @@ def replayed(
 
 
 async def revive(services: Services, instance: Instance, dispatched_up_to: int) -> CachedOrchestrator:
-    """Replay the stored history into a new generator.
+    """Build the cached orchestrator of an instance by a replay of its stored history.
 
-    dispatched_up_to: see ``CachedOrchestrator``; as far as this process knows.
+    dispatched_up_to: see ``CachedOrchestrator``; the value that this process knows.
 
     UnknownOrchestratorError, NonDeterminismError, DeterminismError, NewerFormatError, DamagedRowError,
     CodeHangsError, HistoryMovedError.
@@ -139,7 +140,7 @@ async def revive(services: Services, instance: Instance, dispatched_up_to: int) 
         guard=services.settings.guard,
         follow=sign_of_life(),
     )
-    custom = dumps(live.custom_status)  # its last commit has stored it; a new generation still shows the last one's
+    custom = dumps(live.custom_status)  # stored by its last commit; a new generation shows that of the last one
     if instance.is_unstarted and instance.custom is not None:
         custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)
     return CachedOrchestrator(instance, live, max(instance.dispatched, dispatched_up_to), instance.status, custom, code)

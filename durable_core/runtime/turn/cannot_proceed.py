@@ -1,4 +1,4 @@
-"""Every reason for which an instance cannot go on here, and what becomes of the messages in hand.
+"""What makes an instance stuck: every reason for which it cannot continue, and what happens to its messages.
 
 Another host may be able to go on: the messages are sent back with a delay (``wait``). No host can: the instance is
 marked as stuck, and the messages are kept in its inbox (``park``).
@@ -36,19 +36,20 @@ NOT_REPLAYED = (
 
 
 class CannotProceed:
-    """What a turn of one instance does instead of a commit."""
+    """What a turn does instead of a commit when its instance cannot continue."""
 
     def __init__(self, instance_id: str, services: Services) -> None:
         self.instance_id = instance_id
         self._services = services
 
     def waited(self, attempt: Attempt) -> float:
-        """Seconds for which the cause has been waited for to go away."""
+        """Seconds since the messages of this turn began to wait for a host that can continue the instance."""
         since = min((d.message.since for d in attempt.batch if d.message.since), default=None)
         return 0.0 if since is None else self._services.stuck_marker.age(since)
 
     async def hand_over(self, attempt: Attempt, delay: float = 0.0, since: float | None = None) -> None:
-        """Send what is in hand back as control messages, whole (rule R6), before anything is released."""
+        """Send the content of the deliveries again as control messages, whole (rule R6), before any caller is
+        released."""
         for delivery in attempt.batch:
             is_owed = attempt.redispatch_after is not None or attempt.unconfirmed_commit is not None
             await self._services.hub.send(handed_over(delivery, since, is_owed=is_owed), delay)
@@ -58,14 +59,14 @@ class CannotProceed:
         """Wait for another host, and show that; ``reason``: shown once it has been waited for in vain."""
         is_shown = instance.stuck in (shown[:MAX_REASON], reason[:MAX_REASON]) and not attempt.terminate_pending
         if is_shown and all(d.is_bare and not d.redelivered for d in attempt.batch):
-            release(attempt.batch)  # another message waits already, or recovery rings again
+            release(attempt.batch)  # another message waits already, or recovery sends the next wake-up
             return
         if self.waited(attempt) <= self._services.stuck_marker.PATIENCE:
             await self._services.stuck_marker.show(instance, shown, waits=True)
         await self.wait(attempt, reason, instance)
 
     async def wait(self, attempt: Attempt, reason: str, instance: Instance | None) -> None:
-        """Give everything back with a delay: another host, or a later build, may be able to go on."""
+        """Send the messages back with a delay: another host, or a later build, may be able to continue the instance."""
         stuck_marker = self._services.stuck_marker
         waited = self.waited(attempt)
         if instance is not None and waited > stuck_marker.PATIENCE:
@@ -74,7 +75,7 @@ class CannotProceed:
         await self.hand_over(attempt, stuck_marker.delay(waited), stuck_marker.stamp() - waited)
 
     async def cannot_decode(self, attempt: Attempt, error: CodecError) -> None:
-        """Rows of the instance need a codec, or a key, that this app does not have: another host may."""
+        """Rows of the instance need a codec, or a key, that this app does not have; another host may have it."""
         instance = await self._services.hub.instances.get(self.instance_id)
         stuck_marker = self._services.stuck_marker
         if instance is None:
@@ -84,7 +85,7 @@ class CannotProceed:
             and not attempt.terminate_pending
             and all(d.is_bare and not d.redelivered for d in attempt.batch)
         ):
-            release(attempt.batch)  # shown already: recovery rings again
+            release(attempt.batch)  # shown already: recovery sends the next wake-up
         else:  # and never into the inbox, which this app could only fill with what the others cannot read
             if not instance.is_terminal:
                 await stuck_marker.show(instance, str(error))
@@ -112,7 +113,7 @@ class CannotProceed:
                 await self.wait_shown(attempt, instance, reason, reason)
             case NewerFormatError():
                 await self.wait(attempt, str(error), instance)
-            case DeterminismError() | DamagedRowError() | CodeHangsError():  # no other host does better
+            case DeterminismError() | DamagedRowError() | CodeHangsError():  # no other host can continue it
                 await self.park(attempt, instance, services.hangs.reason(error))
             case NonDeterminismError() if instance.build == services.build or services.is_alone():
                 await self.park(attempt, instance, str(error))

@@ -50,7 +50,7 @@ class Children:
     async def start(
         self, parent: Instance, dispatch: Dispatch, event: SubOrchestrationCreated, decided: datetime, attempt: int
     ) -> None:
-        """Catalogue row, instance row, wake-up; a child that exists is rung all the same (rule R12)."""
+        """Write catalogue row and instance row, and send the wake-up, also if the child exists already (rule R12)."""
         link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, event.task_id, attempt)
         again = dispatch.after is not None
         child = await self._child_of(parent, link, event, decided, read_first=again)
@@ -91,8 +91,12 @@ class Children:
         await self._hub.send(message)
 
     async def pass_on(self, parent: Instance, dispatch: Dispatch, request: RequestSent, call: Decision | None) -> None:
-        """Cancel or terminate an open child. One whose own start was not dispatched is made first: whoever is late
-        with that start then finds the request waiting for it, and no child outlives its parent's end unheard."""
+        """Send a request to cancel or terminate to an open child. This is what terminating a parent does to its
+        children.
+
+        A child whose start was not dispatched yet is created first. So a host that dispatches the start late finds the
+        request in its inbox, and no child misses the end of its parent.
+        """
         if call is None or not isinstance(call.event, SubOrchestrationCreated):
             logger.warning("the request to sub-orchestration %d of '%s' has no call", request.child, parent.instance_id)
             return
@@ -113,7 +117,7 @@ class Children:
     async def _child_of(
         self, parent: Instance, link: ParentLink, event: SubOrchestrationCreated, decided: datetime, *, read_first: bool
     ) -> Instance:
-        """The call's child, made if there is none; or the instance that has its id, if that is another's."""
+        """The child of the call, created if there is none; or the unrelated instance that has its id."""
         child_id = child_id_of(parent, link, event.instance_id)
         child = await self._hub.instances.get(child_id) if read_first else None
         if child is not None and child.parent == link:
@@ -133,12 +137,12 @@ class Children:
         event: SubOrchestrationCreated | OrchestrationStarted,
         decided: datetime,
     ) -> Instance:
-        """What this call starts, as it begins."""
+        """The instance that this call starts, as it begins."""
         version = event.version
         if version is None:
             try:
                 version = self._registry.orchestrator(event.name).version
-            except UnknownOrchestratorError:  # the first host that has it decides; until then it shows as stuck
+            except UnknownOrchestratorError:  # the first host that has it decides; until then the child is stuck
                 version = UNDECIDED
         execution_id = digest_of(link)
         fresh = Instance(
@@ -158,7 +162,7 @@ class Children:
         return fresh
 
     async def _create(self, fresh: Instance) -> Instance:
-        """The new instance's row, or the one that is there already."""
+        """Create the row of the new instance; returns the existing one if there is one."""
         await self._hub.catalog.open(entry_of(fresh))
         try:
             return await self._hub.instances.create(fresh)
@@ -166,12 +170,13 @@ class Children:
             present = await self._hub.instances.get(fresh.instance_id)
             if present is None or present.execution_id != fresh.execution_id:
                 await self._hub.catalog.forget_open(entry_of(fresh))
-            elif present.is_terminal:  # and closed, before our late open row came
+            elif present.is_terminal:  # and its catalogue row was closed before this late one was opened
                 await self._hub.catalog.close(entry_of(present))
             return fresh if present is None else present
 
     async def _create_in_place_of(self, ended: Instance, fresh: Instance) -> Instance:
-        """The new instance's row in the place of an ended one, which goes as in a purge; or who was faster."""
+        """Replace the row of an ended instance, which is removed as in a purge; returns the row of a faster host if
+        any."""
         hub = self._hub
         await hub.catalog.open(entry_of(fresh))
         await forget(hub, self._dispatcher, ended)
@@ -184,7 +189,7 @@ class Children:
             if present.execution_id != fresh.execution_id:
                 await hub.catalog.forget_open(entry_of(fresh))
             return present
-        await hub.catalog.open(entry_of(fresh))  # a recovery may have taken it for that of a refused start
+        await hub.catalog.open(entry_of(fresh))  # recovery may have deleted it as that of a refused start
         await hub.instances.drop_execution(fresh.instance_id, fresh.execution_id)
         return child
 
@@ -204,7 +209,7 @@ def is_of_earlier_call(child: Instance, link: ParentLink, decided: datetime) -> 
 
 
 def child_id_of(parent: Instance, link: ParentLink, asked: str) -> str:
-    """The id asked for, or one that holds the parent's execution and generation; a retry has an id of its own."""
+    """The id given by the code, or one that holds the parent's execution and generation; a retry has its own id."""
     retry = f".{link.attempt}" if link.attempt > 1 else ""
     if asked:
         return asked + retry
@@ -216,6 +221,7 @@ def child_id_of(parent: Instance, link: ParentLink, asked: str) -> str:
 
 
 def digest_of(link: ParentLink) -> str:
-    """The execution id of what this call starts: the same at every try, so that there is no second catalogue row."""
+    """The execution id of the instance that this call starts: the same at every try, so that there is no second
+    catalogue row."""
     text = json.dumps([link.instance_id, link.execution_id, link.generation, link.task_id, link.attempt])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

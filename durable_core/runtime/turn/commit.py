@@ -1,4 +1,4 @@
-"""The one write of a turn: what the orchestrator was told and decided, its status, and what it consumed."""
+"""The commit of a turn, its only write: new events, decisions, status, and the inbox rows to delete."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from .redispatch import Redispatch, scheduled_in, undone, with_calls
 from .services import Services
 
 REMEMBERED = 100  # keys that outlive a continue-as-new: the newest
-MAX_CARRIED = 256  # hosts that take turns never know all as dispatched: an eternal orchestrator must not pile it up
+MAX_CARRIED = 256  # with alternating hosts some commits never count as dispatched: their decisions must not accumulate
 
 
 async def prepare(
     services: Services, warm: CachedOrchestrator, turn: Turn, gathered: Gathered, open_since: Iterable[int]
 ) -> Commit:
-    """The commit to be; its large values are written already. ``open_since``: commits with a step under way."""
+    """Build the commit of this turn, and write its large values. ``open_since``: commits with a running inline step."""
     live, results = warm.live, gathered.results
     undispatched = list(open_since)
-    if results.send:  # an attempt to come is no commit of its own: its task counts as not dispatched until it is
+    if results.send:  # the next attempt has no commit of its own: its task counts as not dispatched until it is sent
         undispatched.extend(scheduled_in(live.history, results.send))
         undispatched.extend(
             warm.instance.first + step.born for step in live.steps.values() if step.task_id in results.send
@@ -82,14 +82,14 @@ async def write(
 
 
 def _carried_on(turn: Turn, gathered: Gathered) -> list[EventRaised]:
-    """Events that an earlier generation left to this one, which has ended before it came to them. Those that are still
-    in the inbox stay there."""
+    """Events of an earlier generation that this one has not received before its end. Events in the inbox stay there."""
     rows = {row.key for row in gathered.mail.rows}
     return [event for event in turn.unapplied if isinstance(event, EventRaised) and event.event_id not in rows]
 
 
 def _next_version(services: Services, instance: Instance, ending: ContinueAsNew) -> str:
-    """Decided here, by the write that makes the next generation: hosts of two builds may differ over the newest."""
+    """The version of the next generation. The write decides it, as hosts of two builds may have different newest
+    versions."""
     if ending.upgrade:
         return services.registry.orchestrator(instance.name).version
     return instance.version if ending.version is None else ending.version
@@ -103,7 +103,7 @@ def _remembered(live: OrchestrationExecutor, turn: Turn, kept: Sequence[EventRai
 
 
 async def _left_over(services: Services, warm: CachedOrchestrator, turn: Turn, commit: Commit) -> tuple[Carried, ...]:
-    """Decisions of this generation, and of those before it, that will have no history and may not be dispatched."""
+    """Decisions of this and earlier generations that may not be dispatched, and that no history will hold any more."""
     instance, live = warm.instance, warm.live
     left: list[Carried] = []
     if commit.dispatched < instance.first - 1:

@@ -15,7 +15,7 @@ from ...hub.instance_row import Instance, RetryState
 class Decision(NamedTuple):
     """An outgoing event and the time of the commit that holds it.
 
-    call: of a request to a sub-orchestration, the decision by which that was called.
+    call: for a request to a sub-orchestration, the decision that called it.
     """
 
     event: Outgoing
@@ -25,10 +25,10 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
-    """What to carry out for an instance.
+    """The decisions to carry out for an instance.
 
-    retries: states of tasks whose next attempt is to be sent. again: tasks that may have been sent before.
-    after: what messages say of it (see ``ControlMessage.after``), None for a first dispatch.
+    retries: states of tasks whose next attempt is to be sent. again: tasks that may have been sent before. after: see
+    ``ControlMessage.after``; None for a first dispatch.
     generation: the one that the decisions belong to.
     """
 

@@ -15,8 +15,8 @@ DEADLINE_SHARE = 0.6  # of the lease: after that, another host may have received
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Times on the event loop's clock. ``budget``: until when a turn may take on more. ``deadline``: until when the
-    message is surely ours, whether or not the host renews it (rule R16)."""
+    """The lease of a message, as times of the event loop. ``budget``: until then a turn may begin further work.
+    ``deadline``: until then no other host can have the message, even if the host does not renew it (rule R16)."""
 
     budget: float
     deadline: float
@@ -31,8 +31,8 @@ class Lease:
 class Delivery:
     """One message on its way into a commit.
 
-    message: its whole content; it is sent on as it is when this turn cannot end it (rule R6).
-    seen: tasks whose results the message brought, though they were found recorded already (rule R18).
+    message: its whole content; it is sent on as it is when this turn cannot end it (rule R6). seen: tasks of results in
+    the message that are recorded already (rule R18).
     inline_key: the (execution, generation, task) that ran inline and whose result this is.
     callers: resolved when the commit that holds the content is durable and dispatched.
     """
@@ -53,7 +53,7 @@ class Delivery:
 
     @property
     def is_bare(self) -> bool:
-        """Whether it says no more than "look at this instance"."""
+        """Whether it is a bare wake-up: a message without content."""
         return self.message.is_bare and not self.seen
 
     def release(self) -> None:
@@ -86,16 +86,16 @@ def may_be_lost(batch: Sequence[Delivery]) -> bool:
 
 
 def handed_over(delivery: Delivery, since: float | None, *, is_owed: bool) -> ControlMessage:
-    """The message that takes this one's place: all of its content, and that it has been delivered before (rule R6).
+    """The message that replaces this one: all of its content, with the redelivery mark (rule R6).
 
-    since: since when it waits, if it has not waited yet. is_owed: a commit of this turn may not be dispatched.
+    since: since when it waits, if it has not waited before. is_owed: a commit of this turn may not be dispatched.
     """
     message = delivery.message
     return replace(message, redelivered=delivery.redelivered or is_owed, since=message.since or since)
 
 
 def take_callers(batch: Iterable[Delivery]) -> list[asyncio.Future[None]]:
-    """Take the callers of these deliveries away from them, to make them wait for something else."""
+    """Remove the callers from these deliveries, to make them wait for something else."""
     callers: list[asyncio.Future[None]] = []
     for delivery in batch:
         callers.extend(delivery.callers)

@@ -76,7 +76,7 @@ class Dispatcher:
                     call = call_of(self._registry, event, dispatch.generation, attempt, since)
                     calls.append((queue_of(self._registry, event), call, delay))
                     deadline = deadline_of(self._registry, event, since)
-                    # An inline step arms nothing while it runs; what follows it does. One wake-up does for many.
+                    # A first attempt that runs inline arms no reminder, so the second one does. One serves many calls.
                     if deadline is not None and (attempt <= 2 or dispatch.after is not None):
                         deadlines.setdefault(deadline, event.task_id)
                 case TimerCreated(task_id=task_id, fire_at=fire_at):
@@ -113,7 +113,7 @@ class Dispatcher:
             for message, delay in self._pack(instance, dispatch, mine):
                 others.append(self._hub.send(replace(message, queue=queue), delay.total_seconds()))
         await run_some_at_once(others)
-        await run_some_at_once(  # last: a child of this very commit is made before it is told to end
+        await run_some_at_once(  # last: a child of this commit is created before the request to end it is sent
             self._children.pass_on(instance, dispatch, decision.event, decision.call)
             for decision in dispatch.decisions
             if isinstance(decision.event, RequestSent)
@@ -154,7 +154,7 @@ class Dispatcher:
         await self._hub.catalog.close(entry_of(instance))
 
     async def end_stored(self, instance: Instance) -> None:
-        """The same, for an ended instance as loaded."""
+        """Dispatch the end of an instance as loaded."""
         await self.notify_parent_of(instance)
         await self._hub.catalog.close(entry_of(instance))
 

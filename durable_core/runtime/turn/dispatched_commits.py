@@ -1,6 +1,6 @@
-"""Which commits this process knows to be dispatched, also of instances that do not stay warm.
+"""The commits that this process knows to be dispatched, also of instances that do not stay warm.
 
-Only the next commit of an instance can store it; until then it is known here alone.
+Only the next commit of an instance can store this; until then only this process knows it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ SINGLES_KEPT = 256  # commits of one execution: two windows of 128 calls
 
 
 class DispatchedCommits:
-    """By execution. One of an execution that was forgotten is dispatched again at worst."""
+    """Dispatched commits by execution. If an execution is dropped from it, its commits are dispatched again at
+    worst."""
 
     def __init__(self) -> None:
         self._up_to: OrderedDict[tuple[str, str], int] = OrderedDict()  # oldest first
@@ -28,11 +29,12 @@ class DispatchedCommits:
         return Known(up_to, self._singles.get(key, ()))
 
     def up_to(self, instance: Instance) -> int:
-        """The commit up to which all are; -1: this process knows of none."""
+        """The commit up to which all are dispatched; -1: this process knows of none."""
         return self._up_to.get((instance.instance_id, instance.execution_id), -1)
 
     def note(self, instance: Instance, up_to: int, commits: Iterable[int], under_way: Collection[int]) -> None:
-        """All commits up to that one are dispatched, and these, but for those whose inline work is ``under_way``."""
+        """Record that all commits up to that one are dispatched, and these, except those with inline work
+        ``under_way``."""
         key = (instance.instance_id, instance.execution_id)
         up_to = max(up_to, self._up_to.pop(key, -1))
         self._up_to[key] = up_to

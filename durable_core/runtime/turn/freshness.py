@@ -12,7 +12,7 @@ from .delivery import Delivery
 
 
 def brings_unknown(live: OrchestrationExecutor, instance: Instance, batch: Sequence[Delivery]) -> bool:
-    """Whether a delivery tells of something the warm state has never heard of, so that it must be loaded (rule R1)."""
+    """Whether a delivery names a call that the cached state does not know, so that the instance must be loaded (R1)."""
     for delivery in batch:
         if delivery.message.execution_id != instance.execution_id:
             return True
@@ -25,10 +25,10 @@ def brings_unknown(live: OrchestrationExecutor, instance: Instance, batch: Seque
 
 
 def needs_row_check(live: OrchestrationExecutor, batch: Sequence[Delivery]) -> bool:
-    """Whether the warm state must be compared with the row before it is believed (rule R2).
+    """Whether the cached state must be compared with the row before it may be used (rule R2).
 
-    For bare wake-ups; for redispatches, which are about commits that others may have made; and for reminders that are
-    about the next attempt at a task: how far its retries have come is no event, another host may know better.
+    True for bare wake-ups; for messages of a redispatch, as another host may have made the commit; and for reminders of
+    the next attempt of a task: the retry state is not in the history, so the row of another host may be newer.
     """
     for delivery in batch:
         if delivery.is_bare or delivery.message.after is not None:
@@ -42,21 +42,21 @@ def needs_row_check(live: OrchestrationExecutor, batch: Sequence[Delivery]) -> b
 
 
 def must_load_cold(batch: Sequence[Delivery]) -> bool:
-    """Whether what is warm must not be believed: a redelivered message may be about commits, made for it by a host
-    that died of them, which the warm state has never seen (rule R5)."""
+    """Whether the cached state must be discarded: the message may stem from a commit by a host that crashed right after
+    it, which this process has not seen (rule R5)."""
     return any(delivery.redelivered for delivery in batch)
 
 
 def is_stale(instance: Instance, etag: str | None) -> bool:
-    """Whether the row has moved on since the warm state was made of it (rule R2)."""
+    """Whether the row has changed since the cached state was built from it (rule R2)."""
     return instance.etag != etag
 
 
 def is_of_this_execution(message: ControlMessage, instance: Instance) -> bool:
-    """Whether what a message brings may be told to this life of the instance (rule R8)."""
+    """Whether the content of a message is for this execution of the instance (rule R8)."""
     return message.execution_id == instance.execution_id
 
 
 def is_of_this_generation(entry: TaskOutcome | Reminder, instance: Instance) -> bool:
-    """The same, within an execution: task ids begin anew with each generation (rule R8)."""
+    """Whether an entry of a message is for this generation: task ids start from 1 in each generation (rule R8)."""
     return entry.generation == instance.generation

@@ -1,7 +1,8 @@
-"""Inline steps: a lone activity runs in the turn that scheduled it, so that a step of a chain costs one write.
+"""Inline activities: a lone activity runs in the turn that scheduled it, so that a step of a chain costs one write.
 
-It runs outside of the actor, which goes on committing events and management requests. The callers whose commit led to
-it are kept until its result is committed (rule R17): if this process dies, their messages come back.
+The activity runs outside of the actor, which continues to commit events and management requests. The callers whose
+commit led to it are kept until its result is committed (rule R17): if this process dies, their messages are
+redelivered.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ from .process_tasks import ProcessTasks
 from .services import Services
 
 MAX_INLINE = 8  # running inline in one process; more go to the work queue, where other hosts can help
-MAX_LIGHT = 64  # the same for those that hold no thread, or are done sooner than a message gets to another host
+MAX_LIGHT = 64  # the same for activities that occupy no thread, or take less time than a message to another host
 
 InlineKey = tuple[str, int, int]
 """Execution, generation, task."""
 
 InlineStep = Coroutine[Any, Any, "Delivery | None"]
-"""What runs an activity and returns its result, to be delivered."""
+"""A coroutine that runs an activity and returns its result, to be delivered."""
 
 
 def lone_activity(turn: Turn, live: OrchestrationExecutor) -> TaskScheduled | None:
-    """What this turn itself scheduled, if it is all that is open. An activity that the turn found open is somebody
-    else's, who may be running it (rule R4)."""
+    """The activity that this turn scheduled, if no other task is open. An activity that was open before the turn may
+    run on the host that scheduled it (rule R4)."""
     scheduled = [event for event in turn.outgoing if isinstance(event, TaskScheduled)]
     return scheduled[0] if len(scheduled) == 1 and len(live.pending) == 1 and not live.steps else None
 
 
 class InlineSteps:
-    """Those of one instance."""
+    """The inline activities of one instance."""
 
     def __init__(self, services: Services, tasks: ProcessTasks) -> None:
         self._services = services
@@ -51,16 +52,17 @@ class InlineSteps:
         return bool(self._running)
 
     def open_since(self, in_hand: Collection[InlineKey | None]) -> list[int]:
-        """Commits whose step is under way, but for those whose result is in hand."""
+        """Commits whose inline activity is running, except those whose result is in this batch."""
         return [seq for key, seq in self._running.items() if key not in in_hand]
 
     def forget(self, key: InlineKey | None) -> None:
-        """The step's result has been dealt with. Not before: until then its commit counts as not dispatched."""
+        """Note that the result has been handled. Until then the commit that scheduled the activity counts as not
+        dispatched."""
         if key is not None:
             self._running.pop(key, None)
 
     def candidate(self, turn: Turn, live: OrchestrationExecutor, batch: Sequence[Delivery]) -> TaskScheduled | None:
-        """The activity that may run here and now: this turn scheduled it, and nothing else is open (rule R4)."""
+        """The activity that may run inline now; None if there is none, or if it must go to the work queue (rule R4)."""
         event, services = lone_activity(turn, live), self._services
         if event is None or live.completion is not None or live.suspended:
             return None
@@ -81,7 +83,8 @@ class InlineSteps:
         return event
 
     def start(self, instance: Instance, event: TaskScheduled, seq: int, batch: Sequence[Delivery]) -> InlineStep:
-        """What runs it, scheduled by commit ``seq``, and must be run: the batch's callers wait for its result.
+        """The coroutine that runs the activity, scheduled by commit ``seq``. It must be run: the callers of the batch
+        wait for its result.
 
         It returns that result, to be delivered; None if it could not run here and was sent to the work queue.
         """
@@ -98,7 +101,7 @@ class InlineSteps:
         message, services = delivery.message, self._services
         try:
             ran = await services.runner.run(message.instance_id, message.execution_id, call, delivery.lease.budget)
-            if ran is None:  # its place was taken meanwhile
+            if ran is None:  # the last free slot was taken meanwhile
                 decision = Decision(event, instance.updated)
                 dispatch = Dispatch(decisions=[decision], retries={}, generation=instance.generation)
                 await services.dispatcher.dispatch(instance, dispatch)

@@ -1,11 +1,12 @@
 """Inline steps (``ctx.run``): functions that run in the process whose own turn called them, outside of the actor.
 
-History knows a step by its end alone, so nothing but the messages in hand vouches for one that runs: the callers whose
-commit led to it are kept until its result is committed (rule R17). If this process dies, their messages come back, and
-whoever gets them loads, finds the step pending, and runs it (rule R5). A host that merely replays leaves it alone.
+The history holds only the end of a step. While it runs, only the messages of its turn lead to it: their callers are
+kept until its result is committed (rule R17). If this process dies, the messages are redelivered; the host that
+receives them loads the instance, finds the step open, and runs it (rule R5). A host that replays the history for
+another reason does not run it.
 
-A step that must not run here (the turn's time is used up, too many run inline) is handed over by a control message
-that names it; so is one whose next attempt is due later. Retries are judged and recorded like those of activities.
+A step that cannot run here (the time of the turn is used up, too many run inline) is passed on by a control message
+that names it; so is a step whose next attempt is due later. Retries are decided and recorded like those of activities.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from .process_tasks import ProcessTasks
 from .redispatch import Redispatch
 from .services import Services
 
-SHORT_WAIT = timedelta(seconds=1)  # a next attempt so near is waited for here
+SHORT_WAIT = timedelta(seconds=1)  # the process waits for a next attempt that is due this soon
 T = TypeVar("T")
 
 TOGETHER = 0.05  # seconds: results of steps that end within it are committed together
@@ -49,8 +50,8 @@ logger = logging.getLogger("durable_core.step")
 
 @dataclass(eq=False, slots=True)
 class _Running:
-    """A step under way. seq: the commit that called it. callers: who waits for its result to be committed.
-    delivery: its result on the way into a commit."""
+    """A running step. seq: the commit that called it. callers: the callers that wait until its result is committed.
+    delivery: its result, until it is committed."""
 
     seq: int
     callers: list[asyncio.Future[None]]
@@ -62,7 +63,7 @@ class _Running:
 
 @dataclass(slots=True)
 class _Due:
-    """Steps to be seen to after a turn."""
+    """The steps to run or to pass on after a turn."""
 
     here: list[Step] = field(default_factory=lambda: [])
     running: list[_Running] = field(default_factory=lambda: [])
@@ -71,7 +72,7 @@ class _Due:
 
 
 class Steps:
-    """Those of one instance."""
+    """The inline steps of one instance."""
 
     def __init__(self, services: Services, tasks: ProcessTasks, deliver: Callable[[Delivery], None]) -> None:
         self._services = services
@@ -83,11 +84,11 @@ class Steps:
         return bool(self._running)
 
     def open_since(self, batch: Sequence[Delivery]) -> list[int]:
-        """Commits whose steps are under way, but for those whose result is in this batch."""
+        """Commits whose steps are running, except those whose result is in this batch."""
         return [step.seq for step in self._running.values() if step.delivery is None or step.delivery not in batch]
 
     def forget(self, batch: Sequence[Delivery]) -> None:
-        """The results in this batch have been dealt with."""
+        """Note that the results in this batch have been handled."""
         for key in [key for key, step in self._running.items() if step.delivery in batch]:
             del self._running[key]
 
@@ -99,7 +100,7 @@ class Steps:
         redispatch: Redispatch,
         batch: Sequence[Delivery],
     ) -> bool:
-        """After a turn's dispatch: run the steps that are its own. Whether the batch's callers wait for some.
+        """Run the steps that this turn called, after its dispatch. Returns whether callers of the batch wait for one.
 
         before: the row that the turn began with. redispatch: steps called by its commits are run again.
         """
@@ -155,7 +156,9 @@ class Steps:
                 due.running.append(running)
             elif state is not None and state.next_try - gathered.now > SHORT_WAIT:
                 due.later.append(step)
-            elif late or (room <= 0 and not is_named):  # one that was named here is not passed on for want of room
+            elif late or (
+                room <= 0 and not is_named
+            ):  # a step that a message named is not passed on because too many run
                 due.elsewhere.append(step)
             else:
                 room -= 1
@@ -229,14 +232,18 @@ async def run_step(
         about = f"the result of step '{step.name}' ({step.line})"
         value = await _call(step, executor)
         return outcome(stretch(Code(about), converter.to_json, value, about))
-    except (SerializationError, PayloadTooLargeError, CodeHangsError) as error:  # it would be the same at every try
+    except (
+        SerializationError,
+        PayloadTooLargeError,
+        CodeHangsError,
+    ) as error:  # it would fail in the same way at every try
         return outcome(failure=FailureDetails.from_exception(error, retriable=False))
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise  # this process is being stopped
         return outcome(failure=FailureDetails.from_exception(error))  # something inside the step was cancelled
-    except BaseException as error:  # whatever a step raises is its result
+    except BaseException as error:  # any error of a step is its result
         if is_interrupt(error):
             raise
         logger.warning("step '%s' failed (attempt %d): %s: %s", step.name, attempt, type(error).__name__, error)
@@ -259,7 +266,7 @@ async def _call(step: Step, executor: Executor | None) -> Any:
 
 
 async def ended_together(running: Collection[asyncio.Task[T]]) -> set[asyncio.Task[T]]:
-    """The first to end, and those that end shortly after it."""
+    """The first tasks to end, and those that end shortly after them."""
     done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     if rest:
         more, _ = await asyncio.wait(rest, timeout=TOGETHER)

@@ -1,6 +1,6 @@
-"""What a turn tells the orchestrator: its start, inbox rows, results, due timers, in this order.
+"""Gathers the new events of a turn: the start, inbox rows, results, due timers, in this order.
 
-Before a new beginning (continue-as-new) come terminations and suspensions: its code may end without any wait.
+Before the start of a new generation come terminations and suspensions, as its code may end without any wait.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ TURN_CHARS = 8 * 1024 * 1024  # of JSON from the inbox; after that the rest wait
 
 @dataclass(slots=True)
 class Mail:
-    """An inbox as read: rows to consume now, in order; rows of another execution; whether there are more."""
+    """The inbox as read. rows: to consume now, in order. stale: rows of another execution. more: whether there are
+    more."""
 
     rows: list[InboxRow]
     stale: list[InboxRow]
@@ -60,7 +61,8 @@ class Mail:
 
 @dataclass(slots=True)
 class Gathered:
-    """All that is new, and when it is told. ``saved``: messages that lay in the inbox, as if delivered now."""
+    """The new events, and the time of the turn. ``saved``: messages that were saved in the inbox, as if delivered
+    now."""
 
     now: datetime
     mail: Mail
@@ -70,7 +72,7 @@ class Gathered:
     saved: list[Delivery]
 
     def consumed(self, turn: Turn) -> list[str]:
-        """Keys of the rows that the turn has dealt with: what came after the end is left for the next generation."""
+        """Keys of the rows that the turn has handled. Rows after the end of a generation are left for the next one."""
         late = {event.event_id for event in turn.unapplied}
         return [row.key for row in self.mail.rows if row.kind is InboxKind.RESULTS or row.key not in late]
 
@@ -78,7 +80,7 @@ class Gathered:
 async def gather(
     services: Services, warm: CachedOrchestrator, batch: Sequence[Delivery], inbox: Sequence[InboxRow], *, again: bool
 ) -> Gathered:
-    """Everything that is new to the orchestrator. ``again``: results in hand may have been recorded already."""
+    """Gather the new events for the orchestrator. ``again``: results of this batch may be recorded already."""
     instance, live, hub = warm.instance, warm.live, services.hub
     now = max(services.clock.now(), instance.updated)
     mail = Mail.sort(inbox, instance)
@@ -132,7 +134,9 @@ async def gather(
     )
     incoming.extend(results.events)
     incoming.extend(live.due_timers(now))
-    if is_unstarted and instance.generation:  # or code that continues as new without ever waiting ran past it
+    if (
+        is_unstarted and instance.generation
+    ):  # else code that continues as new without ever waiting would never receive it
         incoming.sort(key=lambda event: not isinstance(event, ExecutionSuspended | ExecutionResumed))
     return Gathered(now, mail, results, reminders, incoming, saved)
 

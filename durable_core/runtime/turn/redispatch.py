@@ -1,9 +1,9 @@
 """Which commits are dispatched again: rules R5, R6, R7 and R19, as functions of a row, its history and messages.
 
 A host may die between its commit and the end of its dispatch. Its messages come back as redeliveries to another host,
-which cannot know how far the first one got, and repeats the dispatch. The messages of a redispatch name the last commit
-that it covered (``after``): in the rarest case such a message is the only trace of a commit that a stalled host makes
-later. This module does no IO.
+which cannot know how far the first host got, and repeats the dispatch. The messages of a redispatch name the last
+commit that it covered (``after``). In rare cases a stalled host commits later, and such a message is the only one that
+leads to a dispatch of that commit. This module does no IO.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ from .decision import Decision
 from .delivery import Delivery
 
 NO_REDISPATCH = 2**53 - 1
-"""``after`` of messages of a redispatch that only a copy asked for: no commit is later than this."""
+"""``after`` in messages of a redispatch that only copies have caused. No commit is later, so they cause no
+redispatch."""
 
 _OF_CALLS = (TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed)
 _RESULTS = (*_OF_CALLS, TimerFired, StepCompleted)
@@ -48,12 +49,13 @@ _OTHER_NEWS = tuple(set(get_args(Incoming)) - set(_OF_CALLS))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redispatch:
-    """The commits whose decisions are dispatched again, as far as they are not known to be dispatched. False if none.
+    """The commits whose decisions are dispatched again unless they are known to be dispatched. False if there are none.
 
-    later_than: those of all later commits; None: of no commit for being late.
-    commits: those of these commits besides.
-    only_for_copies: only messages of another redispatch ask for it, no redelivery. Messages sent for it ask nothing in turn,
-        or a window of work, in which some call is always open, would repeat itself until its instance ends (R19).
+    later_than: all commits later than this one; None: no such range.
+    commits: further single commits.
+    only_for_copies: only messages of another redispatch have caused it, and no redelivery. Its own messages then cause
+        no redispatch. Otherwise a window of work, in which some call is always open, would repeat itself until its
+        instance ends (R19).
     """
 
     later_than: int | None = None
@@ -67,14 +69,15 @@ class Redispatch:
         return seq in self.commits or (self.later_than is not None and seq > self.later_than)
 
     def with_later_than(self, later_than: int | None) -> Redispatch:
-        """This, and the decisions of commits of this process later than that one, which may not be dispatched."""
+        """The same, together with all commits later than this one, which this process has not dispatched for
+        certain."""
         if later_than is None:
             return self
         least = later_than if self.later_than is None else min(self.later_than, later_than)
         return replace(self, later_than=least, only_for_copies=False)
 
     def without_commits(self) -> Redispatch:
-        """The same as one range of commits, where single commits cannot be read."""
+        """The same as a single range of commits, for use where single commits cannot be read."""
         return NOTHING.with_later_than(min([*self._least(), *(seq - 1 for seq in self.commits)], default=None))
 
     def _least(self) -> list[int]:
@@ -104,19 +107,19 @@ def to_redispatch(
     *,
     has_steps: bool = False,
 ) -> Redispatch:
-    """What these messages ask to dispatch again (rules R5, R6, R19).
+    """Find the commits that must be dispatched again because of these messages (rules R5, R6, R19).
 
-    A redelivered message was in the hands of the host that made the commit which recorded its results: it asks for that
-    commit, and for nothing if its results are news, since its turn cannot have committed. If it may have led to commits
-    that do not name it (a bare wake-up, a reminder, a failure that became a retry, a message of another generation or
-    execution) it asks for all after the last commit known as dispatched.
+    Redelivered messages: the commit that recorded the results of the message was made by a host that had this message,
+    and is dispatched again. If the results are new, no commit is: the turn of that host cannot have committed. Some
+    messages lead to commits that do not name them: a bare wake-up, a reminder, a failure that was followed by a retry,
+    a message of another generation or execution. For these, all commits after the last one known to be dispatched are.
 
-    A message that a redispatch sent (``after``) is a copy. If another copy's result was recorded later than that, the
-    host that recorded it may have lost its messages to the redispatch, and have died before its own dispatch: the copy
-    asks for that one commit. A copy whose result is news asks nothing: the commit that records it fails every host that
-    stands on an older row.
+    Messages of a redispatch (with ``after``), called copies: if the result of the task was recorded by a commit later
+    than ``after``, the host that made the commit may have lost its messages to the redispatch, and have died before it
+    dispatched. Only that commit is dispatched again. A copy with a new result causes no redispatch: the commit that
+    records the result makes the commits of all hosts with an older row fail.
 
-    pending: tasks known to be open, which are looked for in no history. has_steps: inline steps are open.
+    pending: tasks that are known to be open; the history is not searched for them. has_steps: inline steps are open.
     """
     if all(delivery.message.after is None and not delivery.redelivered for delivery in batch):
         return NOTHING
@@ -131,7 +134,7 @@ def to_redispatch(
 
 @dataclass(slots=True)
 class _Asked:
-    """Collects what the messages of one turn ask for."""
+    """Collects the commits that the messages of one turn cause to be dispatched again."""
 
     instance: Instance
     segments: Sequence[Segment]
@@ -183,18 +186,18 @@ class _Asked:
             if seq is not None:
                 if seq > after:
                     self._recorded_commit(seq, is_redelivery=False)
-            elif task_id in instance.retries and task_id not in news:  # became a retry, in an unknown commit
+            elif task_id in instance.retries and task_id not in news:  # followed by a retry, in an unknown commit
                 self._range(instance.dispatched, only_for_copies=True)
 
     def _recorded_commit(self, seq: int, *, is_redelivery: bool) -> None:
-        """A task of a message is recorded by this commit, whose host may have died right after it."""
-        if self.has_steps or goes_on_inline(self.segments, seq):  # to other commits, with no other message than this
+        """Handle a task of a message that this commit has recorded: its host may have died right after the commit."""
+        if self.has_steps or goes_on_inline(self.segments, seq):  # may have led to further commits without a message
             later_than = seq - 1 if is_redelivery else max(seq - 1, self.known.up_to)
             if later_than < self.instance.seq - 1:
                 self._range(later_than)
             return
         owed = {seq}
-        if is_redelivery:  # a host that found it recorded may have committed what it read along
+        if is_redelivery:  # a host that found it recorded may have committed inbox rows
             owed.update(later for later in self._other_commits() if later > seq)
         owed = {each for each in owed if each not in self.known}
         self._commits |= owed
@@ -213,7 +216,7 @@ class _Asked:
         return self._recorded.get(task_id)
 
     def _other_commits(self) -> list[int]:
-        """Commits that record more than results of calls: a message that brought none of these may have led to them."""
+        """Commits that record more than results of calls: a message without such results may have led to them."""
         if self._besides is None:
             self._besides = [
                 segment.seq
@@ -240,12 +243,12 @@ def goes_on_inline(segments: Iterable[Segment], seq: int) -> bool:
 
 
 def news_in(message: ControlMessage, instance: Instance) -> set[int]:
-    """Tasks of which a message brings an outcome that no retry state knows of."""
+    """The tasks of the message's outcomes that no retry state contains yet."""
     return {outcome.task_id for outcome in message.outcomes if _is_news(outcome, instance)}
 
 
 def _is_news(outcome: TaskOutcome, instance: Instance) -> bool:
-    """Whether an outcome that is in no history is of an attempt whose end is not known either."""
+    """Whether an outcome that the history does not contain is that of an attempt whose end is not recorded either."""
     state = instance.retries.get(outcome.task_id)
     return state is None or outcome.attempt >= state.attempt
 
@@ -258,27 +261,31 @@ def recorded_in(segments: Iterable[Segment]) -> dict[int, int]:
 
 
 def covered(instance: Instance, again: Redispatch) -> int | None:
-    """Up to which commit a dispatch has seen to everything: what its messages say (R6). None: a first one."""
+    """The commit up to which everything is dispatched, for ``after`` in the messages (R6). None: it is no
+    redispatch."""
     if not again:
         return None
     return NO_REDISPATCH if again.only_for_copies else instance.seq - 1
 
 
 def redispatch_after_lost_commit(wrote: tuple[int, str], instance: Instance, segments: Sequence[Segment]) -> int | None:
-    """A commit whose answer was lost: if it is there it is ours, and ours to dispatch."""
+    """For a commit whose answer was lost: the commit before it, if it was written, so that this host dispatches it.
+
+    None if it was not written.
+    """
     seq, commit_id = wrote
     if instance.last_commit == commit_id or any(segment.commit_id == commit_id for segment in segments):
         return seq - 1
     if seq >= instance.first:
         return None
-    back = instance.first - seq  # a generation has ended meanwhile: by us, after us, or by another
+    back = instance.first - seq  # a generation has ended meanwhile, by a commit of this host or of another
     if back <= len(instance.ended) and instance.ended[-back] != commit_id:
         return None
     return seq - 1
 
 
 def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], again: Redispatch) -> list[Decision]:
-    """Decisions to be dispatched again that are not known to be done."""
+    """The decisions to be dispatched again: open calls, and everything sent to other instances."""
     decisions: list[Decision] = []
     for segment in segments:
         if not again.covers(segment.seq):
@@ -293,10 +300,12 @@ def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], agai
 
 
 def redispatch_after_end(instance: Instance, batch: Sequence[Delivery], *, unsure: bool) -> int | None:
-    """The same for an instance that has ended. ``unsure``: a commit of ours may not be dispatched.
+    """The commit after which all must be dispatched again, for an instance that has ended; None if all is dispatched.
 
-    A message that says up to where a redispatch went asks for nothing that was part of it: the result of an activity
-    that nobody waits for any more is never recorded, and would be asked for again by each of its results.
+    unsure: a commit of this host may not be dispatched.
+
+    A message of a redispatch causes no redispatch of commits up to its ``after``. The instance does not record results
+    any more, so otherwise each result of a repeated call would repeat the call.
     """
     candidates = [instance.dispatched] if unsure or any(delivery.redelivered for delivery in batch) else []
     for delivery in batch:
@@ -308,7 +317,7 @@ def redispatch_after_end(instance: Instance, batch: Sequence[Delivery], *, unsur
 
 
 def undone_of_ended(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
-    """Decisions of an ended instance, later than ``redispatch_after``, whose results it did not wait for."""
+    """Decisions of an ended instance later than ``redispatch_after``: events and requests to others, and open calls."""
     recorded = recorded_in(segments)
 
     def is_undone(event: Event) -> bool:
@@ -319,10 +328,12 @@ def undone_of_ended(segments: Sequence[Segment], redispatch_after: int) -> list[
 
 
 def undispatched_for_others(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
-    """What commits later than ``redispatch_after`` owe to other instances: the turn that ends this one carries it out.
+    """Decisions for other instances in commits later than ``redispatch_after``. The turn that ends the instance
+    dispatches them.
 
-    The end closes the catalogue. After it only a message that comes back would do this, and a purge may be quicker.
-    No calls are among it: an ended instance waits for no result, and without a crash they would run twice.
+    The end closes the catalogue row. After that only a redelivered message would lead to their dispatch, and a purge
+    may come first. Calls are not included: an ended instance waits for no result, and without a crash they would run
+    twice.
     """
     return _decided_later(segments, redispatch_after, _is_for_others)
 
@@ -345,7 +356,7 @@ def _decided_later(
 
 
 def decisions_of(carried: Sequence[Carried]) -> list[tuple[int, Decision]]:
-    """What earlier generations left to do, each with its generation."""
+    """Undispatched decisions of earlier generations, each with its generation."""
     calls = {
         (generation, event.task_id): Decision(event, decided)
         for generation, decided, event in carried
@@ -358,7 +369,7 @@ def decisions_of(carried: Sequence[Carried]) -> list[tuple[int, Decision]]:
 
 
 def with_calls(decisions: Sequence[Decision], segments: Iterable[Segment]) -> list[Decision]:
-    """The decisions, requests to sub-orchestrations together with the calls of these."""
+    """The decisions; each request to a sub-orchestration with the decision that called it."""
     wanted = {decision.event.child for decision in decisions if isinstance(decision.event, RequestSent)}
     if not wanted:
         return list(decisions)

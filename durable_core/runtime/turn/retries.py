@@ -36,7 +36,7 @@ logger = logging.getLogger("durable_core.runtime")
 
 @dataclass(slots=True)
 class Results:
-    """What outcomes amount to: events to apply, retries to come, and attempts whose retry must be sent again."""
+    """The results of outcomes: events to apply, next attempts, and tasks whose next attempt must be sent."""
 
     events: list[Incoming] = field(default_factory=lambda: [])
     retries: dict[int, RetryState] = field(default_factory=lambda: {})
@@ -44,7 +44,7 @@ class Results:
     changed: bool = False
 
     def end(self, task_id: int) -> None:
-        """The task is not tried again."""
+        """Record the end of a task: it is not tried again."""
         self.send.discard(task_id)
         if self.retries.pop(task_id, None) is not None:
             self.changed = True
@@ -66,9 +66,10 @@ class RetryDecider:
         *,
         is_deadline: bool = False,
     ) -> Results:
-        """``outcomes``: each with whether its message was redelivered. ``unit_random``: for the jitter of each.
+        """Decide about these outcomes. ``outcomes``: each with whether its message was redelivered. ``unit_random``: a
+        number for the jitter of each delay.
 
-        is_deadline: look for overdue calls, too.
+        is_deadline: also end calls that are overdue.
         """
         results = Results(retries=dict(instance.retries))
         ended: set[int] = set()
@@ -132,7 +133,7 @@ def _name_of(open_task: PendingTask | Step) -> str:
 
 
 def _answered(live: OrchestrationExecutor, outcome: TaskOutcome) -> PendingTask | Step | None:
-    """The open task that an outcome is of. Timers have none."""
+    """The open task of an outcome. Timers have no outcomes."""
     if outcome.step:
         step = live.steps.get(outcome.task_id)
         return step if step is not None and step.name == outcome.step else None
@@ -141,7 +142,7 @@ def _answered(live: OrchestrationExecutor, outcome: TaskOutcome) -> PendingTask 
 
 
 def _end(open_task: PendingTask | Step, task_id: int, outcome: TaskOutcome, failure: FailureDetails | None) -> Incoming:
-    """The event that ends a task so."""
+    """The event that ends the task with this outcome."""
     if isinstance(open_task, Step):
         return StepCompleted(task_id, open_task.name, outcome.result, failure, open_task.line)
     if isinstance(open_task.event, SubOrchestrationCreated):
@@ -151,10 +152,10 @@ def _end(open_task: PendingTask | Step, task_id: int, outcome: TaskOutcome, fail
 
 
 def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: str) -> bool:
-    """What the policy says; a ``retry_if`` of the user's that raises says no."""
+    """Whether the policy allows another attempt. If the user's ``retry_if`` raises an error, it does not."""
     try:
         return stretch(Code(f"retry_if of '{name}'"), policy.allows, failure, attempt)
-    except BaseException as error:  # the user's code; the failure that it was asked about is what counts
+    except BaseException as error:  # the user's code; the failure of the attempt is what counts
         if is_interrupt(error):
             raise
         logger.exception("retry_if of '%s' raised on %s: not tried again", name, failure.type)

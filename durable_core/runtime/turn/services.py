@@ -1,4 +1,4 @@
-"""What the actors of a process share."""
+"""The services that all actors of a process share."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .retries import RetryDecider
 
 
 def not_known_to_be_alone() -> bool:
-    """Of a store that does not know its hosts."""
+    """``is_alone`` for a store that does not know its hosts."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What actors share. ``build`` tells this deployment of the app from others. ``executor`` runs plain functions.
+    """The services of actors. ``build`` identifies this deployment of the app. ``executor`` runs plain functions.
 
-    is_alone: whether no other host of the hub lives, for which a message could wait.
+    is_alone: whether no other host of the hub runs, for which a message could wait.
     """
 
     hub: TaskHub

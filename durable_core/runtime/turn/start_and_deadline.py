@@ -1,8 +1,8 @@
-"""When an instance may begin and when it must have ended: delayed starts and the time allowed to a whole run.
+"""Delayed starts, and the time limit of a whole run.
 
-Both are properties of the instance row, so they hold over hosts, crashes and continue-as-new. What wakes the instance
-for them is only a reminder, as for any timer: one that comes early is armed again, one that is lost is made up for by
-recovery. Knows the row and the inbox, and nothing of the orchestrator's code.
+Both are properties of the instance row, so they hold over hosts, crashes and continue-as-new. A reminder wakes up the
+instance, as for any timer: a reminder that is early is armed again, a lost one is replaced by recovery. This module
+uses the row and the inbox, and not the orchestrator's code.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ def with_times(fresh: Instance, start_at: datetime | None, timeout: timedelta | 
 
 
 def is_early(instance: Instance, now: datetime) -> bool:
-    """Whether the time for its delayed start has not come."""
+    """Whether the time of its delayed start has not come yet."""
     return _is_new(instance) and instance.start_at is not None and instance.start_at > now
 
 
 def is_overdue(instance: Instance, now: datetime) -> bool:
-    """Whether the time allowed to the whole run is over."""
+    """Whether the time limit of the whole run is over."""
     return instance.deadline is not None and instance.deadline <= now
 
 
 def next_look(instance: Instance) -> datetime | None:
-    """When the instance must be looked at for its own sake, whatever its tasks do."""
+    """When the instance needs a wake-up for its start or its time limit; None: never."""
     if _is_new(instance) and instance.start_at is not None:
         return instance.start_at
     return instance.deadline
 
 
 def look_to_arm(before: Instance, after: Instance, batch: Iterable[Delivery], *, again: bool) -> datetime | None:
-    """When the next look at the instance itself is due, if this turn must see to it.
+    """The time of the next wake-up for start or time limit, if this turn must arm a reminder for it.
 
-    It must when it is the first, when a reminder came before its time by this host's clock, and when an earlier commit
-    may not have been dispatched (``again``).
+    This turn must if it is the first one, if a reminder was early by this host's clock, or if an earlier commit may not
+    have been dispatched (``again``).
     """
     if (after.start_at is None and after.deadline is None) or after.is_terminal:
         return None
@@ -69,9 +69,10 @@ def look_to_arm(before: Instance, after: Instance, batch: Iterable[Delivery], *,
 
 
 def ending_before_start(instance: Instance, rows: Sequence[InboxRow], *, early: bool) -> InboxRow | None:
-    """The request that ends an instance whose code has not begun, or not begun anew, and therefore never will.
+    """The request that ends an instance before its code, or that of its next generation, has begun.
 
-    A cancellation is the code's to answer once its time has come; before that there is nothing to clean up.
+    A cancellation ends it only before the time of its start, when there is nothing to clean up; later the code receives
+    it.
     """
     kinds = _ENDINGS if early else (InboxKind.TERMINATE,)
     return next((row for row in rows if row.kind in kinds), None)

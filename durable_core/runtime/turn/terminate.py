@@ -1,7 +1,7 @@
-"""Ends an instance without its code, as a termination asks: what is owed at the end is read from history alone.
+"""Terminates an instance without its code; the requests to its open children are read from the history alone.
 
-For instances whose orchestrator cannot be replayed here, or must not be (it kills its host): a termination runs no
-code in any case, so no host has to know the code. Knows rows and events; no generator and no actor.
+For instances whose orchestrator cannot be replayed here, or must not be (it kills its host). A termination needs no
+code. Uses rows and events; no generator and no actor.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Termination:
     history: Sequence[Segment]
 
     def decisions(self, seq: int, redispatch_after: int | None) -> list[Decision]:
-        """What is to be dispatched once it is commit ``seq``.
+        """The decisions to dispatch once this is commit ``seq``.
 
-        redispatch_after: with all decisions of commits later than this one; None: its own alone.
+        redispatch_after: include all decisions of commits later than this one; None: only its own.
         """
         last = Segment(seq, self.commit.commit_id, self.commit.timestamp, self.commit.events)
         return undone_of_ended([*self.history, last], seq - 1 if redispatch_after is None else redispatch_after)
@@ -44,7 +44,7 @@ def termination_in(inbox: Sequence[InboxRow], instance: Instance) -> InboxRow | 
 
 
 async def history_of(services: Services, instance: Instance) -> Sequence[Segment] | None:
-    """What the instance has seen: None if another host may be able to read it, nothing if none can.
+    """The history of the instance: None if another host may be able to read it, empty if no host can.
     HistoryMovedError."""
     try:
         return await services.hub.instances.history(instance)
@@ -57,7 +57,7 @@ async def history_of(services: Services, instance: Instance) -> Sequence[Segment
 async def terminate(
     services: Services, instance: Instance, history: Sequence[Segment], inbox: Sequence[InboxRow], request: InboxRow
 ) -> Termination:
-    """The commit that ends it; its large values are written already. All else in the inbox is dropped with it."""
+    """Build the commit that terminates the instance, and write its large values. It drops all other inbox rows."""
     recursive = await is_recursive(services, request, instance)
     notices: list[Outgoing] = []
     if recursive:

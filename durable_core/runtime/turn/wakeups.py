@@ -1,4 +1,4 @@
-"""Timers and retries of which a message says that they are due."""
+"""Handles reminders: messages that a timer, a retry or a deadline is due."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .freshness import is_of_this_generation
 
 @dataclass(slots=True)
 class DueReminders:
-    """What reminders ask for beyond timers that are due: attempts to send, and tasks to look at again later.
+    """The results of reminders besides due timers: next attempts to send, and tasks to be reminded of again later.
 
     is_deadline: calls may be overdue.
     """
@@ -30,7 +30,7 @@ class DueReminders:
 def due_reminders(
     live: OrchestrationExecutor, instance: Instance, batch: Sequence[Delivery], now: datetime
 ) -> DueReminders:
-    """Nudges that came before their time by this host's clock are armed again; attempts that are due are sent."""
+    """Find the attempts that are due. Reminders that are early by this host's clock are to be armed again."""
     found = DueReminders()
     for delivery in batch:
         if not delivery.seen and not delivery.message.reminders:
