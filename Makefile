@@ -59,7 +59,7 @@ fuzz: $(DEV_READY)  ## many more hostile inputs: make fuzz TIMES=20
 
 # workloads: every workload on either store, beside what is known of other engines and the result lines in PEERS=FOLDER.
 # page: measures anew and writes docs/performance.md. scale: idle instances by the hundred thousand, several hosts.
-# cloud: counts, simulates Azure's limits, and writes docs/scale.md. ARGS= are options: make bench ARGS=--timeout=600
+# cloud: counts, and writes docs/scale.md from Azure's limits and prices. ARGS= are options: make bench ARGS=--timeout=600
 bench: $(DEV_READY)  ## measure: make bench WHAT=workloads, page, scale or cloud; PEERS=, REPS= and ARGS= as wanted
 	$(or $(BENCH_$(WHAT)),$(error WHAT=$(WHAT) is none of workloads, page, scale and cloud))
 

@@ -1,1 +1,1 @@
-"""What a hub reaches and costs on Azure: counted operations, Azure's published limits and prices, and a simulation."""
+"""What a hub reaches and costs on Azure: counted operations, Azure's published limits and prices."""

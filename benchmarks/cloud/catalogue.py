@@ -10,7 +10,6 @@ from durable_core.settings import Settings
 
 from .deployment import Shape
 from .footprint import Footprint, Workload, counted, footprint
-from .simulation import MOST_DIVIDED
 
 ONE = Workload(title="one activity", orchestrator="chain", data=1)
 CHAIN = Workload(title="chain of 10", orchestrator="chain", data=10)
@@ -29,20 +28,6 @@ SLOW_IN_EIGHTS = replace(
 
 HUBS = ((1, 1), (1, 4), (1, 16), (4, 16))
 """(accounts, partitions of the hub in each), in the tables."""
-
-SIMULATED = ((1, 1), (1, 4), (1, 16), (4, 4))
-IN_FLIGHT = (20, 100, 400, 1600, 6400)
-"""Instances at a time, over all accounts and undivided."""
-
-_LEAST = 4
-_NO_LIMIT_NEAR = 100
-
-
-def factor_of(in_flight: int, partitions: int) -> float:
-    """By how much limits and instances are divided. partitions: of all accounts together. A few instances are left,
-    and where limits are near one for each partition: a partition without any would be a limit unused."""
-    least = _LEAST if in_flight <= _NO_LIMIT_NEAR else max(_LEAST, partitions)
-    return min(MOST_DIVIDED, in_flight / least)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Hubs in storage accounts of their own, and the machines that work for them, in virtual time.
+"""A hub in a storage account, and the machines that work for it, in virtual time.
 
 Machines are as on Flex Consumption, where each queue function has its own, or as on other plans, where each machine
 serves every queue. Listening to queues is the local host's, which keeps the rules of the Functions host.
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
+from durable_core import Registry, activity
 from durable_core.hosting.local.backoff import PollingBackoff
 from durable_core.hosting.local.config import QueueOptions
 from durable_core.hosting.local.invoker import InvocationFailedError
@@ -22,16 +22,15 @@ from durable_core.runtime.completion import Completions
 from durable_core.settings import Settings
 from durable_core.storage.counting import CountingStorage
 from durable_core.storage.ports import QueueMessage
-from durable_core.storage.retrying import Patience, RetryingStorage
 from durable_core.storage.sqlite import SqliteStorage
 from durable_core.testing.virtual_time import START, VirtualTimeLoop
+from tests.support.counted_programs import registry_of
 
-from .metered_storage import Account, MeteredStorage, Rates
+from .ledger import Ledger, LedgerStorage
 
 LATENCY = 0.010  # seconds of one storage operation, as assumed throughout
 _LEASE = 600.0
 _LONGEST_WAIT = 36_000.0  # virtual seconds
-_PATIENCE = 60.0  # seconds for which the storage client of the Functions host tries again
 
 Handler = Callable[[str, int], Awaitable[None]]
 
@@ -48,20 +47,14 @@ class Tally:
 class Shape:
     """What is deployed.
 
-    accounts: storage accounts, each with one hub. partitions: of each hub. apart: each queue has machines of its own
-    (Flex Consumption). machines: for each queue if apart, else for each hub. rates: of each account; None: no limits.
+    apart: each queue has a machine of its own (Flex Consumption); else one machine serves all of them.
     activity_seconds: that an ordinary activity waits.
     """
 
-    accounts: int = 1
-    partitions: int = 1
     apart: bool = True
-    machines: int = 1
     settings: Settings = field(default_factory=Settings)
     options: QueueOptions = field(default_factory=lambda: QueueOptions(max_polling_interval=2.0))
-    rates: Rates | None = None
     activity_seconds: float = 0.0
-    seed: int = 0
 
 
 def make_registry(tally: Tally, seconds: float) -> Registry:
@@ -79,40 +72,22 @@ def make_registry(tally: Tally, seconds: float) -> Registry:
         tally.activities += 1
         return number + 1
 
-    @orchestrator
-    def chain(ctx: OrchestrationContext, steps: int) -> Orchestration[int]:
-        value = 0
-        for _ in range(steps):
-            value = yield from ctx.call_activity(add_one, value)
-        return value
-
-    @orchestrator
-    def fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
-        results = yield from ctx.task_all([ctx.call_activity(add_one, number) for number in range(width)])
-        return len(results)
-
-    @orchestrator
-    def short_fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
-        results = yield from ctx.task_all([ctx.call_activity(add_one_soon, number) for number in range(width)])
-        return len(results)
-
-    return Registry().add(add_one, add_one_soon, chain, fan, short_fan)
+    return registry_of(add_one, add_one_soon)
 
 
 class Hub:
-    """One hub in its account, its machines, and a client outside of them."""
+    """One hub, its machines, and a client outside of them."""
 
-    def __init__(self, shape: Shape, number: int, loop: VirtualTimeLoop, tally: Tally) -> None:
+    def __init__(self, shape: Shape, loop: VirtualTimeLoop, tally: Tally) -> None:
         self._shape, self._loop, self._tally = shape, loop, tally
         self._store = SqliteStorage(":memory:", now=lambda: START.timestamp() + loop.time())
         self.counted = CountingStorage(self._store)
-        self._seeds = random.Random(f"{shape.seed}/{number}")
-        self.account = Account(LATENCY, shape.rates, random.Random(self._seeds.random()))
-        self._storage = MeteredStorage(self.counted, self.account)
+        self._seeds = random.Random("0/0")
+        self.ledger = Ledger(LATENCY, random.Random(self._seeds.random()))
+        self._storage = LedgerStorage(self.counted, self.ledger)
         self._settings = replace(
             shape.settings,
             store=":memory:",
-            partitions=shape.partitions,
             message_lease=_LEASE,
             app_build="simulated",
         )
@@ -135,8 +110,7 @@ class Hub:
         await self._outside.hub.create()
         queues = [*self.names.control, *self.names.work]
         for served in [[queue] for queue in queues] if self._shape.apart else [queues]:
-            for _ in range(self._shape.machines):
-                self._begin_machine(served)
+            self._begin_machine(served)
 
     async def close(self) -> None:
         for listener, _ in self._listeners:
@@ -146,24 +120,13 @@ class Hub:
             await app.close()
         await self._store.close()
 
-    async def abandon(self) -> None:
-        """Stop in the middle of the work."""
-        for _, task in self._listeners:
-            task.cancel()
-        await asyncio.gather(*(task for _, task in self._listeners), return_exceptions=True)
-        for app in self._apps:
-            app.instance_cache.abandon()
-        await self._store.close()
-
     def _begin_machine(self, queues: list[str]) -> None:
         app = self._app()
         for name in queues:
             handler: Handler = app.on_control_message if name in self.names.control else app.on_work_message
             source = random.Random(self._seeds.random())
-            # The client of the Functions host is as patient with a busy server as the runtime is.
-            storage = RetryingStorage(self._storage, Patience(_PATIENCE, source))
             listener = QueueListener(
-                storage,
+                self._storage,
                 name,
                 partial(self._handle, handler),
                 options=self._shape.options,

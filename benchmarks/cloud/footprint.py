@@ -1,4 +1,4 @@
-"""What a workload takes of an account, counted while it runs in the simulated deployment."""
+"""What a workload takes of an account, counted while it runs in virtual time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from durable_core.storage.counting import IDLE_POLL, Counts
 from durable_core.testing.virtual_time import VirtualTimeLoop, run_virtual
 
 from .deployment import Hub, Shape, Tally
-from .metered_storage import Charge
+from .ledger import Charge
 
 BUSY = 32  # instances in flight while counting: more than a machine takes at once
 MANY_STEPS = 50  # of instances with more steps a few are enough
@@ -77,15 +77,15 @@ def counted(workload: Workload, shape: Shape) -> Footprint:
 
 
 def footprint(workload: Workload, shape: Shape, *, instances: int = 1, in_flight: int = 1) -> Footprint:
-    """Run so many instances, so many at a time, on one hub that nothing limits, and count."""
+    """Run so many instances, so many at a time, on one hub, and count."""
     loop, tally = VirtualTimeLoop(), Tally()
     settings = replace(shape.settings, inline_default=workload.inline)
-    hub = Hub(replace(shape, accounts=1, rates=None, settings=settings), 0, loop, tally)
+    hub = Hub(replace(shape, settings=settings), loop, tally)
 
     async def main() -> tuple[Counts, list[Charge], float]:
         await hub.open()
         await asyncio.sleep(REST)
-        before, mark = hub.counted.counts, len(hub.account.ledger)
+        before, mark = hub.counted.counts, len(hub.ledger.charges)
         numbers, took = iter(range(instances)), 0.0
 
         async def starter() -> None:
@@ -97,18 +97,18 @@ def footprint(workload: Workload, shape: Shape, *, instances: int = 1, in_flight
 
         await asyncio.gather(*(starter() for _ in range(in_flight)))
         await asyncio.sleep(REST)
-        counts, ledger = hub.counted.counts - before, hub.account.ledger[mark:]
+        counts, charges = hub.counted.counts - before, hub.ledger.charges[mark:]
         await hub.close()
-        return counts, ledger, took / instances
+        return counts, charges, took / instances
 
-    counts, ledger, took = run_virtual(main(), loop)
+    counts, charges, took = run_virtual(main(), loop)
     if tally.activities != workload.steps * instances:
         raise AssertionError(f"{tally.activities} activities ran, not {workload.steps * instances}")
-    return _average(counts, ledger, hub, workload, instances, tally.executions, took)
+    return _average(counts, charges, hub, workload, instances, tally.executions, took)
 
 
 def _average(
-    counts: Counts, ledger: list[Charge], hub: Hub, workload: Workload, instances: int, executions: int, took: float
+    counts: Counts, charges: list[Charge], hub: Hub, workload: Workload, instances: int, executions: int, took: float
 ) -> Footprint:
     # A receive counts as one request, however many messages it brings; at the port its cost is those messages.
     billed: Counter[str] = Counter()
@@ -116,7 +116,7 @@ def _average(
         if request.kind != IDLE_POLL:
             billed[request.kind] += 1 if request.kind == "queue.receive" else request.cost
     names, units = hub.names, Counter[str]()
-    for charge in ledger:
+    for charge in charges:
         units[charge.name] += charge.units
 
     def each(total: float) -> float:

@@ -1,6 +1,6 @@
 """The model: from what an instance takes, and what Azure allows and asks, steps per second and dollars per million.
 
-Knows no simulation: footprints come from counting, limits and prices from ``facts``. All of it is division.
+Footprints come from counting, limits and prices from ``facts``. All of it is division.
 """
 
 from __future__ import annotations
@@ -10,10 +10,20 @@ from dataclasses import dataclass
 
 from .facts import LIMITS, PRICES, Prices
 from .footprint import Footprint
-from .metered_storage import Rates
 
 MILLION = 1_000_000
 MONTH = 30 * 24 * 3600.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Operations that an account, its queues and its table partitions take, per second."""
+
+    account_requests: float
+    account_table: float
+    account_queue: float
+    table_partition: float
+    queue: float
 
 
 def published_rates(requests: float = LIMITS.account_requests.value) -> Rates:
@@ -68,14 +78,6 @@ def useful_partitions(footprint: Footprint, rates: Rates, most: int = 64) -> int
 def one_instance(footprint: Footprint, rates: Rates) -> float:
     """Steps per second of a single instance: its own table partition, or the time that its operations take."""
     return footprint.steps / max(footprint.own / rates.table_partition, footprint.seconds)
-
-
-def throughput(
-    footprint: Footprint, rates: Rates, in_flight: float, *, partitions: int = 1, accounts: int = 1
-) -> float:
-    """Steps per second with so many instances in flight: Little's law up to the first ceiling. seconds: alone."""
-    free = in_flight * footprint.steps / footprint.seconds
-    return min(free, ceiling(footprint, rates, partitions=partitions, accounts=accounts).steps_per_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

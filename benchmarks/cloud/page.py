@@ -1,20 +1,19 @@
-"""The text and tables of docs/scale.md, from counts, the model and what was simulated. Writes no file."""
+"""The text and tables of docs/scale.md, from counts and the model. Writes no file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from .catalogue import CHAIN, FAN, HUBS, IN_FLIGHT, QUEUED, SHORT_FAN, SIMULATED, Counted
-from .chart import Curve
+from .catalogue import CHAIN, FAN, HUBS, QUEUED, SHORT_FAN, Counted
 from .facts import LIMITS, PRICES, READ, Limits, Prices, facts_of
-from .footprint import Footprint, Workload
-from .metered_storage import Rates
+from .footprint import Footprint
 from .model import (
     DURABLE_FUNCTIONS,
     Ceiling,
     Compute,
     Price,
+    Rates,
     ceiling,
     ceilings,
     consumption_price,
@@ -23,31 +22,25 @@ from .model import (
     one_instance,
     price,
     published_rates,
-    throughput,
     useful_partitions,
 )
-from .simulation import Outcome
 
-CHART = "images/scale.svg"
 LARGE_REGION = 40_000.0
 COMPUTE = Compute()
 POLLING = 2.0  # seconds: maxPollingInterval of host.json
 
-Runs = Mapping[tuple[Workload, int, int], Sequence[Outcome]]
-"""By workload, accounts and partitions, in the order of ``IN_FLIGHT``."""
-
 _TEXTS = Path(__file__).parent / "page"
 
 
-def counted_parts(counts: Counted) -> list[str]:
-    """All that follows from the counts alone, without the simulation."""
+def parts_of(counts: Counted) -> list[str]:
     rates = published_rates()
+    single = _rate(ceiling(counts.alone[QUEUED], rates, partitions=16).steps_per_s)
     return [
         _text("head.md"),
         "## In short\n\n" + _in_short(counts, rates),
         "## What an instance takes\n\n" + _taken(counts),
         "## Ceilings\n\n" + _ceilings(counts, rates),
-        _text("reading.md"),
+        _text("reading.md").format(single=single),
         "## Hot spots\n\n" + _hot_spots(counts, rates),
         "## Price of a million steps\n\n" + _prices(counts),
         "## Settings and their effect\n\n" + _what_to_turn(counts, rates),
@@ -56,26 +49,8 @@ def counted_parts(counts: Counted) -> list[str]:
     ]
 
 
-def render(counts: Counted, runs: Runs) -> str:
-    parts = counted_parts(counts)
-    place = next(index for index, part in enumerate(parts) if part.startswith("## Hot spots"))
-    parts.insert(place, "## Simulation\n\n" + _simulation(counts, runs))
-    return "\n".join(parts)
-
-
-def curves(counts: Counted, runs: Runs, workload: Workload) -> list[Curve]:
-    """For the chart: the lines of the model between the first and the last point."""
-    rates, footprint = published_rates(), counts.apart[workload]
-    first, last = IN_FLIGHT[0], IN_FLIGHT[-1]
-    grid = [first * (last / first) ** (n / 60) for n in range(61)]
-    return [
-        Curve(
-            label=_hub(accounts, partitions),
-            simulated=[(each.in_flight, each.steps_per_s) for each in runs[workload, accounts, partitions]],
-            modelled=[(x, throughput(footprint, rates, x, partitions=partitions, accounts=accounts)) for x in grid],
-        )
-        for accounts, partitions in SIMULATED
-    ]
+def render(counts: Counted) -> str:
+    return "\n".join(parts_of(counts))
 
 
 def _in_short(counts: Counted, rates: Rates) -> str:
@@ -144,50 +119,6 @@ def _ceilings(counts: Counted, rates: Rates) -> str:
         + "\nAll of them, for one account and a hub of one partition:\n\n"
         + _table(["Limit", f"{CHAIN.title}, steps/s", "through the queue, steps/s"], every)
     )
-
-
-def _simulation(counts: Counted, runs: Runs) -> str:
-    rates = published_rates()
-    body: list[list[str]] = []
-    for (workload, accounts, partitions), outcomes in runs.items():
-        first = ceiling(counts.apart[workload], rates, partitions=partitions, accounts=accounts)
-        full = outcomes[-1]
-        body.append(
-            [
-                workload.title,
-                _hub(accounts, partitions),
-                f"{full.in_flight:,.0f}",
-                _rate(full.steps_per_s),
-                f"{_rate(first.steps_per_s)} ({first.limit})",
-                f"{full.steps_per_s / first.steps_per_s:.2f}",
-                f"{full.refused:.0%}",
-            ]
-        )
-    head = ["Workload", "deployed", "in flight", "simulated, steps/s", "model, steps/s", "ratio", "refused"]
-    lowest, where = min(
-        (
-            outcome.steps_per_s / _expected(counts, rates, key, outcome),
-            f"{key[0].title}, {_hub(*key[1:])}, {outcome.in_flight:,.0f} in flight",
-        )
-        for key, outcomes in runs.items()
-        for outcome in outcomes
-    )
-    return (
-        _text("simulation.md")
-        + "\nWith the most in flight that was tried, well beyond the ceiling:\n\n"
-        + _table(head, body)
-        + f"\n![Steps per second by instances in flight]({CHART})\n\n"
-        + _text("curves.md").format(
-            lowest=lowest,
-            where=where,
-            single=_rate(ceiling(counts.alone[QUEUED], rates, partitions=16).steps_per_s),
-        )
-    )
-
-
-def _expected(counts: Counted, rates: Rates, key: tuple[Workload, int, int], outcome: Outcome) -> float:
-    workload, accounts, partitions = key
-    return throughput(counts.apart[workload], rates, outcome.in_flight, partitions=partitions, accounts=accounts)
 
 
 def _hot_spots(counts: Counted, rates: Rates) -> str:

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.programs import make_registry
 from durable_core.models import JSON
 from durable_core.settings import Settings
 from durable_core.storage.counting import Counts
 from durable_core.testing.simulation import Role, World
+from tests.support.counted_programs import make_registry
 
 REST = 60.0  # virtual seconds, after which everything that has no reason to wait is done
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from benchmarks.programs import make_registry
 from durable_core.hosting.local.config import QueueOptions
 from durable_core.hosting.local.queue_listener import QueueListener
 from durable_core.runtime.app import DurableApp
 from durable_core.settings import Settings
 from durable_core.storage.ports import QueueMessage
 from durable_core.storage.sqlite import SqliteStorage
+from tests.support.counted_programs import make_registry
 
 
 async def _flushes_of_chain(path: Path, steps: int) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from benchmarks.programs import make_registry
 from durable_core.settings import Settings
 from durable_core.storage.sqlite import SqliteStorage
+from tests.support.counted_programs import make_registry
 from tests.support.live_app import running
 
 PATIENCE = 60.0

@@ -14,11 +14,11 @@ from functools import cache
 
 import pytest
 
-from benchmarks.programs import make_registry
 from durable_core.models import JSON
 from durable_core.storage.counting import Counts
 from durable_core.testing.faults import FaultPlan
 from durable_core.testing.simulation import HostShape, Role, World
+from tests.support.counted_programs import make_registry
 
 from .programs import REST
 

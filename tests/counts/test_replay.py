@@ -15,10 +15,10 @@ from types import FrameType
 
 import pytest
 
-from benchmarks.programs import make_registry
 from durable_core.converter import Converter
 from durable_core.runtime.turn.cached import definition_for, info_of, replayed
 from durable_core.testing.simulation import World
+from tests.support.counted_programs import make_registry
 
 from .programs import REST
 

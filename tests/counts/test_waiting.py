@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from benchmarks.programs import make_registry
 from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.instance_ids import execution_of
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.client import DurableClient
 from durable_core.testing.simulation import World
+from tests.support.counted_programs import make_registry
 
 from .programs import count
 

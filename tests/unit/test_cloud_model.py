@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
 from benchmarks.cloud.facts import LIMITS, PRICES, Fact, facts_of
 from benchmarks.cloud.footprint import Footprint
-from benchmarks.cloud.metered_storage import Account, Bucket, MeteredStorage, Rates
 from benchmarks.cloud.model import (
     Compute,
     Documented,
+    Rates,
     ceiling,
     ceilings,
     idle_polls_price,
     lonely_price,
     one_instance,
     price,
-    throughput,
     useful_partitions,
 )
-from durable_core.errors import StorageUnavailableError
-from durable_core.storage.sqlite import SqliteStorage
-from durable_core.testing.virtual_time import START, VirtualTimeLoop, run_virtual
 
 RATES = Rates(account_requests=1000, account_table=800, account_queue=900, table_partition=60, queue=90)
 TEN_STEPS = Footprint(
@@ -58,11 +53,6 @@ def test_partitions_widen_queues_and_shards_and_accounts_widen_all() -> None:
     assert (four.limit, four.steps_per_s) in (("account: requests", 500), ("account: table transactions", 500))
     assert ceiling(TEN_STEPS, RATES, partitions=4, accounts=3).steps_per_s == 1500
     assert useful_partitions(TEN_STEPS, RATES) == 3  # 600 of the shards, 500 of the account
-
-
-def test_below_the_ceiling_throughput_is_what_is_in_flight_by_the_time_it_takes() -> None:
-    assert throughput(TEN_STEPS, RATES, 4) == pytest.approx(4 * 10 / 0.4)
-    assert throughput(TEN_STEPS, RATES, 40) == 200
 
 
 def test_one_instance_is_bound_by_time_or_by_its_own_partition() -> None:
@@ -101,38 +91,3 @@ def test_what_is_documented_of_another_engine_is_priced_alike() -> None:
 def test_every_fact_has_a_source(fact: Fact) -> None:
     assert fact.value > 0
     assert fact.source
-
-
-def test_a_bucket_gives_its_rate_and_what_a_second_of_rest_saves() -> None:
-    bucket = Bucket(10, now=0.0)
-    bucket.take(10)
-    assert not bucket.has_any(0.0)
-    assert bucket.has_any(0.05)
-    bucket.take(5)  # of which half a token was there: a debt
-    assert not bucket.has_any(0.45)
-    assert bucket.has_any(0.6)
-    bucket.has_any(100.0)
-    bucket.take(10)
-    assert not bucket.has_any(100.0), "a long rest saved more than a second"
-
-
-def test_a_storage_at_its_limit_answers_that_it_is_busy_and_does_nothing() -> None:
-    loop = VirtualTimeLoop()
-    store = SqliteStorage(":memory:", now=lambda: START.timestamp() + loop.time())
-    account = Account(latency=0.01, rates=replace(RATES, queue=5))
-
-    async def main() -> None:
-        await store.create((), ("abc", "xyz"))
-        queue = MeteredStorage(store, account).queue("abc")
-        for _ in range(6):  # a second's worth, and what came meanwhile
-            await queue.send("x")
-        with pytest.raises(StorageUnavailableError):
-            await queue.send("x")
-        assert await store.queue("abc").count() == 6
-        await MeteredStorage(store, account).queue("xyz").send("x")  # another queue has its own limit
-        await asyncio.sleep(1.0)
-        await queue.send("x")
-        await store.close()
-
-    run_virtual(main(), loop)
-    assert account.refused == 1

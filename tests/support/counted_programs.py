@@ -1,6 +1,9 @@
-"""Orchestrators whose cost is counted, not timed: by the curves of scale, and by tests."""
+"""Orchestrators whose cost is counted, not timed: by tests, and by the benchmarks of scale."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
 
@@ -13,6 +16,12 @@ def make_registry() -> Registry:
     @activity(short=True)
     def add_one_soon(number: int) -> int:
         return number + 1
+
+    return registry_of(add_one, add_one_soon)
+
+
+def registry_of(add_one: Callable[[int], Any], add_one_soon: Callable[[int], Any]) -> Registry:
+    """The orchestrators with these activities, which return their input plus one."""
 
     @orchestrator
     def chain(ctx: OrchestrationContext, steps: int) -> Orchestration[int]:
