@@ -6,21 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .svg import figure
+
 _COLOURS = {"sqlite": "#1f6fb2", "azurite": "#e08214"}
 _NAMES = {"sqlite": "embedded store", "azurite": "Azurite"}
 
 
 def draw(ratios: Sequence[tuple[str, Mapping[str, float]]], path: Path) -> None:
     """Write an SVG: a group of bars for each label, one for each store, on a logarithmic scale."""
-    import matplotlib
-    from matplotlib.figure import Figure  # by itself: no window, no global state
-
-    mpl: Any = matplotlib  # its types are known in part only
-
-    # Text stays text, and the same figures make the same file.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "durable_core", "font.family": "sans-serif"}):
-        figure: Any = Figure(figsize=(9, 0.42 * max(1, len(ratios)) + 1.4), layout="constrained")
-        axes: Any = figure.subplots()
+    with figure(path, 9, 0.42 * max(1, len(ratios)) + 1.4) as drawn:
+        axes: Any = drawn.subplots()
         variants = [variant for variant in _COLOURS if any(variant in of for _, of in ratios)]
         height = 0.8 / max(1, len(variants))
         for index, variant in enumerate(variants):
@@ -43,6 +38,3 @@ def draw(ratios: Sequence[tuple[str, Mapping[str, float]]], path: Path) -> None:
         axes.set_xlabel("times better than the best durable peer (right of 1: ahead)")
         if variants:
             axes.legend(loc="lower right")
-        figure.savefig(path, format="svg", metadata={"Date": None})
-    # Trailing spaces would come back with every drawing as a difference that is none.
-    path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text("utf-8").splitlines()), "utf-8")

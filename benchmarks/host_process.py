@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,86 +14,45 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from tests.support.hosts import SCRUBBED, START_TIMEOUT, HostProcess
+
 APP = Path(__file__).parent
 IN_FLIGHT = 200
 """Requests that the driver has open at most."""
 
-_START_TIMEOUT = 60.0
 _LONGEST_WAIT = 200  # seconds; what the API allows
 _AGAIN = 0.01  # seconds between tries while the host is being started again
 
 
-class HostProcess:
-    """``python -m durable_core host`` on the store that the environment names, on one port however often started."""
+class BenchmarkedHost(HostProcess):
+    """A host of the benchmarks' app on the store that the environment names, on one port however often started.
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self._process: subprocess.Popen[bytes] | None = None
+    It may keep compiled code, whatever this process may: an installed package is compiled.
+    """
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "the host has not been started"
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start it; it is not waited for.
-
-        It may keep compiled code, whatever this process may: an installed package is compiled.
-        """
-        environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "durable_core", "host", "--app", str(APP), "--port", str(self.port)],
-                env={**environ, "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # a Ctrl-C meant for the benchmark is not for it: it is stopped in order
-            )
+    def __init__(self, folder: Path) -> None:
+        store = {name: value for name, value in os.environ.items() if name.startswith(SCRUBBED)}
+        super().__init__(folder, env={"PYTHONDONTWRITEBYTECODE": "", **store}, app=APP)
 
     async def wait_until_it_listens(self) -> None:
         """RuntimeError with the end of its log if it ends or takes too long."""
-        give_up_at = time.monotonic() + _START_TIMEOUT
+        give_up_at = time.monotonic() + START_TIMEOUT
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", self.port)
             except OSError:
-                assert self._process is not None
-                if self._process.poll() is not None or time.monotonic() > give_up_at:
-                    said = self._log.read_text(errors="replace")[-2000:]
-                    raise RuntimeError(f"the host does not listen on port {self.port}: {said}") from None
+                if self.has_died or time.monotonic() > give_up_at:
+                    raise RuntimeError(f"the host does not listen on port {self.port}: {self.log[-2000:]}") from None
                 await asyncio.sleep(_AGAIN)
             else:
                 writer.close()
                 return
 
-    def kill(self) -> None:
-        """SIGKILL, and until it is gone: no chance to write or to release anything."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
-
-    def _end(self, how: signal.Signals) -> None:
-        process = self._process
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(how)
-            try:
-                process.wait(_START_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.wait()
-
 
 class Driver:
     """Starts instances of one host over HTTP, and waits for their results. ``folder``: for what a workload writes."""
 
-    def __init__(self, host: HostProcess, session: aiohttp.ClientSession, folder: Path) -> None:
+    def __init__(self, host: BenchmarkedHost, session: aiohttp.ClientSession, folder: Path) -> None:
         self.host, self.folder = host, folder
         self._session = session
         self._base = URL(f"http://127.0.0.1:{host.port}/api/durabletask")
@@ -171,7 +127,7 @@ class Driver:
 @asynccontextmanager
 async def running_host_process(folder: Path) -> AsyncGenerator[Driver]:
     """A host process that serves, and its driver. The host's log lies in ``folder``."""
-    host = HostProcess(folder / "host.log")
+    host = BenchmarkedHost(folder)
     host.start()
     try:
         await host.wait_until_it_listens()
@@ -179,4 +135,4 @@ async def running_host_process(folder: Path) -> AsyncGenerator[Driver]:
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             yield Driver(host, session, folder)
     finally:
-        host.stop()
+        host.kill_if_alive() if host.has_died else host.stop(signal.SIGTERM)

@@ -56,7 +56,7 @@ async def crash(driver: Driver, instances: int) -> Figures:
     running = asyncio.gather(*map(run, inputs), return_exceptions=True)
     while (at_kill := len(_lines(path))) < half and not running.done():  # noqa: ASYNC110  the lines come from outside
         await asyncio.sleep(_LOOK)
-    driver.host.kill()
+    driver.host.kill9()
     killed = time.perf_counter()
     driver.host.start()
     results = await running

@@ -14,6 +14,7 @@ from .catalogue import USUAL, Sized, parse
 from .chart import draw
 from .comparison import Peers, Row, number, ratio_text, rows
 from .machine import description
+from .markdown import table
 from .profiles import profile_file
 from .results import ENGINE, Line, is_doubtful, median, noise_of
 from .scale import page as scale_page
@@ -86,7 +87,7 @@ def _table(found: Sequence[Row], variants: Sequence[str], peers: Peers) -> str:
         ours = (text for v in variants for text in (number(row.ours[v]), _marked(row.ratio(v))))
         best = str(row.best) if row.best else "-"
         body.append([row.sized.title, row.metric.label, *ours, best, *(peers.text(row.peers[peer]) for peer in order)])
-    return _markdown(head, body)
+    return table(head, body)
 
 
 def _marked(ratio: float | None) -> str:
@@ -167,7 +168,7 @@ def _floor(lines: Sequence[Line], variants: Sequence[str]) -> Iterator[str]:
             "## The floor: one durable write\n\nEach figure is a median, in ms, of writes one after another. A step of "
             "a chain must wait for one (W4); where work comes together (W2, W3) it shares flushes, and costs less.\n"
         )
-        yield _markdown(["", "ms", "in merges", "in bare transactions"], body)
+        yield table(["", "ms", "in merges", "in bare transactions"], body)
 
 
 def _profiles(folder: Path, variants: Sequence[str]) -> Iterator[str]:
@@ -188,11 +189,6 @@ def _profiles(folder: Path, variants: Sequence[str]) -> Iterator[str]:
 
 def _text(name: str) -> str:
     return (_TEXTS / name).read_text("utf-8")
-
-
-def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def remember_machine(folder: Path) -> None:
@@ -221,7 +217,6 @@ def main(folder: Path, peers: Path | None, docs: Path) -> None:
         raise click.ClickException(f"there are no result lines in {folder}; run make bench first")
     page, found = render(ours, others, _machine_of(folder), folder)
     bars = [(f"{row.sized.label} {row.metric.label}", _ratios(row)) for row in found]
-    (docs / CHART).parent.mkdir(parents=True, exist_ok=True)
     draw([(label, of) for label, of in bars if of], docs / CHART)
     scale_page.draw_curves(folder, docs)
     (docs / "performance.md").write_text(page, "utf-8")

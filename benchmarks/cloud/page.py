@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..markdown import table
 from .catalogue import CHAIN, FAN, HUBS, QUEUED, SHORT_FAN, Counted
 from .facts import LIMITS, PRICES, READ, Limits, Prices, facts_of
 from .footprint import Footprint
@@ -93,7 +94,7 @@ def _taken(counts: Counted) -> str:
     return (
         "From the start to the end and at rest, of an instance among many, each queue with machines of its own as on "
         "Flex Consumption. A message counts when it is sent, received and deleted; a receive that brings several is "
-        "one request.\n\n" + _table(head, body)
+        "one request.\n\n" + table(head, body)
     )
 
 
@@ -115,9 +116,9 @@ def _ceilings(counts: Counted, rates: Rates) -> str:
     ]
     return (
         "The first limit that is reached, and how far it lets each workload come:\n\n"
-        + _table(head, body)
+        + table(head, body)
         + "\nAll of them, for one account and a hub of one partition:\n\n"
-        + _table(["Limit", f"{CHAIN.title}, steps/s", "through the queue, steps/s"], every)
+        + table(["Limit", f"{CHAIN.title}, steps/s", "through the queue, steps/s"], every)
     )
 
 
@@ -153,7 +154,7 @@ def _prices(counts: Counted) -> str:
     queued = price(counts.apart[QUEUED], COMPUTE)
     return (
         _text("prices.md")
-        + _table(head, body)
+        + table(head, body)
         + "\n"
         + _text("documented.md").format(
             queue=DURABLE_FUNCTIONS.queue_operations,
@@ -234,7 +235,7 @@ def _what_to_turn(counts: Counted, rates: Rates) -> str:
     head = ["Setting", "of", "requests per step", "steps/s, first ceiling", "$ per million steps"]
     return (
         "Each line changes one thing; one account and one partition unless it says otherwise.\n\n"
-        + _table(head, body)
+        + table(head, body)
         + "\n"
         + _text("order.md").format(partitions=useful_partitions(queued, rates), machines=_machines(counts, rates))
     )
@@ -259,9 +260,9 @@ def _facts() -> str:
     return (
         _text("facts.md").format(read=READ)
         + "\n"
-        + _table(["Limit", "", "Source"], rows(LIMITS))
+        + table(["Limit", "", "Source"], rows(LIMITS))
         + "\n"
-        + _table(["Price", "", "Source"], rows(PRICES))
+        + table(["Price", "", "Source"], rows(PRICES))
     )
 
 
@@ -317,8 +318,3 @@ def _number(value: float) -> str:
 
 def _text(name: str) -> str:
     return (_TEXTS / name).read_text("utf-8")
-
-
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from ..svg import figure
 from .growth import COSTS, Cost, Growth, Point, curve, exponent
 
 _TITLES: dict[Cost, str] = {
@@ -17,14 +17,8 @@ _TITLES: dict[Cost, str] = {
 
 def draw(grown: Sequence[tuple[Growth, Sequence[Point]]], path: Path) -> None:
     """Write an SVG, both axes logarithmic, each curve named with its exponent; the same points make the same file."""
-    import matplotlib
-    from matplotlib.figure import Figure  # by itself: no window, no global state
-
-    mpl: Any = matplotlib  # its types are known in part only
-
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "durable_core", "font.family": "sans-serif"}):
-        figure: Any = Figure(figsize=(13, 5.8), layout="constrained")
-        for axes, cost in zip(figure.subplots(1, len(COSTS)), COSTS, strict=True):
+    with figure(path, 13, 5.8) as drawn:
+        for axes, cost in zip(drawn.subplots(1, len(COSTS)), COSTS, strict=True):
             for growth, points in grown:
                 values = curve(points, cost)
                 axes.plot(
@@ -45,6 +39,3 @@ def draw(grown: Sequence[tuple[Growth, Sequence[Point]]], path: Path) -> None:
                 loc="upper center",
                 bbox_to_anchor=(0.5, -0.12),
             )
-        figure.savefig(path, format="svg", metadata={"Date": None})
-    # Trailing spaces would come back with every drawing as a difference that is none.
-    path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text("utf-8").splitlines()), "utf-8")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
+from ..markdown import table
 from ..results import Line, is_doubtful, noise_of
 from .curves import draw
 from .growth import COSTS, GROWTHS, Cost, Growth, Point, curve, exponent, per_unit
@@ -63,9 +64,7 @@ def draw_curves(results: Path, docs: Path) -> None:
     """The image that the section shows, if there is something to show."""
     grown = [(growth, points) for growth in GROWTHS if (points := points_of(lines_of(results, "growth"), growth))]
     if grown:
-        path = docs / CURVES
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draw(grown, path)
+        draw(grown, docs / CURVES)
 
 
 def points_of(lines: Iterable[Line], growth: Growth) -> list[Point]:
@@ -97,7 +96,7 @@ def _growth(lines: Sequence[Line]) -> Iterator[str]:
             "each unit. The last two columns say what one more costs among the smallest sizes and among the largest. "
             "Wide fan-outs are packed from 256 activities on.\n"
         )
-        yield _markdown(
+        yield table(
             [
                 "What grows",
                 "from, to",
@@ -141,7 +140,7 @@ def _idle(lines: Sequence[Line]) -> Iterator[str]:
         "get their event one after another: from the request that brings it to the output. The warm cache has its "
         "usual bound of 64 MiB of history, beyond which an instance that waits costs no memory.\n"
     )
-    yield _markdown(_IDLE_HEAD, body)
+    yield table(_IDLE_HEAD, body)
     yield f"{noise_of(lines)}\n"
 
 
@@ -162,7 +161,7 @@ def _hosts(lines: Sequence[Line]) -> Iterator[str]:
         if key in found:
             body, judged = _of_store(found[key])
             yield f"On {title}:\n"
-            yield _markdown(
+            yield table(
                 _HOSTS_HEAD,
                 body,
             )
@@ -259,8 +258,3 @@ def _ratio(value: float | None, of: float | None) -> float | None:
 
 def _text(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
-
-
-def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -169,7 +169,6 @@ def test_backup_is_for_the_embedded_store(tmp_path: Path) -> None:
 async def test_a_full_disk_holds_work_up_until_there_is_room_again(tmp_path: Path) -> None:
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     with HostProcess(tmp_path) as host:
-        assert host.pid is not None
         async with HttpClient(host.url) as http:
             request = {"request": {"days": 3}, "deadline_seconds": 3600}
             await http.start("approval", request, "first")

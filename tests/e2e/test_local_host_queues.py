@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_hooks_run_before_the_first_message_and_after_the_last(tmp_path: Path) -
     with TinyHost(tmp_path) as host:
         host.send("tiny-work", "x")
         host.wait_for_event("work")
-        assert host.terminate() == 0
+        assert host.stop(signal.SIGTERM) == 0
         events = [each["event"] for each in host.events() if each["event"] != "tick"]
     assert events == ["hook-start", "work-begin", "work", "hook-stop"]
 
@@ -57,7 +58,7 @@ def test_a_queue_made_later_is_served(tmp_path: Path) -> None:
             assert "listening on queues only" in maker.log
             waiting.send("tiny-control", "late")
             (done,) = waiting.wait_for_event("control")
-            assert done["pid"] == waiting.process.pid
+            assert done["pid"] == waiting.pid
 
 
 def test_a_function_longer_than_its_lease_keeps_its_message(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_function_longer_than_its_lease_keeps_its_message(tmp_path: Path) -> N
         host.send("tiny-work", "long in a thread")
         host.wait_for_event("control")
         host.wait_for_event("work")
-        assert host.terminate() == 0
+        assert host.stop(signal.SIGTERM) == 0
         assert [each["count"] for each in host.events("control-begin") + host.events("work-begin")] == [1, 1]
     with TinyHost(tmp_path, name="next") as host:
         host.send("tiny-control", "after")
@@ -80,7 +81,7 @@ def test_a_stopped_host_lets_what_it_runs_finish(tmp_path: Path) -> None:
         host.send("tiny-work", "thread")
         host.wait_for_event("control-begin")
         host.wait_for_event("work-begin")
-        assert host.terminate() == 0
+        assert host.stop(signal.SIGTERM) == 0
         assert [each["body"] for each in host.events("control") + host.events("work")] == ["async", "thread"]
 
 
@@ -93,7 +94,7 @@ def test_a_stopped_host_hands_back_what_does_not_finish_in_time(tmp_path: Path) 
         host.wait_for_event("control-begin")
         host.wait_for_event("work-begin")
         with TinyHost(tmp_path, name="other", env=NO_EXPIRY) as other:
-            assert host.terminate() == 0
+            assert host.stop(signal.SIGTERM) == 0
             (control,), (work,) = other.wait_for_event("control"), other.wait_for_event("work")
     assert (control["count"], work["count"]) == (2, 2)
 
@@ -102,9 +103,9 @@ def test_a_second_signal_ends_the_host_at_once(tmp_path: Path) -> None:
     with TinyHost(tmp_path, env={"TINY_WORK_SECONDS": "600"}, args=["--grace", "600"]) as host:
         host.send("tiny-work", "x")
         host.wait_for_event("work-begin")
-        host.process.terminate()
+        host.send_signal(signal.SIGTERM)
         host.wait_for(lambda: "stopping; once more" in host.log)
-        assert host.terminate() == 128 + 15
+        assert host.stop(signal.SIGTERM) == 128 + 15
 
 
 def test_a_host_takes_over_the_leases_of_a_killed_one(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_host_leaves_the_leases_of_a_living_one_alone(tmp_path: Path) -> None:
         with TinyHost(tmp_path, env=NO_EXPIRY, name="second") as second:
             second.wait_for_event("tick")
             (done,) = busy.wait_for_event("control")
-            assert done["pid"] == busy.process.pid
+            assert done["pid"] == busy.pid
             assert len(busy.events("control-begin")) == 1
 
 
@@ -135,8 +136,9 @@ def test_two_hosts_share_the_messages_of_one_store(tmp_path: Path) -> None:
         for number in range(20):
             one.send("tiny-work", str(number))
         done = one.wait_for_event("work", 20)
+        pids = {one.pid, two.pid}
     assert sorted(int(each["body"]) for each in done) == list(range(20))
-    assert {each["pid"] for each in done} == {one.process.pid, two.process.pid}
+    assert {each["pid"] for each in done} == pids
 
 
 def test_roles_are_split_between_hosts_by_queue_name(tmp_path: Path) -> None:
@@ -147,11 +149,11 @@ def test_roles_are_split_between_hosts_by_queue_name(tmp_path: Path) -> None:
         for number in range(5):
             control.send("tiny-control", str(number))
             control.send("tiny-work", str(number))
-        assert {each["pid"] for each in control.wait_for_event("control", 5)} == {control.process.pid}
-        assert {each["pid"] for each in control.wait_for_event("work", 5)} == {work.process.pid}
-        assert {each["pid"] for each in control.wait_for_event("tick")} == {control.process.pid}
-        assert work.terminate() == 0
-        assert control.terminate() == 0
+        assert {each["pid"] for each in control.wait_for_event("control", 5)} == {control.pid}
+        assert {each["pid"] for each in control.wait_for_event("work", 5)} == {work.pid}
+        assert {each["pid"] for each in control.wait_for_event("tick")} == {control.pid}
+        assert work.stop(signal.SIGTERM) == 0
+        assert control.stop(signal.SIGTERM) == 0
 
 
 def test_without_wake_ups_a_message_still_comes_by_polling(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_the_same_rules_hold_on_azure_queues(tmp_path: Path) -> None:
             host.send("tiny-control", "long")
             (done,) = host.wait_for_event("control")
             (poison,) = host.wait_for_event("poison")
-            assert host.terminate() == 0
+            assert host.stop(signal.SIGTERM) == 0
         assert (done["body"], done["count"], poison["body"]) == ("long", 1, "bad")
         assert len(host.events("failing")) == 5
         with TinyHost(tmp_path, env=env | {"TINY_WORK_SECONDS": "0"}, name="next") as host:
@@ -185,11 +187,12 @@ def test_a_host_may_serve_one_work_queue_alone(tmp_path: Path) -> None:
         control.send("tiny-work", "for nobody")
         control.send("tiny-work-gpu", "for the gpu")
         (done,) = control.wait_for_event("gpu")
-        assert done["pid"] == gpu.process.pid
+        on_gpu = gpu.pid
+        assert done["pid"] == on_gpu
     with TinyHost(tmp_path, name="work", args=["--only", "work"]) as work:  # all work queues
         work.wait_for_event("work")
         assert "tiny-work-gpu" in work.log
-    assert not [each for each in work.events("work") if each["pid"] == gpu.process.pid]
+    assert not [each for each in work.events("work") if each["pid"] == on_gpu]
 
 
 def test_a_host_that_would_serve_nothing_says_which_queues_there_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from tests.support.tiny_host import TinyHost
@@ -57,7 +58,7 @@ def test_as_in_azure_a_timeout_ends_the_process_with_all_in_it_and_it_begins_aga
         bystander = host.wait_for_event("control-begin", 2)
         assert [event["count"] for event in bystander[:2]] == [1, 2]
         assert not host.events("control")
-        assert host.terminate() == 0
+        assert host.stop(signal.SIGTERM) == 0
 
 
 def test_otherwise_a_timeout_ends_that_function_alone(tmp_path: Path) -> None:
@@ -75,4 +76,4 @@ def test_a_function_that_ignores_its_cancellation_is_given_up_and_keeps_no_host_
         host.send("tiny-control", "stubborn")
         again = host.wait_for_event("begin", 2)
         assert [event["count"] for event in again[:2]] == [1, 2], "the message came back"
-        assert host.terminate() == 0
+        assert host.stop(signal.SIGTERM) == 0

@@ -84,7 +84,6 @@ async def test_instances_started_over_http_are_all_accepted_and_all_complete(tmp
     try:
         hub.start()
         pid = hub.hosts[0].pid
-        assert pid is not None
         refused: list[tuple[int, str]] = []
         limit = asyncio.Semaphore(64)
         timeout = aiohttp.ClientTimeout(total=600)

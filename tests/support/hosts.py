@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 PROJECT = Path(__file__).resolve().parents[2]
+SCRUBBED = ("DURABLE_", "AzureWebJobs", "AzureFunctionsJobHost", "SMTP_", "TINY_")
 READY = "listening on "
 START_TIMEOUT = 60.0  # seconds; a loaded machine imports slowly
 STOP_TIMEOUT = 60.0
@@ -45,7 +46,7 @@ class HostProcess:
         self.folder, self.app, self.port = folder, app, free_port()
         self.log_file = folder / f"{name}.log"
         folder.mkdir(parents=True, exist_ok=True)
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DURABLE_", "AzureWebJobs", "SMTP_"))}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(SCRUBBED)}
         self._env = inherited | {
             "PYTHONPATH": str(PROJECT),
             "PYTHONUNBUFFERED": "1",
@@ -62,8 +63,9 @@ class HostProcess:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
+    def pid(self) -> int:
+        assert self._process is not None, "the host does not run"
+        return self._process.pid
 
     @property
     def has_died(self) -> bool:
@@ -92,6 +94,7 @@ class HostProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the tests alone, which then stop their hosts
             )
         return self
 
@@ -113,20 +116,27 @@ class HostProcess:
 
     def stand_still(self) -> None:
         """SIGSTOP: the process does nothing until ``go_on``, as on a laptop that sleeps."""
-        assert self._process is not None, "the host does not run"
-        self._process.send_signal(signal.SIGSTOP)
+        self.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
+        self.send_signal(signal.SIGCONT)
+
+    def send_signal(self, which: signal.Signals) -> None:
+        """Send a signal, and do not wait for its effect."""
         assert self._process is not None, "the host does not run"
-        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(which)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """SIGINT, as Ctrl-C sends it, or SIGTERM; returns the exit code."""
         return self._end(how)
 
     def _end(self, how: signal.Signals) -> int:
+        self.send_signal(how)
+        return self.wait_exit()
+
+    def wait_exit(self) -> int:
+        """Wait until the process ends; returns its exit code. RuntimeError with its log if that takes too long."""
         assert self._process is not None, "the host does not run"
-        self._process.send_signal(how)
         try:
             return self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
-PROJECT = Path(__file__).resolve().parents[2]
+from .hosts import PROJECT, HostProcess
+
 TINY_APP = PROJECT / "tests" / "e2e" / "apps" / "tiny"
 PATIENCE = 60.0  # seconds; a loaded machine is slow, and no test asserts a duration
 
 Event: TypeAlias = dict[str, Any]
 
 
-class TinyHost:
-    """``python -m durable_core host`` on a free port, with its store and logs in ``folder``.
+class TinyHost(HostProcess):
+    """A host that is started at once, with its store and logs in ``folder``.
 
     Several hosts given the same folder share the store and the events. As a context manager it waits until the host
     listens, and kills it at the end if it still runs.
@@ -36,27 +33,9 @@ class TinyHost:
         args: Sequence[str] = (),
         name: str = "host",
     ) -> None:
-        self._events, self._log = folder / "events.jsonl", folder / f"{name}.log"
-        self._log.touch()
-        scrubbed = ("DURABLE_", "AzureWebJobs", "AzureFunctionsJobHost", "TINY_")
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(scrubbed)}
-        command = [sys.executable, "-m", "durable_core", "host", "--app", str(app), "--port", "0"]
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--store", str(folder / "store.db"), *args],
-                env=inherited | {"PYTHONPATH": str(PROJECT), "TINY_LOG": str(self._events), **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    @property
-    def port(self) -> int:
-        return int(self.log.partition("listening on http://127.0.0.1:")[2].split()[0])
+        self._events = folder / "events.jsonl"
+        super().__init__(folder, env={"TINY_LOG": str(self._events), **(env or {})}, app=app, name=name, options=args)
+        self.start()
 
     def request(
         self, method: str, path: str, body: bytes | str | None = None, headers: Mapping[str, str] | None = None
@@ -85,8 +64,7 @@ class TinyHost:
         """Return when it is true; AssertionError with the host's log when it never is, or the host has ended."""
         give_up_at = time.monotonic() + PATIENCE
         while not holds():
-            ended = self.process.poll()
-            assert ended is None, f"the host ended with {ended}:\n{self.log}"
+            assert not self.has_died, f"the host ended:\n{self.log}"
             assert time.monotonic() < give_up_at, f"it did not come true; the host's log:\n{self.log}"
             time.sleep(0.02)
 
@@ -94,26 +72,13 @@ class TinyHost:
         self.wait_for(lambda: len(self.events(name)) >= count)
         return self.events(name)
 
-    def wait_exit(self) -> int:
-        return self.process.wait(PATIENCE)
-
-    def terminate(self) -> int:
-        """SIGTERM; returns the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait_exit()
-
-    def kill9(self) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE)
-
     def __enter__(self) -> Self:
         try:
-            self.wait_for(lambda: "\nlistening on " in self.log)
+            self.wait_ready()
         except BaseException:
-            self.kill9()
+            self.kill_if_alive()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.kill9()
+        self.kill_if_alive()
