@@ -24,7 +24,7 @@ from durable_core.storage.counting import CountingStorage
 from durable_core.storage.ports import QueueMessage
 from durable_core.storage.sqlite import SqliteStorage
 from durable_core.testing.virtual_time import START, VirtualTimeLoop
-from tests.support.counted_programs import registry_of
+from tests.support.programs import registry_of
 
 from .ledger import Ledger, LedgerStorage
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from durable_core.testing.simulation import World
-from tests.support.counted_programs import make_registry
+from tests.support.programs import make_registry
 
 Cost = Literal["operations", "written", "calls"]
 COSTS: tuple[Cost, ...] = get_args(Cost)

@@ -10,7 +10,7 @@ from durable_core.models import JSON
 from durable_core.settings import Settings
 from durable_core.storage.counting import Counts
 from durable_core.testing.simulation import Role, World
-from tests.support.counted_programs import make_registry
+from tests.support.programs import make_registry
 
 REST = 60.0  # virtual seconds, after which everything that has no reason to wait is done
 

@@ -15,9 +15,9 @@ from durable_core.settings import Settings
 from durable_core.storage.azure.store import AzureStorage
 from durable_core.storage.counting import CountingStorage
 from durable_core.testing.azurite import Azurite
-from tests.support.counted_programs import make_registry
 from tests.support.counting_proxy import UNCOUNTED, Door, counting_door
 from tests.support.live_app import running
+from tests.support.programs import make_registry
 
 PATIENCE = 120.0
 

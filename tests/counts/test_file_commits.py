@@ -11,7 +11,7 @@ from durable_core.runtime.app import DurableApp
 from durable_core.settings import Settings
 from durable_core.storage.ports import QueueMessage
 from durable_core.storage.sqlite import SqliteStorage
-from tests.support.counted_programs import make_registry
+from tests.support.programs import make_registry
 
 
 async def _flushes_of_chain(path: Path, steps: int) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from durable_core.settings import Settings
 from durable_core.storage.sqlite import SqliteStorage
-from tests.support.counted_programs import make_registry
 from tests.support.live_app import running
+from tests.support.programs import make_registry
 
 PATIENCE = 60.0
 

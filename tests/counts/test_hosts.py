@@ -18,7 +18,7 @@ from durable_core.models import JSON
 from durable_core.storage.counting import Counts
 from durable_core.testing.faults import FaultPlan
 from durable_core.testing.simulation import HostShape, Role, World
-from tests.support.counted_programs import make_registry
+from tests.support.programs import make_registry
 
 from .programs import REST
 

@@ -18,7 +18,7 @@ import pytest
 from durable_core.converter import Converter
 from durable_core.runtime.turn.cached import definition_for, info_of, replayed
 from durable_core.testing.simulation import World
-from tests.support.counted_programs import make_registry
+from tests.support.programs import make_registry
 
 from .programs import REST
 

@@ -12,7 +12,7 @@ from durable_core.instance_ids import execution_of
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.client import DurableClient
 from durable_core.testing.simulation import World
-from tests.support.counted_programs import make_registry
+from tests.support.programs import make_registry
 
 from .programs import count
 
