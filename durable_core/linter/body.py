@@ -199,7 +199,7 @@ class Body(ast.NodeVisitor):
                         self._default(keyword.value, kind)
 
     def _default(self, factory: ast.expr, kind: Class) -> None:
-        """A field's ``default_factory`` runs where the object is made."""
+        """Check the ``default_factory`` of a field: it runs where the object is created."""
         file = kind.scope.file
         origin = self.origins.of(factory, kind.scope)
         if isinstance(factory, ast.Lambda):
@@ -282,7 +282,7 @@ class Body(ast.NodeVisitor):
     def _step(self, handed: ast.expr | None) -> None:
         """Check the function of a ``ctx.run``: its body is not orchestrator code, but must not use the context."""
         origin = None if handed is None else self.origins.of(handed, self.scope)
-        if isinstance(handed, ast.Call):  # partial(...): its arguments are made here
+        if isinstance(handed, ast.Call):  # partial(...): its arguments are evaluated here
             self._keep_context_from(handed, "a step")
             self._arguments(handed, without=handed.args[0] if handed.args else None)
         elif isinstance(handed, ast.Lambda):
@@ -367,20 +367,20 @@ class Body(ast.NodeVisitor):
     # ------------------------------------------------------------ scopes
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        """A lambda that is handed on is taken to be called."""
+        """Check a lambda that is passed on: it counts as called."""
         self._defaults(node)
         function = self.function.file.function_of(node)
         if function is not None:
             self.refer(function)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        """Only its head runs here; the body, where the function is called or handed on."""
+        """Check decorators and defaults. The body is checked where the function is called or passed on."""
         for decorator in node.decorator_list:
             self.visit(decorator)
         self._defaults(node)
 
     def _defaults(self, node: FunctionNode) -> None:
-        """The defaults of a function within this one are made here."""
+        """Check the defaults of a function inside this one: they are evaluated here."""
         for value in [*node.args.defaults, *node.args.kw_defaults]:
             if value is not None:
                 self.visit(value)

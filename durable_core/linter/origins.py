@@ -1,7 +1,8 @@
-"""What an expression stands for: a function of the project, or something outside by its full name.
+"""Finds what an expression refers to: a function or class of the project, or the full name of something outside.
 
-``dt.now`` after ``from datetime import datetime as dt`` is ``datetime.datetime.now``; what ``Path("a")`` returns is
-``pathlib.Path()``; the orchestrator's context is ``<ctx>``. What is not certain is None, and no rule speaks of it.
+``dt.now`` after ``from datetime import datetime as dt`` is ``datetime.datetime.now``; the result of ``Path("a")`` is
+``pathlib.Path()``; the orchestrator's context is ``<ctx>``. The result is None if it is not certain; no rule reports
+such code.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _DECORATORS: dict[str, Mark] = {
     for module in ("", "registry.")
     for called in ("", "()")
 }
-_MAX_DEPTH = 30  # names that lead to each other
+_MAX_DEPTH = 30  # limits names that refer to each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Origins:
         self._marks: dict[Function, Mark | None] = {}
 
     def of(self, node: ast.expr | None, scope: Scope) -> Origin | None:
-        """What this expression stands for where it is written; None if that is not certain."""
+        """What this expression refers to in its scope; None if that is not certain."""
         if self._depth > _MAX_DEPTH:
             return None
         self._depth += 1
@@ -84,7 +85,7 @@ class Origins:
             self._depth -= 1
 
     def dotted(self, node: ast.expr | None, scope: Scope) -> str:
-        """The full name of something outside; '' for all else."""
+        """The full name of something outside the project; '' for everything else."""
         origin = self.of(node, scope)
         return origin.dotted if isinstance(origin, External) else ""
 
@@ -120,7 +121,7 @@ class Origins:
         return self._marks[function]
 
     def instance(self, annotation: ast.expr | None, scope: Scope) -> Origin | None:
-        """What an object annotated like this is."""
+        """What a variable with this annotation refers to."""
         match annotation:
             case ast.Constant(value=str(text)):
                 try:
@@ -152,7 +153,7 @@ class Origins:
                 return None
 
     def variable(self, node: ast.expr, scope: Scope) -> Variable | None:
-        """The module's variable that this expression names, be it of this module or of another."""
+        """The variable of a module that this expression names, in this module or in another."""
         if isinstance(node, ast.Name):
             found = scope.find(node.id)
             if found is None:

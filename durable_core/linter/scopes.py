@@ -1,6 +1,6 @@
-"""Which names are bound where in one source file: Python's scopes, seen without running anything.
+"""The scopes of one source file, and the names bound in each. No code is run.
 
-Owns the binding of names. What a bound name stands for, across files, is for ``Origins`` to say.
+``Origins`` finds what a bound name refers to, across files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.Gener
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:
-    """A function or lambda of the source. scope: that of its body; owner: the class it is a method of."""
+    """A function or lambda of the source. scope: the scope of its body; owner: the class, if it is a method."""
 
     name: str
     node: FunctionNode
@@ -36,7 +36,7 @@ class Function:
         return not isinstance(self.node, ast.Lambda) and has_yield(self.node.body)
 
     def is_inside(self, other: Function) -> bool:
-        """Whether this one is written within the other's body."""
+        """Whether this function is defined inside the body of the other."""
         scope = self.scope.parent
         while scope is not None and scope is not other.scope:
             scope = scope.parent
@@ -45,7 +45,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Class:
-    """A class of the source. scope: that of its body."""
+    """A class of the source. scope: the scope of its body."""
 
     name: str
     node: ast.ClassDef
@@ -61,7 +61,8 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Bound by ``name = value``, ``name: annotation = value`` or ``with value as name``; only what is known is kept."""
+    """Bound by ``name = value``, ``name: annotation = value`` or ``with value as name``; a part that is not known is
+    None."""
 
     value: ast.expr | None
     annotation: ast.expr | None = None
@@ -74,7 +75,8 @@ class Augmented:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter. function: whose it is; index: its place among the positional ones, -1 for the others."""
+    """A parameter of the function ``node``. owner: the class, if it is a method; index: its position among the
+    positional parameters, -1 for others."""
 
     arg: ast.arg
     node: FunctionNode
@@ -84,14 +86,14 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Bound to something that cannot be told: a loop's variable, a part of a tuple, an exception."""
+    """Bound to an unknown value: the variable of a loop, a part of a tuple, an exception."""
 
 
 Binding: TypeAlias = Function | Class | Imported | Assigned | Augmented | Parameter | Unknown
 
 
 class Scope:
-    """One scope and what is bound in it."""
+    """One scope and the names bound in it."""
 
     __slots__ = ("bindings", "file", "global_names", "node", "nonlocal_names", "parent")
 
@@ -106,7 +108,7 @@ class Scope:
         return self.parent is None
 
     def find(self, name: str) -> tuple[Scope, list[Binding]] | None:
-        """The scope that binds this name for code in this one, and how."""
+        """The scope whose binding of this name counts for code in this scope, and its bindings."""
         scope: Scope | None = self
         while scope is not None:
             if name in scope.global_names:
@@ -135,7 +137,8 @@ class Scope:
 
 
 class Binder(ast.NodeVisitor):
-    """Walks a module once. scopes: of each function, lambda, class and comprehension; functions: all of them."""
+    """Walks a module once. scopes: the scope of each function, lambda, class and comprehension; functions: all
+    functions."""
 
     def __init__(self, tree: ast.Module, file: SourceFile) -> None:
         self.scope = Scope(tree, None, file)
@@ -211,7 +214,7 @@ class Binder(ast.NodeVisitor):
         outer, outer_class = self.scope, self._class
         self.scope, self._class = scope, owner
         if self._has_declarations:
-            for node in body:  # a 'global' line counts for the whole function, wherever it stands
+            for node in body:  # a 'global' line counts for the whole function
                 for inner in own_nodes(node):
                     if isinstance(inner, ast.Global):
                         scope.global_names.update(inner.names)
@@ -304,7 +307,8 @@ class Binder(ast.NodeVisitor):
 
 
 def own_nodes(root: ast.AST) -> Iterator[ast.AST]:
-    """This node and those below it, in the order of the source, without the bodies of functions and classes in it."""
+    """This node and the nodes below it, in the order of the source, without the bodies of functions and classes in
+    it."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
@@ -314,7 +318,7 @@ def own_nodes(root: ast.AST) -> Iterator[ast.AST]:
 
 
 def has_yield(body: list[ast.stmt]) -> bool:
-    """Whether these statements wait: have a ``yield`` or ``yield from`` of their own."""
+    """Whether these statements contain a ``yield`` or ``yield from``, outside of inner functions."""
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for statement in body for node in own_nodes(statement))
 
 

@@ -1,7 +1,7 @@
-"""The source files that are looked at, and how an imported name leads from one to another.
+"""The source files of a project, and the search for the file of an imported name.
 
-Owns reading and parsing; nothing is imported or run. Only files below the roots are known: the folders above the
-packages that were named. The standard library, installed packages and durable_core itself are outside.
+Reads and parses files; nothing is imported or run. The project consists of the files below its roots: the folders that
+contain the named packages. The standard library, installed packages and durable_core itself are outside.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OUTSIDE = {"durable_core", *sys.stdlib_module_names}
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """A comment that silences codes on the lines first to last; no codes: it names none."""
+    """A comment that silences codes on the lines first to last. codes: empty if it names none."""
 
     line: int
     column: int
@@ -37,10 +37,10 @@ class Ignore:
 
 
 class SourceFile:
-    """One parsed file. name: dotted, as it is imported from its root."""
+    """One parsed file. name: its dotted name, as it is imported from its root."""
 
     def __init__(self, path: Path, name: str, text: str) -> None:
-        """SourceError if the text is no Python."""
+        """SourceError if the text is not valid Python."""
         self.path, self.name, self.text = path, name, text
         try:
             self.tree = ast.parse(text, str(path))
@@ -60,7 +60,7 @@ class SourceFile:
 
     @property
     def functions(self) -> list[Function]:
-        """Every function of the file, at whatever depth."""
+        """Every function of the file, at any depth."""
         return self._bound.functions
 
     @property
@@ -68,7 +68,7 @@ class SourceFile:
         return self._bound.star_imports
 
     def scope_of(self, node: ast.AST) -> Scope | None:
-        """The scope that this node opens, if it opens one."""
+        """The scope that this node opens; None if it opens none."""
         return self._bound.scopes.get(node)
 
     def function_of(self, node: ast.AST) -> Function | None:
@@ -106,7 +106,7 @@ class SourceFile:
         return found
 
     def _statement_after(self, line: int) -> tuple[int, int]:
-        """The lines of the statement that begins below this one; of a block, those of its head."""
+        """The lines of the statement that begins below this line; for a block, the lines of its head."""
         best: tuple[int, int] | None = None
         for node in ast.walk(self.tree):
             if isinstance(node, ast.stmt | ast.ExceptHandler):
@@ -119,7 +119,7 @@ class SourceFile:
 
 
 class Project:
-    """The files that are looked at, found by path or by the name they are imported by."""
+    """The files of a project, found by path or by the name under which they are imported."""
 
     def __init__(self) -> None:
         self._files: dict[Path, SourceFile | None] = {}
@@ -128,13 +128,14 @@ class Project:
         self._tops: set[str] = set()
 
     def add(self, path: Path) -> SourceFile:
-        """Read a file and let its neighbours be found. SourceError if it is not there or is no Python."""
+        """Read a file, and add its root, so that imports of its neighbours are found. SourceError if it is missing or
+        is not valid Python."""
         path = path.absolute()
         root, name = _place(path)
         file = self._files.get(path) or _read(path, name)
         self._files[path] = file
         self._modules.setdefault(name, file)
-        if not _SKIPPED.isdisjoint(root.parts):  # an installed package: of what is beside it, only its own modules
+        if not _SKIPPED.isdisjoint(root.parts):  # an installed package: without the packages beside it
             self._add_root(root, only=name.split(".")[0])
         else:
             self._add_root(root)
@@ -144,7 +145,7 @@ class Project:
         return file
 
     def module(self, name: str) -> SourceFile | None:
-        """The file that is imported by this dotted name; None if it is not among the project's."""
+        """The file of a dotted name; None if it is not in the project."""
         if name not in self._modules:
             self._modules[name] = self._find(name)
         return self._modules[name]
@@ -182,14 +183,14 @@ class Project:
                 if path.is_file():
                     try:
                         self._files[path] = _read(path, name)
-                    except SourceError:  # it was not asked for: what cannot be read is as unknown as a package
+                    except SourceError:  # the caller did not name it: if it cannot be read, it counts as outside
                         self._files[path] = None
                     return self._files[path]
         return None
 
 
 def python_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files named, and every ``.py`` file below the folders named, in order. SourceError for what is not there."""
+    """The named files, and every ``.py`` file below the named folders, in order. SourceError for a missing path."""
     seen: set[Path] = set()
     for path in paths:
         if path.is_dir():
@@ -211,7 +212,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _place(path: Path) -> tuple[Path, str]:
-    """The folder from which a file is imported, and the name by which."""
+    """The root folder from which a file is imported, and its dotted name."""
     root = path.parent
     parts = [] if path.name == "__init__.py" else [path.stem]
     while (root / "__init__.py").is_file() and root != root.parent:

@@ -68,7 +68,7 @@ class State:
                 pass
 
     def variable_changed(self, node: ast.expr, scope: Scope, *, by_call: bool) -> Variable | None:
-        """The variable of the module that is changed by a change of this expression."""
+        """The variable of a module that is changed when the object of this expression is changed."""
         variable = self._origins.variable(node, scope)
         if variable is None:
             return None
@@ -97,7 +97,7 @@ class State:
                             yield variable.name
 
     def _run_by_import(self, file: SourceFile) -> Iterator[Function]:
-        """Functions that run at the import of the module, since it calls them or uses them as decorators."""
+        """Functions that run when the module is imported: it calls them, or uses them as decorators."""
         named: list[ast.expr] = []
         for node in ast.walk(file.tree):
             named.extend(getattr(node, "decorator_list", []))
@@ -147,7 +147,7 @@ class Sets:
         self._looking: set[tuple[Scope, str]] = set()
 
     def is_set(self, node: ast.expr | None, scope: Scope) -> bool:
-        """Whether this is surely a set, and not a set of numbers, whose order is always the same."""
+        """Whether this is certainly a set, except for a set of numbers, whose order is always the same."""
         match node:
             case ast.Set(elts=elements):
                 return not all(isinstance(e, ast.Constant) and isinstance(e.value, int) for e in elements)

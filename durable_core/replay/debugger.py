@@ -1,8 +1,8 @@
 """One history replayed under pdb: from event to event, through the orchestrator's own lines.
 
-The orchestrator is the user's function inside a generator that watches what goes in: with every event that makes the
-code run on, it says what the ``yield`` returned, and then lets pdb stop in the user's code. The engine's frames are
-skipped, and not shown. Values that are changed in the debugger change what the code decides, as they would in a host.
+The orchestrator is the user's function inside a generator that watches its inputs: for every event that makes the code
+continue, it prints the value that the ``yield`` returned, and then lets pdb stop in the user's code. The engine's
+frames are skipped, and not shown. Values that are changed in the debugger change the decisions of the code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LONGEST = 200  # characters of a value in a line
 
 
 class QuitDebuggerError(Interruption):
-    """The person has typed ``q``. No orchestrator may take it for a failure of its own, or catch it."""
+    """The user has typed ``q``. A BaseException, so that the orchestrator does not catch it as a failure."""
 
 
 def debug_history(
@@ -44,8 +44,8 @@ def debug_history(
 ) -> None:
     """Replay under pdb on standard input and output. Returns at the end of the history, or after ``q``.
 
-    at: number of the event, from 1, that the code is to be stopped after; of a decision of the code: before it is
-    made. None: the first line of the orchestrator.
+    at: the number of an event, from 1. The code stops after it; for a decision, before it is made. None: it stops at
+    the first line of the orchestrator.
 
     ConfigurationError if there is no such event; NonDeterminismError as in ``replay``.
     """
@@ -64,8 +64,8 @@ def debug_history(
         return
     except NonDeterminismError:
         session.end_tracing()
-        replay_live(definition, history, converter).close()  # tells the line, which the watching generator hides
-        raise  # it fits if nobody interferes: then what was done in the debugger made the difference
+        replay_live(definition, history, converter).close()  # gives the line, which the watching generator hides
+        raise  # it matches without the debugger: then the changes in the debugger made the difference
     try:
         session.end(live)
     finally:
@@ -73,25 +73,25 @@ def debug_history(
 
 
 def _first_stop(history: History, at: int | None) -> int:
-    """The event that the code runs on with. In a commit, what the code was told comes first, its decisions follow."""
+    """The event after which the code continues. In a commit the events that the code received come before its
+    decisions."""
     if at is None:
         return 1
     before = 0
     for segment in history.segments:
         if at <= before + len(segment.events):
-            return at if _tells(segment.events[at - before - 1]) else before + 1
+            return at if _is_received(segment.events[at - before - 1]) else before + 1
         before += len(segment.events)
     return at
 
 
-def _tells(event: Event) -> bool:
-    """Whether an event tells the code something, rather than being decided by it."""
+def _is_received(event: Event) -> bool:
+    """Whether the code receives the event, and has not decided it."""
     return isinstance(event, get_args(Incoming))
 
 
 class _Session:
-    """What a debugged replay has come to. ``stop_after``: the event after which the code is stopped for the first
-    time."""
+    """The state of a debugged replay. ``stop_after``: the event after which the code stops for the first time."""
 
     def __init__(self, definition: OrchestratorDefinition, stop_after: int, say: Callable[[str], None]) -> None:
         self._definition = definition
@@ -99,7 +99,7 @@ class _Session:
         self._say = say
         self._number = 0
         self._event: Event | None = None
-        self._was_told = True  # whether a line was said of the event
+        self._was_told = True  # whether a line was printed for the event
         self._has_stopped = False
         built_in = definition.name.startswith(RESERVED)
         self._pdb = _Pdb(definition, skip=_ENGINE if built_in else [f"{_PACKAGE}.*"])
@@ -109,7 +109,7 @@ class _Session:
         self._number += 1
         self._event = event
         self._was_told = False
-        if not _tells(event):
+        if not _is_received(event):
             line = getattr(event, "line", "")
             self._tell(f"  decided{f' at {line}' if line else ''}")
 
@@ -129,7 +129,7 @@ class _Session:
                     value, error = (yield yielded), None
                 except GeneratorExit:
                     raise
-                except BaseException as raised:  # noqa: BLE001  it goes on into the orchestrator
+                except BaseException as raised:  # noqa: BLE001  passed on to the orchestrator
                     value, error = None, raised
         except StopIteration as stop:
             return stop.value
@@ -158,7 +158,7 @@ class _Session:
             self._tell("  the code waits on")
 
     def end_tracing(self) -> None:
-        """pdb is to see nothing of what follows."""
+        """Stop tracing: pdb must not see the code that follows."""
         sys.settrace(None)
 
     def end(self, live: OrchestrationExecutor) -> None:
@@ -172,7 +172,8 @@ class _Session:
 
 
 class _Pdb(pdb.Pdb):
-    """pdb that stops at the lines of an orchestrator and what it calls, and shows no frame of the engine."""
+    """A pdb that stops at the lines of an orchestrator and of the functions that it calls, without the engine's
+    frames."""
 
     def __init__(self, definition: OrchestratorDefinition, skip: list[str]) -> None:
         super().__init__(skip=skip, nosigint=True)
@@ -185,15 +186,15 @@ class _Pdb(pdb.Pdb):
             raise QuitDebuggerError from None
 
     def user_call(self, frame: FrameType, argument_list: Any) -> None:
-        """Not at a call: at each event it would be the orchestrator's own. The first line within follows."""
+        """Do not stop at a call: at each event it would be that of the orchestrator. Its first line follows."""
 
     def user_return(self, frame: FrameType, return_value: Any) -> None:
-        """Not at a ``yield``, which is a return for pdb."""
+        """Do not stop at a ``yield``, which is a return for pdb."""
         if frame.f_code.co_flags & bdb.GENERATOR_AND_COROUTINE_FLAGS == 0:
             super().user_return(frame, return_value)
 
     def user_exception(self, frame: FrameType, exc_info: Any) -> None:
-        """Not in the engine, where the end of a generator is an exception."""
+        """Do not stop in the engine, where the end of a generator is an exception."""
         if not self._is_hidden(frame):
             super().user_exception(frame, exc_info)
 
@@ -214,6 +215,6 @@ def _short(location: str) -> str:
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
-    except Exception as error:  # noqa: BLE001  a value that cannot show itself is no reason to stop
+    except Exception as error:  # noqa: BLE001  an error of a value's repr must not stop the debugger
         text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

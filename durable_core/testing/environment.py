@@ -50,7 +50,7 @@ R = TypeVar("R")
 X = TypeVar("X")
 
 LONGEST_RESULT = timedelta(days=10 * 366)
-GRACE = 1e-5  # seconds after a moment within which what is due at it has happened
+GRACE = 1e-5  # seconds after a time within which everything that is due at it has run
 
 
 class TestEnvironment:
@@ -66,7 +66,7 @@ class TestEnvironment:
     Not for ``async def`` tests, because it runs an event loop of its own: raises ConfigurationError there.
     """
 
-    __test__ = False  # no class of tests, whatever pytest thinks of its name
+    __test__ = False  # not a class of tests, in spite of its name
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class TestEnvironment:
         self._converter = Converter(settings.max_payload)
         self._driver: Driver | None = None
         self._is_closed = False
-        self._told: set[str] = set()  # instances of whose problem a test knows
+        self._shown: set[str] = set()  # stuck instances that a test has been shown
         self._effects: list[Callable[[], object]] = []
         self.runs: list[ActivityRun] = []
         """All runs of activities, replaced or not, in order."""
@@ -289,7 +289,7 @@ class TestEnvironment:
         try:
             driver.now_do(verify(driver.world.outside, driver.world.callback_urls, instance_id))
         except (NonDeterminismError, DeterminismError):
-            self._told.add(instance_id)
+            self._shown.add(instance_id)
             raise
         if status.runtime_status is not RuntimeStatus.COMPLETED:
             raise OrchestrationFailedError(status)
@@ -398,7 +398,7 @@ class TestEnvironment:
                 world = self._driver.world
                 self._driver.settle()
                 self._stuck_at_rest()
-                self._driver.now_do(verify_all(world.outside, world.callback_urls, self._told))
+                self._driver.now_do(verify_all(world.outside, world.callback_urls, self._shown))
         finally:
             self._stop()
 
@@ -447,7 +447,7 @@ class TestEnvironment:
     def _returned(self, status: OrchestrationStatus) -> Any:
         try:
             return result_type(self._registry.orchestrator(status.name, status.version).fn)
-        except UnknownOrchestratorError:  # one of the framework's own
+        except UnknownOrchestratorError:  # a built-in orchestrator
             return Any
 
     def _stuck_at_rest(self) -> None:
@@ -456,13 +456,13 @@ class TestEnvironment:
         self._raise_stuck_once([entry for entry in open_entries if entry.stuck])
 
     def _raise_stuck_once(self, stuck: list[Entry]) -> None:
-        self._raise_stuck([entry for entry in stuck if entry.instance_id not in self._told])
+        self._raise_stuck([entry for entry in stuck if entry.instance_id not in self._shown])
 
     def _raise_stuck(self, stuck: list[Entry]) -> None:
         """Raise the error of a stuck instance from any method, since the test must show it."""
         driver = self._running()
         for entry in stuck:
-            self._told.add(entry.instance_id)
+            self._shown.add(entry.instance_id)
             driver.now_do(reproduce(driver.world.outside, driver.world.callback_urls, entry.instance_id))
             raise InstanceStuckError(entry.instance_id, driver.now_do(self._reason(driver.world, entry)))
 

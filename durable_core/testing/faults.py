@@ -1,7 +1,7 @@
-"""Faults at the storage ports: the wrapped operation fails before it is done, after it, or takes the host with it.
+"""Faults at the storage ports: the wrapped operation fails before or after it is done, or the host crashes.
 
-A ``FaultPlan`` counts a host's storage operations and strikes at chosen ones; a ``FaultyStorage`` wraps a storage and
-asks the plan. Nothing above the ports knows of it.
+A ``FaultPlan`` counts a host's storage operations and injects faults at chosen ones; a ``FaultyStorage`` wraps a
+storage and asks the plan. The layers above the ports do not depend on it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ ROUNDING = 2e-6  # seconds by which a store's clock and a loop's may differ: one
 
 
 class Fault(StrEnum):
-    """What happens to an operation."""
+    """The kind of fault at an operation."""
 
     CRASH_BEFORE = "crash before"  # the host dies, the operation is not done
     CRASH_AFTER = "crash after"  # done, then the host dies
     FAIL_BEFORE = "fail before"  # not done, a transient error is reported
     LOSE_ANSWER = "lose answer"  # done, a transient error is reported
-    RETRY = "retry"  # done, the answer is lost, and the store's SDK does it again by itself: it meets its own effect
-    OUTAGE = "outage"  # from now on nothing of this host reaches the store, for longer than anybody tries again (503)
-    STALL = "stall"  # the host stands still, for longer than a message's lease; then it goes on with it
+    RETRY = "retry"  # done, the answer is lost, and the store's SDK repeats it: the repetition finds its own effect
+    OUTAGE = "outage"  # no operation of this host reaches the store, for longer than operations are retried (503)
+    STALL = "stall"  # the host stops for longer than the lease of a message, and then continues with it
 
 
 class HostCrashError(BaseException):
-    """The simulated host is dead. A BaseException, so that no handler of an app keeps it alive."""
+    """The simulated host has crashed. A BaseException, so that no handler of an app catches it."""
 
 
 OUTAGE_SECONDS = 90.0
@@ -46,12 +46,12 @@ Slot = Callable[[str, Moment], Awaitable[None]]
 
 @dataclass(slots=True)
 class FaultPlan:
-    """``strikes``: operation number (from 0) → fault. ``struck`` lists what was struck; ``operations`` what was asked.
+    """``strikes``: operation number (from 0) → fault. ``struck``: the operations with a fault; ``operations``: all.
 
     pause: seconds to wait before and after each operation, so that hosts interleave; drawn anew each time.
-    twice: whether this message is sent a second time. late: seconds by which it comes later than it was sent for;
-    messages so overtake each other.
-    gate: waits for as long as the host is to be held at this operation; asked before and after each of them.
+    twice: whether this message is sent a second time. late: seconds by which it is delayed, so that messages overtake
+    each other.
+    gate: awaited before and after each operation; it waits for as long as a test holds the host there.
     """
 
     strikes: dict[int, Fault] = field(default_factory=dict[int, Fault])
@@ -151,12 +151,13 @@ class FaultyQueue(AroundQueue):
         delay += self._plan.late()
         if delay:
             self._plan.on_hidden(self.name, delay)
-        hidden_for = max(delay - ROUNDING, 0.0)  # so that it is there at that very moment
+        hidden_for = max(delay - ROUNDING, 0.0)  # so that it is visible at exactly that time
         for _ in range(2 if self._plan.twice() else 1):
             await self._plan.around(f"send {self.name} {body}", lambda: self._inner.send(body, hidden_for))
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
-        """An empty queue is no operation to strike. A struck receipt comes back when its lease has expired."""
+        """Receive messages. No fault is injected if the queue is empty. After a fault the message is redelivered when
+        its lease has expired."""
         if self._plan.dead:
             raise HostCrashError
         self._plan.check_reachable()
@@ -179,7 +180,7 @@ class FaultyQueue(AroundQueue):
 
 
 class FaultyStorage(AroundStorage):
-    """A storage as one host sees it. Closing it leaves the wrapped one open: other hosts use it."""
+    """A storage as one host sees it. Closing it leaves the wrapped storage open, which other hosts use."""
 
     def __init__(self, inner: Storage, plan: FaultPlan) -> None:
         super().__init__(inner)

@@ -12,7 +12,7 @@ MOST_AT_ONCE = 1_000  # generations of one instance at one moment
 
 
 class Generations:
-    """How many each instance has had at this moment. ``now``: the virtual time."""
+    """Counts the generations of each instance at the present virtual time. ``now``: the virtual time."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -20,7 +20,8 @@ class Generations:
         self._counts: dict[str, int] = {}
 
     def began(self, instance: Instance, line: str) -> None:
-        """One more; ``line``: the ``file:line`` that asked for it. InstanceWaitsError if it is one too many."""
+        """Count one more generation; ``line``: the ``file:line`` of its ``continue_as_new``. InstanceWaitsError if
+        there are too many."""
         if (now := self._now()) != self._moment:
             self._moment = now
             self._counts.clear()

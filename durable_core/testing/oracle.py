@@ -1,10 +1,10 @@
-"""The oracle: sees every write to the instances of a hub, whoever made it, and tells what must never have happened.
+"""The oracle: sees every write to the instances of a hub, and reports what must never happen.
 
-It stands between the store and all hosts, so it knows what was really written, also when the answer was lost. What it
-holds them to are the invariants of docs/guarantees.md that show in what is stored; what activities did to the world
-outside, and what came out, its user must compare.
+It stands between the store and all hosts, so it sees what was really written, also when the answer was lost. It checks
+those invariants of docs/guarantees.md that concern stored data. Tests compare the results of instances, and the effects
+of activities, themselves.
 
-Knows the layout of instance rows and their inbox. May not know how hosts come to their writes.
+Uses the layout of instance rows and of the inbox. It does not use the code by which hosts compute their writes.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ _END = (TaskCompleted, TaskFailed, TimerFired, SubOrchestrationCompleted, SubOrc
 _SEGMENT = re.compile(r"s(\d+)_0")
 
 
-class Life(NamedTuple):
+class Generation(NamedTuple):
     """One generation of one execution of an instance."""
 
     instance_id: str
     execution_id: str
-    generation: int
+    number: int
 
 
-class Letter(NamedTuple):
-    """An inbox row: what it is, the execution it is for, what became of it ('' as long as it lies there)."""
+class InboxEntry(NamedTuple):
+    """An inbox row. execution_id: the execution it is for. fate: how it was removed; '' while it exists."""
 
     kind: str
     execution_id: str
@@ -61,36 +61,37 @@ class Letter(NamedTuple):
 
 @dataclass(slots=True)
 class _Row:
-    """What an instance row says now."""
+    """The present content of an instance row."""
 
-    life: Life
+    generation: Generation
     status: RuntimeStatus
     seq: int
 
 
 @dataclass(slots=True)
 class Oracle:
-    """``violations``: what it has seen so far and what ``problems`` found, in words.
+    """``violations``: descriptions of what it has seen so far, and of what ``problems`` has found.
 
-    lives: of each generation ever, the commits written, by number. letters: every inbox row ever, by instance and key.
+    generations: for each generation that ever existed, its commits by number.
+    inbox: every inbox row that ever existed, by instance and key.
     """
 
     names: HubNames
     encoding: Encoding = field(default_factory=Encoding)
     violations: list[str] = field(default_factory=list[str])
-    lives: dict[Life, dict[int, str]] = field(default_factory=dict[Life, dict[int, str]])
-    letters: dict[tuple[str, str], Letter] = field(default_factory=dict[tuple[str, str], Letter])
+    generations: dict[Generation, dict[int, str]] = field(default_factory=dict[Generation, dict[int, str]])
+    inbox: dict[tuple[str, str], InboxEntry] = field(default_factory=dict[tuple[str, str], InboxEntry])
     _rows: dict[str, _Row] = field(default_factory=dict[str, _Row])
     _consumed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def watch(self, storage: Storage) -> Storage:
-        """The storage, as everybody must see it from now on."""
+        """Wrap the storage. All hosts must use the returned one from now on."""
         return WatchedStorage(storage, self.names.instances, self.wrote)
 
     # ---------------------------------------------------------------- what is seen as it happens
 
     def wrote(self, instance_id: str, operations: Sequence[Operation]) -> None:
-        """These were done, together."""
+        """Check operations that were done in one transaction."""
         instance = next((op for op in operations if op.key == "z"), None)
         for op in operations:
             if op.key.startswith("h") and isinstance(op, Insert):
@@ -109,71 +110,79 @@ class Oracle:
             if not op.key.startswith("i"):
                 continue
             if isinstance(op, Insert):
-                self.letters[instance_id, op.key] = Letter(str(op.props["kind"]), str(op.props["for"]))
+                self.inbox[instance_id, op.key] = InboxEntry(str(op.props["kind"]), str(op.props["for"]))
             elif isinstance(op, Delete):
                 is_consumed = instance is not None and not isinstance(instance, Delete)
                 self._taken(instance_id, op.key, before if is_consumed else None, is_consumed=is_consumed)
 
     def _whole_row(self, instance_id: str, props: Props) -> None:
-        life = Life(instance_id, str(props["exec"]), int(str(props["gen"])))
+        generation = Generation(instance_id, str(props["exec"]), int(str(props["gen"])))
         before = self._rows.get(instance_id)
-        after = _Row(life, RuntimeStatus(str(props["status"])), int(str(props["seq"])))
+        after = _Row(generation, RuntimeStatus(str(props["status"])), int(str(props["seq"])))
         self._rows[instance_id] = after
-        self.lives.setdefault(life, {})
-        if before is not None and before.life != life and before.life.execution_id == life.execution_id:
-            if life.generation != before.life.generation + 1:
-                self._say(7, f"generation {life.generation} of '{instance_id}' follows {before.life.generation}")
-        elif before is not None and before.life != life and not before.status.is_terminal:
-            self._say(1, f"'{instance_id}' was begun anew while it was {before.status}")
-        self._segments(life, props, before)
+        self.generations.setdefault(generation, {})
+        if (
+            before is not None
+            and before.generation != generation
+            and before.generation.execution_id == generation.execution_id
+        ):
+            if generation.number != before.generation.number + 1:
+                self._say(7, f"generation {generation.number} of '{instance_id}' follows {before.generation.number}")
+        elif before is not None and before.generation != generation and not before.status.is_terminal:
+            self._say(1, f"'{instance_id}' was started again while it was {before.status}")
+        self._segments(generation, props, before)
 
     def _merged(self, instance_id: str, props: Props) -> None:
         row = self._rows[instance_id]
-        before = _Row(row.life, row.status, row.seq)
+        before = _Row(row.generation, row.status, row.seq)
         if "status" in props:
             row.status = RuntimeStatus(str(props["status"]))
         if "seq" in props:
             row.seq = int(str(props["seq"]))
-        self._segments(row.life, props, before)
+        self._segments(row.generation, props, before)
 
-    def _segments(self, life: Life, props: Props, before: _Row | None) -> None:
+    def _segments(self, generation: Generation, props: Props, before: _Row | None) -> None:
         for name in props:
             if found := _SEGMENT.fullmatch(name):
                 seq = int(found[1])
-                is_next = before is None or before.life != life or seq >= before.seq
-                self._recorded(life, seq, self._text(f"s{seq}_", props), is_next=is_next)
-                if before is not None and before.life == life and before.status.is_terminal:
-                    self._say(1, f"commit {seq} of '{life.instance_id}' was written after its end")
+                is_next = before is None or before.generation != generation or seq >= before.seq
+                self._recorded(generation, seq, self._text(f"s{seq}_", props), is_next=is_next)
+                if before is not None and before.generation == generation and before.status.is_terminal:
+                    self._say(1, f"commit {seq} of '{generation.instance_id}' was written after its end")
 
     def _rolled(self, instance_id: str, chunk: Insert) -> None:
-        execution_id, generation, first = chunk.key[1:].rsplit("-", 2)
-        life = Life(instance_id, execution_id, int(generation))
+        execution_id, number, first = chunk.key[1:].rsplit("-", 2)
+        generation = Generation(instance_id, execution_id, int(number))
         texts: list[Any] = json.loads(self._text("d", chunk.props))
         for seq, text in enumerate(texts, int(first)):
-            self._recorded(life, seq, str(text), is_next=False)
+            self._recorded(generation, seq, str(text), is_next=False)
 
-    def _recorded(self, life: Life, seq: int, text: str, *, is_next: bool) -> None:
-        commits = self.lives.setdefault(life, {})
+    def _recorded(self, generation: Generation, seq: int, text: str, *, is_next: bool) -> None:
+        commits = self.generations.setdefault(generation, {})
         if seq not in commits:
             commits[seq] = text
             if not is_next:
-                self._say(1, f"commit {seq} of '{life.instance_id}' is in a chunk or rolled row, but was never written")
+                self._say(
+                    1, f"commit {seq} of '{generation.instance_id}' is in a chunk or rolled row, but was never written"
+                )
         elif is_next or commits[seq] != text:
-            self._say(1, f"commit {seq} of '{life.instance_id}' was changed after it was written")
+            self._say(1, f"commit {seq} of '{generation.instance_id}' was changed after it was written")
 
     def _taken(self, instance_id: str, key: str, by: _Row | None, *, is_consumed: bool) -> None:
-        letter = self.letters.get((instance_id, key))
-        if letter is None:
+        entry = self.inbox.get((instance_id, key))
+        if entry is None:
             return
         row = self._rows.get(instance_id)
-        self.letters[instance_id, key] = letter._replace(fate="consumed" if is_consumed else "thrown away")
-        if is_consumed and by is not None and by.life.execution_id != letter.execution_id:
-            self._say(8, f"{letter.kind} for execution {letter.execution_id} was consumed by {by.life.execution_id}")
-        is_live = row is not None and not row.status.is_terminal and row.life.execution_id == letter.execution_id
+        self.inbox[instance_id, key] = entry._replace(fate="consumed" if is_consumed else "dropped")
+        if is_consumed and by is not None and by.generation.execution_id != entry.execution_id:
+            self._say(
+                8, f"{entry.kind} for execution {entry.execution_id} was consumed by {by.generation.execution_id}"
+            )
+        is_live = row is not None and not row.status.is_terminal and row.generation.execution_id == entry.execution_id
         if is_consumed:
             self._consumed.add((instance_id, key))
-        elif is_live and (instance_id, key) not in self._consumed:  # else it was written again
-            self._say(2, f"{letter.kind} for '{instance_id}' was thrown away, and it was running")
+        elif is_live and (instance_id, key) not in self._consumed:  # else it was written a second time
+            self._say(2, f"{entry.kind} for '{instance_id}' was dropped while the instance was running")
 
     def _text(self, prefix: str, props: Props) -> str:
         pieces: list[Value] = []
@@ -189,55 +198,55 @@ class Oracle:
     # ---------------------------------------------------------------- what is asked at rest
 
     async def problems(self, hub: TaskHub) -> list[str]:
-        """All violations, those included that only show when nothing is under way any more."""
-        for life in self.lives:
-            self._check_order(life, self.events_of(life))
+        """All violations, including those that can be found only after all work has ended."""
+        for generation in self.generations:
+            self._check_order(generation, self.events_of(generation))
         for instance_id, row in self._rows.items():
             await self._check_stored(hub, instance_id, row)
-        for (instance_id, _), letter in self.letters.items():
+        for (instance_id, _), entry in self.inbox.items():
             row = self._rows.get(instance_id)
-            if letter.fate or row is None or row.status.is_terminal:
+            if entry.fate or row is None or row.status.is_terminal:
                 continue
-            if letter.execution_id == row.life.execution_id:
-                self._say(2, f"{letter.kind} for '{instance_id}' was accepted and nobody has looked at it")
+            if entry.execution_id == row.generation.execution_id:
+                self._say(2, f"{entry.kind} for '{instance_id}' was accepted and was never read")
         return self.violations
 
-    def events_of(self, life: Life) -> list[Event]:
-        """What was recorded of it, but for commits so large that they are stored elsewhere."""
+    def events_of(self, generation: Generation) -> list[Event]:
+        """The recorded events of a generation, except those of commits that are stored in payload rows."""
         events: list[Event] = []
-        for _, text in sorted(self.lives[life].items()):
+        for _, text in sorted(self.generations[generation].items()):
             if text.startswith("["):
                 events.extend(from_array(array) for array in json.loads(text)[2])
         return events
 
-    def is_whole(self, life: Life) -> bool:
-        """Whether all its commits are known: none is stored elsewhere, and it did not end by continuing as new, of
-        which the last commit is the new row."""
-        return life._replace(generation=life.generation + 1) not in self.lives and self._is_known(life)
+    def is_whole(self, generation: Generation) -> bool:
+        """Whether all commits of a generation are known: none is in payload rows, and it has not continued as new, as
+        that commit has no segment."""
+        return generation._replace(number=generation.number + 1) not in self.generations and self._is_known(generation)
 
-    def _is_known(self, life: Life) -> bool:
-        return all(text.startswith("[") for text in self.lives[life].values())
+    def _is_known(self, generation: Generation) -> bool:
+        return all(text.startswith("[") for text in self.generations[generation].values())
 
     def activities_ended(self) -> set[str]:
-        """Idempotency keys of the activities of which a result was recorded."""
+        """Idempotency keys of the activities whose result was recorded."""
         keys: set[str] = set()
-        for life in self.lives:
-            events = self.events_of(life)
+        for generation in self.generations:
+            events = self.events_of(generation)
             called = {event.task_id for event in events if isinstance(event, TaskScheduled)}
             ended = {event.task_id for event in events if isinstance(event, TaskCompleted | TaskFailed)}
-            keys |= {f"{life.execution_id}-{life.generation}-{task_id}" for task_id in called & ended}
+            keys |= {f"{generation.execution_id}-{generation.number}-{task_id}" for task_id in called & ended}
         return keys
 
     def activities_called(self) -> set[str]:
-        """Idempotency keys of the activities that were decided on, as far as it is known."""
+        """Idempotency keys of the activities that were scheduled, as far as they are known."""
         return {
-            f"{life.execution_id}-{life.generation}-{event.task_id}"
-            for life in self.lives
-            for event in self.events_of(life)
+            f"{generation.execution_id}-{generation.number}-{event.task_id}"
+            for generation in self.generations
+            for event in self.events_of(generation)
             if isinstance(event, TaskScheduled)
         }
 
-    def _check_order(self, life: Life, events: Iterable[Event]) -> None:
+    def _check_order(self, generation: Generation, events: Iterable[Event]) -> None:
         begun: set[int] = set()
         ended: set[int] = set()
         inbox: set[str] = set()
@@ -246,17 +255,17 @@ class Oracle:
             match event:
                 case TaskScheduled() | TimerCreated() | SubOrchestrationCreated():
                     if event.task_id in begun:
-                        self._say(1, f"task {event.task_id} of {life} was scheduled twice")
+                        self._say(1, f"task {event.task_id} of {generation} was scheduled twice")
                     begun.add(event.task_id)
                 case StepCompleted():
                     if event.task_id in ended:
-                        self._say(3, f"the result of step {event.task_id} of {life} was recorded twice")
+                        self._say(3, f"the result of step {event.task_id} of {generation} was recorded twice")
                     ended.add(event.task_id)
                 case _ if isinstance(event, _END):
                     if event.task_id in ended:
-                        self._say(3, f"the result of task {event.task_id} of {life} was recorded twice")
-                    if event.task_id not in begun and self._is_known(life):
-                        self._say(8, f"task {event.task_id} of {life} ended, and was never scheduled")
+                        self._say(3, f"the result of task {event.task_id} of {generation} was recorded twice")
+                    if event.task_id not in begun and self._is_known(generation):
+                        self._say(8, f"task {event.task_id} of {generation} ended, and was never scheduled")
                     ended.add(event.task_id)
                 case ExecutionStarted():
                     starts += 1
@@ -266,27 +275,27 @@ class Oracle:
                     pass
             key = event.event_id if isinstance(event, EventRaised) else str(getattr(event, "event_id", ""))
             if key and key in inbox:
-                self._say(1, f"inbox row {key} of {life} was recorded twice")
+                self._say(1, f"inbox row {key} of {generation} was recorded twice")
             inbox.add(key)
         if starts > 1 or ends > 1:
-            self._say(1, f"{life} has {starts} starts and {ends} ends")
+            self._say(1, f"{generation} has {starts} starts and {ends} ends")
 
     async def _check_stored(self, hub: TaskHub, instance_id: str, row: _Row) -> None:
-        """What a reader gets is what was written."""
+        """Check that a reader gets the history that was written."""
         loaded = await hub.instances.load(instance_id)
         if loaded.instance is None:
             self._say(1, f"'{instance_id}' is gone, and was not purged")
             return
-        if not self.is_whole(row.life):
+        if not self.is_whole(row.generation):
             return
         read = [event for segment in await hub.instances.history(loaded.instance) for event in segment.events]
-        written = self.events_of(row.life)
+        written = self.events_of(row.generation)
         if [_without_input(event) for event in read] != [_without_input(event) for event in written]:
             self._say(1, f"the history of '{instance_id}' is not what was written: {read} instead of {written}")
 
 
 def _without_input(event: Event) -> Event:
-    """The event as its row holds it: the input of an execution is kept once, in the instance row."""
+    """The event as the segment holds it: the input of an execution is stored only in the instance row."""
     return replace(event, input=None) if isinstance(event, ExecutionStarted) else event
 
 
@@ -310,7 +319,7 @@ class _WatchedTable(AroundTable):
 
 
 class WatchedStorage(AroundStorage):
-    """``wrote`` is called with the partition and what was done to it, of the table of this name."""
+    """A storage that calls ``wrote`` with the partition and the operations of every write to the table of this name."""
 
     def __init__(self, inner: Storage, table: str, wrote: Wrote) -> None:
         super().__init__(inner)

@@ -10,7 +10,7 @@ from .replay_check import entries
 
 
 async def overdue_activities(app: DurableApp) -> frozenset[str]:
-    """The names of activities with such a call in some history."""
+    """The names of activities with an overdue call in the history of any instance."""
     found: set[str] = set()
     for entry in await entries(app):
         instance = await app.hub.instances.read(entry.instance_id)

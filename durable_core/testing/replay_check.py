@@ -22,7 +22,7 @@ from ..models import JSON, RuntimeStatus
 from ..runtime.app import DurableApp
 from ..runtime.turn import cached
 
-CHANCES = 20  # replays given to code that has differed once to do so again
+CHANCES = 20  # replays to find again a difference that was found once
 
 
 async def entries(app: DurableApp, kinds: Iterable[str] = (OPEN, CLOSED)) -> list[Entry]:
@@ -32,7 +32,7 @@ async def entries(app: DurableApp, kinds: Iterable[str] = (OPEN, CLOSED)) -> lis
 
 
 async def verify_all(app: DurableApp, urls: CallbackUrls, but: Collection[str]) -> None:
-    """``verify`` every instance that is there, the oldest first; ``but`` for these."""
+    """``verify`` every instance, the oldest first, except those in ``but``."""
     for entry in sorted(await entries(app), key=lambda entry: (entry.created, entry.instance_id)):
         if entry.instance_id not in but:
             await verify(app, urls, entry.instance_id)
@@ -55,7 +55,7 @@ async def verify(app: DurableApp, urls: CallbackUrls, instance_id: str) -> None:
 
 
 async def reproduce(app: DurableApp, urls: CallbackUrls, instance_id: str) -> None:
-    """Raise the error again for which an instance is stuck, if some of many replays shows it."""
+    """Raise the error for which an instance is stuck again, if one of many replays raises it."""
     for _ in range(CHANCES):
         await verify(app, urls, instance_id)
 
@@ -73,7 +73,7 @@ async def replayed(app: DurableApp, urls: CallbackUrls, instance: Instance) -> O
         compares_values=True,
     )
     try:
-        if instance.is_unstarted and instance.stuck:  # perhaps its very first step is to blame
+        if instance.is_unstarted and instance.stuck:  # the very first call may differ
             data = await hub.payloads.load(instance.instance_id, instance.input)
             live.preview(instance.updated, [ExecutionStarted(instance.name, instance.version, data)])
     except BaseException:

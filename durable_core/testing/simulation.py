@@ -1,8 +1,8 @@
-"""A small world for simulations: hosts over one in-memory store, in virtual time, deterministic for a seed.
+"""The simulation: hosts over one in-memory store, in virtual time, deterministic for a seed.
 
-A simulated host does what the Functions host does: receives messages, hides them for a lease, calls the app, deletes
-or gives back, poisons after five deliveries. When a host crashes its memory is gone, its messages come back when their
-leases expire, and a new host takes its place.
+A simulated host works like the Functions host: it receives messages under a lease, calls the app, deletes messages or
+returns them, and moves them to the poison queue after five deliveries. When a host crashes, its memory is lost, its
+messages are redelivered when their leases expire, and a new host replaces it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from .virtual_time import START, VirtualTimeLoop, run_virtual
 T = TypeVar("T")
 
 LEASE = 30.0
-LONGEST_WAIT = 300.0  # virtual seconds between looks at an empty queue of which nothing is expected
-LONGEST_POLL = 300.0  # of the outside client; it need not look often, as it hears of an end unless the host dies
+LONGEST_WAIT = 300.0  # virtual seconds between polls of an empty queue
+LONGEST_POLL = 300.0  # of the outside client; it is notified of an end unless the host dies
 BATCH = 16
 MAX_DEQUEUE = 5
 RECOVERY_INTERVAL = 300.0
@@ -51,7 +51,7 @@ Role = Literal["control", "work"]
 
 @dataclass(slots=True)
 class SkewedClock:
-    """A host's clock that is ``seconds`` ahead of the world's; somebody may set it."""
+    """A host's clock that is ``seconds`` ahead of that of the ``World``. A test may set it."""
 
     world: VirtualTimeLoop
     seconds: float
@@ -62,9 +62,10 @@ class SkewedClock:
 
 @dataclass(slots=True)
 class HostShape:
-    """What a host is like: its faults, the queues it listens to, and how far its clock is ahead, in seconds.
+    """The properties of a host: its faults, its queues, and the seconds by which its clock is ahead.
 
-    batch: messages that it receives at once, at most; the Functions host takes 16, one by one there is more to happen.
+    batch: the highest number of messages that it receives at once. The Functions host receives 16; with 1 there are
+    more interleavings.
     """
 
     plan: FaultPlan = field(default_factory=FaultPlan)
@@ -72,9 +73,9 @@ class HostShape:
     work: bool = True
     ahead: float = 0.0
     batch: int = 1
-    registry: Registry | None = None  # None: the world's
-    build: str = ""  # "": the world's
-    alone: bool = False  # whether it knows that no other host lives
+    registry: Registry | None = None  # None: that of the World
+    build: str = ""  # "": that of the World
+    alone: bool = False  # whether it knows that no other host runs
 
     @classmethod
     def of(cls, role: Role | None) -> HostShape:
@@ -118,11 +119,11 @@ class SimulatedHost:
             self._spawn(self._recover())
 
     def recover(self) -> None:
-        """One round of recovery, now; for who drives a quiet world."""
+        """Run one round of recovery now; for the driver of a quiet ``World``."""
         self._spawn(self._recover_once())
 
     async def stop(self) -> None:
-        """Kill the host: nothing it has begun goes on."""
+        """Kill the host: all its tasks are cancelled."""
         self.plan.dead = True
         for task in list(self._tasks):
             task.cancel()
@@ -166,7 +167,7 @@ class SimulatedHost:
     async def _answer(self, queue: Queue, holding: _Holding, handler: Handler) -> None:
         message = holding.message
         try:
-            if message.dequeue_count > MAX_DEQUEUE:  # its receivers died one after the other
+            if message.dequeue_count > MAX_DEQUEUE:  # all its receivers died
                 raise RuntimeError(f"set aside after {MAX_DEQUEUE} deliveries that did not end: {message.body}")
             await handler(message.body, message.dequeue_count)
         except Exception as error:  # noqa: BLE001 - the host's rule: whatever it was, the message comes back
@@ -187,18 +188,18 @@ class SimulatedHost:
             await self._recover_once()
 
     async def _recover_once(self) -> None:
-        with suppress(StorageUnavailableError):  # the next round will do
+        with suppress(StorageUnavailableError):  # the next round repeats it
             await self.app.recover()
 
 
 @dataclass(slots=True)
 class _Holding:
-    """A message in hand, with the receipt that is valid now."""
+    """A received message, with the receipt that is valid now."""
 
     message: QueueMessage
 
     async def renew(self, queue: Queue) -> None:
-        """Keep it hidden while it is handled, as the Functions host does."""
+        """Renew the lease while the message is handled, as the Functions host does."""
         with suppress(LeaseLostError, StorageUnavailableError, HostCrashError):
             while True:
                 await asyncio.sleep(LEASE / 2)
@@ -206,7 +207,7 @@ class _Holding:
 
 
 class PlainCallbackUrls:
-    """Unsigned URLs of callbacks, for worlds without HTTP: give them to ``client.complete_callback``."""
+    """Unsigned URLs of callbacks, for simulations without HTTP: pass them to ``client.complete_callback``."""
 
     _BASE = "http://world.invalid/c/"
 
@@ -226,10 +227,10 @@ class PlainCallbackUrls:
 class World:
     """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries.
 
-    hosts: how many, or the role of each (as on Flex Consumption, where every queue function has machines of its own).
-    counting: count the storage operations of everybody in ``counted``.
-    quiet: nobody looks just in case: queues are looked at when something was sent or has become visible, and recovery
-        is up to who drives the loop. So nothing but what is to happen keeps time from jumping over years.
+    hosts: their number, or the role of each (as on Flex Consumption, where every queue function has its own machines).
+    counting: count the storage operations of all hosts and clients in ``counted``.
+    quiet: nothing polls. Hosts read a queue only when a message was sent or has become visible, and the driver of the
+        loop calls recovery. So time can jump over years to the next event.
     """
 
     def __init__(
@@ -245,8 +246,8 @@ class World:
         outside: FaultPlan | None = None,
         quiet: bool = False,
     ) -> None:
-        """``shape`` makes the host of each number; those that replace a dead one go on counting. ``outside``: the
-        plan of the client outside of all hosts."""
+        """``shape`` returns the properties of the host with a number; a host that replaces a dead one gets the next
+        number. ``outside``: the fault plan of the client outside of all hosts."""
         self.registry = registry
         self.codec = codec
         self.is_quiet = quiet
@@ -255,7 +256,7 @@ class World:
         self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
         if counting:
             self.storage = CountingStorage(self.storage)
-        self.ends = Completions()  # so that the outside client hears of what a host has ended
+        self.ends = Completions()  # so that hosts notify the outside client of ends
         self.errors: list[BaseException] = []
         self.failures: list[Exception] = []
         self.plans: list[FaultPlan] = []
@@ -279,7 +280,7 @@ class World:
 
     @property
     def counted(self) -> CountingStorage:
-        """The storage, which counts; of a world made with ``counting``."""
+        """The counting storage, if ``counting`` was given."""
         assert isinstance(self.storage, CountingStorage)
         return self.storage
 
@@ -307,7 +308,7 @@ class World:
         return run_virtual(main(), self.loop)
 
     async def open(self, *plans: FaultPlan) -> None:
-        """Make the hub and start the hosts, for somebody who drives ``loop`` from outside and then calls ``close``."""
+        """Create the hub and start the hosts. The caller runs ``loop`` and then calls ``close``."""
         self._outside = DurableApp(
             self.registry,
             self.settings,
@@ -330,7 +331,7 @@ class World:
             self._begin_host(plans[index] if index < len(plans) else None)
 
     async def close(self) -> None:
-        """Stop the hosts and close the store. The loop stays open: whoever drives it closes it."""
+        """Stop the hosts and close the store. The caller of ``open`` closes the loop."""
         while self._burials:
             await asyncio.gather(*self._burials)
         for host in self.hosts:
@@ -360,15 +361,15 @@ class World:
         event.clear()
 
     def hidden(self, queue: str, seconds: float) -> None:
-        """A message of this queue will become visible then."""
-        if queue in self._due:  # nobody listens to the queues of poisoned messages
+        """Note that a message of this queue will become visible at that time."""
+        if queue in self._due:  # no host listens to poison queues
             heapq.heappush(self._due[queue], self.loop.time() + seconds)
-            self._sent[queue].set()  # who waits for a later one must look again
+            self._sent[queue].set()  # a waiter for a later time must check again
 
     def add_host(
         self, registry: Registry | None = None, build: str = "", plan: FaultPlan | None = None
     ) -> SimulatedHost:
-        """Start one more host, perhaps one of another build, with other orchestrators and activities, or faults."""
+        """Start one more host, possibly with another build, other orchestrators and activities, or faults."""
         return self._begin_host(plan or FaultPlan(), HostShape(registry=registry, build=build))
 
     def _begin_host(self, plan: FaultPlan | None, like: HostShape | None = None) -> SimulatedHost:
@@ -388,7 +389,7 @@ class World:
         return host
 
     def _replace(self, host: SimulatedHost) -> None:
-        """The host is dead from this moment on; a new one starts in its place."""
+        """Stop a host and start a new one in its place."""
         self.hosts.remove(host)
 
         async def bury() -> None:

@@ -1,8 +1,8 @@
 """An event loop whose clock jumps: when nothing is ready to run, time passes at once to the next timer.
 
 The idea is Trio's autojump clock. Everything on the loop must wait through the loop, or in a thread that the loop began
-(``asyncio.to_thread``). Where sockets are open, both ends of which must be on this loop, what is on its way through the
-kernel gets a moment first.
+(``asyncio.to_thread``). If sockets are open, whose ends must both be on this loop, the loop first waits a moment for
+data that is still in the kernel.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-ON_THE_WAY = 0.002  # real seconds that bytes between two sockets of this loop may take
+ON_THE_WAY = 0.002  # real seconds to wait for bytes between two sockets of this loop
 
-THREADS_MAY_TAKE = 5.0  # real seconds; then time goes on without them
+THREADS_MAY_TAKE = 5.0  # real seconds to wait for threads; then virtual time passes without them
 
-RESOLUTION = 1e-6  # seconds: timers as close as that fire together
+RESOLUTION = 1e-6  # seconds: timers within this distance fire together
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Never waits: what it was asked to wait is added to the clock, up to ``limit``, where ``at_limit`` is called.
+    """A selector that never waits: the timeout is added to the clock, up to ``limit``, where ``at_limit`` is called.
 
-    due: when the loop wanted to wake when the limit stopped it; None: never, by itself.
-    threads: calls in other threads under way; they are really waited for, up to ``THREADS_MAY_TAKE``.
+    due: the time of the loop's next timer when the limit stopped it; None: it had none.
+    threads: running calls in other threads; the selector waits for them, up to ``THREADS_MAY_TAKE``.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
         self._jumping.at_limit = self.stop
-        self._clock_resolution = RESOLUTION  # asyncio's own is lost in the rounding of a year's seconds: timers hang
+        # With asyncio's own resolution, timers hang after a virtual year, due to rounding.
+        self._clock_resolution = RESOLUTION
 
     def time(self) -> float:
         return self._jumping.elapsed
@@ -75,9 +76,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return START + timedelta(seconds=self.time())
 
     def run_to(self, moment: float) -> float | None:
-        """Run all that is due up to this ``time()``, at which the clock stands when it returns.
+        """Run everything that is due up to this ``time()``, which the clock shows when it returns.
 
-        Returns when something is due next; None: nothing that waits now is waiting for a time.
+        Returns the time of the next timer; None: there is none.
         """
         self._jumping.limit = max(moment, self.time())
         try:
@@ -87,14 +88,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._jumping.due
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """As usual; the clock stands still while the thread is at work."""
+        """As usual; the clock stands still while the thread runs."""
         future = super().run_in_executor(executor, func, *args)
         self._jumping.threads += 1
         future.add_done_callback(self._left)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """As usual: it waits for a thread, which tells the loop when it is done."""
+        """As usual: it waits for a thread, which notifies the loop when it is done."""
         self._jumping.threads += 1
         try:
             await super().shutdown_default_executor()
@@ -106,6 +107,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtual(main: Coroutine[Any, Any, T], loop: VirtualTimeLoop) -> T:
-    """Run to the end on this loop and close it, cancelling what is left."""
+    """Run a coroutine to its end on this loop, cancel all other tasks, and close the loop."""
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(main)

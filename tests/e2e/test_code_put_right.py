@@ -26,14 +26,14 @@ def host_of(folder: Path, code: str, env: Mapping[str, str]) -> HostProcess:
     return HostProcess(folder, app=APP, env=settings, name=code)
 
 
-def ring(folder: Path) -> None:
+def recover(folder: Path) -> None:
     """What the hosts' recovery timer does every five minutes."""
     command = [sys.executable, "-m", "durable_core", "recover", "--timer", "--store", str(folder / "durable.db")]
     subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("cache", ["67108864", "0"], ids=["warm", "cold"])
-async def test_an_instance_that_uses_a_file_is_parked_and_completes_with_the_right_code(
+async def test_an_instance_that_uses_a_file_is_stuck_and_completes_with_the_right_code(
     tmp_path: Path, cache: str
 ) -> None:
     env = {"DURABLE_WARM_CACHE": cache}
@@ -49,7 +49,7 @@ async def test_an_instance_that_uses_a_file_is_parked_and_completes_with_the_rig
 
 
 @pytest.mark.parametrize("cache", ["67108864", "0"], ids=["warm", "cold"])
-async def test_an_instance_whose_history_does_not_fit_is_parked_and_completes_with_the_right_code(
+async def test_an_instance_whose_history_does_not_fit_is_stuck_and_completes_with_the_right_code(
     tmp_path: Path, cache: str
 ) -> None:
     env = {"DURABLE_WARM_CACHE": cache}
@@ -72,7 +72,7 @@ async def test_an_instance_whose_history_does_not_fit_is_parked_and_completes_wi
     await goes_on(tmp_path, env)
 
 
-async def test_an_edited_orchestrator_is_parked_at_once_by_a_host_that_is_alone_and_shown_by_one_that_is_not(
+async def test_an_edited_orchestrator_is_stuck_at_once_by_a_host_that_is_alone_and_shown_by_one_that_is_not(
     tmp_path: Path,
 ) -> None:
     """What a developer does: start, edit, start again; each edit is another build."""
@@ -103,7 +103,7 @@ async def test_an_edited_orchestrator_is_parked_at_once_by_a_host_that_is_alone_
 async def goes_on(folder: Path, env: Mapping[str, str]) -> None:
     """A host with the right code completes it; each activity has run once."""
     with host_of(folder, "right", env) as host:
-        ring(folder)
+        recover(folder)
         async with HttpClient(host.url) as http:
             assert await http.output_of("one") == ["first", 7, "second"]
             assert "stuckReason" not in await http.status("one")

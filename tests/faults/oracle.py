@@ -41,10 +41,10 @@ class Accepted:
 
     def problems(self, oracle: Oracle) -> list[str]:
         """Starts of which there is no row, requests of which there are fewer rows than were accepted."""
-        begun = {life.instance_id for life in oracle.lives}
+        begun = {generation.instance_id for generation in oracle.generations}
         missing = [f"invariant 2: the start of '{name}' was accepted, and it never was" for name in self.starts]
         found = [what for what, name in zip(missing, self.starts, strict=True) if name not in begun]
-        written = Counter((instance_id, letter.kind) for (instance_id, _), letter in oracle.letters.items())
+        written = Counter((instance_id, entry.kind) for (instance_id, _), entry in oracle.inbox.items())
         for (instance_id, kind), number in self.requests.items():
             if written[instance_id, kind] < number:
                 found.append(f"invariant 2: {number} of {kind} to '{instance_id}' were accepted, not all were written")
@@ -121,7 +121,7 @@ def check_activities(effects: Effects, recorded: set[str], oracle: Oracle | None
     missing = recorded - effects.runs.keys()
     assert not missing, f"invariant 3: recorded, but never run: {missing}"
     if oracle is not None:
-        whole = {f"{life.execution_id}-{life.generation}" for life in oracle.lives if oracle.is_whole(life)}
+        whole = {f"{each.execution_id}-{each.number}" for each in oracle.generations if oracle.is_whole(each)}
         known = oracle.activities_called()
         strange = [key for key in effects.runs if key.rpartition("-")[0] in whole and key not in known]
         assert not strange, f"invariant 3: run with the key of no call: {strange}"

@@ -1,4 +1,4 @@
-"""Interleavings about lives and generations that follow each other, the inbox, the catalogue, the log (R8-R15)."""
+"""Interleavings about executions and generations that follow each other, the inbox, the catalogue, the log (R8-R15)."""
 
 from __future__ import annotations
 
@@ -146,7 +146,8 @@ def _delete_consumed_rows_later(patch: pytest.MonkeyPatch) -> None:
 
 
 async def a_child_whose_wake_up_was_not_sent_is_rung_by_the_next(stage: Stage) -> None:
-    """A host writes the row of a child and dies before it rings. The parent's message comes back: the child exists."""
+    """A host writes the row of a child and dies before it sends the wake-up. The parent's message is
+    redelivered: the child exists."""
     await stage.client.start_new("parent", "one")
     first, second = stage.host(), stage.host()
     first.crash_at(SEND_CONTROL)
@@ -185,7 +186,8 @@ def _name_children_by_task(patch: pytest.MonkeyPatch) -> None:
 
 
 async def a_start_that_finds_the_id_unstarted_rings_for_it(stage: Stage) -> None:
-    """A client writes the instance and dies before it rings. Another client starts the same id, and is refused."""
+    """A client writes the instance and dies before it sends the wake-up. Another client starts the same
+    id, and is refused."""
     dying = stage.host()
     dying.crash_at(SEND_CONTROL)
     with suppress(HostCrashError):
@@ -209,11 +211,11 @@ async def a_late_host_does_not_list_what_was_purged(stage: Stage) -> None:
     assert not listed, f"a ghost is listed: {listed}"
 
 
-def _do_not_ring(patch: pytest.MonkeyPatch) -> None:
-    async def ring_start(_: DurableClient, __: Instance) -> None:
+def _send_no_wake_up(patch: pytest.MonkeyPatch) -> None:
+    async def send_nothing(_: DurableClient, __: Instance) -> None:
         return
 
-    patch.setattr(DurableClient, "_send_start", ring_start)
+    patch.setattr(DurableClient, "_send_start", send_nothing)
 
 
 def _insert_the_closed_row_regardless(patch: pytest.MonkeyPatch) -> None:
@@ -326,7 +328,7 @@ PLAYS = [
     ),
     Play("R12", a_child_whose_wake_up_was_not_sent_is_rung_by_the_next, _skip_a_child_that_exists, LOST),
     Play("R12", a_child_of_the_next_generation_is_another_one, _name_children_by_task, "not its own child"),
-    Play("R13", a_start_that_finds_the_id_unstarted_rings_for_it, _do_not_ring, LOST),
+    Play("R13", a_start_that_finds_the_id_unstarted_rings_for_it, _send_no_wake_up, LOST),
     Play("R14", a_late_host_does_not_list_what_was_purged, _insert_the_closed_row_regardless, "a ghost is listed"),
     Play("R15", a_history_is_read_whole_while_its_log_is_rolled, _add_up_what_was_read, "recorded twice"),
     Play(

@@ -56,7 +56,7 @@ async def a_result_that_the_warm_state_never_heard_of_is_not_dropped(stage: Stag
 
 
 async def an_event_is_seen_by_a_host_that_is_warm(stage: Stage) -> None:
-    """A host waits, warm. A client writes an inbox row and rings; the wake-up says no more than "look"."""
+    """A host waits, warm. A client writes an inbox row and sends a bare wake-up."""
     await stage.client.start_new("collect", "one", 1)
     host = stage.host()
     await host.handle("control")
@@ -81,7 +81,7 @@ async def a_reminder_of_what_another_host_has_recorded_is_not_dropped(stage: Sta
 
 
 async def a_wake_up_that_comes_during_a_turn_gets_a_look_of_its_own(stage: Stage) -> None:
-    """A host has read the inbox and not committed yet. An event is written and rung for; the wake-up comes to the
+    """A host has read the inbox and not committed yet. An event is written and its wake-up sent; it comes to the
     same host, and is pooled behind the turn that has read already."""
     await stage.client.start_new("collect", "one", 1)
     host = stage.host()
@@ -266,8 +266,8 @@ async def a_result_that_is_sent_on_keeps_its_content(stage: Stage) -> None:
 
 
 async def what_a_redispatch_sends_brings_later_commits_to_be_dispatched(stage: Stage) -> None:
-    """Host 1 runs A inline. All queues are purged, and recovery rings: host 2 sends A once more. Host 1 commits the
-    result of A, which decides that B is to run, and dies. Of its commit only the second A is left as a witness."""
+    """Host 1 runs A inline. All queues are purged, and recovery wakes it up: host 2 sends A once more. Host 1 commits
+    the result of A, with the decision to call B, and dies. Only the second A leads to a dispatch of that commit."""
     await stage.client.start_new("inline_steps", "one", ["a", "b"])
     first, second = stage.host(), stage.host()
     running = stage.hold_activity("a")
@@ -398,10 +398,10 @@ async def what_a_commit_owes_to_others_is_done_before_another_host_ends_the_inst
 
 
 def _end_without_a_look(patch: pytest.MonkeyPatch) -> None:
-    def owes_nothing(*_: Any) -> None:
+    def nothing_undispatched(*_: Any) -> None:
         return None
 
-    patch.setattr(actor.Actor, "_undispatched_after", owes_nothing)
+    patch.setattr(actor.Actor, "_undispatched_after", nothing_undispatched)
 
 
 async def _commit_and_die(stage: Stage, orchestrator: str) -> None:
@@ -435,8 +435,8 @@ def _purge_without_a_look(patch: pytest.MonkeyPatch) -> None:
 
 async def a_host_whose_messages_may_be_gone_commits_nothing(stage: Stage) -> None:
     """A host stalls with the result of A. Host 2 gets it, records it, and deletes it. An event is written, and its
-    sender is about to ring. The first host goes on: it finds A recorded and the event new. It commits the event, dies
-    before dispatch, and no message is left that would come back. The sender's wake-up finds nothing to do."""
+    sender is about to send the wake-up. The first host continues: it finds A recorded and the event new. It commits the
+    event, dies before dispatch, and no message is left for a redelivery. The sender's wake-up finds nothing to do."""
     await stage.client.start_new("event_between", "one")
     first, second, third = stage.host(), stage.host(), stage.host()
     await second.handle("control")

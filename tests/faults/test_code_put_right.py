@@ -1,4 +1,4 @@
-"""Wrong code parks its instances as stuck, with all they were told; when it is right they go on, nothing run twice."""
+"""Wrong code makes its instances stuck, and keeps their messages; once it is fixed they resume, nothing runs twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from durable_core.testing.simulation import World
 
 pytestmark = pytest.mark.parametrize("cache", [1 << 26, 0], ids=["warm", "cold"])
 
-RING = 400  # virtual seconds in which recovery has rung every stuck instance
+RECOVERED = 400  # virtual seconds in which recovery has woken up every stuck instance
 
 
 def build(code: Callable[[OrchestrationContext], Orchestration[Any]], ran: Counter[str]) -> Registry:
@@ -82,7 +82,7 @@ async def is_stuck(world: World, *texts: str) -> None:
 
 async def end_of(world: World) -> Any:
     for _ in range(10):
-        await asyncio.sleep(RING)
+        await asyncio.sleep(RECOVERED)
         status = await world.client.get_status("one")
         if status.is_terminal:
             assert status.runtime_status is RuntimeStatus.COMPLETED, status
@@ -106,9 +106,9 @@ def in_world(scenario: Callable[[World, Counter[str]], Awaitable[None]], cache: 
 def test_an_instance_whose_code_uses_a_file_waits_for_the_right_code(wrong: Any, cache: int) -> None:
     async def scenario(world: World, ran: Counter[str]) -> None:
         await world.client.start_new("order", "one")
-        await asyncio.sleep(RING)
+        await asyncio.sleep(RECOVERED)
         await world.client.raise_event("one", "go", 7)
-        await asyncio.sleep(5 * RING)  # recovery rings again and again: it stays as it is
+        await asyncio.sleep(5 * RECOVERED)  # recovery wakes it up again and again: it stays as it is
         await is_stuck(world, "open(", "faults/test_code_put_right.py:", "ctx.call_activity")
         await deploy(world, build(right, ran))
         assert await end_of(world) == ["first", 7, "second"]
@@ -119,11 +119,11 @@ def test_an_instance_whose_code_uses_a_file_waits_for_the_right_code(wrong: Any,
 def test_code_that_came_to_use_a_file_while_its_instance_ran_parks_it_at_its_replay(cache: int) -> None:
     async def scenario(world: World, ran: Counter[str]) -> None:
         await world.client.start_new("order", "one")
-        await asyncio.sleep(RING)
+        await asyncio.sleep(RECOVERED)
         assert ran == {"first": 1}
         await deploy(world, build(looks_at_a_file_first, ran))
         await world.client.raise_event("one", "go", 7)
-        await asyncio.sleep(RING)
+        await asyncio.sleep(RECOVERED)
         await is_stuck(world, "open(", "faults/test_code_put_right.py:")
         await deploy(world, build(right, ran))
         assert await end_of(world) == ["first", 7, "second"]
@@ -134,10 +134,10 @@ def test_code_that_came_to_use_a_file_while_its_instance_ran_parks_it_at_its_rep
 def test_code_that_no_longer_fits_its_history_parks_its_instance_until_it_fits(cache: int) -> None:
     async def scenario(world: World, ran: Counter[str]) -> None:
         await world.client.start_new("order", "one")
-        await asyncio.sleep(RING)
+        await asyncio.sleep(RECOVERED)
         await deploy(world, build(calls_another_first, ran))
         await world.client.raise_event("one", "go", 7)
-        await asyncio.sleep(RING)
+        await asyncio.sleep(RECOVERED)
         await is_stuck(world, "history holds", "TaskScheduled(task_id=1, name='act')", "what to do", "ctx.patched")
         await deploy(world, build(right, ran))
         assert await end_of(world) == ["first", 7, "second"]
@@ -156,12 +156,12 @@ def test_a_clock_in_code_that_no_longer_fits_is_named_as_the_likely_cause(cache:
     ran: Counter[str] = Counter()
     world = World(build(right, ran), settings=Settings(warm_cache=cache))
 
-    async def parked(world: World) -> None:
+    async def stuck(world: World) -> None:
         await world.client.start_new("order", "one")
-        await asyncio.sleep(RING)
+        await asyncio.sleep(RECOVERED)
         await deploy(world, build(calls_another_by_the_clock, ran))
         await world.client.raise_event("one", "go", 7)
-        await asyncio.sleep(RING)
+        await asyncio.sleep(RECOVERED)
         line = calls_another_by_the_clock.__code__.co_firstlineno + 1
         await is_stuck(
             world,
@@ -172,7 +172,7 @@ def test_a_clock_in_code_that_no_longer_fits_is_named_as_the_likely_cause(cache:
         await deploy(world, build(right, ran))
         assert await end_of(world) == ["first", 7, "second"]
 
-    world.run(parked)
+    world.run(stuck)
     assert ran == {"first": 1, "second": 1}
 
 
@@ -187,7 +187,7 @@ def asks_a_file(ctx: OrchestrationContext) -> Orchestration[list[Any]]:
 def test_a_query_that_uses_a_file_fails_and_its_instance_goes_on(cache: int) -> None:
     async def scenario(world: World, ran: Counter[str]) -> None:
         await world.client.start_new("order", "one")
-        await asyncio.sleep(RING)
+        await asyncio.sleep(RECOVERED)
         with pytest.raises(QueryFailedError, match=r"at faults/test_code_put_right\.py:\d+, .*ctx\.call_activity"):
             await world.client.query("one", "stage")
         await world.client.raise_event("one", "go", 7)

@@ -176,7 +176,7 @@ def test_its_instance_is_stuck_with_the_line_and_is_run_no_more(code: Any) -> No
             f"orchestrator '{code.__name__}' (instance 'one') blocked the event loop at faults/test_code_that_hangs.py:"
             in reason
         )
-        await asyncio.sleep(7200)  # recovery rings
+        await asyncio.sleep(7200)  # recovery wakes it up
         await world.replace_hosts(None)
         await world.client.raise_event("one", "more", 1)
         await asyncio.sleep(7200)

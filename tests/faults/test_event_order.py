@@ -48,7 +48,7 @@ async def _dies_before_an_event(stage: Stage) -> None:
 
 
 async def _dies_after_an_event(stage: Stage) -> None:
-    """The same, when it has written the event and not rung for it."""
+    """The same, when it has written the event and not sent its wake-up."""
     await stage.client.start_new("collect", "one", 3)
     first, second = stage.host(), stage.host()
     await first.handle("control")

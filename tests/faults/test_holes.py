@@ -169,7 +169,7 @@ def test_a_poisonous_activity_is_shown_spares_the_others_and_goes_on_once_it_is_
 
 
 def test_a_redelivered_message_that_was_set_aside_is_dealt_with_when_the_instance_goes_on() -> None:
-    """Its host died between commit and dispatch; the code did not fit for a while; then anybody rings."""
+    """Its host died between commit and dispatch; the code did not match for a while; then a wake-up comes."""
 
     async def drive(world: World) -> Any:
         hub = world.outside.hub

@@ -76,7 +76,7 @@ def judge(
 @pytest.mark.parametrize("name", ["continue as new", "rolled log"])
 def test_invariant_1_an_event_is_recorded_once_and_never_changed(name: str) -> None:
     run = judge(NAMED[name], FaultPlan({5: Fault.CRASH_AFTER, 12: Fault.LOSE_ANSWER, 20: Fault.CRASH_BEFORE}))
-    generations = [life for life in run.oracle.lives if life.instance_id == "one"]
+    generations = [each for each in run.oracle.generations if each.instance_id == "one"]
     assert len(generations) == (3 if name == "continue as new" else 1)
     assert sum(len(run.oracle.events_of(life)) for life in generations) > 5
 
@@ -127,7 +127,7 @@ def test_invariant_2_what_was_accepted_is_durable(fault: Fault) -> None:
         plan = FaultPlan(dict.fromkeys(range(0, 12, 2), fault))
         run = judge(NAMED[name], outside=plan)
         assert plan.struck
-        fates = {letter.kind: letter.fate for letter in run.oracle.letters.values()}
+        fates = {entry.kind: entry.fate for entry in run.oracle.inbox.values()}
         assert fates
         assert "consumed" in fates.values()
 
@@ -138,9 +138,9 @@ def test_invariant_2_an_accepted_event_that_vanishes_is_seen() -> None:
         await asyncio.sleep(60)
         await world.hosts[0].stop()
         await world.client.raise_event("one", "Go", "a")
-        (key,) = [key for _, key in oracle.letters]
+        (key,) = [key for _, key in oracle.inbox]
         await world.storage.table(row_table(world)).delete("one", key)
-        assert any("invariant 2: event for 'one' was thrown away" in v for v in oracle.violations)
+        assert any("invariant 2: event for 'one' was dropped" in v for v in oracle.violations)
 
     world = World(full_registry(Effects()))
     oracle = watched(world)

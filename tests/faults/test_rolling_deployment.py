@@ -1,4 +1,4 @@
-"""Hosts of two builds on one hub: nothing is failed by it, and nothing is parked while each build has a host."""
+"""Hosts of two builds on one hub: nothing is failed by it, and nothing gets stuck while each build has a host."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_hosts_are_swapped_one_by_one_under_mixed_traffic_and_every_result_is_ri
             assert status.created_time is not None
             assert status.last_updated_time is not None
             took = (status.last_updated_time - status.created_time).total_seconds()
-            assert took < 600, f"{instance_id} took {took} s: it may have been parked"
+            assert took < 600, f"{instance_id} took {took} s: it may have been stuck"
             if name == "order":
                 assert status.output == ("ABC" if status.version == "1" else "ABB2C")
             outcomes[f"{name} {RESULTS[name].index(status.output)}"] += 1
@@ -187,7 +187,7 @@ def test_hosts_are_swapped_one_by_one_under_mixed_traffic_and_every_result_is_ri
     assert len(outcomes) == 7, f"both builds must have had their part: {outcomes}"
     assert not world.errors, world.errors
     assert not world.failures, world.failures
-    for reason in stuck_reasons(said):  # shown at once, and never parked
+    for reason in stuck_reasons(said):  # shown at once, and never stuck
         assert "waiting for a host that has it: there is no orchestrator 'order' version '2'" in reason
 
 
@@ -217,7 +217,7 @@ def test_a_change_without_a_version_is_carried_to_its_end_while_both_builds_are_
     assert not stuck_reasons(said)
 
 
-def test_what_only_the_build_that_is_gone_can_go_on_with_is_parked_after_ten_minutes_and_not_failed(
+def test_what_only_the_build_that_is_gone_can_go_on_with_is_stuck_after_ten_minutes_and_not_failed(
     said: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(world: World) -> None:
@@ -248,7 +248,7 @@ def test_what_only_the_build_that_is_gone_can_go_on_with_is_parked_after_ten_min
     assert len(stuck_reasons(said)) == 1
 
 
-def test_what_fits_no_host_is_parked_at_once_where_no_other_host_lives(said: pytest.LogCaptureFixture) -> None:
+def test_what_fits_no_host_is_stuck_at_once_where_no_other_host_lives(said: pytest.LogCaptureFixture) -> None:
     async def scenario(world: World) -> None:
         await world.client.start_new("in_place", "one")
         await asyncio.sleep(25)  # past C
@@ -330,5 +330,5 @@ def test_an_event_of_a_newer_release_is_left_alone_until_a_host_knows_it(said: p
     world.run(lambda world: older_code_meets(world, with_unknown_event))
     assert not world.errors, world.errors
     assert not world.failures, world.failures
-    [parked] = stuck_reasons(said)
-    assert "'ZZ', which this version does not know" in parked
+    [reason] = stuck_reasons(said)
+    assert "'ZZ', which this version does not know" in reason

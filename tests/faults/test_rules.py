@@ -1,4 +1,4 @@
-"""Rules R1 to R19 of docs/architecture.md: each with the interleaving that it was found by, and broken without it."""
+"""The rules of docs/architecture.md: each with the interleaving that it was found by, and broken without it."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def test_without_its_rule_this_interleaving_breaks(play: Play, monkeypatch: pyte
 
 def test_every_rule_of_the_architecture_has_a_play() -> None:
     written = set(re.findall(r"\*\*(R\d+)\*\*", ARCHITECTURE.read_text()))
-    assert written == {f"R{number}" for number in range(1, 20)}
+    assert written == {f"R{number}" for number in range(1, len(written) + 1)}, "the numbers have a gap"
     assert {play.rule for play in PLAYS} == written

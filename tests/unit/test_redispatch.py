@@ -80,7 +80,7 @@ def test_a_redelivered_failure_that_became_a_retry_asks_for_what_was_committed_a
     assert asked(retried, HISTORY, [delivery(outcomes=(failed,))]) == Redispatch(later_than=1)
 
 
-def test_a_redelivered_nudge_of_a_cancelled_timer_asks_for_what_was_committed_along_with_it() -> None:
+def test_a_redelivered_reminder_of_a_cancelled_timer_redispatches_what_was_committed_with_it() -> None:
     assert asked(instance(), HISTORY, [delivery(reminders=(Reminder(0, 2),))]) == Redispatch(later_than=1)
 
 

@@ -25,7 +25,7 @@ def _registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
 
 
 @pytest.mark.parametrize("behind", [2e-6, 1e-4, 0.004])
-def test_a_nudge_that_comes_a_hair_early_does_not_spin(behind: float) -> None:
+def test_a_reminder_that_comes_slightly_early_does_not_spin(behind: float) -> None:
     async def play(stage: Stage) -> None:
         await stage.client.start_new("naps", "one")
         first, second = stage.host(), stage.host(ahead=-behind)
