@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from .errors import NonRetriableError, TaskFailedError
 from .moments import LAST_SECONDS
@@ -258,6 +258,28 @@ class Origin:
     execution_id: str
 
 
+WaitKind: TypeAlias = Literal["activity", "timer", "event", "child", "condition", "step", "callback", "retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something that the code of an instance waits for.
+
+    kind: ``retry`` is an activity, a sub-orchestration or a step of which an attempt has failed and that is tried
+        again.
+    name: of the activity, orchestrator, step, event or callback; '' for a timer or a condition.
+    line: ``file:line`` of the call. task_id: the number of the call; 0 for an event or a condition.
+    since: the time of the call. due: when a timer is due. Both in UTC.
+    """
+
+    kind: WaitKind
+    name: str
+    line: str
+    task_id: int = 0
+    since: datetime | None = None
+    due: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrchestrationStatus:
     """The status of an instance. Falsy if the task hub has no such instance: then only ``instance_id`` is set.
@@ -268,6 +290,8 @@ class OrchestrationStatus:
         Both in UTC; None if none was given.
     restarted_from: the execution of which this one is a restart (``client.restart``); None if it is none.
     history_events: the history, if it was asked for.
+    waits: what the code waits for, at most eight; empty if the instance has ended, has not begun, or was committed last
+        by a version of durable_core that did not record it.
     """
 
     instance_id: str
@@ -288,6 +312,7 @@ class OrchestrationStatus:
     scheduled_start_time: datetime | None = None
     deadline: datetime | None = None
     restarted_from: Origin | None = None
+    waits: tuple[Wait, ...] = ()
 
     def __bool__(self) -> bool:
         return self.runtime_status is not None

@@ -23,6 +23,9 @@ LIFETIME = timedelta(days=90)
 """The time for which a URL is valid if the callback has no timeout."""
 
 
+_PREFIX = "callback/"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackTicket:
     """The right to complete one callback. ``nonce`` is the same at every replay, and unique to the ticket."""
@@ -93,10 +96,15 @@ def make_ticket(
         instance_id=instance_id,
         execution_id=execution_id,
         generation=generation,
-        event_name=f"callback/{name}/{generation}.{number}",
+        event_name=f"{_PREFIX}{name}/{generation}.{number}",
         nonce=hashlib.sha256(identity.encode()).hexdigest()[:24],
         expires_at=expires_at,
     )
+
+
+def name_of_callback(event_name: str) -> str | None:
+    """The name that the code gave to the callback to which this event belongs; None if it belongs to none."""
+    return event_name[len(_PREFIX) :].rpartition("/")[0] if event_name.startswith(_PREFIX) else None
 
 
 def generation_of(event_name: str) -> int:

@@ -134,11 +134,12 @@ class GatherTask(Combination[tuple[Any, ...]]):
 class NextTask(Task[T_co]):
     """Ends with the result or failure of the next of several tasks to end."""
 
-    __slots__ = ("_origin",)
+    __slots__ = ("_origin", "source")
 
-    def __init__(self, owner: object) -> None:
+    def __init__(self, owner: object, source: Completions) -> None:
         super().__init__(owner)
         self._origin: Task[T_co] | None = None
+        self.source = source
 
     @property
     def origin(self) -> Task[T_co]:
@@ -163,7 +164,7 @@ class Completions(Combination[None]):
     def in_order(self) -> Iterator[NextTask[Any]]:
         """One task for each given task, in the order of their ends."""
         for _ in self._children:
-            following: NextTask[Any] = NextTask(self._owner)
+            following: NextTask[Any] = NextTask(self._owner, self)
             if self._taken < len(self._ended):
                 self._give(following)
             else:
@@ -217,6 +218,7 @@ class FlowTask(Combination[T_co]):
                 value, error = (None, None) if ended is None else outcome(ended)
                 following = self._steps.send(value) if error is None else self._steps.throw(error.with_traceback(None))
                 self._children.clear()
+                self._first_open = 0
                 self._adopt(following)
                 if not following._done:
                     return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from datetime import datetime
 
 from ..errors import OrchestratorCodeError
 from ..guard import Watch
@@ -26,10 +27,13 @@ class Conditions:
         self.open: list[ConditionTask] = []
         self._made = 0
 
-    def wait(self, owner: object, predicate: Callable[[], object], *, is_running: bool) -> ConditionTask:
+    def wait(
+        self, owner: object, predicate: Callable[[], object], *, is_running: bool, since: datetime | None = None
+    ) -> ConditionTask:
         """A task that ends with True when the predicate is true; it has ended already if the predicate is true now.
 
         is_running: False while the generator is being closed; the condition is not checked then.
+        since: the time of the call.
         """
         if not callable(predicate) or inspect.iscoroutinefunction(predicate) or inspect.isgeneratorfunction(predicate):
             raise OrchestratorCodeError(
@@ -38,7 +42,7 @@ class Conditions:
                 caller(),
             )
         self._made += 1
-        task = ConditionTask(owner, predicate, self._claim if is_running else None, self._made, caller())
+        task = ConditionTask(owner, predicate, self._claim if is_running else None, self._made, caller(), since)
         if is_running:
             self._claim(task)
         return task

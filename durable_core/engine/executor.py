@@ -58,7 +58,7 @@ from ..errors import (
     TaskTimeoutError,
 )
 from ..guard import unwatched, watch_of
-from ..models import JSON, FailureDetails, type_name
+from ..models import JSON, FailureDetails, Wait, type_name
 from ..registry import OrchestratorDefinition
 from ..user_code import raise_unless_failure
 from . import nondeterminism
@@ -185,6 +185,11 @@ class OrchestrationExecutor:
     def steps(self) -> Mapping[int, Step]:
         """Steps that were called and have not ended, in order of task id. A view: it changes with each step."""
         return self._decisions.steps
+
+    @property
+    def waits(self) -> list[Wait]:
+        """What the code waits for, at most eight; nothing before it began and after it has ended."""
+        return self._runner.waits
 
     @property
     def waits_at(self) -> str:

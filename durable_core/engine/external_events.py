@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from ..converter import Converter
@@ -46,15 +47,25 @@ class ExternalEvents:
         self._arrived = 0
         self._waiters = 0
 
-    def wait(self, owner: object, name: str, returns: Any, line: str, *, is_running: bool) -> EventTask[Any]:
+    def wait(
+        self,
+        owner: object,
+        name: str,
+        returns: Any,
+        line: str,
+        *,
+        is_running: bool,
+        since: datetime | None = None,
+    ) -> EventTask[Any]:
         """A task for the next event of this name; it has ended already if an event is kept.
 
+        since: the time of the call.
         is_running: False while the generator is being closed; the task then receives no event.
         """
         refuse_outside()
         self._waiters += 1
         claim = self._claim if is_running else None
-        task: EventTask[Any] = EventTask(owner, name, returns, order=self._waiters, line=line, claim=claim)
+        task: EventTask[Any] = EventTask(owner, name, returns, order=self._waiters, line=line, claim=claim, since=since)
         if claim is not None:
             claim(task)
         return task

@@ -26,7 +26,7 @@ from ..errors import (
     TaskTimeoutError,
 )
 from ..guard import unwatched
-from ..models import JSON, FailureDetails, RuntimeStatus, type_name
+from ..models import JSON, FailureDetails, RuntimeStatus, Wait, type_name
 from ..registry import NO_INPUT, OrchestratorDefinition
 from ..source_location import place, raised_at
 from ..user_code import is_interrupt, raise_unless_failure
@@ -38,6 +38,7 @@ from .handlers import Queries
 from .state import ExecutionState, InstanceInfo
 from .tasks import Task, describe_call, leave, look
 from .user_frames import suspended_at, without_engine
+from .waits import waits_of
 
 _BASES_OF_TIMEOUT = (type_name(TaskFailedError), type_name(DurableError))
 
@@ -84,6 +85,11 @@ class UserGenerator:
     def generator(self) -> Generator[Any, Any, Any] | None:
         """The generator of the code, while it runs."""
         return self._generator
+
+    @property
+    def waits(self) -> list[Wait]:
+        """What the code waits for; see ``waits_of``."""
+        return waits_of(self._waiting, self._decisions)
 
     @property
     def waits_at(self) -> str:

@@ -121,7 +121,9 @@ class Interaction:
         if isinstance(returns, timedelta):
             raise OrchestratorCodeError(f"the time limit is a keyword argument: timeout={returns!r}", caller())
         decisions = self._decisions
-        task = self._mailbox.wait(decisions, name, returns, caller(), is_running=decisions.is_running)
+        task = self._mailbox.wait(
+            decisions, name, returns, caller(), is_running=decisions.is_running, since=decisions.now
+        )
         if timeout is None:
             return task
         message = f"external event '{name}' did not come within {timeout}"
@@ -147,7 +149,7 @@ class Interaction:
         """
         decisions = self._decisions
         refuse_outside()
-        task = self._conditions.wait(decisions, predicate, is_running=decisions.is_running)
+        task = self._conditions.wait(decisions, predicate, is_running=decisions.is_running, since=decisions.now)
         return task if timeout is None else self._limited(task, timeout, False)
 
     def send_event(self, instance_id: str, event_name: str, data: object = None) -> None:

@@ -13,6 +13,8 @@ children, so that an external event does not go to a waiter for which no code wa
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from datetime import datetime
+from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from ..errors import OrchestratorCodeError, TaskCancelledError
@@ -23,6 +25,8 @@ from .user_frames import caller
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+LOOKED_AT = 256  # children of a combination that ``open_children`` looks at after the first open one
 
 Call: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated | Step
 """The decision by which a task was called; a step has no such event, so here it is the ``Step`` itself."""
@@ -115,7 +119,7 @@ class TimerTask(Task[None]):
 class EventTask(Task[T_co]):
     """Waits for one external event. ``claim`` asks for an event that was kept, or joins the waiters again."""
 
-    __slots__ = ("claim", "event_name", "is_queued", "line", "order")
+    __slots__ = ("claim", "event_name", "is_queued", "line", "order", "since")
 
     def __init__(
         self,
@@ -126,12 +130,14 @@ class EventTask(Task[T_co]):
         order: int,
         line: str,
         claim: Callable[[EventTask[Any]], None] | None,
+        since: datetime | None = None,
     ) -> None:
         super().__init__(owner, None, returns)
         self.event_name = event_name
         self.order = order
         self.line = line
         self.claim = claim
+        self.since = since
         self.is_queued = False
 
     @property
@@ -143,7 +149,7 @@ class EventTask(Task[T_co]):
 class ConditionTask(Task[bool]):
     """Waits until a predicate over the code's own variables holds. ``claim`` lets it be checked again."""
 
-    __slots__ = ("claim", "line", "order", "predicate")
+    __slots__ = ("claim", "line", "order", "predicate", "since")
 
     def __init__(
         self,
@@ -152,9 +158,11 @@ class ConditionTask(Task[bool]):
         claim: Callable[[ConditionTask], None] | None,
         order: int,
         line: str,
+        since: datetime | None = None,
     ) -> None:
         super().__init__(owner)
         self.predicate = predicate
+        self.since = since
         self.claim = claim
         self.order = order
         self.line = line
@@ -171,12 +179,13 @@ _CLAIMANTS = (EventTask, ConditionTask)  # made once: isinstance with a union ta
 class Combination(Task[T_co]):
     """Waits for several tasks. Further subclasses are in ``combinators``."""
 
-    __slots__ = ("_children", "_has_events", "_verb", "_waiting")
+    __slots__ = ("_children", "_first_open", "_has_events", "_verb", "_waiting")
 
     def __init__(self, owner: object, tasks: Iterable[Task[Any]], verb: str) -> None:
         super().__init__(owner)
         self._verb = verb
         self._children: list[Task[Any]] = []
+        self._first_open = 0  # all children before it have ended
         self._has_events = False
         self._waiting = 0
         children = list(tasks)
@@ -219,6 +228,19 @@ class Combination(Task[T_co]):
                 child._observers.remove(self)
                 child._observers = child._observers or None
                 child._released = True
+
+    def open_children(self, limit: int) -> list[Task[Any]]:
+        """The first children that have not ended, at most ``limit``.
+
+        Children that have ended are passed over once in the life of the combination, except that at most ``LOOKED_AT``
+        of them are looked at after an open one: beyond these, open children may be left out.
+        """
+        children, at = self._children, self._first_open
+        while at < len(children) and children[at]._done:
+            at += 1
+        self._first_open = at
+        found = (child for child in children[at : at + LOOKED_AT] if not child._done)
+        return list(islice(found, limit))
 
     def child_ended(self, child: Task[Any]) -> None:
         raise NotImplementedError

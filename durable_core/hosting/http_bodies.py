@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ..errors import InvalidInputError
 from ..instance_ids import execution_of
-from ..models import JSON, FailureDetails, OrchestrationStatus, Origin, RuntimeStatus
+from ..models import JSON, FailureDetails, OrchestrationStatus, Origin, RuntimeStatus, Wait
 from ..runtime.restart import SAME_INPUT
 from .http_types import HttpResponse, json_response
 from .signed_urls import CapabilitySigner, Verb
@@ -99,6 +99,8 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
         shown["restartedFrom"] = _origin_json(status.restarted_from)
     if status.stuck_reason:
         shown["stuckReason"] = status.stuck_reason
+    if status.waits:
+        shown["waits"] = [wait_json(wait) for wait in status.waits]
     if status.failure is not None:
         shown["failure"] = _failure_json(status.failure)
     return shown
@@ -129,6 +131,17 @@ def restart_of(body: JSON) -> RestartBody:
         if not isinstance(given.get(key), str | None):
             raise InvalidInputError(f"'{key}' in the body of a restart must be a text; nothing was done")
     return RestartBody(given.get("instanceId"), given.get("input", SAME_INPUT), given.get("version"))
+
+
+def wait_json(wait: Wait) -> dict[str, JSON]:
+    """What the code of an instance waits for. ``name`` and ``line`` are always present."""
+    shown: dict[str, JSON] = {"kind": wait.kind, "name": wait.name, "line": wait.line}
+    if wait.task_id:
+        shown["taskId"] = wait.task_id
+    for key, moment in (("since", wait.since), ("due", wait.due)):
+        if moment is not None:
+            shown[key] = _utc_seconds(moment)
+    return shown
 
 
 def schedule_json(schedule: ScheduleStatus) -> dict[str, JSON]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
-from ..models import JSON, RuntimeStatus
+from ..models import JSON, RuntimeStatus, WaitKind
 
 _TEXT: JSON = {"type": "string"}
 _MOMENT: JSON = {"type": ["string", "null"], "description": "UTC, to the second", "format": "date-time"}
@@ -49,6 +50,18 @@ SCHEMAS: Mapping[str, JSON] = {
             "cause": {"$ref": "#/components/schemas/Failure"},
         },
     },
+    "Wait": {
+        "type": "object",
+        "required": ["kind", "name", "line"],
+        "properties": {
+            "kind": {"enum": list(get_args(WaitKind))},
+            "name": _TEXT,
+            "line": _TEXT,
+            "taskId": {"type": "integer", "minimum": 1},
+            "since": _MOMENT,
+            "due": _MOMENT,
+        },
+    },
     "Status": {
         "type": "object",
         "required": ["name", "instanceId", "runtimeStatus", "input", "output", "createdTime", "lastUpdatedTime"],
@@ -68,6 +81,7 @@ SCHEMAS: Mapping[str, JSON] = {
             "deadline": _MOMENT,
             "restartedFrom": {"$ref": "#/components/schemas/Origin"},
             "stuckReason": _TEXT,
+            "waits": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"$ref": "#/components/schemas/Wait"}},
             "failure": {"$ref": "#/components/schemas/Failure"},
         },
     },

@@ -44,6 +44,7 @@ class Instance:
     last_commit: id of the newest commit; carry: what the last generation left to do (see ``Carry``).
     ended: ids of the last commits before this generation, whose history is gone.
     restarted_from: the execution of which this one is a restart.
+    waits: what the code waits for, as ``waits`` writes it, encoded; '' if that was not recorded.
     """
 
     instance_id: str
@@ -71,6 +72,7 @@ class Instance:
     carry: Value | None = None
     ended: tuple[str, ...] = ()
     stuck: str = ""
+    waits: str = ""
     build: str = ""
     format: int = FORMAT
     retries: Mapping[int, RetryState] = field(default_factory=lambda: {})
@@ -132,6 +134,8 @@ class Instance:
             props["restarted_from"] = dumps([self.restarted_from.instance_id, self.restarted_from.execution_id])
         if self.tags:
             props["tags"] = dumps(dict(self.tags))
+        if self.waits:
+            props["waits"] = self.waits
         if self.ended:
             props["ended"] = " ".join(self.ended)
         for bucket in {task % RETRY_BUCKETS for task in self.retries}:
@@ -159,6 +163,7 @@ STATUS_PROPS = (
     "parent",
     "tags",
     "stuck",
+    "waits",
     "start",
     "deadline",
     "restarted_from",
@@ -219,6 +224,7 @@ def _read(row: Row) -> Instance:
         carry=data.get("carry"),
         ended=tuple(data.get("ended", "").split()),
         stuck=data.get("stuck", ""),
+        waits=data.get("waits", ""),
         build=data.get("build", ""),
         format=data["fmt"],
         retries=retries,

@@ -90,6 +90,7 @@ class Commit:
     """One commit to be. ``consumed`` are keys of inbox rows that go in the same transaction.
 
     output, failure, custom: stored values, None to leave them as they are.
+    waits: what the code waits for, as ``hub.waits`` writes it; None to leave it as it is.
     retries: every retry state there is after the commit. packed: the segment, once it is ready to be written.
     """
 
@@ -100,6 +101,7 @@ class Commit:
     output: Value | None = None
     failure: Value | None = None
     custom: Value | None = None
+    waits: str | None = None
     retries: Mapping[int, RetryState] | None = None
     consumed: Sequence[str] = ()
     dispatched: int
@@ -169,6 +171,10 @@ class Instances:
                 break
         return segments
 
+    def waits(self, instance: Instance) -> str:
+        """What the code of the instance waits for, as ``hub.waits`` reads it. CodecError."""
+        return self._payloads.encoding.show(instance.waits)
+
     async def carry(self, instance: Instance) -> Carry:
         if instance.carry is None:
             return Carry((), ())
@@ -229,6 +235,8 @@ class Instances:
         for name, value in (("output", commit.output), ("failure", commit.failure), ("custom", commit.custom)):
             if value is not None:
                 changes[name] = after[name] = value
+        if commit.waits is not None:
+            changes["waits"] = after["waits"] = self._payloads.encoding.hide(commit.waits)
         if commit.retries is not None:
             after["retries"] = commit.retries
             changed = {
@@ -287,6 +295,7 @@ class Instances:
             ended=(*instance.ended, *commits, commit.commit_id)[-ENDED_KEPT:],
             build=commit.build,
             stuck="",
+            waits="",
             retries={},
             log={},
             log_bytes=0,

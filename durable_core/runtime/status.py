@@ -11,7 +11,8 @@ from ..errors import CodecError
 from ..hub.instance_row import Instance
 from ..hub.taskhub import TaskHub
 from ..hub.times import iso
-from ..models import JSON, FailureDetails, OrchestrationStatus
+from ..hub.waits import waits_in
+from ..models import JSON, FailureDetails, OrchestrationStatus, Wait
 
 _RESULT_FIELDS = ("result", "data", "input")
 
@@ -30,6 +31,11 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
             stuck = stuck or str(error)  # the instance is shown without the values, with the reason
             return None
 
+    waits: tuple[Wait, ...] = ()
+    try:
+        waits = () if instance.is_terminal else waits_in(hub.instances.waits(instance))
+    except CodecError as error:
+        stuck = stuck or str(error)  # as above
     failure = await value(instance.failure)
     return OrchestrationStatus(
         instance_id=instance.instance_id,
@@ -49,6 +55,7 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
         scheduled_start_time=instance.start_at,
         deadline=instance.deadline,
         restarted_from=instance.restarted_from,
+        waits=waits,
     )
 
 

@@ -56,7 +56,7 @@ class Most:
     [
         # Start 3 (catalogue, instance, wake-up), a commit for the first turn and each result, the message's delete,
         # the load, the catalogue's last word.
-        Most("chain", 5, 5, requests=12, body_bytes=7_200),
+        Most("chain", 5, 5, requests=12, body_bytes=7_850),
         # A message for each activity, which is sent and deleted; how few commits take 50 results depends on how they
         # arrive: 3 to 5 were seen.
         Most("fan", 50, 1275, requests=116, body_bytes=25_000),

@@ -87,7 +87,7 @@ def bring_back(program: str, size: int) -> Cold:
 
 @pytest.mark.parametrize(
     ("program", "size", "read", "replay"),
-    [("chain", 600, 2.75, 12.6), ("fan", 600, 1.25, 10.1)],
+    [("chain", 600, 2.8, 12.6), ("fan", 600, 1.25, 10.1)],
 )
 def test_an_event_is_read_and_replayed_in_so_many_calls(program: str, size: int, read: float, replay: float) -> None:
     cold = bring_back(program, size)

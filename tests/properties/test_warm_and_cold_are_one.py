@@ -136,6 +136,7 @@ def state(live: OrchestrationExecutor) -> dict[str, Any]:
         "pending": list(live.pending.items()),
         "steps": [(step.task_id, step.name, step.line, step.born) for step in live.steps.values()],
         "known": [live.knows(task_id) for task_id in range(-1, 50)],
+        "waits": live.waits,
         "unconsumed": live.unconsumed_events(),
         "unheard": live.unreceived_requests(),
         "due": live.due_timers(START + timedelta(days=1)),

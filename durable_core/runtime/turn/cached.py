@@ -26,8 +26,8 @@ class CachedOrchestrator:
     """An orchestrator in memory, and the instance row that it was built from.
 
     dispatched_up_to: all commits up to this one are dispatched. listed: the status that the catalogue shows.
-    custom: the custom status as stored, as JSON. code: the orchestrator, as the hang watch names it. weight: its
-        estimated bytes in memory.
+    custom: the custom status as stored, as JSON. waits: what the code waits for, as stored. code: the orchestrator, as
+        the hang watch names it. weight: its estimated bytes in memory.
     """
 
     instance: Instance
@@ -35,6 +35,7 @@ class CachedOrchestrator:
     dispatched_up_to: int
     listed: RuntimeStatus
     custom: str
+    waits: str
     code: Code
     weight: Weight = field(default_factory=Weight)
 
@@ -143,4 +144,6 @@ async def revive(services: Services, instance: Instance, dispatched_up_to: int) 
     custom = dumps(live.custom_status)  # stored by its last commit; a new generation shows that of the last one
     if instance.is_unstarted and instance.custom is not None:
         custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)
-    return CachedOrchestrator(instance, live, max(instance.dispatched, dispatched_up_to), instance.status, custom, code)
+    dispatched_up_to = max(instance.dispatched, dispatched_up_to)
+    waits = services.hub.instances.waits(instance)
+    return CachedOrchestrator(instance, live, dispatched_up_to, instance.status, custom, waits, code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...engine.events import (
@@ -16,10 +16,11 @@ from ...engine.events import (
     TimerCreated,
 )
 from ...engine.executor import OrchestrationExecutor, Turn
-from ...hub.instance_row import Instance
+from ...hub.instance_row import Instance, RetryState
 from ...hub.instances import Carried, Carry, Commit
 from ...hub.keys import is_repeatable
 from ...hub.payloads import NOTHING, dumps
+from ...hub.waits import text_of
 from .cached import CachedOrchestrator
 from .decision import Decision
 from .dispatch import without_payload
@@ -55,6 +56,7 @@ async def prepare(
         consumed=gathered.consumed(turn),
         dispatched=min([warm.dispatched_up_to, *(seq - 1 for seq in undispatched)]),
         build=services.build,
+        waits=_new_waits(warm, results.retries),
         **await _values(services, warm),
     )
 
@@ -118,6 +120,18 @@ async def _left_over(services: Services, warm: CachedOrchestrator, turn: Turn, c
         if not isinstance(event, ContinueAsNew | TimerCreated | TimerCanceled | PatchMarked)
     )
     return tuple(left[-MAX_CARRIED:])
+
+
+def _new_waits(warm: CachedOrchestrator, retries: Mapping[int, RetryState]) -> str | None:
+    """What the code waits for now, if the row says something else. The end of an instance leaves the row as it is:
+    what is read of an ended instance includes no waits."""
+    if warm.live.completion is not None:
+        return None
+    text = text_of(warm.live.waits, retries)
+    if text == warm.waits:
+        return None
+    warm.waits = text
+    return text
 
 
 async def _values(services: Services, warm: CachedOrchestrator) -> dict[str, Any]:
