@@ -66,6 +66,7 @@ class Demo:
     def play(self, run: str) -> None:
         order = Instance(f"order-{run}", "order")
         words = Instance(f"words-{run}", "word_count")
+        self.console.print(f"Watch it in the dashboard: {self.host.url}{BASE}/ui/\n", soft_wrap=True)
         with Live(console=self.console, get_renderable=self._picture, refresh_per_second=10):
             self._say("An order is paid, reserved, confirmed and shipped; then it waits for its delivery.")
             self._start(order, order_body(order.id))
@@ -212,6 +213,7 @@ def main() -> int:
             console.print(Panel.fit("[bold]Try it[/] (paste into another terminal, one by one)", border_style="green"))
             console.print(lines, soft_wrap=True)
             console.print(f"\nServing on {host.url}. Ctrl-C stops everything.")
+            console.print(f"[bold]The dashboard[/]: {host.url}{BASE}/ui/", soft_wrap=True)
             host.is_shown = True
             return host.wait()
     except KeyboardInterrupt:

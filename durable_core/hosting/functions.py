@@ -27,6 +27,7 @@ from ..runtime.app import DurableApp
 from ..settings import Settings
 from .app_opener import AppFactory, AppOpener, open_app
 from .callback_urls import SignedCallbackUrls, app_address
+from .dashboard_files import dashboard_file
 from .http_api import DEFAULT_BASE, Endpoint, HttpApi
 from .http_bodies import (
     RETRY_AFTER_SECONDS,
@@ -138,15 +139,21 @@ class Durable:
         For links in mails: of two clicks the second is answered with 410. For an id as ``start_new`` returned it, the
         storage is not read. Raises InstanceNotFoundError, and ConfigurationError as above.
         """
-        execution_id = execution_of(instance_id)
-        if not execution_id:
-            execution_id = (await (await self.client()).get_status(instance_id, show_input=False)).execution_id
-        if not execution_id:
-            raise InstanceNotFoundError(instance_id)
-        token = self._signer.issue(
-            instance_id, Verb.EVENT, execution_id=execution_id, event_name=event_name, lifetime=lifetime
-        )
-        return f"{self._base_url(request)}/c/{token}"
+        return await self._url_of_execution(request, instance_id, Verb.EVENT, event_name=event_name, lifetime=lifetime)
+
+    async def create_view_url(
+        self,
+        request: func.HttpRequest,
+        instance_id: str,
+        *,
+        lifetime: timedelta = DEFAULT_LIFETIME,
+    ) -> str:
+        """A URL that opens the dashboard of this one execution of the instance, without a key and read-only.
+
+        Its holder sees input, output and history. For an id as ``start_new`` returned it, the storage is not read.
+        Raises InstanceNotFoundError, and ConfigurationError as above.
+        """
+        return await self._url_of_execution(request, instance_id, Verb.VIEW, lifetime=lifetime)
 
     async def wait_for_completion_or_create_check_status_response(
         self,
@@ -264,6 +271,8 @@ class Durable:
         blueprint.function_name(name=name)(trigger(function))
 
     async def _handle(self, endpoint: Endpoint, request: func.HttpRequest) -> HttpResponse:
+        if endpoint is Endpoint.UI:  # also served by an app that cannot open
+            return dashboard_file(_from_azure(request))
         try:
             api = await self._api()
         except Exception as error:  # noqa: BLE001  an app that cannot open answers the request, too, and logs the error
@@ -286,6 +295,19 @@ class Durable:
     @cached_property
     def _signer(self) -> CapabilitySigner:
         return CapabilitySigner(signing_keys(self.settings))
+
+    async def _url_of_execution(
+        self, request: func.HttpRequest, instance_id: str, verb: Verb, *, event_name: str = "", lifetime: timedelta
+    ) -> str:
+        execution_id = execution_of(instance_id)
+        if not execution_id:
+            execution_id = (await (await self.client()).get_status(instance_id, show_input=False)).execution_id
+        if not execution_id:
+            raise InstanceNotFoundError(instance_id)
+        token = self._signer.issue(
+            instance_id, verb, execution_id=execution_id, event_name=event_name, lifetime=lifetime
+        )
+        return f"{self._base_url(request)}/c/{token}"
 
     def _own_base_url(self) -> str:
         return f"{app_address(self.settings.base_url)}{_route_prefix()}/{self._base}"

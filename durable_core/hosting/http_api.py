@@ -28,6 +28,7 @@ from ..instance_ids import StartedInstance, check_instance_id, execution_of
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..registry import RESERVED
 from .callback_urls import ticket_of
+from .dashboard_files import dashboard_file, dashboard_page
 from .http_bodies import (
     RETRY_AFTER_SECONDS,
     create_check_status_response,
@@ -60,6 +61,7 @@ _ACCEPTED = HttpResponse(status=202, headers={"Cache-Control": "no-store", "X-Co
 _METHODS = {
     Verb.STATUS: "GET",
     Verb.DETAILS: "GET",
+    Verb.VIEW: "GET",
     Verb.PURGE: "DELETE",
 }  # the others: POST, so that no link preview can trigger them
 
@@ -106,6 +108,8 @@ class HttpApi:
 
     def _admit(self, endpoint: Endpoint, request: HttpRequest) -> Capability | HttpResponse | None:
         """What the token of the URL allows, None for a route without a token; or the response that refuses."""
+        if endpoint is Endpoint.UI:
+            return None  # a file, whatever is asked of it
         capability: Capability | None = None
         try:
             request.check_encoding()
@@ -113,7 +117,8 @@ class HttpApi:
             if endpoint is Endpoint.CAPABILITY:
                 capability = self._signer.verify(request.route.get("token", ""))
                 allowed = (_METHODS.get(capability.verb, "POST"),)
-                if request.method in allowed and request.route.get("eventName") and capability.verb is not Verb.EVENT:
+                follows = request.route.get("eventName")
+                if request.method in allowed and follows and capability.verb not in (Verb.EVENT, Verb.VIEW):
                     return error_response(404, "NotFound", "nothing may follow the token in this URL")
             if request.method not in allowed:
                 return method_not_allowed(request.method, allowed)
@@ -154,6 +159,8 @@ class HttpApi:
             case Endpoint.CAPABILITY:
                 assert capability is not None  # verified by _admit
                 return await self._with_capability(request, capability)
+            case Endpoint.UI:
+                return dashboard_file(request)
             case _:
                 assert_never(endpoint)
 
@@ -250,6 +257,7 @@ class HttpApi:
 
     async def _list(self, request: HttpRequest) -> HttpResponse:
         created_from, created_to = _created_between(request)
+        details = request.flag("showDetails", True)
         page = await self._client.list_instances(
             created_time_from=created_from,
             created_time_to=created_to,
@@ -257,8 +265,8 @@ class HttpApi:
             instance_id_prefix=request.text("instanceIdPrefix") or None,
             page_size=min(request.count("top", 100), MAX_PAGE),
             continuation_token=request.headers.get(CONTINUATION_HEADER) or None,
-            show_input=request.flag("showInput", True),
-            show_details=True,
+            show_input=request.flag("showInput", details),
+            show_details=details,
         )
         more = {CONTINUATION_HEADER: page.continuation_token} if page.continuation_token else {}
         return json_response(200, [status_json(status) for status in page.instances], more)
@@ -360,6 +368,8 @@ class HttpApi:
                 return await self._status(
                     request, instance_id, lambda _: self._same_url(request), execution_id, details=details
                 )
+            case Verb.VIEW:
+                return await self._view(request, instance_id, execution_id)
             case Verb.EVENT if capability.event_name:
                 _check_event(capability, event_name)
                 data = request.json(self._max_payload)
@@ -381,6 +391,16 @@ class HttpApi:
                 return _ACCEPTED
             case _:
                 return await self._operate(request, instance_id, verb, execution_id)
+
+    async def _view(self, request: HttpRequest, instance_id: str, execution_id: str) -> HttpResponse:
+        """The dashboard of one instance, or one of the documents that it reads."""
+        match request.route.get("eventName", "").lower():
+            case "":
+                return dashboard_page(request, "../../ui/" if urlsplit(request.url).path.endswith("/") else "../ui/")
+            case "status":
+                return await self._status(request, instance_id, lambda _: self._same_url(request), execution_id)
+            case other:
+                return error_response(404, "NotFound", f"the URL of a view has no part '{other[:100]}'")
 
     # ------------------------------------------------------------ URLs
 

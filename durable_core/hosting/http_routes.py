@@ -10,7 +10,8 @@ from .signed_urls import Verb
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``template`` is an ASP.NET route below the base. Keyless: the URL itself is the proof of what it allows."""
+    """``template`` is an ASP.NET route below the base. Keyless: the URL itself is the proof of what it
+    allows, or leads to the files of the dashboard, which hold no data."""
 
     template: str
     methods: tuple[str, ...]
@@ -30,6 +31,7 @@ class Endpoint(Enum):
     RECOVER = Route("recover", ("POST",))
     SCHEDULES = Route("schedules", ("GET",))
     OPENAPI = Route("openapi.json", ("GET",))
+    UI = Route("ui/{file?}", ("GET",), keyless=True)
     CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)
 
 

@@ -190,7 +190,7 @@ def parse_json(raw: bytes, what: str) -> JSON:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """``body`` is UTF-8 JSON, or empty."""
+    """``body`` is UTF-8 JSON, a file of the dashboard, or empty."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -13,6 +13,7 @@ from typing import cast
 
 from ..instance_ids import MAX_INSTANCE_ID
 from ..models import JSON, RuntimeStatus
+from .dashboard_files import CONTENT_TYPES
 from .http_routes import OPERATIONS, Endpoint
 from .openapi_schemas import SCHEMAS
 
@@ -97,7 +98,8 @@ def _templates(template: str) -> list[str]:
 
 def _operation_id(endpoint: Endpoint, method: str, template: str) -> str:
     parts = [endpoint.name.lower(), method.lower() if len(endpoint.value.methods) > 1 else ""]
-    parts.append("named" if "?" in endpoint.value.template and template.count("{") == 2 else "")
+    is_with_end = template.count("{") == endpoint.value.template.count("{")
+    parts.append("named" if "?" in endpoint.value.template and is_with_end else "")
     return "_".join(part for part in parts if part)
 
 
@@ -134,6 +136,7 @@ _PATH: Mapping[str, JSON] = {
     "eventName": _in_path("eventName", "An event", {"type": "string", "minLength": 1, "maxLength": 256}),
     "operation": _in_path("operation", "What to do", {"type": "string", "enum": list(OPERATIONS)}),
     "queryName": _in_path("queryName", "The name of a query handler of the orchestrator"),
+    "file": _in_path("file", "The name of a file", {"type": "string", "pattern": "^[a-z-]+[.][a-z]+$"}),
     "token": _in_path(
         "token", "A signed right to one verb on one instance", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
     ),
@@ -195,6 +198,8 @@ _DELETED = _ok("Deleted", "Deleted")
 _TAKEN = {"description": "The request is accepted and durable; of a restart: the management payload"}
 _STARTED = _ok("Started", "ManagementPayload", ("Location", "Retry-After"))
 _ENDED = _ok("The instance has ended", "Status")
+_PAGE: JSON = {CONTENT_TYPES["html"]: {}}
+_ENDED_OR_PAGE: JSON = {**_ENDED, "content": {**_ENDED["content"], **_PAGE}}
 _ACTIVE = _ok("The instance has not ended", "Status", ("Location", "Retry-After"))
 _FAILED = _ok(
     "The instance failed and returnInternalServerErrorOnFailure was set; or the app failed",
@@ -234,6 +239,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
             _CREATED_TO,
             _RUNTIME_STATUS,
             _flag("showInput", True),
+            _flag("showDetails", True),
             _in_query("top", "Instances per page", {"type": "integer", "minimum": 1, "maximum": 1000}),
             _CONTINUATION,
         ],
@@ -310,10 +316,26 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "summary": "This description",
         "responses": _answers({200: _ok("OpenAPI 3.1", {"type": "object"})}),
     },
+    (Endpoint.UI, "GET"): {
+        "summary": "A file of the dashboard; without a name its page",
+        "parameters": [
+            {
+                "name": "If-None-Match",
+                "in": "header",
+                "description": "The ETag of the file that the browser has",
+                "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+            }
+        ],
+        "responses": {
+            "200": {"description": "The file", "content": {name: {} for name in CONTENT_TYPES.values()}},
+            "304": {"description": "The file has the ETag of the header If-None-Match"},
+            **_answers({}, 404, 405),
+        },
+    },
     (Endpoint.CAPABILITY, "GET"): {
-        "summary": "The status of the instance that the token is for",
+        "summary": "The status of the instance that the token is for, or the dashboard of it (verb view)",
         "parameters": _SHOWN,
-        "responses": _answers({200: _ENDED, 202: _ACTIVE, 500: _FAILED}, 403, 404, 405, 410),
+        "responses": _answers({200: _ENDED_OR_PAGE, 202: _ACTIVE, 500: _FAILED}, 403, 404, 405, 410),
     },
     (Endpoint.CAPABILITY, "POST"): {
         "summary": "An event, a callback's result, or the operation that the token is for",

@@ -36,11 +36,13 @@ class Verb(StrEnum):
     """What the holder may do.
 
     STATUS: see status, custom status and output. DETAILS: also the input and the history, which contain data that is
-    meant only for activities: inputs, request headers, stack traces.
+    meant only for activities: inputs, request headers, stack traces. VIEW: all that the dashboard shows of the
+    instance, read-only; in a browser the URL opens the dashboard.
     """
 
     STATUS = "status"
     DETAILS = "details"
+    VIEW = "view"
     EVENT = "event"
     TERMINATE = "terminate"
     CANCEL = "cancel"

@@ -35,13 +35,13 @@ def levels(app: func.FunctionApp) -> dict[str, str]:
     return found
 
 
+KEYLESS = (Endpoint.CAPABILITY, Endpoint.UI)
 EXPECTED = {
-    f"durable_{endpoint.name.lower()}": "ANONYMOUS" if endpoint is Endpoint.CAPABILITY else "FUNCTION"
-    for endpoint in Endpoint
+    f"durable_{endpoint.name.lower()}": "ANONYMOUS" if endpoint in KEYLESS else "FUNCTION" for endpoint in Endpoint
 }
 
 
-def test_the_app_asks_a_key_for_every_route_but_the_capability_urls() -> None:
+def test_the_app_asks_a_key_for_every_route_but_the_capability_urls_and_the_dashboards_files() -> None:
     assert levels(function_app.app) == EXPECTED
 
 
@@ -71,7 +71,7 @@ async def test_the_local_host_with_keys_refuses_every_route_without_one_but_the_
             start = await http.call("POST", "/orchestrators/approval?code=the-key", json={"request": {}})
             assert start.status == 202
             for path, operations in described()["paths"].items():
-                if path.startswith("/c/"):
+                if path.startswith(("/c/", "/ui")):
                     continue
                 for method in operations:
                     concrete = re.sub(r"\{(\w+)\}", lambda found: CONCRETE[found[1]], path)
@@ -100,7 +100,7 @@ def test_every_route_and_method_is_described() -> None:
 def test_what_needs_no_key_is_described_so() -> None:
     for path, operations in described()["paths"].items():
         for operation in operations.values():
-            assert (operation["security"] == []) is path.startswith("/c/"), path
+            assert (operation["security"] == []) is path.startswith(("/c/", "/ui")), path
 
 
 def test_names_of_operations_differ_and_every_variable_of_a_path_is_described() -> None:

@@ -120,6 +120,7 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_schedules": ("httpTrigger", "durabletask/schedules"),
         "durable_query": ("httpTrigger", "durabletask/instances/{instanceId}/query/{queryName}"),
         "durable_openapi": ("httpTrigger", "durabletask/openapi.json"),
+        "durable_ui": ("httpTrigger", "durabletask/ui/{file?}"),
         "durable_capability": ("httpTrigger", "durabletask/c/{token}/{eventName?}"),
     }
     assert {t["connection"] for t in found.values() if t["type"] == "queueTrigger"} == {"AzureWebJobsStorage"}
@@ -162,10 +163,10 @@ def test_names_are_those_that_the_worker_accepts() -> None:
         assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", trigger["name"])
 
 
-def test_only_capability_urls_open_without_a_key() -> None:
+def test_only_capability_urls_and_the_files_of_the_dashboard_open_without_a_key() -> None:
     levels = {name: t["authLevel"] for name, t in triggers().items() if t["type"] == "httpTrigger"}
-    assert [name for name, level in levels.items() if level != "FUNCTION"] == ["durable_capability"]
-    assert levels["durable_capability"] == "ANONYMOUS"
+    keyless = {name: level for name, level in levels.items() if level != "FUNCTION"}
+    assert keyless == {"durable_ui": "ANONYMOUS", "durable_capability": "ANONYMOUS"}
 
 
 def test_the_worker_can_resolve_the_annotations_of_every_function(app: MemoryApp) -> None:

@@ -146,8 +146,9 @@ async def test_the_uris_of_a_purged_and_restarted_instance_are_410(world: World,
     world.client.add("o-1", execution_id="x2")
     uris = {world.signer.verify(_token(uri)).verb: uri for name, uri in payload.items() if name != "id"}
     uris[Verb.DETAILS] = f"{BASE}/c/" + world.signer.issue("o-1", Verb.DETAILS, execution_id="x1")
+    uris[Verb.VIEW] = f"{BASE}/c/" + world.signer.issue("o-1", Verb.VIEW, execution_id="x1") + "/status"
     uri = uris[verb]
-    method = {Verb.STATUS: "GET", Verb.DETAILS: "GET", Verb.PURGE: "DELETE"}.get(verb, "POST")
+    method = {Verb.STATUS: "GET", Verb.DETAILS: "GET", Verb.VIEW: "GET", Verb.PURGE: "DELETE"}.get(verb, "POST")
     response = await world.call(method, uri.replace("{eventName}", "go"))
     assert (response.status, error(response)["code"]) == (410, "CapabilityGone")
     assert not world.client.calls

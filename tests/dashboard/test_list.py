@@ -1,0 +1,110 @@
+"""The list of instances in a browser: filters in the address, pages, what is new by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.dashboard.conftest import Board
+from tests.support.browser import Watched
+
+Open = Callable[..., Watched]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def instances(board: Board) -> None:
+    for number in range(60):
+        board.start("echo", f"many-{number:02}", number)
+    for number in range(3):
+        board.run("refused", f"refused-{number}", str(number))
+
+
+def rows(page: Page) -> list[str]:
+    return page.locator("table.list .instance").all_inner_texts()
+
+
+def test_a_hub_without_instances_says_how_to_start_one(opened: Open) -> None:
+    page = opened("#/instances?id=nothing-has-this-name").page
+    expect(page.get_by_role("heading", name="No instance matches these filters")).to_be_visible()
+    page.get_by_role("link", name="Clear the filters").click()
+    expect(page.locator("table.list tbody tr")).to_have_count(50)
+
+
+def test_the_newest_come_first_and_a_status_is_told_by_word_and_shape(page: Page) -> None:
+    expect(page.locator("table.list tbody tr")).to_have_count(50)
+    assert rows(page)[:3] == ["refused-2", "refused-1", "refused-0"]
+    first = page.locator("table.list tbody tr").first
+    expect(first.locator(".status")).to_have_text("Failed")
+    expect(first.locator("svg.shape.Failed")).to_have_count(1)
+
+
+def test_filters_are_the_address_and_the_address_is_the_filters(page: Page, opened: Open) -> None:
+    page.get_by_role("button", name="Failed").click()
+    expect(page.locator("table.list tbody tr")).to_have_count(3)
+    page.get_by_label("Begins with").fill("refused-1")
+    expect(page.locator("table.list tbody tr")).to_have_count(1)
+    page.get_by_label("Created").select_option("1d")
+    assert "status=Failed" in page.url and "id=refused-1" in page.url and "since=1d" in page.url
+    other = opened(url=page.url).page
+    expect(other.locator("table.list tbody tr")).to_have_count(1)
+    expect(other.get_by_role("button", name="Failed")).to_have_attribute("aria-pressed", "true")
+    expect(other.get_by_label("Begins with")).to_have_value("refused-1")
+
+
+def test_pages_lead_to_the_oldest_and_back(page: Page) -> None:
+    expect(page.locator("table.list tbody tr")).to_have_count(50)
+    first = rows(page)
+    page.get_by_role("link", name="Older").click()
+    expect(page.locator("table.list tbody tr")).to_have_count(13)
+    assert not set(rows(page)) & set(first)
+    page.get_by_role("link", name="Newer").click()
+    expect(page.locator("table.list tbody tr")).to_have_count(50)
+    assert rows(page) == first
+
+
+def test_an_instance_that_starts_appears_by_itself(page: Page, board: Board) -> None:
+    expect(page.locator("table.list tbody tr")).to_have_count(50)
+    board.run("echo", "just-started", 1)
+    expect(page.locator("table.list .instance").first).to_have_text("just-started")
+
+
+def test_a_page_that_is_held_still_asks_no_more(opened: Open, board: Board) -> None:
+    watched = opened()
+    page = watched.page
+    expect(page.locator("table.list tbody tr")).to_have_count(50)
+    page.get_by_role("button", name="Live").click()
+    expect(page.get_by_role("button", name="Paused")).to_be_visible()
+    before = len(watched.asked())
+    page.wait_for_timeout(6000)  # over the five seconds after which a live list asks again
+    assert len(watched.asked()) == before
+
+
+def test_failures_stand_together(opened: Open) -> None:
+    page = opened("#/failures").page
+    group = page.locator(".group")
+    expect(group).to_have_count(1)
+    expect(group).to_contain_text("CardRefusedError")
+    expect(group.locator(".count")).to_have_text("3")
+    group.get_by_role("button").click()
+    expect(group.locator(".members .instance")).to_have_count(3)
+
+
+def test_a_hidden_tab_asks_for_nothing(opened: Open) -> None:
+    watched = opened()
+    page = watched.page
+    expect(page.locator("table.list tbody tr")).to_have_count(50)
+    page.evaluate(
+        """() => {
+          Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    page.wait_for_load_state("networkidle")
+    before = len(watched.asked())
+    page.wait_for_timeout(6000)
+    assert len(watched.asked()) == before
+    page.evaluate("() => { delete document.hidden; document.dispatchEvent(new Event('visibilitychange')); }")
+    with page.expect_request("**/instances?*"):
+        pass

@@ -1,0 +1,122 @@
+"""The app that the tests of the dashboard look at: calls that take a while, retries, children, waits, failures."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+
+from durable_core import (
+    ActivityContext,
+    Orchestration,
+    OrchestrationContext,
+    Registry,
+    RetryPolicy,
+    activity,
+    orchestrator,
+)
+from durable_core.hosting.functions import Durable
+
+GATES = Path(os.environ.get("GATES", "."))
+"""A folder of the test: an activity that waits at a gate goes on when the file of that name is there."""
+
+
+class CardRefusedError(Exception):
+    pass
+
+
+class CourierOfflineError(Exception):
+    pass
+
+
+@activity
+def take_payment(order: str) -> str:
+    time.sleep(0.12)
+    return f"receipt of {order}"
+
+
+@activity
+def refuse_card(order: str) -> None:
+    raise CardRefusedError(f"the card of order '{order}' was refused")
+
+
+@activity
+def book_courier(ctx: ActivityContext, fails: int) -> str:
+    time.sleep(0.05)
+    if ctx.attempt <= fails:
+        raise CourierOfflineError("courier.example does not answer")
+    return "courier 7"
+
+
+@activity
+def pack(item: str) -> str:
+    time.sleep(0.03)
+    return f"{item} is packed"
+
+
+@activity
+def wait_at(gate: str) -> str:
+    while not (GATES / gate).exists():
+        time.sleep(0.02)
+    return gate
+
+
+@activity
+def answer_with(value: Any) -> Any:
+    return value
+
+
+@orchestrator
+def parcel(ctx: OrchestrationContext, items: list[str]) -> Orchestration[list[str]]:
+    return (yield from ctx.task_all([ctx.call_activity(pack, item) for item in items]))
+
+
+@orchestrator
+def order(ctx: OrchestrationContext, wanted: dict[str, Any]) -> Orchestration[str]:
+    """Pays, packs in a child, books a courier that fails at first, and waits for the delivery."""
+    yield from ctx.call_activity(take_payment, ctx.instance_id)
+    yield from ctx.call_sub_orchestrator(parcel, wanted["items"], instance_id=f"{ctx.instance_id}-parcel")
+    policy = RetryPolicy(max_attempts=8, first_interval=timedelta(seconds=0.3), backoff=1.5)
+    yield from ctx.call_activity(book_courier, wanted.get("courier_fails", 0), retry=policy)
+    ctx.set_custom_status({"waits_for": "Delivered"})
+    delivered = ctx.wait_for_external_event("Delivered")
+    deadline = ctx.create_timer(timedelta(days=wanted.get("days", 14)))
+    if (yield from ctx.task_any([delivered, deadline])) is deadline:
+        return "lost"
+    deadline.cancel()
+    yield from ctx.call_activity(pack, "the invoice")
+    return "delivered"
+
+
+@orchestrator
+def refused(ctx: OrchestrationContext, order: str) -> Orchestration[None]:
+    yield from ctx.call_activity(refuse_card, order)
+
+
+@orchestrator
+def gated(ctx: OrchestrationContext, gate: str) -> Orchestration[str]:
+    yield from ctx.call_activity(take_payment, ctx.instance_id)
+    return (yield from ctx.call_activity(wait_at, gate))
+
+
+@orchestrator
+def family(ctx: OrchestrationContext, gate: str) -> Orchestration[list[str]]:
+    return (yield from ctx.task_all([ctx.call_sub_orchestrator(gated, gate) for _ in range(2)]))
+
+
+@orchestrator
+def echo(ctx: OrchestrationContext, value: Any) -> Orchestration[Any]:
+    ctx.set_custom_status(value if isinstance(value, str) and len(value) < 1000 else None)
+    return (yield from ctx.call_activity(answer_with, value))
+
+
+registry = Registry().add(
+    take_payment, refuse_card, book_courier, pack, wait_at, answer_with, parcel, order, refused, gated, family, echo
+)
+durable = Durable(registry)
+app = func.FunctionApp()
+app.register_functions(durable.blueprint())
