@@ -452,7 +452,7 @@ async def a_host_whose_messages_may_be_gone_commits_nothing(stage: Stage) -> Non
     first.crash_at(SEND_WORK)
     stalled.let_go()
     await asyncio.wait([turn])
-    await first.crash()
+    await first.stop()
     about_to_ring.let_go()
     await sender
     await stage.ends_well()
@@ -466,7 +466,7 @@ async def a_host_that_dies_during_an_inline_activity_leaves_a_message_that_comes
     await host.begin("control")
     await running.reached()
     await asyncio.sleep(1)
-    await host.crash()
+    await host.stop()
     await stage.lease_expires()
     await stage.ends_well()
 

@@ -7,19 +7,17 @@ In the end ``Stage.settle`` gives what is left to a fresh host, without recovery
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from durable_core import Registry
 from durable_core.errors import LeaseLostError, StorageUnavailableError
-from durable_core.runtime.app import DurableApp
 from durable_core.runtime.client import DurableClient
 from durable_core.storage.ports import Queue, QueueMessage
 from durable_core.testing.faults import FaultPlan, FaultyStorage, HostCrashError, Moment
 from durable_core.testing.oracle import Oracle
-from durable_core.testing.simulation import LEASE, PlainCallbackUrls, SkewedClock, World
+from durable_core.testing.simulation import LEASE, HostShape, SimulatedHost, World
 
 from .oracle import check, watched
 from .scenarios import Effects
@@ -51,23 +49,12 @@ class Hold:
         self._open.set()
 
 
-class StagedHost:
-    """One host: an app over the stage's store, with a clock ``ahead`` seconds ahead."""
+class StagedHost(SimulatedHost):
+    """A simulated host without listeners, with a clock ``ahead`` seconds ahead."""
 
-    def __init__(self, world: World, registry: Registry, *, ahead: float, seed: int) -> None:
-        self._world = world
+    def __init__(self, world: World, *, ahead: float, seed: int) -> None:
         self._gates: list[tuple[re.Pattern[str], Moment, Hold | None]] = []
-        self.plan = FaultPlan(gate=self._gate)
-        self.app = DurableApp(
-            registry,
-            world.settings,
-            FaultyStorage(world.storage, self.plan),
-            clock=SkewedClock(world.loop, ahead),
-            executor=None,
-            source=random.Random(seed),
-            callback_urls=PlainCallbackUrls(),
-        )
-        self._turns: list[asyncio.Task[None]] = []
+        super().__init__(world, HostShape(plan=FaultPlan(gate=self._gate), ahead=ahead), seed)
 
     @property
     def client(self) -> DurableClient:
@@ -87,8 +74,7 @@ class StagedHost:
     async def begin(self, kind: Kind, containing: str = "") -> asyncio.Task[None]:
         """Receive the message that is next in the queue, and begin to handle it."""
         queue, message = await self._receive(kind, containing)
-        turn = asyncio.get_running_loop().create_task(self._handle(kind, queue, message))
-        self._turns.append(turn)
+        turn = self._spawn(self._take(kind, queue, message))
         await asyncio.sleep(0)
         return turn
 
@@ -96,20 +82,11 @@ class StagedHost:
         """Receive a message, handle it and delete it. Returns, too, when the host dies of it."""
         await asyncio.wait([await self.begin(kind, containing)])
 
-    async def crash(self) -> None:
-        """From now on nothing it has begun goes on; its messages come back when their leases expire."""
-        self.plan.dead = True
-        for turn in self._turns:
-            turn.cancel()
-        await asyncio.gather(*self._turns, return_exceptions=True)
-        self.app.instance_cache.abandon()
-        await self.app.close()
-
     async def take_next(self) -> bool:
         """Handle one message, of whatever queue has one; whether there was any."""
         for kind in ("control", "work"):
             if (found := await self._peek(kind)) is not None:
-                await self._handle(kind, *found)
+                await self._take(kind, *found)
                 return True
         return False
 
@@ -133,7 +110,7 @@ class StagedHost:
         assert found is not None, f"the play expects a {kind} message"
         return found
 
-    async def _handle(self, kind: Kind, queue: Queue, message: QueueMessage) -> None:
+    async def _take(self, kind: Kind, queue: Queue, message: QueueMessage) -> None:
         handler = self.app.on_control_message if kind == "control" else self.app.on_work_message
         seen = FaultyStorage(self._world.storage, self.plan).queue(queue.name)
         try:
@@ -176,7 +153,7 @@ class Stage:
         return self.outside.client
 
     def host(self, *, ahead: float = 0.0) -> StagedHost:
-        host = StagedHost(self.world, self.world.registry, ahead=ahead, seed=len(self._hosts))
+        host = StagedHost(self.world, ahead=ahead, seed=len(self._hosts))
         self._hosts.append(host)
         return host
 
@@ -219,7 +196,7 @@ class Stage:
 
     async def close(self) -> None:
         for host in self._hosts:
-            await host.crash()
+            await host.stop()
 
 
 def on_stage(
