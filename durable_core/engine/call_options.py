@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypedDict
 
-from ..errors import OrchestratorCodeError
+from ..errors import InvalidInstanceIdError, OrchestratorCodeError
+from ..instance_ids import check_instance_id
 from ..models import JSON, RetryPolicy
 from ..moments import problem_of_time, seconds_of
+from ..orchestrator_versions import problem_of_version
 from ..registry import ActivityDefinition
 from .user_frames import caller
 
@@ -73,3 +75,19 @@ def run_options(timeout: timedelta | None) -> JSON:
     if (problem := problem_of_time(timeout)) is not None:
         raise OrchestratorCodeError(f"timeout={timeout!r} of a sub-orchestration {problem}", caller())
     return {"timeout": seconds_of(timeout)}
+
+
+def check_version(version: str | None) -> None:
+    """OrchestratorCodeError, with the line, for a version that is not valid."""
+    if version is not None and (problem := problem_of_version(version)) is not None:
+        raise OrchestratorCodeError(f"the version of an orchestrator {problem}, not {version!r}", caller())
+
+
+def check_child_id(instance_id: str, retry: RetryPolicy | None = None) -> None:
+    """OrchestratorCodeError, with the line, for an instance id that is not valid, or too long with a retry's suffix."""
+    try:
+        check_instance_id(instance_id)
+        if retry is not None:
+            check_instance_id(f"{instance_id}.{retry.max_attempts}")
+    except InvalidInstanceIdError as error:
+        raise OrchestratorCodeError(str(error), caller()) from error
