@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from durable_core.hub.catalog import CLOSED, OPEN
 from durable_core.hub.names import HubNames
 from durable_core.models import JSON, OrchestrationStatus
+from durable_core.testing.faults import FaultPlan
 from durable_core.testing.oracle import Oracle
 from durable_core.testing.simulation import World
 
 from .scenarios import Effects
+
+T = TypeVar("T")
 
 _ENDS = {"TaskCompleted", "TaskFailed", "TimerFired", "SubOrchestrationCompleted", "SubOrchestrationFailed"}
 _BEGINS = {"TaskScheduled", "TimerCreated", "SubOrchestrationCreated"}
@@ -84,6 +87,28 @@ async def come_to_rest(world: World) -> None:
             return
         await asyncio.sleep(60)
     raise AssertionError(f"not at rest: {left} messages, {[(s.instance_id, s.runtime_status) for s in pending]}")
+
+
+def run_judged(
+    world: World,
+    effects: Effects | None,
+    drive: Callable[[World], Awaitable[T]],
+    *plans: FaultPlan,
+    exactly_once: bool = False,
+) -> T:
+    """Run a scenario until all is at rest, under an oracle that watches from the start. The errors of ``check``."""
+    oracle = watched(world)
+
+    async def scenario(world: World) -> T:
+        accepted = Accepted(world)
+        outcome = await drive(world)
+        await come_to_rest(world)
+        await check(world, effects, exactly_once=exactly_once, oracle=oracle, accepted=accepted)
+        return outcome
+
+    outcome = world.run(scenario, *plans)
+    assert not world.errors, world.errors
+    return outcome
 
 
 async def check(

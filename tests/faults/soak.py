@@ -12,7 +12,7 @@ from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.simulation import LEASE, HostShape, World
 
 from .more_scenarios import full_registry
-from .oracle import Accepted, check, come_to_rest, watched
+from .oracle import run_judged
 from .scenarios import Effects, Scenario
 
 SPAN = 60  # host operations among which faults strike
@@ -91,21 +91,14 @@ def run_seed(scenario: Scenario, seed: int, *, calm: bool = False) -> Outcome:
         outside=FaultPlan(pause=chaos.pause),
     )
 
-    oracle = watched(world)
-
     async def drive(world: World) -> Any:
-        accepted = Accepted(world)
         async with asyncio.TaskGroup() as group:
             if chaos.purged_at is not None:
                 group.create_task(_purge_and_recover(world, chaos.purged_at))
-            value = await scenario.drive(world)
-        await come_to_rest(world)
-        once = calm and "retries" not in scenario.name and "recovered" not in scenario.name
-        await check(world, effects, exactly_once=once, oracle=oracle, accepted=accepted)
-        return value
+            return await scenario.drive(world)
 
-    value = world.run(drive)
-    assert not world.errors, world.errors
+    once = calm and "retries" not in scenario.name and "recovered" not in scenario.name
+    value = run_judged(world, effects, drive, exactly_once=once)
     assert value == scenario.expected, f"{value!r} instead of {scenario.expected!r}"
     if calm:
         assert not world.failures, world.failures

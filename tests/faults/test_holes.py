@@ -23,7 +23,7 @@ from tests.support.totals import Totals
 
 from .exhaustive import strike_each
 from .more_scenarios import CHEAP, full_registry
-from .oracle import Accepted, check, come_to_rest, watched
+from .oracle import come_to_rest, run_judged
 from .scenarios import Effects, Scenario, result
 
 SMALL = [s for s in CHEAP if s.name in ("terminate in flight", "purge and start anew", "restart if done")]
@@ -32,17 +32,7 @@ SMALL = [s for s in CHEAP if s.name in ("terminate in flight", "purge and start 
 def play(scenario: Scenario, *plans: FaultPlan, outside: FaultPlan | None = None) -> World:
     effects = Effects()
     world = World(full_registry(effects), outside=outside)
-    oracle = watched(world)
-
-    async def drive(world: World) -> Any:
-        accepted = Accepted(world)
-        outcome = await scenario.drive(world)
-        await come_to_rest(world)
-        await check(world, effects, oracle=oracle, accepted=accepted)
-        return outcome
-
-    assert world.run(drive, *plans) == scenario.expected
-    assert not world.errors, world.errors
+    assert run_judged(world, effects, scenario.drive, *plans) == scenario.expected
     return world
 
 

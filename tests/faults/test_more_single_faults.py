@@ -12,7 +12,7 @@ from tests.support.totals import Totals
 
 from .exhaustive import strike_each
 from .more_scenarios import CHEAP, COSTLY, full_registry
-from .oracle import Accepted, check, come_to_rest, watched
+from .oracle import run_judged
 from .scenarios import Effects, Scenario, simple
 
 FAN_OUT_50 = simple("fan-out 50", "fan", 50, sum(range(50)) * 4)
@@ -22,18 +22,7 @@ SHAPES = [*CHEAP, FAN_OUT_50, *(s for s in COSTLY if s.name in ("large values", 
 def run(scenario: Scenario, plan: FaultPlan) -> tuple[Any, World]:
     effects = Effects()
     world = World(full_registry(effects))
-    oracle = watched(world)
-
-    async def drive(world: World) -> Any:
-        accepted = Accepted(world)
-        outcome = await scenario.drive(world)
-        await come_to_rest(world)
-        await check(world, effects, oracle=oracle, accepted=accepted)
-        return outcome
-
-    outcome = world.run(drive, plan)
-    assert not world.errors, world.errors
-    return outcome, world
+    return run_judged(world, effects, scenario.drive, plan), world
 
 
 @pytest.mark.timeout(3600)

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -28,6 +28,8 @@ from durable_core.testing.simulation import World
 
 from .oracle import check, come_to_rest
 from .scenarios import Effects
+
+T = TypeVar("T")
 
 EFFECTS = Effects()
 
@@ -141,6 +143,23 @@ def stuck_reasons(said: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in said.records if "is stuck" in record.getMessage()]
 
 
+def run_on_old_hosts(scenario: Callable[[World], Awaitable[T]]) -> T:
+    world = World(OLD)
+    outcome = world.run(scenario)
+    assert not world.errors, world.errors
+    assert not world.failures, world.failures
+    return outcome
+
+
+async def comes_back(world: World) -> None:
+    """A host of the old build comes back, and the instance ends as its code says."""
+    world.add_host(OLD, "old")
+    done = await world.client.wait_for_completion("one", timeout=7200)
+    assert (done.output, done.stuck_reason) == ("ABC", None)
+    await come_to_rest(world)
+    await check(world, EFFECTS, exactly_once=False)
+
+
 @pytest.mark.parametrize("cache", ["warm", "cold"])
 @pytest.mark.parametrize("seed", range(3))
 def test_hosts_are_swapped_one_by_one_under_mixed_traffic_and_every_result_is_right(
@@ -210,10 +229,7 @@ def test_a_change_without_a_version_is_carried_to_its_end_while_both_builds_are_
         await check(world, EFFECTS, exactly_once=False)
         return {str((await world.client.get_status(str(number))).output) for number in range(20)}
 
-    world = World(OLD)
-    assert world.run(scenario) == {"ABC", "ABB2C"}
-    assert not world.errors, world.errors
-    assert not world.failures, world.failures
+    assert run_on_old_hosts(scenario) == {"ABC", "ABB2C"}
     assert not stuck_reasons(said)
 
 
@@ -235,16 +251,9 @@ def test_what_only_the_build_that_is_gone_can_go_on_with_is_stuck_after_ten_minu
         assert status.runtime_status is RuntimeStatus.RUNNING
         assert "no longer matches the history" in (status.stuck_reason or "")
         await asyncio.sleep(7200)
-        world.add_host(OLD, "old")
-        done = await world.client.wait_for_completion("one", timeout=7200)
-        assert (done.output, done.stuck_reason) == ("ABC", None)
-        await come_to_rest(world)
-        await check(world, EFFECTS, exactly_once=False)
+        await comes_back(world)
 
-    world = World(OLD)
-    world.run(scenario)
-    assert not world.errors, world.errors
-    assert not world.failures, world.failures
+    run_on_old_hosts(scenario)
     assert len(stuck_reasons(said)) == 1
 
 
@@ -260,16 +269,9 @@ def test_what_fits_no_host_is_stuck_at_once_where_no_other_host_lives(said: pyte
         assert status.runtime_status is RuntimeStatus.RUNNING
         assert (status.stuck_reason or "").startswith("orchestrator 'in_place' no longer matches the history")
         await world.hosts.pop().stop()
-        world.add_host(OLD, "old")
-        done = await world.client.wait_for_completion("one", timeout=7200)
-        assert (done.output, done.stuck_reason) == ("ABC", None)
-        await come_to_rest(world)
-        await check(world, EFFECTS, exactly_once=False)
+        await comes_back(world)
 
-    world = World(OLD)
-    world.run(scenario)
-    assert not world.errors, world.errors
-    assert not world.failures, world.failures
+    run_on_old_hosts(scenario)
     assert len(stuck_reasons(said)) == 1
 
 
@@ -312,10 +314,7 @@ def test_a_row_of_a_newer_format_is_left_alone_until_a_host_can_read_it(
     suspended: bool, said: pytest.LogCaptureFixture
 ) -> None:
     """Recovery looks at what is suspended, and must not stumble over it."""
-    world = World(OLD)
-    world.run(lambda world: older_code_meets(world, lambda _: {"fmt": 99}, suspended=suspended))
-    assert not world.errors, world.errors
-    assert not world.failures, world.failures
+    run_on_old_hosts(lambda world: older_code_meets(world, lambda _: {"fmt": 99}, suspended=suspended))
     assert not stuck_reasons(said)
 
 
@@ -326,9 +325,6 @@ def test_an_event_of_a_newer_release_is_left_alone_until_a_host_knows_it(said: p
         assert commit.endswith("]]]")
         return {name: commit[:-2] + ',["ZZ",1]]]'}
 
-    world = World(OLD)
-    world.run(lambda world: older_code_meets(world, with_unknown_event))
-    assert not world.errors, world.errors
-    assert not world.failures, world.failures
+    run_on_old_hosts(lambda world: older_code_meets(world, with_unknown_event))
     [reason] = stuck_reasons(said)
     assert "'ZZ', which this version does not know" in reason

@@ -28,7 +28,7 @@ from tests.support.shop_books import ShopBooks, order_input
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each
-from .oracle import Accepted, check, come_to_rest, watched
+from .oracle import run_judged
 from .scenarios import result
 
 REAL = (activities.inventory, activities.notifications, activities.payments, activities.shipping, activities.text)
@@ -129,17 +129,7 @@ def test_a_fault_at_any_storage_operation_changes_nothing_in_the_shop(
         monkeypatch.setenv("SHOP_DB", str(folder / "shop.db"))
         monkeypatch.setenv("OUTBOX", str(folder / "outbox"))
         world = World(_registry())
-        oracle = watched(world)
-
-        async def scenario(world: World) -> Any:
-            accepted = Accepted(world)
-            output = await drive(world, folder)
-            await come_to_rest(world)
-            await check(world, None, oracle=oracle, accepted=accepted)
-            return output
-
-        output = world.run(scenario, plan)
-        assert not world.errors, world.errors
+        output = run_judged(world, None, lambda world: drive(world, folder), plan)
         return (output, _books(folder)), world
 
     strike_each(run, fault, expected, totals, at_most=1)

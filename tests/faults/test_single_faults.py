@@ -12,25 +12,14 @@ from durable_core.testing.simulation import World
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each
-from .oracle import Accepted, check, come_to_rest, watched
+from .oracle import run_judged
 from .scenarios import SCENARIOS, Effects, Scenario, make_registry
 
 
 def run(scenario: Scenario, *plans: FaultPlan, settings: Settings | None = None) -> tuple[Any, World, Effects]:
     effects = Effects()
     world = World(make_registry(effects), settings=settings)
-    oracle = watched(world)
-
-    async def drive(world: World) -> Any:
-        accepted = Accepted(world)
-        outcome = await scenario.drive(world)
-        await come_to_rest(world)
-        await check(world, effects, oracle=oracle, accepted=accepted)
-        return outcome
-
-    outcome = world.run(drive, *plans)
-    assert not world.errors, world.errors
-    return outcome, world, effects
+    return run_judged(world, effects, scenario.drive, *plans), world, effects
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)

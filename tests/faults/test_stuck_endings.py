@@ -23,15 +23,16 @@ from .oracle import Accepted, check, come_to_rest, watched
 from .scenarios import Effects
 
 
+@orchestrator
+def child(ctx: OrchestrationContext) -> Orchestration[None]:
+    yield ctx.wait_for_external_event("never")
+
+
 def old_code(effects: Effects) -> Registry:
     @activity(inline=False)
     def note(ctx: ActivityContext, text: str) -> str:
         effects.runs[ctx.idempotency_key] += 1
         return text
-
-    @orchestrator
-    def child(ctx: OrchestrationContext) -> Orchestration[None]:
-        yield ctx.wait_for_external_event("never")
 
     @orchestrator
     def changing(ctx: OrchestrationContext) -> Orchestration[None]:
@@ -47,10 +48,6 @@ def changed_code() -> Registry:
     """The child is as it was; history and code of its parent disagree."""
 
     @orchestrator
-    def child(ctx: OrchestrationContext) -> Orchestration[None]:
-        yield ctx.wait_for_external_event("never")
-
-    @orchestrator
     def changing(ctx: OrchestrationContext) -> Orchestration[None]:
         yield ctx.wait_for_external_event("something else")
 
@@ -59,10 +56,6 @@ def changed_code() -> Registry:
 
 def code_without_it() -> Registry:
     """As ``changed_code``, but without the parent."""
-
-    @orchestrator
-    def child(ctx: OrchestrationContext) -> Orchestration[None]:
-        yield ctx.wait_for_external_event("never")
 
     return Registry().add(child)
 
@@ -73,10 +66,6 @@ def code_that_reads_a_file() -> Registry:
     @activity(name="note")
     def note(text: str) -> str:
         return text
-
-    @orchestrator
-    def child(ctx: OrchestrationContext) -> Orchestration[None]:
-        yield ctx.wait_for_external_event("never")
 
     @orchestrator
     def changing(ctx: OrchestrationContext) -> Orchestration[None]:

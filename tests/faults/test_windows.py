@@ -22,7 +22,7 @@ from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.simulation import HostShape, World
 from tests.support.totals import Totals
 
-from .oracle import Accepted, check, come_to_rest, watched
+from .oracle import run_judged
 from .scenarios import Effects, result
 
 TIMES = int(os.environ.get("DURABLE_SOAK", "1"))
@@ -115,7 +115,6 @@ def run_window(
         shape=shape,
         settings=settings,
     )
-    oracle = watched(world)
 
     async def purge(world: World) -> None:
         await asyncio.sleep(draw.uniform(0.05, 8.0))
@@ -124,18 +123,13 @@ def run_window(
         await world.outside.recover(full=True)
 
     async def drive(world: World) -> Any:
-        accepted = Accepted(world)
         async with asyncio.TaskGroup() as group:
             await world.client.start_new(orchestration, "one", CALLS)
             if is_purged:
                 group.create_task(purge(world))
-            value = await result(world, "one")
-        await come_to_rest(world)
-        await check(world, effects, oracle=oracle, accepted=accepted)
-        return value
+            return await result(world, "one")
 
-    assert world.run(drive) == sum(range(CALLS))
-    assert not world.errors, world.errors
+    assert run_judged(world, effects, drive) == sum(range(CALLS))
     struck = sum(len(plan.struck) for plan in world.plans) + is_purged
     operations = sum(len(plan.operations) for plan in world.plans)
     return Window(struck, sum(effects.runs.values()) - CALLS, operations)

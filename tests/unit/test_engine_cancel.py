@@ -50,14 +50,15 @@ def test_an_orchestrator_that_lets_the_error_through_ends_as_canceled_with_the_r
     assert driver.replayed().completion == driver.live.completion
 
 
-def test_clean_up_may_wait_for_tasks_before_the_end() -> None:
-    def order(ctx: OrchestrationContext) -> Orchestration[None]:
-        try:
-            yield ctx.call_activity("pay")
-        finally:
-            yield ctx.call_activity("refund")
+def with_clean_up(ctx: OrchestrationContext) -> Orchestration[None]:
+    try:
+        yield ctx.call_activity("pay")
+    finally:
+        yield ctx.call_activity("refund")
 
-    driver = Driver(order)
+
+def test_clean_up_may_wait_for_tasks_before_the_end() -> None:
+    driver = Driver(with_clean_up)
     driver.tell(CANCEL)
     assert [event.name for event in driver.outgoing if isinstance(event, TaskScheduled)] == ["refund"]
     assert driver.live.completion is None
@@ -117,13 +118,7 @@ def test_a_request_without_a_start_ends_it_without_a_line_of_its_code() -> None:
 
 
 def test_a_second_request_does_not_disturb_the_clean_up() -> None:
-    def order(ctx: OrchestrationContext) -> Orchestration[None]:
-        try:
-            yield ctx.call_activity("pay")
-        finally:
-            yield ctx.call_activity("refund")
-
-    driver = Driver(order)
+    driver = Driver(with_clean_up)
     driver.tell(CANCEL)
     turn = driver.tell(CancelRequested("at once!", "row2", recursive=True))
     assert turn.recorded == (CancelRequested("at once!", "row2", recursive=True),)
