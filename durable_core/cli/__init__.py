@@ -9,22 +9,47 @@ try:
 except ImportError:
     sys.exit("the command line needs the extra 'local': pip install 'durable_core[local]'")
 
-from .backup import backup, restore
-from .check_deploy import check_deploy
-from .debug import debug
-from .history import history
-from .host import host
-from .lint import lint
-from .purge import purge
-from .recover import recover
-from .replay import replay
-from .restart import restart
+from .. import __version__
+from .group import LazyGroup
+
+VERBS = {
+    "backup": "backup",
+    "cancel": "requests",
+    "check-deploy": "check_deploy",
+    "completion": "completion",
+    "debug": "debug",
+    "events": "show",
+    "history": "history",
+    "host": "host",
+    "lint": "lint",
+    "list": "list_instances",
+    "purge": "purge",
+    "query": "query",
+    "raise": "requests",
+    "recover": "recover",
+    "replay": "replay",
+    "restart": "restart",
+    "restore": "backup",
+    "resume": "requests",
+    "schedules": "schedules",
+    "show": "show",
+    "start": "start",
+    "suspend": "requests",
+    "tail": "tail",
+    "terminate": "requests",
+}
+"""Each verb with the module that holds it."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, modules=VERBS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, prog_name="durable_core", message="%(prog)s %(version)s")
 def main() -> None:
-    """Durable execution for Python on plain Azure Storage."""
+    """Durable execution for Python on plain Azure Storage.
 
+    Verbs for one hub work on its storage (--store FILE, or AzureWebJobsStorage with --hub NAME), or through a running
+    app (--url URL with --key KEY, or DURABLE_URL and DURABLE_KEY).
 
-for verb in (host, lint, recover, restart, purge, backup, restore, history, replay, check_deploy, debug):
-    main.add_command(verb)
+    Exit codes: 0 fine, 1 a finding, 2 the verb could not run, 3 nothing matched.
+    """

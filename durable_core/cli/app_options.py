@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,18 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import DurableError
+from .exit_codes import CannotRunError
 
 if TYPE_CHECKING:
     from ..hosting.app_loader import AppCode
-    from ..runtime.client import DurableClient
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class CannotRunError(click.ClickException):
-    """The verb could not run: exit code 2, so that a pipeline can tell it from a finding (exit code 1)."""
-
-    exit_code = 2
 
 
 def code_options(command: F) -> F:
@@ -54,25 +47,6 @@ def hub_options(command: F) -> F:
 def absolute(path: str | None) -> str | None:
     """The absolute path of a command line argument, before the working directory becomes the app's folder."""
     return None if path is None else os.path.abspath(path)
-
-
-def run_on_hub(store: str | None, work: Callable[[DurableClient], Awaitable[None]]) -> None:
-    """Run ``work`` with a client of the hub that exists already. Errors become one line on stderr and exit code 1."""
-    from ..hosting.app_loader import expect_store, with_place
-    from ..hosting.app_opener import open_app
-    from ..registry import Registry
-    from ..settings import Settings
-
-    async def run() -> None:
-        settings = with_place(Settings.from_environment(), None, absolute(store))
-        expect_store(settings)
-        async with open_app(Registry(), settings) as app:
-            await work(app.client)
-
-    try:
-        asyncio.run(run())
-    except DurableError as error:
-        raise click.ClickException(str(error)) from error
 
 
 @contextmanager

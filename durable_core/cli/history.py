@@ -14,7 +14,8 @@ from urllib.parse import quote
 import click
 
 from ..models import RuntimeStatus
-from .app_options import CannotRunError, absolute, hub_options, load_code, or_cannot_run
+from .app_options import absolute, hub_options, load_code, or_cannot_run
+from .exit_codes import CannotRunError
 
 if TYPE_CHECKING:
     from ..hub.taskhub import TaskHub

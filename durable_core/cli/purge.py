@@ -1,64 +1,95 @@
-"""``purge``: deletes instances that have ended, many at once."""
+"""``purge``: deletes instances that have ended, by their ids or many by a filter."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from ..models import RuntimeStatus
-from .app_options import run_on_hub
+from .confirm import confirm, yes_option
+from .exit_codes import FINE, NOTHING_MATCHED, NothingMatchedError
+from .filters import Filter, filter_options, some_of
+from .place import Place, place_options, run_at
+from .text import safe
 
 if TYPE_CHECKING:
-    from ..runtime.client import DurableClient
+    from .api.port import ManagementApi
 
-_ENDED = [status.value for status in RuntimeStatus if status.is_terminal]
-
-
-def _moment(_: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
-    try:
-        return None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a time in ISO 8601 such as 2025-01-31T12:00:00Z") from None
+COUNTED = 1000  # instances; of more, the question says so
+_ENDED = [status for status in RuntimeStatus if status.is_terminal]
+_CONTINUATION = "x-ms-continuation-token"
+_EARLIEST = ("createdTimeFrom", "0001-01-01T00:00:00Z")
 
 
 @click.command()
-@click.option("--created-from", callback=_moment, metavar="TIME", help="Created at this time or later.")
-@click.option("--created-to", callback=_moment, metavar="TIME", help="Created at this time or before.")
-@click.option(
-    "--status", "statuses", multiple=True, type=click.Choice(_ENDED, case_sensitive=False), help="May be repeated."
-)
+@click.argument("instance_ids", metavar="[ID]...", nargs=-1)
+@filter_options(_ENDED, with_prefix=False)
 @click.option("--recursive", is_flag=True, help="Their sub-orchestrations, too.")
-@click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
-def purge(
-    created_from: datetime | None,
-    created_to: datetime | None,
-    statuses: Sequence[str],
-    recursive: bool,
-    store: str | None,
-) -> None:
-    """Delete the ended instances that the options select, with all their data.
+@yes_option
+@place_options
+def purge(instance_ids: Sequence[str], chosen: Filter, recursive: bool, yes: bool, place: Place) -> int:
+    """Delete ended instances with all their data: those of these IDs, or those that the options select.
 
-    At least one time is needed. Times are ISO 8601; without an offset they are UTC. Hosts may run meanwhile. After an
-    interruption, the instances deleted so far stay deleted.
+    Without IDs at least one time is needed. Hosts may run meanwhile. After an interruption, the instances deleted so
+    far stay deleted. Exit code 3: nothing was deleted.
     """
-    if created_from is None and created_to is None:
-        raise click.UsageError("select the instances by --created-from, --created-to or both")
+    if instance_ids and chosen:
+        raise click.UsageError("name instances, or select them by options, not both")
+    if not instance_ids and not any(name.startswith("createdTime") for name, _ in chosen):
+        raise click.UsageError("name instances, or select them by --created-from, --created-to or both")
+    flags = [("recursive", "true")] if recursive else []
 
-    wanted = [RuntimeStatus(status) for status in statuses] or None
+    async def work(api: ManagementApi) -> int:
+        if instance_ids:
+            confirm("purge", instance_ids, api.place, yes=yes)
+            return await _each(api, instance_ids, flags)
+        if not yes:
+            ended = chosen if any(name == "runtimeStatus" for name, _ in chosen) else [*chosen, *_all_ended()]
+            found, more = await some_of(api, ended, COUNTED)
+            if not found:
+                return 0
+            count = f"{COUNTED:,} or more" if more else ""
+            confirm("purge", [status["instanceId"] for status in found], api.place, yes=yes, count=count)
+        return await _slices(api, [*chosen, *flags])
 
-    async def work(client: DurableClient) -> None:
-        deleted, token = 0, None
-        while True:
-            done = await client.purge_slice(
-                created_from, created_to, wanted, continuation_token=token, recursive=recursive
-            )
-            deleted, token = deleted + done.deleted, done.continuation_token
-            if token is None:
-                break
-            click.echo(f"deleted so far: {deleted}", err=True)
-        click.echo(f"deleted: {deleted}")
+    deleted = run_at(place, work)
+    click.echo(f"deleted: {deleted}")
+    return FINE if deleted else NOTHING_MATCHED
 
-    run_on_hub(store, work)
+
+def _all_ended() -> Filter:
+    return [("runtimeStatus", status.value) for status in _ENDED]
+
+
+async def _each(api: ManagementApi, instance_ids: Sequence[str], flags: Filter) -> int:
+    from ..hosting.http_routes import Endpoint
+
+    deleted = 0
+    for instance_id in instance_ids:
+        answer = await api.call(Endpoint.PURGE_INSTANCE, route={"instanceId": instance_id}, query=flags)
+        try:
+            deleted += answer.expect(200).json()["instancesDeleted"]
+        except NothingMatchedError as error:
+            click.echo(safe(error.message), err=True)
+    return deleted
+
+
+async def _slices(api: ManagementApi, query: Filter) -> int:
+    from ..hosting.http_routes import Endpoint
+
+    if not any(name == "createdTimeFrom" for name, _ in query):
+        query = [_EARLIEST, *query]
+    deleted, token = 0, ""
+    while True:
+        headers = {_CONTINUATION: token} if token else {}
+        answer = await api.call(Endpoint.PURGE_INSTANCES, query=query, headers=headers)
+        try:
+            deleted += answer.expect(200).json()["instancesDeleted"]
+        except NothingMatchedError:
+            return deleted
+        token = answer.headers.get(_CONTINUATION, "")
+        if not token:
+            return deleted
+        click.echo(f"deleted so far: {deleted}", err=True)

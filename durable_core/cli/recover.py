@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from .app_options import run_on_hub
+from .exit_codes import FINE
+from .formats import Document, Form, format_option, print_document
+from .place import Place, place_options, run_at
+from .text import safe
 
 if TYPE_CHECKING:
-    from ..runtime.client import DurableClient
+    from .api.port import ManagementApi
 
 
 @click.command()
-@click.option("--store", type=click.Path(), help="Embedded store, used when AzureWebJobsStorage is not set.")
 @click.option("--timer", "quick", is_flag=True, help="Do only the work of the app's recovery timer.")
-def recover(store: str | None, quick: bool) -> None:
+@format_option
+@place_options
+def recover(quick: bool, form: Form, place: Place) -> int:
     """Rebuild every message of the hub from its tables, and recover the messages in its poison queues.
 
     Safe at any time, but activities that are under way may run once more.
     """
 
-    async def work(client: DurableClient) -> None:
-        for name, count in asdict(await client.recover(full=not quick)).items():
-            click.echo(f"{name.replace('_', ' ')}: {count}")
+    async def work(api: ManagementApi) -> Document:
+        from ..hosting.http_routes import Endpoint
 
-    run_on_hub(store, work)
+        query = [("full", "false")] if quick else []
+        return (await api.call(Endpoint.RECOVER, query=query)).expect(200).json()
+
+    report = run_at(place, work)
+    print_document(form, report, lambda: [safe(f"{name.replace('_', ' ')}: {n}") for name, n in report.items()])
+    return FINE

@@ -34,8 +34,12 @@ async def open_app(
     codec: PayloadCodec | None = None,
     *,
     callback_urls: CallbackUrls | None = None,
+    create: bool = True,
 ) -> AsyncGenerator[DurableApp]:
-    """A ``DurableApp`` on the storage that these settings name, which other users on this event loop may share."""
+    """A ``DurableApp`` on the storage that these settings name, which other users on this event loop may share.
+
+    create: False raises ConfigurationError if there is no such task hub, instead of creating it.
+    """
     storage = acquire_storage(settings)
     try:
         outlives = not settings.is_embedded or settings.store != ":memory:"
@@ -47,6 +51,7 @@ async def open_app(
             callback_urls=callback_urls,
             is_alone=partial(is_alone, settings),
             remember=partial(remember_stuck, settings) if outlives else None,
+            create=create,
         )
         try:
             yield app

@@ -253,11 +253,10 @@ class Durable:
         route = endpoint.value
         setattr(on_request, "__durable_refuse__", refuse)  # noqa: B010  a function has no such attribute by its type
         setattr(on_request, "__durable_methods__", route.methods)  # noqa: B010
-        # Every method, so that the API answers a wrong one with the allowed ones, not the host with a bare 404.
         trigger = blueprint.route(
             route=f"{self._base}/{route.template}",
             trigger_arg_name="request",
-            methods=tuple(func.HttpMethod),
+            methods=_methods_of(endpoint),
             # Explicit: an app that is anonymous by default must not open its management API to everybody.
             auth_level=func.AuthLevel.ANONYMOUS if route.keyless else self._auth_level,
         )
@@ -342,6 +341,20 @@ async def _not_cancelled(work: Awaitable[T]) -> T:
         raise InvocationCancelledError(
             "the host cancelled this invocation; its message will be delivered again"
         ) from error
+
+
+def _methods_of(endpoint: Endpoint) -> tuple[func.HttpMethod, ...]:
+    """The methods that the function of a route is registered for.
+
+    They are every method that no other function answers at that path, so that the API answers a wrong one with the
+    allowed ones, not the host with a bare 404. The first function of a path takes these.
+    """
+    template = endpoint.value.template
+    others = [other for other in Endpoint if other is not endpoint and other.value.template == template]
+    if others and list(Endpoint).index(endpoint) > min(list(Endpoint).index(other) for other in others):
+        return tuple(func.HttpMethod(method) for method in endpoint.value.methods)
+    taken = {method for other in others for method in other.value.methods}
+    return tuple(method for method in func.HttpMethod if method.value not in taken)
 
 
 def _numbered(name: str, index: int) -> str:

@@ -37,7 +37,7 @@ from .http_bodies import (
     status_json,
 )
 from .http_errors import failure_response, method_not_allowed, not_implemented
-from .http_routes import OPERATIONS
+from .http_routes import OPERATIONS, SCHEDULE_OPERATIONS, methods_of
 from .http_routes import Endpoint as Endpoint
 from .http_types import HttpRequest, HttpResponse, error_response, json_response, parse_json
 from .openapi import OF_EVERY_ROUTE, openapi_description, query_parameters
@@ -114,14 +114,15 @@ class HttpApi:
         try:
             request.check_encoding()
             allowed = endpoint.value.methods
+            listed = methods_of(endpoint.value.template)
             if endpoint is Endpoint.CAPABILITY:
                 capability = self._signer.verify(request.route.get("token", ""))
-                allowed = (_METHODS.get(capability.verb, "POST"),)
+                allowed = listed = (_METHODS.get(capability.verb, "POST"),)
                 follows = request.route.get("eventName")
                 if request.method in allowed and follows and capability.verb not in (Verb.EVENT, Verb.VIEW):
                     return error_response(404, "NotFound", "nothing may follow the token in this URL")
             if request.method not in allowed:
-                return method_not_allowed(request.method, allowed)
+                return method_not_allowed(request.method, listed)
             _check(endpoint, request)
         except Exception as error:  # noqa: BLE001  as above
             return failure_response(error)
@@ -134,13 +135,13 @@ class HttpApi:
         match endpoint:
             case Endpoint.START:
                 return await self._start(request)
-            case Endpoint.INSTANCES if request.method == "GET":
-                return await self._list(request)
             case Endpoint.INSTANCES:
+                return await self._list(request)
+            case Endpoint.PURGE_INSTANCES:
                 return await self._purge_many(request)
-            case Endpoint.INSTANCE if request.method == "GET":
-                return await self._status(request, instance_id, partial(self._status_location, request))
             case Endpoint.INSTANCE:
+                return await self._status(request, instance_id, partial(self._status_location, request))
+            case Endpoint.PURGE_INSTANCE:
                 return await self._purge_one(instance_id, recursive=request.flag("recursive", False))
             case Endpoint.EVENT:
                 return await self._raise_event(request, instance_id, request.route.get("eventName", ""))
@@ -151,9 +152,11 @@ class HttpApi:
             case Endpoint.QUERY:
                 return await self._query(request, instance_id)
             case Endpoint.RECOVER:
-                return json_response(200, asdict(await self._client.recover(full=True)))
+                return json_response(200, asdict(await self._client.recover(full=request.flag("full", True))))
             case Endpoint.SCHEDULES:
                 return json_response(200, [schedule_json(found) for found in await self._client.list_schedules()])
+            case Endpoint.SCHEDULE:
+                return await self._schedule(request)
             case Endpoint.OPENAPI:
                 return json_response(200, openapi_description(self.base_url(request)))
             case Endpoint.CAPABILITY:
@@ -356,6 +359,24 @@ class HttpApi:
             execution_id=execution_id,
         )
         return create_check_status_response(self._signer, started, self.base_url(request))
+
+    async def _schedule(self, request: HttpRequest) -> HttpResponse:
+        schedule_id, operation = request.route.get("scheduleId", ""), request.route.get("operation", "").lower()
+        done: dict[str, JSON] = {"scheduleId": schedule_id}
+        match operation:
+            case "pause":
+                await self._client.pause_schedule(schedule_id, request.text("reason"))
+            case "resume":
+                await self._client.resume_schedule(schedule_id)
+            case "trigger":
+                done["instanceId"] = await self._client.trigger_schedule(schedule_id)
+            case "delete":
+                await self._client.delete_schedule(schedule_id)
+                return json_response(200, done)
+            case _:
+                known = ", ".join(SCHEDULE_OPERATIONS)
+                return error_response(404, "NotFound", f"unknown operation '{operation}'; known operations: {known}")
+        return json_response(202, done)
 
     # ------------------------------------------------------------ capability URLs
 

@@ -11,7 +11,10 @@ from .signed_urls import Verb
 @dataclass(frozen=True, slots=True)
 class Route:
     """``template`` is an ASP.NET route below the base. Keyless: the URL itself is the proof of what it
-    allows, or leads to the files of the dashboard, which hold no data."""
+    allows, or leads to the files of the dashboard, which hold no data.
+
+    Several methods are for keyless routes: a key is given for a function, so that each function has one method.
+    """
 
     template: str
     methods: tuple[str, ...]
@@ -22,14 +25,17 @@ class Endpoint(Enum):
     """The routes. The member's name, in lower case, names the function that serves it."""
 
     START = Route("orchestrators/{name}/{instanceId?}", ("POST",))
-    INSTANCES = Route("instances", ("GET", "DELETE"))
-    INSTANCE = Route("instances/{instanceId}", ("GET", "DELETE"))
+    INSTANCES = Route("instances", ("GET",))
+    PURGE_INSTANCES = Route("instances", ("DELETE",))
+    INSTANCE = Route("instances/{instanceId}", ("GET",))
+    PURGE_INSTANCE = Route("instances/{instanceId}", ("DELETE",))
     EVENT = Route("instances/{instanceId}/raiseEvent/{eventName}", ("POST",))
     RESTART = Route("instances/{instanceId}/restart", ("POST",))
     MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
     QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
     RECOVER = Route("recover", ("POST",))
     SCHEDULES = Route("schedules", ("GET",))
+    SCHEDULE = Route("schedules/{scheduleId}/{operation}", ("POST",))
     OPENAPI = Route("openapi.json", ("GET",))
     UI = Route("ui/{file?}", ("GET",), keyless=True)
     CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)
@@ -37,3 +43,11 @@ class Endpoint(Enum):
 
 OPERATIONS = {verb.value: verb for verb in (Verb.TERMINATE, Verb.CANCEL, Verb.SUSPEND, Verb.RESUME, Verb.REWIND)}
 """What ``{operation}`` may be."""
+
+SCHEDULE_OPERATIONS = ("pause", "resume", "trigger", "delete")
+"""What ``{operation}`` of a schedule may be."""
+
+
+def methods_of(template: str) -> list[str]:
+    """The methods that some route answers at the paths of this template."""
+    return [method for endpoint in Endpoint if endpoint.value.template == template for method in endpoint.value.methods]

@@ -14,7 +14,7 @@ from typing import cast
 from ..instance_ids import MAX_INSTANCE_ID
 from ..models import JSON, RuntimeStatus
 from .dashboard_files import CONTENT_TYPES
-from .http_routes import OPERATIONS, Endpoint
+from .http_routes import OPERATIONS, SCHEDULE_OPERATIONS, Endpoint
 from .openapi_schemas import SCHEMAS
 
 _OPTIONAL = re.compile(r"/\{\w+\?\}")
@@ -53,7 +53,7 @@ def _description() -> dict[str, JSON]:
                 operation = dict(described)
                 operation["operationId"] = _operation_id(endpoint, method, template)
                 operation["parameters"] = [
-                    *(_PATH[name] for name in _VARIABLE.findall(template)),
+                    *(_in_template(endpoint, name) for name in _VARIABLE.findall(template)),
                     *operation.get("parameters", ()),
                 ]
                 operation["security"] = [] if endpoint.value.keyless else [{"functionKey": []}, {"code": []}]
@@ -134,6 +134,7 @@ _PATH: Mapping[str, JSON] = {
         {"type": "string", "minLength": 1, "maxLength": MAX_INSTANCE_ID},
     ),
     "eventName": _in_path("eventName", "An event", {"type": "string", "minLength": 1, "maxLength": 256}),
+    "scheduleId": _in_path("scheduleId", "The id of a schedule"),
     "operation": _in_path("operation", "What to do", {"type": "string", "enum": list(OPERATIONS)}),
     "queryName": _in_path("queryName", "The name of a query handler of the orchestrator"),
     "file": _in_path("file", "The name of a file", {"type": "string", "pattern": "^[a-z-]+[.][a-z]+$"}),
@@ -141,6 +142,13 @@ _PATH: Mapping[str, JSON] = {
         "token", "A signed right to one verb on one instance", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
     ),
 }
+_SCHEDULE_OPERATION = _in_path("operation", "What to do", {"type": "string", "enum": list(SCHEDULE_OPERATIONS)})
+
+
+def _in_template(endpoint: Endpoint, name: str) -> JSON:
+    return _SCHEDULE_OPERATION if (endpoint, name) == (Endpoint.SCHEDULE, "operation") else _PATH[name]
+
+
 _SECONDS = {"type": "number", "minimum": 0}
 _MOMENT = {"type": "string", "format": "date-time"}
 _STATUSES = {"type": "array", "items": {"type": "string", "enum": [status.value for status in RuntimeStatus]}}
@@ -252,7 +260,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
             }
         ),
     },
-    (Endpoint.INSTANCES, "DELETE"): {
+    (Endpoint.PURGE_INSTANCES, "DELETE"): {
         "summary": "Purge the ended instances that match the filter",
         "parameters": [
             _in_query("createdTimeFrom", "Created at this time or later", _MOMENT, required=True),
@@ -278,7 +286,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "parameters": _SHOWN,
         "responses": _answers({200: _ENDED, 202: _ACTIVE, 500: _FAILED}, 404),
     },
-    (Endpoint.INSTANCE, "DELETE"): {
+    (Endpoint.PURGE_INSTANCE, "DELETE"): {
         "summary": "Purge an instance that has ended",
         "parameters": [_RECURSIVE],
         "responses": _answers({200: _DELETED}, 404, 409),
@@ -306,11 +314,23 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     },
     (Endpoint.RECOVER, "POST"): {
         "summary": "Rebuild every message of the hub from its tables",
+        "parameters": [_flag("full", True)],
         "responses": _answers({200: _ok("The numbers of what was done", "RecoveryReport")}),
     },
     (Endpoint.SCHEDULES, "GET"): {
         "summary": "Every schedule, newest first",
         "responses": _answers({200: _ok("Schedules", {"type": "array", "items": {"type": "object"}})}),
+    },
+    (Endpoint.SCHEDULE, "POST"): {
+        "summary": "Pause, resume, trigger or delete a schedule",
+        "parameters": [_REASON],
+        "responses": _answers(
+            {
+                200: _ok("Deleted", "ScheduleRequest"),
+                202: _ok("The request is durable; of trigger, with the id of the run", "ScheduleRequest"),
+            },
+            404,
+        ),
     },
     (Endpoint.OPENAPI, "GET"): {
         "summary": "This description",

@@ -40,6 +40,12 @@ SCHEMAS: Mapping[str, JSON] = {
             }
         },
     },
+    "ScheduleRequest": {
+        "type": "object",
+        "required": ["scheduleId"],
+        "additionalProperties": False,
+        "properties": {"scheduleId": _TEXT, "instanceId": _TEXT},
+    },
     "Failure": {
         "type": "object",
         "required": ["type", "message", "retriable"],

@@ -30,14 +30,16 @@ class HubRow:
             return
         self._compare(row)
 
-    async def check(self) -> None:
-        """The same check without a write. A hub without a row, or without tables, passes."""
+    async def check(self) -> bool:
+        """The same check without a write. Returns whether the hub has a row: each host writes it at its start."""
         try:
             row = await self._catalog.get(PARTITION, KEY)
         except RowNotFoundError:
-            return
-        if row is not None:
-            self._compare(row)
+            return False
+        if row is None:
+            return False
+        self._compare(row)
+        return True
 
     def _compare(self, row: Row) -> None:
         form, partitions = row.props.get("fmt"), row.props.get("partitions")

@@ -61,9 +61,9 @@ class TaskHub:
         await self._row.settle()  # first: no queues are created for a wrong number of partitions
         await self._storage.create(self.names.tables, [*self.names.queues, *self.names.poison_queues])
 
-    async def check(self) -> None:
-        """ConfigurationError if the hub was made with other partitions. Writes nothing."""
-        await self._row.check()
+    async def check(self) -> bool:
+        """Whether a host has created this hub. ConfigurationError if it has other partitions. Writes nothing."""
+        return await self._row.check()
 
     async def send(self, message: ControlMessage | WorkMessage, delay: float = 0.0) -> None:
         """Put a message on the queue of its instance; ``delay`` in seconds, limited to the maximum of a queue.

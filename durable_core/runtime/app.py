@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..codec import PayloadCodec
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
-from ..errors import CodecError, DurableError, NewerFormatError
+from ..errors import CodecError, ConfigurationError, DurableError, NewerFormatError
 from ..hang_watch import HangWatch
 from ..hub.messages import ControlMessage, WorkMessage
 from ..hub.names import HubNames
@@ -126,9 +126,12 @@ class DurableApp:
         callback_urls: CallbackUrls | None = None,
         is_alone: Callable[[], bool] = not_known_to_be_alone,
         remember: Remember | None = None,
+        create: bool = True,
     ) -> DurableApp:
         """Open an app on this storage, and create its tables and queues. The caller has to close the storage.
         ConfigurationError if its task hub was created with another number of partitions.
+
+        create: False creates nothing, for tools that manage a hub from outside: ConfigurationError if there is none.
 
         is_alone: whether no other host of the hub runs; then no message waits for another host with the right code.
         remember: marks an instance as stuck while its code blocks this event loop; called in another thread.
@@ -145,7 +148,13 @@ class DurableApp:
             is_alone=is_alone,
             remember=remember,
         )
-        await app.hub.create()
+        if create:
+            await app.hub.create()
+        elif not await app.hub.check():
+            raise ConfigurationError(
+                f"there is no task hub '{settings.hub}' in this storage; name the right one (DURABLE_HUB), "
+                "or start a host, which creates it"
+            )
         app._watch = HangWatch.start(settings.code_limit)
         return app
 

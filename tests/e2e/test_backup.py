@@ -13,6 +13,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from durable_core.hub.taskhub import TaskHub
+from durable_core.settings import Settings
 from durable_core.storage.sqlite import SqliteStorage
 from tests.support.busy_hub import BusyHub, completed
 from tests.support.cli import run_cli
@@ -72,6 +74,7 @@ def _hidden(folder: Path) -> list[Path]:
 
 async def _make(path: Path) -> None:
     storage = SqliteStorage(str(path))
+    await TaskHub(storage, Settings(store=str(path))).create()
     await storage.create(["rows"], ["messages"])
     for n in range(200):
         await storage.table("rows").insert(f"p{n}", "r", {"text": "x" * 2000})
@@ -154,7 +157,7 @@ def test_what_is_no_store_is_refused_in_a_sentence_and_stays_as_it_is(verb: str,
 
 def test_recover_of_a_store_that_is_not_there_makes_none(tmp_path: Path) -> None:
     done = run_cli("recover", "--store", tmp_path / "wrong.db")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "there is no embedded store" in done.stderr
     assert not list(tmp_path.iterdir())
 

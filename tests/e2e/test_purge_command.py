@@ -40,20 +40,23 @@ def test_what_has_ended_and_fits_is_deleted_and_counted(tmp_path: Path) -> None:
     store = tmp_path / "s.db"
     asyncio.run(fill(store))
     none = run_cli("purge", "--store", store, "--created-to", "2020-01-01")
-    assert (none.returncode, none.stdout) == (0, "deleted: 0\n")
-    failed = run_cli("purge", "--store", store, "--created-from", "2020-01-01T00:00:00Z", "--status", "failed")
-    assert (failed.returncode, failed.stdout) == (0, "deleted: 0\n")
-    done = run_cli("purge", "--store", store, "--created-from", "2020-01-01", "--recursive")
+    assert (none.returncode, none.stdout) == (3, "deleted: 0\n")
+    failed = run_cli("purge", "--store", store, "--created-from", "2020-01-01T00:00:00Z", "--status", "failed", "--yes")
+    assert (failed.returncode, failed.stdout) == (3, "deleted: 0\n")
+    asked = run_cli("purge", "--store", store, "--created-from", "2020-01-01", "--recursive")
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "instances of hub 'durable'" in asked.stderr and "--yes" in asked.stderr
+    done = run_cli("purge", "--store", store, "--created-from", "2020-01-01", "--recursive", "--yes")
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout.removeprefix("deleted: ")) >= 8
-    left = run_cli("purge", "--store", store, "--created-from", "2020-01-01")
-    assert left.stdout == "deleted: 0\n"
+    left = run_cli("purge", "--store", store, "--created-from", "2020-01-01", "--yes")
+    assert (left.returncode, left.stdout) == (3, "deleted: 0\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "select the instances by --created-from"),
+        ([], "select them by --created-from"),
         (["--created-from", "yesterday"], "'yesterday' is not a time"),
         (["--created-from", "2020-01-01", "--status", "Complete"], "not one of"),
         (["--created-from", "2020-01-01", "--store", "nowhere.db"], "no embedded store"),

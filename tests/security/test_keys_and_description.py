@@ -22,7 +22,14 @@ from tests.support.http_client import HttpClient
 
 PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS = Settings(store=":memory:", signing_keys=("the key of these tests",))
-CONCRETE = {"name": "order", "instanceId": "o-1", "eventName": "Go", "operation": "terminate", "queryName": "q"}
+CONCRETE = {
+    "name": "order",
+    "instanceId": "o-1",
+    "eventName": "Go",
+    "operation": "terminate",
+    "queryName": "q",
+    "scheduleId": "s",
+}
 
 
 def levels(app: func.FunctionApp) -> dict[str, str]:

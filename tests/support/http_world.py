@@ -185,6 +185,27 @@ class MemoryClient:
     async def list_schedules(self) -> list[ScheduleStatus]:
         return self.schedules
 
+    async def pause_schedule(self, schedule_id: str, reason: str = "", /) -> None:
+        self._schedule(schedule_id)
+        self.calls.append(("pause", schedule_id, reason))
+
+    async def resume_schedule(self, schedule_id: str, /) -> None:
+        self._schedule(schedule_id)
+        self.calls.append(("resume", schedule_id))
+
+    async def trigger_schedule(self, schedule_id: str, /) -> str:
+        self._schedule(schedule_id)
+        return f"{schedule_id}:20250131T120000Z-000000"
+
+    async def delete_schedule(self, schedule_id: str, /) -> None:
+        self.schedules.remove(self._schedule(schedule_id))
+
+    def _schedule(self, schedule_id: str) -> ScheduleStatus:
+        for schedule in self.schedules:
+            if schedule.schedule_id == schedule_id:
+                return schedule
+        raise InstanceNotFoundError(f"durable.schedule:{schedule_id}")
+
     async def suspend(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
         self._live(instance_id, execution_id)
         self.calls.append(("suspend", instance_id, reason))
@@ -251,7 +272,7 @@ class World:
         self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
     ) -> HttpResponse:
         url = path if path.startswith("http") else f"{BASE}/{path}"
-        endpoint, route = self._route(urlsplit(url).path)
+        endpoint, route = self._route(method, urlsplit(url).path)
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         request = HttpRequest.of(method, url, route=route, headers=headers, body=raw)
         return await self.api.handle(endpoint, request)
@@ -261,14 +282,16 @@ class World:
         return (await self.call("POST", f"orchestrators/order/{instance_id}")).json()
 
     @staticmethod
-    def _route(path: str) -> tuple[Endpoint, dict[str, str]]:
-        below = path.partition("/durabletask/")[2]
+    def _route(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+        """The route of this path and method; for a method that none of its routes has, the first one."""
+        below, found = path.partition("/durabletask/")[2], list[tuple[Endpoint, dict[str, str]]]()
         for endpoint in Endpoint:
             pattern = re.sub(r"/\{(\w+)\?\}", r"(?:/(?P<\1>[^/]+))?", endpoint.value.template)
-            found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern), below)
-            if found:
-                return endpoint, {name: unquote(value) for name, value in found.groupdict().items() if value}
-        raise AssertionError(f"no route for {path}")
+            match = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern), below)
+            if match:
+                found.append((endpoint, {name: unquote(value) for name, value in match.groupdict().items() if value}))
+        assert found, f"no route for {path}"
+        return next((each for each in found if method in each[0].value.methods), found[0])
 
 
 def error(response: HttpResponse) -> dict[str, Any]:

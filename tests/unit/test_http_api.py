@@ -520,26 +520,27 @@ async def test_recover_says_what_it_did(world: World) -> None:
 # ---------------------------------------------------------------- schedules
 
 
+SCHEDULE = ScheduleStatus(
+    schedule_id="nightly",
+    orchestrator="report",
+    cron="0 2 * * *",
+    interval=None,
+    time_zone="Europe/Berlin",
+    overlap="skip",
+    is_paused=False,
+    pause_reason="",
+    next_due=CREATED,
+    running=None,
+    waiting=(),
+    last_instance_id=None,
+    last_due=None,
+    last_failed=None,
+    created_time=CREATED,
+)
+
+
 async def test_schedules_are_listed(world: World) -> None:
-    world.client.schedules.append(
-        ScheduleStatus(
-            schedule_id="nightly",
-            orchestrator="report",
-            cron="0 2 * * *",
-            interval=None,
-            time_zone="Europe/Berlin",
-            overlap="skip",
-            is_paused=False,
-            pause_reason="",
-            next_due=CREATED,
-            running=None,
-            waiting=(),
-            last_instance_id=None,
-            last_due=None,
-            last_failed=None,
-            created_time=CREATED,
-        )
-    )
+    world.client.schedules.append(SCHEDULE)
     [shown] = (await world.call("GET", "schedules")).json()
     assert (shown["scheduleId"], shown["cron"], shown["timeZone"]) == ("nightly", "0 2 * * *", "Europe/Berlin")
     assert shown["nextDueTime"] == "2025-01-31T12:00:00Z"
@@ -549,3 +550,26 @@ async def test_a_delayed_start_and_a_deadline_are_shown(world: World) -> None:
     world.client.add("o-1", RuntimeStatus.PENDING, scheduled_start_time=CREATED, deadline=CREATED + timedelta(hours=1))
     shown = (await world.call("GET", "instances/o-1")).json()
     assert (shown["scheduledStartTime"], shown["deadline"]) == ("2025-01-31T12:00:00Z", "2025-01-31T13:00:00Z")
+
+
+async def test_a_schedule_is_paused_resumed_triggered_and_deleted(world: World) -> None:
+    world.client.schedules.append(SCHEDULE)
+    paused = await world.call("POST", "schedules/nightly/pause?reason=maintenance")
+    assert (paused.status, paused.json()) == (202, {"scheduleId": "nightly"})
+    assert (await world.call("POST", "schedules/nightly/Resume")).status == 202
+    assert world.client.calls == [("pause", "nightly", "maintenance"), ("resume", "nightly")]
+    run = await world.call("POST", "schedules/nightly/trigger")
+    assert (run.status, run.json()["instanceId"].startswith("nightly:")) == (202, True)
+    assert (await world.call("POST", "schedules/nightly/delete")).status == 200
+    assert (await world.call("POST", "schedules/nightly/delete")).status == 404
+    assert world.client.schedules == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("other/pause", 404), ("nightly/stop", 404), ("nightly/pause?why=x", 400)]
+)
+async def test_what_is_no_operation_on_a_schedule_changes_nothing(world: World, path: str, status: int) -> None:
+    world.client.schedules.append(SCHEDULE)
+    assert (await world.call("POST", f"schedules/{path}")).status == status
+    assert (await world.call("GET", "schedules/nightly/pause")).status == 405
+    assert world.client.calls == []

@@ -19,6 +19,8 @@ import pytest
 from durable_core import Registry, activity
 from durable_core.errors import ConfigurationError, StorageUnavailableError
 from durable_core.hosting.functions import Durable, InvocationCancelledError, durable_blueprint
+from durable_core.hosting.http_routes import Endpoint
+from durable_core.models import RuntimeStatus
 from durable_core.runtime.app import DurableApp
 from durable_core.settings import Settings
 from tests.support.http_world import MemoryClient
@@ -112,18 +114,51 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_recovery": ("timerTrigger", "0 */5 * * * *"),
         "durable_start": ("httpTrigger", "durabletask/orchestrators/{name}/{instanceId?}"),
         "durable_instances": ("httpTrigger", "durabletask/instances"),
+        "durable_purge_instances": ("httpTrigger", "durabletask/instances"),
         "durable_instance": ("httpTrigger", "durabletask/instances/{instanceId}"),
+        "durable_purge_instance": ("httpTrigger", "durabletask/instances/{instanceId}"),
         "durable_event": ("httpTrigger", "durabletask/instances/{instanceId}/raiseEvent/{eventName}"),
         "durable_restart": ("httpTrigger", "durabletask/instances/{instanceId}/restart"),
         "durable_manage": ("httpTrigger", "durabletask/instances/{instanceId}/{operation}"),
         "durable_recover": ("httpTrigger", "durabletask/recover"),
         "durable_schedules": ("httpTrigger", "durabletask/schedules"),
+        "durable_schedule": ("httpTrigger", "durabletask/schedules/{scheduleId}/{operation}"),
         "durable_query": ("httpTrigger", "durabletask/instances/{instanceId}/query/{queryName}"),
         "durable_openapi": ("httpTrigger", "durabletask/openapi.json"),
         "durable_ui": ("httpTrigger", "durabletask/ui/{file?}"),
         "durable_capability": ("httpTrigger", "durabletask/c/{token}/{eventName?}"),
     }
     assert {t["connection"] for t in found.values() if t["type"] == "queueTrigger"} == {"AzureWebJobsStorage"}
+
+
+def test_no_two_functions_answer_one_method_of_a_path_and_each_path_answers_every_method() -> None:
+    answered: dict[str, list[str]] = {}
+    for trigger in triggers().values():
+        if trigger["type"] == "httpTrigger":
+            answered.setdefault(trigger["route"], []).extend(trigger["methods"])
+    for path, methods in answered.items():
+        assert sorted(methods) == sorted(method.value for method in func.HttpMethod), path
+
+
+async def test_a_function_for_get_changes_nothing_whatever_method_it_is_called_with(app: MemoryApp) -> None:
+    """A host that routed a DELETE to it, or a caller who overrides the method, gets 405 and has done nothing."""
+    functions = user_functions(durable_over(app))
+    route = {"instanceId": "o-1", "queryName": "progress", "name": "order", "scheduleId": "s", "operation": "terminate"}
+    app.client.add("o-1", RuntimeStatus.COMPLETED)
+    reading = [endpoint for endpoint in Endpoint if endpoint.value.methods == ("GET",)]
+    assert len(reading) >= 5
+    for endpoint in reading:
+        function = functions[f"durable_{endpoint.name.lower()}"]
+        for method in func.HttpMethod:
+            if method is not func.HttpMethod.GET:
+                url = f"https://shop.example/api/durabletask/{endpoint.value.template}"
+                asked = func.HttpRequest(
+                    method.value, url, route_params=route, headers={"X-HTTP-Method-Override": "DELETE"}, body=b""
+                )
+                answer = await function(asked)
+                assert answer.status_code == 405, (endpoint, method)
+                assert "GET" in answer.headers["Allow"]
+    assert list(app.client.instances) == ["o-1"] and app.client.calls == []
 
 
 def test_an_app_with_http_routes_of_another_kind_gets_the_queues_and_the_timer_alone(app: MemoryApp) -> None:

@@ -187,10 +187,12 @@ class ScheduleClient:
 
         Raises InstanceNotFoundError, as the other methods do.
         """
+        await self.get_schedule(schedule_id)  # any instance may have such an id
         await self._client.raise_event(_instance_of(schedule_id), CONTROL, {"do": "pause", "reason": reason})
 
     async def resume_schedule(self, schedule_id: str) -> None:
         """Start runs again, from the next due time on."""
+        await self.get_schedule(schedule_id)
         await self._client.raise_event(_instance_of(schedule_id), CONTROL, {"do": "resume"})
 
     async def trigger_schedule(self, schedule_id: str) -> str:
@@ -200,6 +202,7 @@ class ScheduleClient:
         not. ``overlap`` applies: with ``skip`` the run is dropped while another run has not ended (there will be no
         such instance).
         """
+        await self.get_schedule(schedule_id)
         now = self._client._clock.now()
         run = f"{run_id(schedule_id, now)}-{now.microsecond:06}"
         await self._client.raise_event(_instance_of(schedule_id), CONTROL, {"do": "trigger", "run": run})
@@ -208,6 +211,7 @@ class ScheduleClient:
     async def delete_schedule(self, schedule_id: str) -> None:
         """Delete a schedule. A current run continues. Raises InstanceNotFoundError."""
         instance_id = _instance_of(schedule_id)
+        await self.get_schedule(schedule_id)
         await self._client.terminate(instance_id, "deleted", recursive=False)
         await self._client.wait_for_completion(instance_id, DELETE_PATIENCE)
         await self._client.purge_instance_history(instance_id)

@@ -1,0 +1,128 @@
+"""``schedules``: lists the schedules of a hub, and pauses, resumes, triggers and deletes one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from .confirm import ask, yes_option
+from .exit_codes import FINE, NOTHING_MATCHED
+from .formats import Document, Form, format_option, now, print_document, print_documents, utc_option
+from .place import Place, place_options, run_at
+from .table import Column
+from .text import safe, span, when
+
+if TYPE_CHECKING:
+    from .api.port import Answer, ManagementApi
+
+COLUMNS = (
+    Column("ID", weight=0),
+    Column("ORCHESTRATOR"),
+    Column("WHEN", weight=2),
+    Column("STATE"),
+    Column("NEXT"),
+    Column("RUNNING", weight=3),
+    Column("LAST"),
+)
+
+_schedule = click.argument("schedule_id", metavar="SCHEDULE")
+
+
+@click.group(invoke_without_command=True)
+@format_option
+@utc_option
+@place_options
+@click.pass_context
+def schedules(ctx: click.Context, form: Form, utc: bool, place: Place) -> int:
+    """List the schedules of a hub, newest first; or pause, resume, trigger or delete one."""
+    ctx.obj = place
+    if ctx.invoked_subcommand is not None:
+        return FINE
+
+    async def work(api: ManagementApi) -> list[Document]:
+        from ..hosting.http_routes import Endpoint
+
+        return (await api.call(Endpoint.SCHEDULES)).expect(200).json()
+
+    found = run_at(place, work)
+    print_documents(form, found, COLUMNS, lambda schedule: _cells(schedule, now(), utc=utc))
+    return FINE if found else NOTHING_MATCHED
+
+
+@schedules.command()
+@_schedule
+@click.option("--reason", metavar="TEXT", default="", help="Shown with the schedule.")
+@place_options
+@click.pass_obj
+def pause(above: Place, schedule_id: str, reason: str, place: Place) -> int:
+    """Start no runs until the schedule is resumed. A current run continues."""
+    _operate(above, place, schedule_id, "pause", reason)
+    click.echo(f"{safe(schedule_id)}: pause requested", err=True)
+    return FINE
+
+
+@schedules.command()
+@_schedule
+@place_options
+@click.pass_obj
+def resume(above: Place, schedule_id: str, place: Place) -> int:
+    """Start runs again, from the next due time on."""
+    _operate(above, place, schedule_id, "resume")
+    click.echo(f"{safe(schedule_id)}: resume requested", err=True)
+    return FINE
+
+
+@schedules.command()
+@_schedule
+@format_option
+@place_options
+@click.pass_obj
+def trigger(above: Place, schedule_id: str, form: Form, place: Place) -> int:
+    """Start a run now, even while the schedule is paused, and print the run's instance id."""
+    run = _operate(above, place, schedule_id, "trigger").json()
+    print_document(form, run, lambda: [safe(run["instanceId"])])
+    return FINE
+
+
+@schedules.command()
+@_schedule
+@yes_option
+@place_options
+@click.pass_obj
+def delete(above: Place, schedule_id: str, yes: bool, place: Place) -> int:
+    """Delete a schedule. A current run continues."""
+    _operate(above, place, schedule_id, "delete", confirmed=yes)
+    click.echo(f"{safe(schedule_id)}: deleted", err=True)
+    return FINE
+
+
+def _operate(
+    above: Place, place: Place, schedule_id: str, operation: str, reason: str = "", *, confirmed: bool = True
+) -> Answer:
+    """above: the place that was given before the name of the operation."""
+
+    async def work(api: ManagementApi) -> Answer:
+        from ..hosting.http_routes import Endpoint
+
+        if not confirmed:
+            ask(f"delete: the schedule '{schedule_id}' of {api.place}", [])
+        query = [("reason", reason)] if reason else []
+        route = {"scheduleId": schedule_id, "operation": operation}
+        return (await api.call(Endpoint.SCHEDULE, route=route, query=query)).expect(200, 202)
+
+    return run_at(above if place == Place() else place, work)
+
+
+def _cells(schedule: Document, at: datetime, *, utc: bool) -> list[object]:
+    every = schedule.get("intervalSeconds")
+    return [
+        schedule["scheduleId"],
+        schedule["orchestrator"],
+        f"every {span(every)}" if every else f"{schedule.get('cron')} {schedule.get('timeZone')}",
+        "paused" if schedule.get("isPaused") else "active",
+        when(schedule.get("nextDueTime"), at, utc=utc),
+        schedule.get("runningInstanceId"),
+        when(schedule.get("lastDueTime"), at, utc=utc),
+    ]

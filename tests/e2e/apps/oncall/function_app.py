@@ -1,0 +1,48 @@
+"""An app with something for somebody on call: what waits, what fails, what is asked, and a schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import azure.functions as func
+
+from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
+from durable_core.hosting.functions import Durable
+
+
+@activity
+def charge(data: Any) -> Any:
+    if data == "declined":
+        raise ValueError("no \x1b[31mmoney\nsecond line")
+    return {"paid": data}
+
+
+@orchestrator
+def order(ctx: OrchestrationContext, data: Any) -> Orchestration[Any]:
+    def progress(asked: Any) -> Any:
+        return {"asked": asked}
+
+    ctx.set_query_handler("progress", progress)
+    receipt = yield from ctx.call_activity(charge, data)
+    if data != "waits":
+        return receipt
+    ctx.set_custom_status("waiting \x1b[2J")
+    return (yield from ctx.wait_for_external_event("Go"))
+
+
+@orchestrator
+def tick(ctx: OrchestrationContext) -> Orchestration[str]:
+    yield from ctx.create_timer(ctx.current_utc_datetime)
+    return "done"
+
+
+durable = Durable(Registry().add(charge, order, tick))
+app = func.FunctionApp()
+app.register_functions(durable.blueprint())
+
+
+@app.route(route="nightly", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def nightly(req: func.HttpRequest) -> func.HttpResponse:
+    client = await durable.client()
+    await client.create_schedule("nightly", tick, cron="0 3 * * *")
+    return func.HttpResponse(status_code=202)

@@ -1,0 +1,239 @@
+"""The verbs of somebody on call, as processes: over the storage of a hub and over its HTTP API, with equal results."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import STORES, settings_of
+from tests.support.cli import PROJECT, run_cli
+from tests.support.hosts import HostProcess
+
+APP = Path(__file__).parent / "apps" / "oncall"
+KEY = "the key of these tests"
+PATIENCE = 60.0  # seconds
+HOSTILE = ("-x", "a b", "ü-✓", "100%", "a&b=c", "a+b", "';--", "a.b", "..a")
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A hub with a running host, and one way to it."""
+
+    host: HostProcess
+    way: dict[str, str]
+    cwd: Path
+
+    def run(self, *arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        done = run_cli(*arguments, stdin=stdin, env=self.way, cwd=self.cwd)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+        return done
+
+    def json(self, *arguments: object) -> Any:
+        done = self.run(*arguments, "--format", "json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    @contextmanager
+    def begin(self, *arguments: str, stdin: int | None = None) -> Generator[subprocess.Popen[str]]:
+        """The verb in a process that has not ended, and is killed at the end if it still runs."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DURABLE_", "AzureWebJobs"))}
+        with subprocess.Popen(
+            [sys.executable, "-m", "durable_core", *arguments],
+            env={**inherited, "PYTHONPATH": str(PROJECT), **self.way},
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        give_up_at = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < give_up_at, self.host.log
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module", params=STORES)
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[HostProcess, Any]]:
+    settings = dict(settings_of(request, request.param))
+    folder = tmp_path_factory.mktemp("hub")
+    if request.param == "embedded":
+        settings["DURABLE_STORE"] = str(folder / "durable.db")
+    with HostProcess(folder, env={**settings, "DURABLE_HOST_KEY": KEY}, app=APP) as running:
+        yield running, settings
+
+
+@pytest.fixture(scope="module", params=["storage", "url"])
+def hub(request: pytest.FixtureRequest, host: tuple[HostProcess, dict[str, str]]) -> Hub:
+    running, settings = host
+    over_http = {"DURABLE_URL": running.url, "DURABLE_KEY": KEY}
+    return Hub(running, over_http if request.param == "url" else settings, APP)
+
+
+def test_a_life_from_start_to_purge(hub: Hub) -> None:
+    started = hub.run("start", "order", "a-1", "--input", '"waits"', "--format", "json")
+    assert (started.returncode, json.loads(started.stdout)) == (0, {"instanceId": "a-1"})
+    again = hub.run("start", "order", "a-1")
+    assert again.returncode == 2 and "a-1" in again.stderr
+    asked = hub.run("query", "a-1", "progress", "--args", '{"n": 1}')
+    assert json.loads(asked.stdout) == {"asked": {"n": 1}}
+
+    assert hub.run("suspend", "a-1", "--reason", "fraud check").returncode == 0
+    assert hub.run("resume", "a-1").returncode == 0
+    assert hub.run("raise", "a-1", "Go", "--data", '{"by": "me"}').returncode == 0
+    followed = hub.run("tail", "a-1")
+    assert followed.returncode == 0, followed.stderr
+    assert [word for word in ("TaskScheduled", "EventRaised", "Completed") if word in followed.stdout] == [
+        "TaskScheduled",
+        "EventRaised",
+        "Completed",
+    ]
+    shown = hub.json("show", "a-1")
+    assert (shown["runtimeStatus"], shown["output"], shown["input"]) == ("Completed", {"by": "me"}, "waits")
+    assert "ExecutionSuspended" in [event["EventType"] for event in hub.json("events", "a-1")]
+    listed = hub.run("list", "--prefix", "a-", "--status", "completed", "--format", "jsonl")
+    assert [json.loads(line)["instanceId"] for line in listed.stdout.splitlines()] == ["a-1"]
+
+    assert hub.run("terminate", "a-1", "--yes").returncode == 3  # it has ended
+    refused = hub.run("purge", "a-1")
+    assert refused.returncode == 2 and "--yes" in refused.stderr and "  a-1\n" in refused.stderr
+    assert hub.run("show", "a-1").returncode == 0
+    assert hub.run("purge", "a-1", "--yes").stdout == "deleted: 1\n"
+    assert hub.run("show", "a-1").returncode == 3
+    assert hub.run("tail", "a-1").returncode == 3
+    assert hub.run("list", "--prefix", "a-").returncode == 3
+
+
+def test_a_failure_is_a_finding_and_cannot_write_to_the_terminal(hub: Hub) -> None:
+    failed = hub.run("start", "order", "f-1", "--input", '"declined"', "--wait", 60)
+    assert failed.returncode == 1
+    assert "caused by ValueError: no \\x1b[31mmoney" in failed.stdout
+    assert hub.run("tail", "f-1").returncode == 1
+    row = hub.run("list", "--prefix", "f-").stdout.splitlines()[1]
+    assert "\\x1b[31mmoney\\nsecond line" in row
+    assert hub.run("purge", "f-1", "--yes").returncode == 0
+
+
+@pytest.mark.parametrize("instance_id", HOSTILE)
+def test_an_id_with_signs_of_shells_and_urls_is_one_id(hub: Hub, instance_id: str) -> None:
+    assert hub.run("start", "order", "--input", '"waits"', "--", instance_id).returncode == 0
+    assert hub.json("list", "--prefix", instance_id)[0]["instanceId"] == instance_id
+    ended = hub.run("terminate", "--yes", "--reason", "over\x1b[0m", "--", instance_id)
+    assert ended.returncode == 0, ended.stderr
+    assert hub.run("tail", "--", instance_id).returncode == 1
+    assert hub.run("purge", "--yes", "--", instance_id).stdout == "deleted: 1\n"
+
+
+@pytest.mark.parametrize("instance_id", ["a/b", "\x1b[2J", "a?b", "..", "x" * 300, "\udc80"])
+def test_an_id_that_none_can_have_is_refused_in_one_line(hub: Hub, instance_id: str) -> None:
+    refused = hub.run("show", "--", instance_id)
+    assert refused.returncode in (2, 3)
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_the_operations_on_a_schedule(hub: Hub) -> None:
+    assert hub.run("schedules").returncode == 3
+    urllib.request.urlopen(urllib.request.Request(f"{hub.host.url}/api/nightly", b"", method="POST")).close()
+    assert hub.json("schedules")[0]["scheduleId"] == "nightly"
+    assert hub.run("schedules", "pause", "nightly", "--reason", "maintenance").returncode == 0
+    run = hub.run("schedules", "trigger", "nightly").stdout.strip()
+    assert run.startswith("nightly:")
+    hub.until(lambda: hub.run("tail", run).returncode == 0)  # the schedule starts it a moment later
+    assert hub.json("schedules")[0]["isPaused"] is True
+    assert hub.run("schedules", "resume", "nightly").returncode == 0
+    assert hub.run("schedules", "delete", "nightly").returncode == 2
+    assert hub.run("schedules", "delete", "nightly", "--yes").returncode == 0
+    assert hub.run("schedules", "pause", "nightly").returncode == 3
+    hub.run("purge", run, "--yes")
+
+
+def test_no_key_or_a_wrong_one_is_said(host: tuple[HostProcess, dict[str, str]]) -> None:
+    running, _ = host
+    for env in ({"DURABLE_URL": running.url}, {"DURABLE_URL": running.url, "DURABLE_KEY": "wrong"}):
+        refused = run_cli("list", env=env)
+        assert (refused.returncode, "DURABLE_KEY" in refused.stderr) == (2, True)
+    pasted = run_cli("list", "--url", f"{running.url}/api/durabletask?code={KEY.replace(' ', '%20')}")
+    assert pasted.returncode in (0, 3), pasted.stderr
+
+
+def test_ctrl_c_and_a_reader_that_leaves_are_quiet(hub: Hub) -> None:
+    assert hub.run("start", "order", "w-1", "--input", '"waits"').returncode == 0
+    with hub.begin("tail", "w-1") as following:
+        assert following.stdout is not None and "ExecutionStarted" in following.stdout.readline()
+        following.send_signal(signal.SIGINT)
+        _, complaint = following.communicate(timeout=PATIENCE)
+        assert (following.returncode, complaint) == (130, "")
+    with hub.begin("tail", "w-1") as leaving:
+        assert leaving.stdout is not None and leaving.stderr is not None
+        leaving.stdout.readline()
+        leaving.stdout.close()
+        hub.run("raise", "w-1", "Go")
+        assert leaving.stderr.read() == ""
+        assert leaving.wait(PATIENCE) == 141
+    assert hub.run("tail", "w-1").returncode == 0
+    assert hub.run("purge", "w-1", "--yes").returncode == 0
+
+
+def test_tail_of_all_shows_what_begins_and_ends(hub: Hub) -> None:
+    with hub.begin("tail", "--all", "--format", "jsonl") as following:
+        assert following.stderr is not None and following.stdout is not None
+        assert "following" in following.stderr.readline()
+        assert hub.run("start", "order", "t-1", "--input", '"waits"').returncode == 0
+        while (seen := json.loads(following.stdout.readline()))["instanceId"] != "t-1":
+            pass
+        assert seen["runtimeStatus"] in ("Pending", "Running")
+        assert hub.run("cancel", "t-1", "--yes").returncode == 0
+        while (seen := json.loads(following.stdout.readline()))["runtimeStatus"] != "Canceled":
+            pass
+        assert seen["instanceId"] == "t-1"
+        following.send_signal(signal.SIGINT)
+        assert following.communicate(timeout=PATIENCE)[1] == ""
+    assert hub.run("purge", "t-1", "--yes").returncode == 0
+
+
+def test_a_question_at_a_terminal_shows_what_and_where(hub: Hub) -> None:
+    """The answer no leaves everything as it is."""
+    assert hub.run("start", "order", "q-1", "--input", '"waits"').returncode == 0
+    keyboard, terminal = pty.openpty()
+    for typed, code in (("n\n", 2), ("y\n", 0)):
+        os.write(keyboard, typed.encode())
+        with hub.begin("terminate", "q-1", stdin=terminal) as asked:
+            _, question = asked.communicate(timeout=PATIENCE)
+        assert asked.returncode == code, question
+        assert "terminate: 1 instance of " in question and "\n  q-1\n" in question
+    os.close(keyboard)
+    os.close(terminal)
+    assert hub.run("tail", "q-1").returncode == 1
+    assert hub.run("purge", "q-1", "--yes").returncode == 0
+
+
+def test_nothing_is_made_where_nothing_was(tmp_path: Path) -> None:
+    for verb in (["list"], ["recover"], ["show", "a"], ["purge", "a", "--yes"], ["tail", "a"], ["schedules"]):
+        refused = run_cli(*verb, "--store", tmp_path / "typo.db", cwd=tmp_path)
+        assert (refused.returncode, "typo.db" in refused.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hub_that_nobody_made_is_not_made_by_a_look(host: tuple[HostProcess, dict[str, str]]) -> None:
+    _, settings = host
+    for verb in (["list"], ["recover"]):
+        refused = run_cli(*verb, "--hub", "mistyped", env=settings)
+        assert (refused.returncode, "there is no task hub 'mistyped'" in refused.stderr) == (2, True), refused.stderr
