@@ -17,6 +17,7 @@ from ..activity_context import ActivityContext
 from ..converter import Converter, is_plain
 from ..errors import InvalidInputError, OrchestratorCodeError, TaskFailedError, TaskTimeoutError
 from ..instance_ids import check_event_name, check_instance_id
+from ..log_context import Work
 from ..models import JSON, FailureDetails, RetryPolicy, type_name
 from ..moments import after, in_utc
 from ..registry import definition_of, name_of
@@ -824,7 +825,12 @@ class _ReplaySafeLogger(logging.LoggerAdapter[logging.Logger]):
     """Logs nothing in a replay. Each record has the attributes ``instance_id`` and ``orchestrator``."""
 
     def __init__(self, decisions: ExecutionState, info: InstanceInfo) -> None:
-        identity: dict[str, object] = {"instance_id": info.instance_id, "orchestrator": info.name}
+        work = Work(info.instance_id, info.execution_id)
+        identity: dict[str, object] = {
+            "instance_id": info.instance_id,
+            "orchestrator": info.name,
+            **work.fields(),
+        }
         super().__init__(logging.getLogger("durable_core.orchestrator"), identity)
         self._identity = identity
         self._decisions = decisions

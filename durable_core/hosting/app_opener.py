@@ -12,11 +12,13 @@ from functools import partial
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
+from .. import __version__
 from ..codec import PayloadCodec
 from ..engine.callbacks import CallbackUrls
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
+from ..telemetry.setup import observer_of_process
 from .local.store_lock import is_alone
 from .remembering import remember_stuck
 from .storage_pool import acquire_storage, release_storage
@@ -52,6 +54,7 @@ async def open_app(
             is_alone=partial(is_alone, settings),
             remember=partial(remember_stuck, settings) if outlives else None,
             create=create,
+            observer=observer_of_process(__version__),
         )
         try:
             yield app

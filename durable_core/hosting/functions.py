@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ..runtime.client import DurableClient
 
 T = TypeVar("T")
-_Deliver: TypeAlias = Callable[[DurableApp, str, int], Awaitable[None]]
+_Deliver: TypeAlias = Callable[[DurableApp, str, int, datetime | None], Awaitable[None]]
 
 CONNECTION = "AzureWebJobsStorage"
 RECOVERY_SCHEDULE = "0 */5 * * * *"
@@ -214,7 +214,7 @@ class Durable:
         async def on_message(message: func.QueueMessage, context: func.Context = _NO_CONTEXT) -> None:
             async def work() -> None:
                 body = message.get_body().decode()
-                await deliver(await self._opener.app(), body, message.dequeue_count or 1)
+                await deliver(await self._opener.app(), body, message.dequeue_count or 1, message.insertion_time)
 
             with working_for(context):
                 await _not_cancelled(work())
@@ -323,13 +323,13 @@ def durable_blueprint(
     return Durable(registry, settings=settings, base=base).blueprint(http=http)
 
 
-async def _to_control(app: DurableApp, body: str, dequeue_count: int) -> None:
-    await app.on_control_message(body, dequeue_count)
+async def _to_control(app: DurableApp, body: str, dequeue_count: int, inserted_at: datetime | None) -> None:
+    await app.on_control_message(body, dequeue_count, inserted_at)
 
 
 def _to_work(queue: str) -> _Deliver:
-    async def deliver(app: DurableApp, body: str, dequeue_count: int) -> None:
-        await app.on_work_message(body, dequeue_count, queue)
+    async def deliver(app: DurableApp, body: str, dequeue_count: int, inserted_at: datetime | None) -> None:
+        await app.on_work_message(body, dequeue_count, queue, inserted_at)
 
     return deliver
 

@@ -27,6 +27,7 @@ from ..errors import (
 from ..instance_ids import StartedInstance, check_instance_id, execution_of
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..registry import RESERVED
+from ..trace_context import caller_trace, valid_trace
 from .callback_urls import ticket_of
 from .dashboard_files import dashboard_file, dashboard_page
 from .http_bodies import (
@@ -96,10 +97,13 @@ class HttpApi:
         admitted = self._admit(endpoint, request)
         if isinstance(admitted, HttpResponse):
             return admitted
+        trace = caller_trace.set(valid_trace(request.headers.get("traceparent", "")))
         try:
             return await self._answer(endpoint, request, admitted)
         except Exception as error:  # noqa: BLE001  an unexpected error becomes a logged 500
             return failure_response(error)
+        finally:
+            caller_trace.reset(trace)
 
     def refusal(self, endpoint: Endpoint, request: HttpRequest) -> HttpResponse | None:
         """The response to a request that is refused without its body; None if the body must be read."""

@@ -20,7 +20,7 @@ from .encoding import Encoding
 RECURSIVE = '{"recursive":true}'
 """Data of a terminate or cancel request that includes sub-orchestrations. A stored value."""
 
-INBOX_PROPS = ("kind", "name", "data", "for")
+INBOX_PROPS = ("kind", "name", "data", "for", "trace")
 
 
 class InboxKind(StrEnum):
@@ -35,7 +35,9 @@ class InboxKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class InboxRow:
     """``name``: the name of an event, or the reason of a request. ``data`` is a stored value: the data of an event; for
-    a terminate or cancel request, whether it includes sub-orchestrations."""
+    a terminate or cancel request, whether it includes sub-orchestrations. ``trace``: the ``traceparent`` of the
+    sender, or ''.
+    """
 
     key: str
     kind: InboxKind
@@ -43,6 +45,7 @@ class InboxRow:
     name: str
     data: Value
     timestamp: datetime
+    trace: str = ""
 
     @classmethod
     def from_row(cls, row: Row, encoding: Encoding) -> InboxRow:
@@ -56,6 +59,7 @@ class InboxRow:
             name if kind is InboxKind.EVENT else encoding.show(name),
             props.get("data", "null"),
             row.timestamp,
+            str(props.get("trace", "")),
         )
 
     @property
@@ -71,19 +75,32 @@ class Inbox:
         self._encoding = encoding
 
     async def put(
-        self, instance_id: str, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null"
+        self,
+        instance_id: str,
+        execution_id: str,
+        key: str,
+        kind: InboxKind,
+        name: str,
+        data: Value = "null",
+        *,
+        trace: str = "",
     ) -> None:
         """``key`` is ``i`` and a ULID. RowExistsError if the key exists: the same request was written before."""
-        await self.insert(instance_id, self.row(execution_id, key, kind, name, data))
+        await self.insert(instance_id, self.row(execution_id, key, kind, name, data, trace=trace))
 
     async def insert(self, instance_id: str, row: Insert) -> None:
         """RowExistsError as above."""
         await self._table.insert(instance_id, row.key, row.props)
 
-    def row(self, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null") -> Insert:
+    def row(
+        self, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null", *, trace: str = ""
+    ) -> Insert:
         """An inbox row to be written, perhaps together with others."""
         shown = name if kind is InboxKind.EVENT else self._encoding.hide(name)  # the reason of a request
-        return Insert(key, {"kind": kind.value, "name": shown, "data": data, "for": execution_id})
+        props: dict[str, Value] = {"kind": kind.value, "name": shown, "data": data, "for": execution_id}
+        if trace:
+            props["trace"] = trace
+        return Insert(key, props)
 
     async def insert_once(self, instance_id: str, row: Insert, marker: str, attempt: str) -> None:
         """Insert a row, and a ``marker`` row that outlasts it. RowExistsError if the marker exists."""

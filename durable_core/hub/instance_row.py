@@ -45,6 +45,7 @@ class Instance:
     ended: ids of the last commits before this generation, whose history is gone.
     restarted_from: the execution of which this one is a restart.
     waits: what the code waits for, as ``waits`` writes it, encoded; '' if that was not recorded.
+    trace: the ``traceparent`` under which the instance was started; '' if its starter had none.
     """
 
     instance_id: str
@@ -73,6 +74,7 @@ class Instance:
     ended: tuple[str, ...] = ()
     stuck: str = ""
     waits: str = ""
+    trace: str = ""
     build: str = ""
     format: int = FORMAT
     retries: Mapping[int, RetryState] = field(default_factory=lambda: {})
@@ -136,6 +138,8 @@ class Instance:
             props["tags"] = dumps(dict(self.tags))
         if self.waits:
             props["waits"] = self.waits
+        if self.trace:
+            props["trace"] = self.trace
         if self.ended:
             props["ended"] = " ".join(self.ended)
         for bucket in {task % RETRY_BUCKETS for task in self.retries}:
@@ -164,6 +168,7 @@ STATUS_PROPS = (
     "tags",
     "stuck",
     "waits",
+    "trace",
     "start",
     "deadline",
     "restarted_from",
@@ -225,6 +230,7 @@ def _read(row: Row) -> Instance:
         ended=tuple(data.get("ended", "").split()),
         stuck=data.get("stuck", ""),
         waits=data.get("waits", ""),
+        trace=data.get("trace", ""),
         build=data.get("build", ""),
         format=data["fmt"],
         retries=retries,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 
 from ..codec import PayloadCodec
 from ..converter import Converter
@@ -17,6 +17,7 @@ from ..hub.messages import ControlMessage, WorkMessage
 from ..hub.names import HubNames
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
+from ..log_context import durable_logger
 from ..registry import Registry
 from ..settings import Settings
 from ..storage.ports import Storage
@@ -29,6 +30,7 @@ from .hangs import Hangs, Remember
 from .host_identity import HostIdentity, this_process
 from .http_activity import HttpCaller
 from .instance_cache import InstanceCache
+from .observer import NOBODY, Observer
 from .recovery import Recovery, RecoveryReport
 from .schedules.orchestrator import SCHEDULE
 from .stuck import StuckMarker
@@ -38,7 +40,7 @@ from .turn.retries import RetryDecider
 from .turn.services import Services, not_known_to_be_alone
 from .worker import Worker
 
-logger = logging.getLogger("durable_core.runtime")
+logger = durable_logger("durable_core.runtime")
 
 NEWER_HOST_DELAY = 10.0  # seconds until a message of a newer format is delivered again, perhaps to a newer host
 LAST_TRIES = 4  # deliveries after which a failing message's error is shown on its instance
@@ -63,6 +65,7 @@ class DurableApp:
         codec: PayloadCodec | None = None,
         is_alone: Callable[[], bool] = not_known_to_be_alone,
         remember: Remember | None = None,
+        observer: Observer = NOBODY,
         host: HostIdentity | None = None,
     ) -> None:
         """``host``: None for the identity of this process; a simulation has several hosts in one process."""
@@ -76,10 +79,11 @@ class DurableApp:
         self._executor = executor
         clock = clock or SystemClock()
         converter = Converter(settings.max_payload)
-        patient = RetryingStorage(storage, Patience(patience, source))
+        patient = RetryingStorage(observer.storage(storage), Patience(patience, source))
+        self.observer = observer
         self.hub = TaskHub(patient, settings, source, codec, own_queues=registry.queues)
-        self._runner = runner = ActivityRunner(self.hub, registry, converter, clock, executor, threads)
-        dispatcher = Dispatcher(self.hub, registry, clock)
+        self._runner = runner = ActivityRunner(self.hub, registry, converter, clock, executor, threads, observer)
+        dispatcher = Dispatcher(self.hub, registry, clock, observer)
         self._stuck_marker = StuckMarker(self.hub, clock)
         services = Services(
             hub=self.hub,
@@ -96,9 +100,10 @@ class DurableApp:
             is_alone=is_alone,
             hangs=Hangs(code, remember),
             callback_urls=callback_urls,
+            observer=observer,
         )
         self.instance_cache = InstanceCache(services, ends)
-        self._worker = Worker(self.hub, registry, runner, self.instance_cache, self._stuck_marker)
+        self._worker = Worker(self.hub, registry, runner, self.instance_cache, self._stuck_marker, observer)
         self._recovery = Recovery(self.hub, clock, dispatcher, self._stuck_marker)
         self.client = DurableClient(
             self.hub,
@@ -112,6 +117,7 @@ class DurableApp:
             callback_urls,
             services.hangs,
             guard=settings.guard,
+            observer=observer,
         )
         self._watch: HangWatch | None = None
 
@@ -127,6 +133,7 @@ class DurableApp:
         is_alone: Callable[[], bool] = not_known_to_be_alone,
         remember: Remember | None = None,
         create: bool = True,
+        observer: Observer = NOBODY,
     ) -> DurableApp:
         """Open an app on this storage, and create its tables and queues. The caller has to close the storage.
         ConfigurationError if its task hub was created with another number of partitions.
@@ -135,6 +142,7 @@ class DurableApp:
 
         is_alone: whether no other host of the hub runs; then no message waits for another host with the right code.
         remember: marks an instance as stuck while its code blocks this event loop; called in another thread.
+        observer: is told of what the app does.
         callback_urls: makes the URLs of ``ctx.callback``; None: the app has no address, and callbacks have no URLs.
         """
         app = cls(
@@ -147,6 +155,7 @@ class DurableApp:
             callback_urls=callback_urls,
             is_alone=is_alone,
             remember=remember,
+            observer=observer,
         )
         if create:
             await app.hub.create()
@@ -163,9 +172,9 @@ class DurableApp:
         """The names of the hub's tables and queues; ``.all_work`` includes the queues that activities name."""
         return HubNames(settings.hub, settings.partitions, () if registry is None else tuple(registry.queues))
 
-    async def on_control_message(self, body: str, dequeue_count: int) -> None:
+    async def on_control_message(self, body: str, dequeue_count: int, inserted_at: datetime | None = None) -> None:
         """Handle a message of a control queue. After any error the caller must deliver the message again, or move it to
-        the poison queue."""
+        the poison queue. ``inserted_at``: when it was sent."""
         lease = Lease.begin(self.settings.message_lease)
         message = await self._read(body, work=None)
         if message is None:
@@ -173,13 +182,16 @@ class DurableApp:
         if isinstance(message, WorkMessage):
             await self.hub.send(message)
             return
+        self.observer.received(message, dequeue_count, inserted_at)
         try:
             await self.instance_cache.deliver(message, lease, redelivered=dequeue_count > 1)
         except Exception as error:
             await self._show_failure(message, dequeue_count, error)
             raise
 
-    async def on_work_message(self, body: str, dequeue_count: int, queue: str = "") -> None:
+    async def on_work_message(
+        self, body: str, dequeue_count: int, queue: str = "", inserted_at: datetime | None = None
+    ) -> None:
         """Handle a message of a work queue, as above. ``queue``: the name that activities give with ``queue=``."""
         lease = Lease.begin(self.settings.message_lease)
         self._runner.served.add(queue)
@@ -189,6 +201,7 @@ class DurableApp:
         if isinstance(message, ControlMessage):
             await self.hub.send(message)
             return
+        self.observer.received(message, dequeue_count, inserted_at)
         try:
             await self._worker.work(replace(message, queue=queue), lease, redelivered=dequeue_count > 1)
         except Exception as error:

@@ -6,7 +6,6 @@ A request is durable when its method returns: first the rows are written, then t
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -34,6 +33,7 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
 from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, check_tags, execution_of
+from ..log_context import durable_logger
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..orchestrator_versions import UNDECIDED
 from ..registry import Registry, name_of
@@ -43,6 +43,7 @@ from .hangs import Hangs
 from .instance_cache import InstanceCache
 from .listing import UNREADABLE, InstancePage, Listing, Query, Statuses, status_of
 from .messaging import Messaging
+from .observer import NOBODY, Observer
 from .purge import PURGE_SECONDS, Purge, PurgeSlice
 from .recovery import Recovery, RecoveryReport
 from .restart import SAME_INPUT, SameInput, check_restart, fresh_restart, version_of_restart
@@ -53,14 +54,14 @@ from .turn.decision import entry_of
 from .turn.dispatch import Dispatcher
 from .turn.start_and_deadline import CLOCK_TASK, with_times
 
-logger = logging.getLogger("durable_core.runtime")
+logger = durable_logger("durable_core.runtime")
 
 FIRST_POLL = 0.1
 LONGEST_POLL = 2.0
 POLLS_PER_SECOND = 100  # of all waiting callers in this process together
 
-FirstEvent: TypeAlias = Callable[[str], Awaitable[Insert]]
-"""Makes the inbox row of an event for an execution."""
+FirstEvent: TypeAlias = Callable[[Instance], Awaitable[Insert]]
+"""Makes the inbox row of an event for a new instance."""
 
 X = TypeVar("X")
 
@@ -104,8 +105,9 @@ class DurableClient(Messaging, ScheduleClient):
         hangs: Hangs,
         *,
         guard: bool = False,
+        observer: Observer = NOBODY,
     ) -> None:
-        super().__init__(hub, registry, converter, clock, callback_urls, hangs, guard=guard)
+        super().__init__(hub, registry, converter, clock, callback_urls, hangs, guard=guard, observer=observer)
         self._dispatcher = dispatcher
         self._instance_cache = instance_cache
         self._recovery = recovery
@@ -206,7 +208,7 @@ class DurableClient(Messaging, ScheduleClient):
         check_tags(tags)
         fresh = await self._fresh(instance_id, definition.name, definition.version, data)
         fresh = with_times(fresh.but(tags=dict(tags or {})), start_at, timeout)
-        row = None if first is None else await first(fresh.execution_id)
+        row = None if first is None else await first(fresh)
         started = await self._create(fresh, if_exists, row)
         if started is not None:
             return started
@@ -226,7 +228,7 @@ class DurableClient(Messaging, ScheduleClient):
         self._hub.payloads.check(text, "the input")
         now = self._clock.now()
         execution_id = self._hub.ids.execution_id()
-        return Instance(
+        fresh = Instance(
             instance_id=instance_id,
             execution_id=execution_id,
             name=name,
@@ -237,6 +239,7 @@ class DurableClient(Messaging, ScheduleClient):
             input=await self._hub.payloads.store_text(instance_id, execution_id, text),
             build=self._build,
         )
+        return fresh.but(trace=self._observer.trace_of_start(fresh))
 
     async def _create(self, fresh: Instance, if_exists: IfExists, row: Insert | None = None) -> _Started | None:
         """Write a new instance, and ring for it. None if the id was in use and has become free meanwhile."""
@@ -261,6 +264,9 @@ class DurableClient(Messaging, ScheduleClient):
             if present.execution_id != execution_id:
                 return await self._take_over(present, fresh, if_exists, row)
             await self._send_start(fresh)
+        self._observer.started(fresh)
+        if row is not None:
+            self._observer.event_raised(fresh, str(row.props["name"]), row.key)
         return _Started(execution_id, True)
 
     async def restart(
@@ -342,8 +348,8 @@ class DurableClient(Messaging, ScheduleClient):
         """
         text = self._event_text(event_name, event_data)
 
-        async def first(execution_id: str) -> Insert:
-            return await self._event_row(instance_id, execution_id, event_name, text, event_id)
+        async def first(fresh: Instance) -> Insert:
+            return await self._event_row(fresh, event_name, text, event_id)
 
         while True:
             with suppress(InstanceNotFoundError, InstanceCompletedError):
@@ -618,6 +624,9 @@ class DurableClient(Messaging, ScheduleClient):
             await hub.catalog.open(entry_of(fresh))
             await self._send_start(fresh)
             await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
+            self._observer.started(fresh)
+            if first is not None:
+                self._observer.event_raised(fresh, str(first.props["name"]), first.key)
             return _Started(fresh.execution_id, True)
         await hub.catalog.forget_open(entry_of(fresh))
         if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the wake-up

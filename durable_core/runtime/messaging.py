@@ -28,6 +28,7 @@ from ..registry import Registry
 from ..storage.ports import Insert, Value
 from .clock import Clock
 from .hangs import Hangs
+from .observer import Observer
 from .one_time_events import deliver_once, redeem
 from .queries import ask
 
@@ -45,6 +46,7 @@ class Messaging:
         hangs: Hangs,
         *,
         guard: bool,
+        observer: Observer,
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -53,6 +55,7 @@ class Messaging:
         self._callback_urls = callback_urls
         self._hangs = hangs
         self._guard = guard
+        self._observer = observer
 
     async def raise_event(
         self,
@@ -84,7 +87,7 @@ class Messaging:
         """
         text = self._event_text(event_name, event_data)
         instance = await self._running(instance_id, execution_id)
-        await deliver_once(self._hub, instance, event_name, f"once/{nonce}", nonce, text)
+        await deliver_once(self._hub, self._observer, instance, event_name, f"once/{nonce}", nonce, text)
 
     async def query(self, instance_id: str, name: str, args: object = None) -> JSON:
         """Call a query handler of the orchestrator (``ctx.set_query_handler``); the instance may run or have ended.
@@ -125,7 +128,7 @@ class Messaging:
         """Complete the callback of a verified URL."""
         text = dumps(self._converter.to_json(result, "the callback's result"))
         self._hub.payloads.check(text, "the callback's result")
-        await redeem(self._hub, ticket, text)
+        await redeem(self._hub, self._observer, ticket, text)
 
     # ------------------------------------------------------------------ parts
 
@@ -136,20 +139,21 @@ class Messaging:
         self._hub.payloads.check(text, "the event's data")
         return text
 
-    async def _event_row(
-        self, instance_id: str, execution_id: str, name: str, text: str, event_id: str | None
-    ) -> Insert:
+    async def _event_row(self, target: Instance, name: str, text: str, event_id: str | None) -> Insert:
+        execution_id = target.execution_id
         key = self._new_key() if event_id is None else event_key(execution_id, f"raised/{event_id}")
-        data = await self._hub.payloads.store_text(instance_id, execution_id, text)
-        return self._hub.inbox.row(execution_id, key, InboxKind.EVENT, name, data)
+        data = await self._hub.payloads.store_text(target.instance_id, execution_id, text)
+        trace = self._observer.trace_of_event(target, key)
+        return self._hub.inbox.row(execution_id, key, InboxKind.EVENT, name, data, trace=trace)
 
     async def _raise(
         self, instance_id: str, name: str, text: str, event_id: str | None, execution_id: str | None = None
     ) -> None:
         instance = await self._running(instance_id, execution_id)
-        row = await self._event_row(instance_id, instance.execution_id, name, text, event_id)
+        row = await self._event_row(instance, name, text, event_id)
         with suppress(RowExistsError):  # written before: by our own retry, or by an event with the same event_id
             await self._hub.inbox.insert(instance_id, row)
+            self._observer.event_raised(instance, name, row.key)
         await self._send_wake_up(instance)
 
     async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:

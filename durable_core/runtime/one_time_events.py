@@ -13,9 +13,10 @@ from ..hub.instance_row import Instance
 from ..hub.keys import event_key, marker_key
 from ..hub.messages import ControlMessage
 from ..hub.taskhub import TaskHub
+from .observer import Observer
 
 
-async def redeem(hub: TaskHub, ticket: CallbackTicket, text: str) -> None:
+async def redeem(hub: TaskHub, observer: Observer, ticket: CallbackTicket, text: str) -> None:
     """Complete a callback with a result (JSON text); the result is durable when this returns.
 
     CapabilityError (``gone``) if the URL was used, or its execution or generation is gone; InstanceCompletedError.
@@ -29,10 +30,12 @@ async def redeem(hub: TaskHub, ticket: CallbackTicket, text: str) -> None:
         raise CapabilityError(
             "the orchestrator no longer waits for this callback: the instance has continued as new", gone=True
         )
-    await deliver_once(hub, instance, ticket.event_name, f"callback/{ticket.nonce}", ticket.nonce, text)
+    await deliver_once(hub, observer, instance, ticket.event_name, f"callback/{ticket.nonce}", ticket.nonce, text)
 
 
-async def deliver_once(hub: TaskHub, instance: Instance, event_name: str, event_id: str, nonce: str, text: str) -> None:
+async def deliver_once(
+    hub: TaskHub, observer: Observer, instance: Instance, event_name: str, event_id: str, nonce: str, text: str
+) -> None:
     """Put an event into the inbox, with a marker of its ``nonce``; CapabilityError (``gone``) if there is one.
 
     Both rows are one transaction: of two that come at once, the second is refused by the store.
@@ -40,12 +43,14 @@ async def deliver_once(hub: TaskHub, instance: Instance, event_name: str, event_
     data = await hub.payloads.store_text(instance.instance_id, instance.execution_id, text)
     wake_up = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
     key = event_key(instance.execution_id, event_id)
+    trace = observer.trace_of_event(instance, key)
     marker, attempt = marker_key(instance.execution_id, nonce), hub.ids.commit_id()
     try:
-        row = hub.inbox.row(instance.execution_id, key, InboxKind.EVENT, event_name, data)
+        row = hub.inbox.row(instance.execution_id, key, InboxKind.EVENT, event_name, data, trace=trace)
         await hub.inbox.insert_once(instance.instance_id, row, marker, attempt)
     except RowExistsError:
         if await hub.inbox.marked_by(instance.instance_id, marker) != attempt:  # else written by our own earlier try
             await hub.send(wake_up)  # the host that used it may have crashed before it sent the wake-up
             raise CapabilityError("this URL has already been used; it is valid for one use", gone=True) from None
+    observer.event_raised(instance, event_name, key)
     await hub.send(wake_up)

@@ -6,18 +6,17 @@ lets the instance go on.
 
 from __future__ import annotations
 
-import logging
-
 from ..errors import RowNotFoundError
 from ..hub.inbox import InboxKind
 from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage, encode, put_off, waiting_since
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
+from ..log_context import durable_logger
 from .clock import Clock
 from .turn.decision import entry_of
 
-logger = logging.getLogger("durable_core.runtime")
+logger = durable_logger("durable_core.runtime")
 
 FIRST_WAIT = 2.0
 LONGEST_WAIT = 30.0

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import replace
 
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
 from ..hub.taskhub import TaskHub
+from ..log_context import durable_logger
 from ..registry import Registry
 from .activities.attempt import Attempt
 from .activities.call_options import definition_here, options_of
 from .activities.results import Reports, portions
 from .activities.runner import ActivityRunner
 from .instance_cache import InstanceCache
+from .observer import NOBODY, Observer
 from .stuck import StuckMarker
 from .turn.delivery import Lease
 from .turn.inline_steps import ended_together
@@ -23,7 +24,7 @@ from .turn.redispatch import recorded_in
 
 AGAIN_AFTER = 5.0  # seconds until calls that got no slot here are delivered again, perhaps to another host
 
-logger = logging.getLogger("durable_core.runtime")
+logger = durable_logger("durable_core.runtime")
 
 
 class Worker:
@@ -34,12 +35,14 @@ class Worker:
         runner: ActivityRunner,
         instance_cache: InstanceCache,
         stuck_marker: StuckMarker,
+        observer: Observer = NOBODY,
     ) -> None:
         self._hub = hub
         self._registry = registry
         self._runner = runner
         self._instance_cache = instance_cache
         self._stuck_marker = stuck_marker
+        self._observer = observer
         self._reports = Reports(hub, instance_cache.tasks.spawn)
 
     async def work(self, message: WorkMessage, lease: Lease, *, redelivered: bool) -> None:
@@ -55,6 +58,10 @@ class Worker:
             if not calls:
                 await self._deliver(message, (), lease, redelivered=True, seen=seen)
                 return
+        if not self._observer.knows(message.execution_id):  # one read for each execution, and none without tracing
+            instance = await self._hub.instances.get(message.instance_id)
+            if instance is not None and instance.execution_id == message.execution_id:
+                self._observer.met(instance)
         running: dict[asyncio.Task[tuple[TaskOutcome, Attempt] | None], Call] = {
             asyncio.create_task(self._run(message, call, lease, redelivered)): call
             for call in await self._sort(message, calls, redelivered)
@@ -69,6 +76,7 @@ class Worker:
                 ended = [result for _, result in results if result is not None]
                 for outcomes in portions([outcome for outcome, _ in ended]):
                     await self._report(message, outcomes, lease, redelivered, seen)
+                    self._observer.delivered(message.execution_id, outcomes)
                 for outcome, attempt in ended:
                     if outcome.failure is None:
                         await attempt.drop()

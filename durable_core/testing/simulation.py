@@ -27,6 +27,7 @@ from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
 from ..runtime.completion import Completions
 from ..runtime.host_identity import HostIdentity
+from ..runtime.observer import NOBODY, Observer
 from ..settings import Settings
 from ..storage.counting import CountingStorage
 from ..storage.ports import Queue, QueueMessage, Storage
@@ -103,6 +104,7 @@ class SimulatedHost:
             codec=world.codec,
             is_alone=lambda: shape.alone,
             host=HostIdentity(f"{seed:08x}"[-8:], "simulated", seed),
+            observer=world.observe(world),
         )
         if world.is_quiet:
             self.app.instance_cache.on_generation = world.generations.began
@@ -246,12 +248,15 @@ class World:
         shape: Callable[[int], HostShape] | None = None,
         outside: FaultPlan | None = None,
         quiet: bool = False,
+        observe: Callable[[World], Observer] | None = None,
     ) -> None:
         """``shape`` returns the properties of the host with a number; a host that replaces a dead one gets the next
-        number. ``outside``: the fault plan of the client outside of all hosts."""
+        number. ``outside``: the fault plan of the client outside of all hosts. ``observe``: makes the observer
+        of each of them."""
         self.registry = registry
         self.codec = codec
         self.is_quiet = quiet
+        self.observe: Callable[[World], Observer] = observe or (lambda _: NOBODY)
         self.loop = VirtualTimeLoop()
         self.settings = replace(settings or Settings(), store=":memory:", message_lease=LEASE, app_build="simulated")
         self.storage: Storage = SqliteStorage(":memory:", now=lambda: START.timestamp() + self.loop.time())
@@ -321,6 +326,7 @@ class World:
             ends=self.ends,
             codec=self.codec,
             host=HostIdentity("outside0", "simulated", 0),
+            observer=self.observe(self),
         )
         self._outside.client.longest_poll = LONGEST_POLL
         await self._outside.hub.create()

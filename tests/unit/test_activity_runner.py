@@ -77,7 +77,7 @@ async def test_a_thread_that_overruns_is_reported_and_its_late_result_is_ignored
         assert outcome.failure.is_caused_by(TaskTimeoutError)
         assert outcome.failure.retriable
         assert outcome.result is None
-        assert "'stubborn' exceeded its time limit; its thread cannot be stopped" in caplog.text
+        assert "attempt 1) exceeded its time limit; its thread cannot be stopped" in caplog.text
 
         loop = asyncio.get_running_loop()
         assert await run(runner, "stubborn", until=loop.time()) is None  # its place stays taken

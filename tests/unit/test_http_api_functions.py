@@ -39,10 +39,12 @@ class MemoryApp:
     closed: int = 0
     fail_to_open: Exception | None = None
 
-    async def on_control_message(self, body: str, dequeue_count: int, /) -> None:
+    async def on_control_message(self, body: str, dequeue_count: int, inserted_at: object = None, /) -> None:
         self._deliver("control", body, dequeue_count)
 
-    async def on_work_message(self, body: str, dequeue_count: int, queue: str = "", /) -> None:
+    async def on_work_message(
+        self, body: str, dequeue_count: int, queue: str = "", inserted_at: object = None, /
+    ) -> None:
         self._deliver("work", body, dequeue_count, *([queue] if queue else []))
 
     async def recover(self) -> None:

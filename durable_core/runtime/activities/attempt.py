@@ -6,7 +6,6 @@ The activity uses ``heartbeat`` and ``is_cancelled``, perhaps in a thread; every
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from ...converter import Converter
@@ -15,13 +14,14 @@ from ...hub.heartbeats import Heartbeats
 from ...hub.instance_row import Instance
 from ...hub.instances import Instances
 from ...hub.messages import Call
+from ...log_context import Work, durable_logger
 from ...models import JSON, FailureDetails
 from .call_options import in_words, timed_out
 
 SHORTEST_INTERVAL = 1.0  # seconds between two writes of details
 INTERVAL = 10.0  # the same where there is no heartbeat_timeout
 
-logger = logging.getLogger("durable_core.activity")
+logger = durable_logger("durable_core.activity")
 
 
 class Attempt:
@@ -55,6 +55,18 @@ class Attempt:
         self._is_orphaned = False
         self._saving: asyncio.Task[None] | None = None
         self._is_over = False
+
+    @property
+    def work(self) -> Work:
+        """The attempt as log records name it."""
+        return Work(self.instance_id, self.execution_id, self.call.name, self.call.task_id, self.call.attempt)
+
+    def __str__(self) -> str:
+        call = self.call
+        return (
+            f"activity '{call.name}' of instance '{self.instance_id}' "
+            f"(execution {self.execution_id}, task {call.task_id}, attempt {call.attempt})"
+        )
 
     @property
     def is_limited(self) -> bool:
@@ -111,7 +123,7 @@ class Attempt:
         try:
             await self._heartbeats.drop(*self._key)
         except DurableError as error:  # the row is deleted with the instance
-            logger.debug("a heartbeat row of instance '%s' is not deleted: %s", self.instance_id, error)
+            logger.debug("a heartbeat row of %s is not deleted: %s", self, error, extra=self.work.fields())
 
     def cancel_if_moved_on(self, instance: Instance | None) -> None:
         """Cancel the attempt if the instance has ended or begun a new generation."""
@@ -166,7 +178,7 @@ class Attempt:
                 self.has_row = True  # from here on there may be a row
                 await self._heartbeats.write(*self._key, latest[0])
         except DurableError as error:  # the activity goes on without stored details
-            logger.warning("a heartbeat of activity '%s' is not stored: %s", self.call.name, error)
+            logger.warning("a heartbeat of %s is not stored: %s", self, error, extra=self.work.fields())
         self._next_save = self._loop.time() + self._interval
         self._stored = latest
 

@@ -8,7 +8,6 @@ which is in use until the function returns, and its result is ignored.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -25,10 +24,12 @@ from ...hang_watch import Code, in_stretches, stretch
 from ...hub.instance_row import Instance
 from ...hub.messages import Call, TaskOutcome
 from ...hub.taskhub import TaskHub
+from ...log_context import WorkLogger, durable_logger, working_on
 from ...models import JSON, FailureDetails
 from ...registry import ActivityDefinition, Registry
 from ...user_code import Raised, called, is_interrupt
 from ..clock import Clock
+from ..observer import NOBODY, AttemptInfo, Observer, RunningAttempt
 from ..threads import for_a_thread
 from .attempt import Attempt
 from .call_options import options_of, timed_out
@@ -37,7 +38,7 @@ from .slots import Slot
 SLOW_SECONDS = 5.0  # an activity that has lately taken longer is not run inline
 QUICK_SECONDS = 0.05  # an activity that has lately taken less ends sooner here than its message reaches another host
 
-logger = logging.getLogger("durable_core.activity")
+logger = durable_logger("durable_core.activity")
 
 
 class ActivityRunner:
@@ -54,12 +55,14 @@ class ActivityRunner:
         clock: Clock,
         executor: Executor | None,
         threads: int | None = None,
+        observer: Observer = NOBODY,
     ) -> None:
         self._hub = hub
         self._registry = registry
         self._converter = converter
         self._clock = clock
         self._executor = executor
+        self._observer = observer
         self._threads = Slot(threads)
         self._gates: dict[str, Slot] = {}
         self._took: dict[str, float] = {}  # seconds, the last time
@@ -100,12 +103,19 @@ class ActivityRunner:
                 attempt.is_cancelled = True
 
     async def run(
-        self, instance_id: str, execution_id: str, call: Call, until: float | None = None, *, again: bool = False
+        self,
+        instance_id: str,
+        execution_id: str,
+        call: Call,
+        until: float | None = None,
+        *,
+        again: bool = False,
+        is_inline: bool = False,
     ) -> tuple[TaskOutcome, Attempt] | None:
         """Run one attempt; every failure of the activity becomes part of the outcome. UnknownActivityError.
 
         until: the loop's time up to which the call may wait for a slot; returns None on timeout, without running it.
-        again: a host that crashed may have started the same attempt before.
+        again: a host that crashed may have started the same attempt before. is_inline: it runs in the turn of the call.
         """
         definition = self._registry.activity(call.name)
         loop = asyncio.get_running_loop()
@@ -120,13 +130,25 @@ class ActivityRunner:
         if leave is None:
             attempt.is_cancelled = True
             failure = timed_out(f"activity '{call.name}' was not started before its schedule_to_close", retriable=False)
-            return self._outcome(call, failure), attempt
+            return self._outcome(attempt, failure), attempt
         try:
             details = await self._details(definition, attempt, again)
         except BaseException:  # the activity was not started; its message is delivered again
             leave()
             raise
-        outcome = await self._outcome_of(definition, attempt, leave, details)
+        info = AttemptInfo(
+            instance_id=instance_id,
+            execution_id=execution_id,
+            generation=call.generation,
+            task_id=call.task_id,
+            attempt=call.attempt,
+            name=call.name,
+            is_inline=is_inline,
+        )
+        with working_on(attempt.work):
+            started, followed = loop.time(), self._observer.begin(info)
+            outcome = await self._outcome_of(definition, attempt, leave, details, followed)
+            followed.ended(outcome, loop.time() - started)
         await attempt.end(keep=outcome.failure is not None)
         return outcome, attempt
 
@@ -187,7 +209,12 @@ class ActivityRunner:
         return None
 
     async def _outcome_of(
-        self, definition: ActivityDefinition, attempt: Attempt, leave: Callable[[], None], details: JSON
+        self,
+        definition: ActivityDefinition,
+        attempt: Attempt,
+        leave: Callable[[], None],
+        details: JSON,
+        followed: RunningAttempt,
     ) -> TaskOutcome:
         call, loop = attempt.call, asyncio.get_running_loop()
         about = f"activity '{call.name}' ({definition.location})"
@@ -201,28 +228,29 @@ class ActivityRunner:
             except (InvalidInputError, SerializationError) as error:
                 wrong = type(error)(f"the input of {about}: {error}")
                 wrong.__cause__ = error
-                return self._failed(call, wrong, retriable=False)
-            work = self._begin(definition, arguments, leave)
+                return self._failed(attempt, wrong, retriable=False)
+            with followed.around():
+                work = self._begin(definition, arguments, leave)
             if attempt.is_limited and (late := await attempt.watch(work)) is not None:
                 self._give_up(definition, attempt, work)
-                return self._outcome(call, late)
+                return self._outcome(attempt, late)
             value = await work
             if isinstance(value, Raised):
-                return self._failed(call, value.error)
+                return self._failed(attempt, value.error)
             try:
                 result = stretch(Code(about), self._converter.to_json, value, f"the result of {about}")
             except (SerializationError, PayloadTooLargeError) as error:  # another attempt would fail in the same way
-                return self._failed(call, error, retriable=False)
+                return self._failed(attempt, error, retriable=False)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or not task.cancelling():  # leaked by the activity: a client library's timeout, say
-                return self._failed(call, error)
+                return self._failed(attempt, error)
             attempt.abandon()  # the process ends
             if work is not None:
                 work.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - every error of an activity is its result
-            return self._failed(call, error)
+            return self._failed(attempt, error)
         finally:
             if work is None:
                 leave()
@@ -244,7 +272,7 @@ class ActivityRunner:
                     attempt=call.attempt,
                     idempotency_key=f"{attempt.execution_id}-{call.generation}-{call.task_id}",
                     last_heartbeat=details,
-                    logger=logger,
+                    logger=WorkLogger(logger, attempt.work),
                     listener=attempt,
                 )
             )
@@ -281,24 +309,22 @@ class ActivityRunner:
 
     def _give_up(self, definition: ActivityDefinition, attempt: Attempt, work: asyncio.Future[Any]) -> None:
         """Cancel an attempt that has timed out; its result is ignored."""
-        work.add_done_callback(partial(_late, attempt.call.name))
+        work.add_done_callback(partial(_late, attempt))
         if definition.is_async:
             work.cancel()
         else:
             logger.warning(
-                "activity '%s' exceeded its time limit; "
-                "its thread cannot be stopped and stays in use until the function returns",
-                definition.name,
+                "%s exceeded its time limit; its thread cannot be stopped and stays in use until the function returns",
+                attempt,
             )
 
-    def _failed(self, call: Call, error: BaseException, *, retriable: bool = True) -> TaskOutcome:
+    def _failed(self, attempt: Attempt, error: BaseException, *, retriable: bool = True) -> TaskOutcome:
         retriable = retriable and not isinstance(error, CodeHangsError)  # each attempt would block the event loop again
-        return self._outcome(call, FailureDetails.from_exception(error, retriable=retriable))
+        return self._outcome(attempt, FailureDetails.from_exception(error, retriable=retriable))
 
-    def _outcome(self, call: Call, failure: FailureDetails) -> TaskOutcome:
-        logger.warning(
-            "activity '%s' failed (attempt %d): %s: %s", call.name, call.attempt, failure.type, failure.message
-        )
+    def _outcome(self, attempt: Attempt, failure: FailureDetails) -> TaskOutcome:
+        call = attempt.call
+        logger.warning("%s failed: %s: %s", attempt, failure.type, failure.message, extra=attempt.work.fields())
         return TaskOutcome(call.generation, call.task_id, call.attempt, failure=failure)
 
 
@@ -323,9 +349,9 @@ async def _call_async(definition: ActivityDefinition, arguments: list[Any]) -> A
         return Raised(error)
 
 
-def _late(name: str, work: asyncio.Future[Any]) -> None:
+def _late(attempt: Attempt, work: asyncio.Future[Any]) -> None:
     if not work.cancelled():
         error = work.exception()
         if error is None and isinstance(result := work.result(), Raised):
             error = result.error
-        logger.info("activity '%s' ended after it had timed out; its result is ignored: %r", name, error)
+        logger.info("%s ended after it had timed out; its result is ignored: %r", attempt, error)

@@ -10,8 +10,8 @@ The actor uses the hub and the engine. It does not depend on where deliveries co
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol, cast
 
 from ...engine.events import ContinueAsNew, Segment
@@ -31,6 +31,7 @@ from ...hub.inbox import InboxKind, InboxRow
 from ...hub.instance_row import Instance
 from ...hub.instances import MOVED_TRIES, HistoryMovedError
 from ...hub.messages import ControlMessage
+from ...log_context import Work, durable_logger, enter_work
 from .after_end import dispatch_carried, dispatch_for_others, dispatch_left, ends_without_notices
 from .attempt import Attempt
 from .cached import CachedOrchestrator, revive
@@ -56,13 +57,14 @@ from .redispatch import (
 )
 from .services import Services
 from .start_and_deadline import CLOCK_TASK, look_to_arm
+from .telling import calls_of, committed, terminated
 from .terminate import history_of, terminate, termination_in
 
 MAX_CONFLICTS = 2  # after that, another host works on the instance: send the messages again
 SLOW_TURN_SECONDS = 0.1
 
 _UNKNOWN_OUTCOME = (PreconditionFailedError, RowNotFoundError, RowExistsError, StorageUnavailableError)
-logger = logging.getLogger("durable_core.runtime")
+logger = durable_logger("durable_core.runtime")
 
 
 class Home(Protocol):
@@ -152,6 +154,7 @@ class Actor:
         """Run turns until no delivery is pooled. Returns the inline activity that the last turn called."""
         try:
             while self._pool:
+                enter_work(Work(self.instance_id, self._pool[0].message.execution_id))
                 attempt = Attempt(self._pool)
                 self._pool = []
                 try:
@@ -211,6 +214,7 @@ class Actor:
                 attempt.conflicts += 1
                 attempt.outage = isinstance(error, StorageUnavailableError)
                 self._home.conflicts += 1
+                self._services.observer.conflicted()
                 logger.debug("conflict %d on instance '%s': %s", attempt.conflicts, self.instance_id, error)
 
     # ------------------------------------------------------------------ load
@@ -240,6 +244,7 @@ class Actor:
             logger.debug("no instance '%s': the message belongs to an execution that was purged", self.instance_id)
             release(batch)
             return None
+        self._services.observer.met(instance)
         if instance.is_terminal:
             await self._after_the_end(attempt, instance, loaded.inbox)
             return None
@@ -270,10 +275,12 @@ class Actor:
     async def _move(self, attempt: Attempt, warm: CachedOrchestrator, inbox: Sequence[InboxRow]) -> None:
         """Run the orchestrator with the new events, commit, dispatch, release."""
         services, batch = self._services, attempt.batch
-        before, live = warm.instance, warm.live
+        before, live, observer = warm.instance, warm.live, services.observer
+        begun = services.clock.now() if observer.is_on else None
         gathered = await gather(services, warm, batch, inbox, again=attempt.conflicts > 0)
         deliveries = [*batch, *gathered.saved]
         redispatch = self._redispatch(attempt, before, live.history, deliveries, live)
+        called = calls_of(live, gathered.incoming) if observer.is_on else {}
         turn, is_listed, undispatched_after = self._step(warm, gathered), False, None
         if turn.events or gathered.results.changed:
             if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
@@ -281,6 +288,9 @@ class Actor:
             open_since = self._inline.open_since({d.inline_key for d in batch}) + self._steps.open_since(batch)
             commit = await prepare(services, warm, turn, gathered, open_since)
             attempt.unconfirmed_commit = (before.seq, commit.commit_id)
+            if observer.is_on:
+                attempt.untold = committed(warm, turn, gathered, commit, called)
+            started = asyncio.get_running_loop().time()
             undispatched_after = self._undispatched_after(warm, before, redispatch)
             again = redispatch or gathered.results.send or undispatched_after is not None
             if is_listed := not again and ends_without_notices(before, live, turn):
@@ -292,10 +302,13 @@ class Actor:
             else:
                 await write(services, warm, turn, gathered, commit)
             attempt.unconfirmed_commit = None
+            self._tell(attempt, begun, asyncio.get_running_loop().time() - started)
             services.runner.turned(before, turn)
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
         inline = None if gathered.mail.more else self._inline.candidate(turn, live, deliveries)
+        for delivery in batch:
+            observer.delivered(delivery.message.execution_id, delivery.message.outcomes)
         await self._dispatch(warm, before, turn, gathered, batch, redispatch, inline)
         if gathered.mail.stale:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.stale)
@@ -312,6 +325,12 @@ class Actor:
                 await self._list(warm, before, again=bool(redispatch))
             release(batch)
         self._home.warmed(self, warm.weight.of(live))
+
+    def _tell(self, attempt: Attempt, begun: datetime | None = None, commit_seconds: float | None = None) -> None:
+        """Tell the observer of the commit of this turn, which is written."""
+        if attempt.untold is not None:
+            self._services.observer.committed(attempt.untold, begun, commit_seconds)
+            attempt.untold = None
 
     def _redispatch(
         self,
@@ -330,6 +349,9 @@ class Actor:
         if attempt.unconfirmed_commit is not None:
             lost = redispatch_after_lost_commit(attempt.unconfirmed_commit, instance, history)
             attempt.unconfirmed_commit, attempt.outage = None, False
+            if lost is not None:
+                self._tell(attempt)
+            attempt.untold = None
             if (
                 attempt.redispatch_after is None
             ):  # kept until this turn ends: its next commit may fail before any dispatch
@@ -481,6 +503,8 @@ class Actor:
         if attempt.unconfirmed_commit is not None:
             history = await hub.instances.history(instance)
             lost = redispatch_after_lost_commit(attempt.unconfirmed_commit, instance, history)
+            if lost is not None:
+                self._tell(attempt)
             attempt.redispatch_after = lost if attempt.redispatch_after is None else attempt.redispatch_after
         redispatch_after = redispatch_after_end(instance, attempt.batch, unsure=attempt.redispatch_after is not None)
         if redispatch_after is not None:
@@ -513,8 +537,11 @@ class Actor:
             raise _HandOver
         ending = await terminate(self._services, instance, history or (), inbox, request)
         attempt.unconfirmed_commit = (instance.seq, ending.commit.commit_id)
+        if self._services.observer.is_on:
+            attempt.untold = terminated(instance, ending.commit, history or ())
         ended = await hub.instances.commit(instance, ending.commit)
         attempt.unconfirmed_commit = None
+        self._tell(attempt)
         if redispatch_after is None:
             await dispatch_for_others(hub, dispatcher, ended, self._home.dispatched.of(instance).up_to, history or ())
         else:

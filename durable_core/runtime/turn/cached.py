@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -130,6 +131,8 @@ async def revive(services: Services, instance: Instance, dispatched_up_to: int) 
     seen = (await services.hub.instances.carry(instance)).seen
     info = info_of(instance, services.callback_urls)
     code = services.hangs.code_of(instance)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
     live = stretch(
         code,
         replayed,
@@ -141,6 +144,9 @@ async def revive(services: Services, instance: Instance, dispatched_up_to: int) 
         guard=services.settings.guard,
         follow=sign_of_life(),
     )
+    if services.observer.is_on:
+        events = sum(len(segment.events) for segment in segments)
+        services.observer.replayed(instance, events, loop.time() - started)
     custom = dumps(live.custom_status)  # stored by its last commit; a new generation shows that of the last one
     if instance.is_unstarted and instance.custom is not None:
         custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -25,10 +24,12 @@ from ...hub.instance_row import Instance
 from ...hub.messages import ControlMessage, TaskOutcome
 from ...hub.taskhub import TaskHub
 from ...instance_ids import MAX_ID_UNITS, MAX_INSTANCE_ID, utf16_units
+from ...log_context import durable_logger
 from ...models import FailureDetails, ParentLink, RuntimeStatus, type_name
 from ...moments import LAST_SECONDS
 from ...orchestrator_versions import UNDECIDED
 from ...registry import Registry
+from ..observer import Observer
 from .after_end import forget
 from .decision import Decision, Dispatch, entry_of
 from .start_and_deadline import with_times
@@ -36,16 +37,17 @@ from .start_and_deadline import with_times
 if TYPE_CHECKING:
     from .dispatch import Dispatcher
 
-logger = logging.getLogger("durable_core.runtime")
+logger = durable_logger("durable_core.runtime")
 
 
 class Children:
     """Part of the dispatcher, for the calls that create instances."""
 
-    def __init__(self, hub: TaskHub, registry: Registry, dispatcher: Dispatcher) -> None:
+    def __init__(self, hub: TaskHub, registry: Registry, dispatcher: Dispatcher, observer: Observer) -> None:
         self._hub = hub
         self._registry = registry
         self._dispatcher = dispatcher
+        self._observer = observer
 
     async def start(
         self, parent: Instance, dispatch: Dispatch, event: SubOrchestrationCreated, decided: datetime, attempt: int
@@ -156,6 +158,7 @@ class Children:
             input=await self._hub.payloads.store(instance_id, execution_id, event.input),
             parent=link if isinstance(event, SubOrchestrationCreated) else None,
             build=starter.build,
+            trace=self._observer.trace_of_call(starter, link.generation, link.task_id),
         )
         if isinstance(event, SubOrchestrationCreated) and (seconds := event.option("timeout")) is not None:
             fresh = with_times(fresh, None, timedelta(seconds=min(seconds, LAST_SECONDS)))

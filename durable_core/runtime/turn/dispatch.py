@@ -8,7 +8,6 @@ may have died before it had dispatched; the messages of a redispatch carry ``aft
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -35,10 +34,12 @@ from ...hub.messages import Call, ControlMessage, Reminder, TaskOutcome, WorkMes
 from ...hub.payloads import dumps
 from ...hub.taskhub import TaskHub
 from ...hub.timers import LongTimer
+from ...log_context import durable_logger
 from ...models import JSON, FailureDetails, ParentLink, RuntimeStatus
 from ...registry import Registry
 from ..activities.call_options import call_of, deadline_of, definition_here, queue_of
 from ..clock import Clock
+from ..observer import NOBODY, Observer
 from .children import Children, digest_of
 from .decision import Dispatch, entry_of
 
@@ -49,15 +50,16 @@ PACK = 32  # calls in one message at most
 PACK_BYTES = 32 * 1024  # of inputs in one message
 PARALLEL_SENDS = 16
 
-logger = logging.getLogger("durable_core.runtime")
+logger = durable_logger("durable_core.runtime")
 
 
 class Dispatcher:
-    def __init__(self, hub: TaskHub, registry: Registry, clock: Clock) -> None:
+    def __init__(self, hub: TaskHub, registry: Registry, clock: Clock, observer: Observer = NOBODY) -> None:
         self._hub = hub
         self._registry = registry
         self._clock = clock
-        self._children = Children(hub, registry, self)
+        self._observer = observer
+        self._children = Children(hub, registry, self, observer)
 
     async def dispatch(self, instance: Instance, dispatch: Dispatch) -> None:
         """Carry out decisions. After a StorageError, a redelivery carries out the rest."""
@@ -239,7 +241,10 @@ class Dispatcher:
         key = event_key(target.execution_id, digest_of(sender))
         data = await self._hub.payloads.store(target.instance_id, target.execution_id, event.data)
         try:
-            await self._hub.inbox.put(target.instance_id, target.execution_id, key, InboxKind.EVENT, event.name, data)
+            trace = self._observer.trace_of_call(instance, generation, event.task_id)
+            await self._hub.inbox.put(
+                target.instance_id, target.execution_id, key, InboxKind.EVENT, event.name, data, trace=trace
+            )
         except RowExistsError:
             logger.debug("event '%s' to instance '%s' was sent before", event.name, event.instance_id)
         await self._hub.send(ControlMessage(instance_id=target.instance_id, execution_id=target.execution_id))

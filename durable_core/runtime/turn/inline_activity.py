@@ -100,7 +100,9 @@ class InlineSteps:
     async def _run(self, instance: Instance, event: TaskScheduled, call: Call, delivery: Delivery) -> Delivery | None:
         message, services = delivery.message, self._services
         try:
-            ran = await services.runner.run(message.instance_id, message.execution_id, call, delivery.lease.budget)
+            ran = await services.runner.run(
+                message.instance_id, message.execution_id, call, delivery.lease.budget, is_inline=True
+            )
             if ran is None:  # the last free slot was taken meanwhile
                 decision = Decision(event, instance.updated)
                 dispatch = Dispatch(decisions=[decision], retries={}, generation=instance.generation)

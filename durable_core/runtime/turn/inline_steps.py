@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -28,8 +27,10 @@ from ...errors import CodeHangsError, OrchestratorCodeError, PayloadTooLargeErro
 from ...hang_watch import Code, in_stretches, stretch
 from ...hub.instance_row import Instance
 from ...hub.messages import ControlMessage, Reminder, TaskOutcome
+from ...log_context import Work, durable_logger, working_on
 from ...models import FailureDetails
 from ...user_code import Raised, called, is_interrupt
+from ..observer import NOBODY, AttemptInfo, Observer
 from ..threads import for_a_thread
 from .cached import CachedOrchestrator
 from .delivery import Delivery, Lease, longest, share_callers, take_callers
@@ -45,7 +46,7 @@ T = TypeVar("T")
 
 TOGETHER = 0.05  # seconds: results of steps that end within it are committed together
 
-logger = logging.getLogger("durable_core.step")
+logger = durable_logger("durable_core.step")
 
 
 @dataclass(eq=False, slots=True)
@@ -180,7 +181,7 @@ class Steps:
             self._running[key] = _Running(before.first + step.born, callers)
             state = instance.retries.get(step.task_id)
             attempt, wait = (1, timedelta(0)) if state is None else (state.attempt, state.next_try - gathered.now)
-            work = self._run_one(step, before.generation, attempt, max(wait.total_seconds(), 0.0))
+            work = self._run_one(instance, step, before.generation, attempt, max(wait.total_seconds(), 0.0))
             self._tasks.inline_running += 1
             keys[asyncio.get_running_loop().create_task(work)] = key
         self._tasks.spawn(self._run(instance, keys, lease))
@@ -214,20 +215,44 @@ class Steps:
             delivery.callers.extend(running.callers)
         self._deliver(delivery)
 
-    async def _run_one(self, step: Step, generation: int, attempt: int, wait: float) -> TaskOutcome:
+    async def _run_one(self, instance: Instance, step: Step, generation: int, attempt: int, wait: float) -> TaskOutcome:
         try:
             if wait:
                 await asyncio.sleep(wait)
-            return await run_step(step, generation, attempt, self._services.converter, self._services.executor)
+            services = self._services
+            info = AttemptInfo(
+                instance_id=instance.instance_id,
+                execution_id=instance.execution_id,
+                generation=generation,
+                task_id=step.task_id,
+                attempt=attempt,
+                name=step.name,
+                is_step=True,
+                is_inline=True,
+                line=step.line,
+            )
+            return await run_step(step, info, services.converter, services.executor, services.observer)
         finally:
             self._tasks.inline_running -= 1
 
 
 async def run_step(
-    step: Step, generation: int, attempt: int, converter: Converter, executor: Executor | None
+    step: Step, info: AttemptInfo, converter: Converter, executor: Executor | None, observer: Observer = NOBODY
 ) -> TaskOutcome:
     """Run a step once; whatever it raises becomes part of the outcome. ``executor`` None: on the loop's thread."""
-    outcome = partial(TaskOutcome, generation, step.task_id, attempt, step=step.name)
+    loop = asyncio.get_running_loop()
+    started, followed = loop.time(), observer.begin(info)
+    with (
+        working_on(Work(info.instance_id, info.execution_id, info.name, info.task_id, info.attempt)),
+        followed.around(),
+    ):
+        outcome = await _outcome_of(step, info, converter, executor)
+    followed.ended(outcome, loop.time() - started)
+    return outcome
+
+
+async def _outcome_of(step: Step, info: AttemptInfo, converter: Converter, executor: Executor | None) -> TaskOutcome:
+    outcome = partial(TaskOutcome, info.generation, step.task_id, info.attempt, step=step.name)
     try:
         about = f"the result of step '{step.name}' ({step.line})"
         value = await _call(step, executor)
@@ -246,7 +271,16 @@ async def run_step(
     except BaseException as error:  # any error of a step is its result
         if is_interrupt(error):
             raise
-        logger.warning("step '%s' failed (attempt %d): %s: %s", step.name, attempt, type(error).__name__, error)
+        logger.warning(
+            "step '%s' of instance '%s' (execution %s, task %d, attempt %d) failed: %s: %s",
+            step.name,
+            info.instance_id,
+            info.execution_id,
+            step.task_id,
+            info.attempt,
+            type(error).__name__,
+            error,
+        )
         misused = isinstance(error, OrchestratorCodeError)
         return outcome(failure=FailureDetails.from_exception(error, retriable=not misused))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from typing import Any
 
-logger = logging.getLogger("durable_core.runtime")
+from ...log_context import durable_logger
+
+logger = durable_logger("durable_core.runtime")
 
 
 class ProcessTasks:

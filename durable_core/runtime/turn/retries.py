@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +23,7 @@ from ...engine.steps import Step
 from ...hang_watch import Code, stretch
 from ...hub.instance_row import Instance, RetryState
 from ...hub.messages import TaskOutcome
+from ...log_context import durable_logger
 from ...models import FailureDetails, RetryPolicy
 from ...moments import after
 from ...registry import Registry
@@ -31,7 +31,7 @@ from ...user_code import is_interrupt
 from ..activities.call_options import deadline_of_pending, definition_here, timed_out_at_all
 from .freshness import is_of_this_generation
 
-logger = logging.getLogger("durable_core.runtime")
+logger = durable_logger("durable_core.runtime")
 
 
 @dataclass(slots=True)

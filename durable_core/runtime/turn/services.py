@@ -14,6 +14,7 @@ from ...settings import Settings
 from ..activities.runner import ActivityRunner
 from ..clock import Clock
 from ..hangs import Hangs
+from ..observer import NOBODY, Observer
 from ..stuck import StuckMarker
 from .dispatch import Dispatcher
 from .retries import RetryDecider
@@ -45,3 +46,4 @@ class Services:
     executor: Executor | None = None
     is_alone: Callable[[], bool] = not_known_to_be_alone
     callback_urls: CallbackUrls | None = None
+    observer: Observer = NOBODY
