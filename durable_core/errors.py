@@ -170,11 +170,17 @@ class ExecutionGoneError(InstanceError):
 
 
 class OperationRefusedError(InstanceError):
-    """The instance, as it is, does not permit an operation such as a restart. ``problems`` has one line per reason."""
+    """The instance, as it is, does not permit an operation such as a restart. ``problems`` has one line per reason.
 
-    def __init__(self, instance_id: str, message: str, problems: Sequence[str] = ()) -> None:
+    is_forceable: whether the same operation with ``force`` is carried out all the same.
+    """
+
+    def __init__(
+        self, instance_id: str, message: str, problems: Sequence[str] = (), *, is_forceable: bool = False
+    ) -> None:
         super().__init__(instance_id, message if not problems else message + ": " + "; ".join(problems))
         self.problems = tuple(problems)
+        self.is_forceable = is_forceable
 
 
 class OrchestrationFailedError(InstanceError):

@@ -31,6 +31,7 @@ VERBS = {
     "restart": "restart",
     "restore": "backup",
     "resume": "requests",
+    "rewind": "rewind",
     "schedules": "schedules",
     "show": "show",
     "start": "start",

@@ -86,7 +86,6 @@ class OrchestrationContext:
         "_logger",
         "_mailbox",
         "_queries",
-        "_random",
     )
     __durable_no_value__ = "the orchestration context cannot be stored; pass the values that are needed of it"
 
@@ -106,7 +105,6 @@ class OrchestrationContext:
         self._conditions, self._queries = conditions, queries
         self._input, self._input_type = data, kind
         self._ids = self._callbacks = 0
-        self._random: _random.Random | None = None
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
 
     # ------------------------------------------------------------ identity
@@ -168,9 +166,10 @@ class OrchestrationContext:
     @property
     def random(self) -> _random.Random:
         """Random numbers, the same at every replay. Not for secrets."""
-        if self._random is None:
-            self._random = _random.Random(self._seed)
-        return self._random
+        decisions = self._decisions
+        if decisions.random is None:
+            decisions.random = _random.Random(self._seed)
+        return decisions.random
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
@@ -181,7 +180,8 @@ class OrchestrationContext:
 
     @property
     def _seed(self) -> str:
-        return f"{self._info.instance_id}/{self._info.execution_id}/{self._info.generation}"
+        info = self._info
+        return f"{info.instance_id}/{info.execution_id}/{info.generation}{self._decisions.salt}"
 
     # ------------------------------------------------------------ activities
 

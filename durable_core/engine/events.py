@@ -121,6 +121,27 @@ class ExecutionTimedOut:
     deadline: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionRewound:
+    """A rewind: the commits of this generation from ``to`` on are void, up to the one with this event.
+
+    number: of the rewind in its execution, from 1. undone: the ids of tasks that are done again, though they ended.
+    again: the ids of all calls that are dispatched for this event: those that are open without the void commits.
+    last: the highest task id of the void commits; later calls have higher ones.
+    shift: seconds by which open timers move.
+    request_id: tells this rewind from others, for callers that ask again and for new random numbers.
+    """
+
+    number: int
+    to: int
+    undone: JSON
+    again: JSON
+    last: int
+    shift: float
+    request_id: str
+    reason: str = ""
+
+
 # ---------------------------------------------------------------- outgoing
 
 
@@ -256,6 +277,7 @@ Incoming: TypeAlias = (
     | ExecutionTerminated
     | CancelRequested
     | ExecutionTimedOut
+    | ExecutionRewound
 )
 Outgoing: TypeAlias = (
     TaskScheduled
@@ -274,12 +296,16 @@ Event: TypeAlias = Incoming | Outgoing
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One commit. ``seq`` numbers the commits of an execution; ``commit_id`` is random and identifies the write."""
+    """One commit. ``seq`` numbers the commits of an execution; ``commit_id`` is random and identifies the write.
+
+    told: what commits brought that are void since this one, and the next turn tells again; it is stored with them.
+    """
 
     seq: int
     commit_id: str
     timestamp: datetime
     events: tuple[Event, ...]
+    told: tuple[Incoming, ...] = ()
 
 
 make_segment = maker(Segment)
@@ -301,6 +327,7 @@ _CODES: dict[str, type[Any]] = {
     "XT": ExecutionTerminated,
     "XQ": CancelRequested,
     "XO": ExecutionTimedOut,
+    "XB": ExecutionRewound,
     "TS": TaskScheduled,
     "RC": TimerCreated,
     "RX": TimerCanceled,

@@ -35,6 +35,9 @@ therefore not compared by its position among the decisions; the code must have a
 A cancellation, a passed deadline and a termination are sent to the open sub-orchestrations, too. ``RequestSent``
 records that, so that it is dispatched like any other decision.
 
+A rewind (``ExecutionRewound``) is only ever replayed: it is written without the code. Void commits reach this module
+as segments without events.
+
 Calls are numbered from 1 within a generation, at the call. ``pending`` holds the events of the history and not those
 that a replay made, so that a redispatch sends exactly what was sent before.
 """
@@ -68,6 +71,7 @@ from .events import (
     Event,
     EventRaised,
     ExecutionResumed,
+    ExecutionRewound,
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
@@ -106,7 +110,7 @@ FromInbox: TypeAlias = EventRaised | ExecutionSuspended | ExecutionResumed | Exe
 
 _DECISIONS = frozenset(get_args(Outgoing)) - {PatchMarked}
 _AT_ONCE = frozenset(  # while suspended, too
-    {ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut}
+    {ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut, ExecutionRewound}
 )
 _TIMEOUT = type_name(TaskTimeoutError)  # the failure of an activity, or of a whole run, that took too long
 _CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
@@ -220,6 +224,41 @@ class OrchestrationExecutor:
         if task_id in self._decisions.pending or task_id in self._decisions.steps:
             return "pending"
         return "done" if 1 <= task_id <= self._decisions.last_id else "unknown"
+
+    def is_of_this_run(self, task_id: int, rewinds: int, *, is_failure: bool) -> bool:
+        """Whether an outcome that was sent after so many rewinds may be told to this task.
+
+        A task that was called after a later rewind is another one; and a task that is done again must not fail of what
+        failed before.
+        """
+        decisions = self._decisions
+        if not decisions.runs:
+            return True
+        least = decisions.called_in_run(task_id)
+        if is_failure:
+            least = max(least, decisions.undone.get(task_id, 0))
+        return rewinds >= least
+
+    @property
+    def undone(self) -> Mapping[int, int]:
+        """The tasks that are done again after a rewind, each with the number of the last rewind that undid it."""
+        return self._decisions.undone
+
+    @property
+    def rewound_at(self) -> int | None:
+        """The index in the history of the last commit that is a rewind."""
+        return self._decisions.rewound_at
+
+    @property
+    def is_rewound(self) -> bool:
+        """Whether the last commit is a rewind."""
+        return self._decisions.rewound_at is not None and self._decisions.rewound_at == len(self.history) - 1
+
+    @property
+    def told_again(self) -> tuple[Incoming, ...]:
+        """What the next turn must be told first: the last commit is a rewind, and void commits had brought this."""
+        history = self._decisions.history
+        return history[-1].told if history else ()
 
     def unconsumed_events(self) -> list[EventRaised]:
         """External events in the history that the code has not received, in the order in which they came."""
@@ -407,7 +446,7 @@ class OrchestrationExecutor:
                 return is_first
             case EventRaised() | ExecutionSuspended() | ExecutionResumed() | ExecutionTerminated() | CancelRequested():
                 return self._is_new_row(event.event_id)
-            case ExecutionTimedOut():
+            case ExecutionTimedOut() | ExecutionRewound():
                 return True
             case StepCompleted():
                 if not self._asked_for(event):
@@ -448,6 +487,9 @@ class OrchestrationExecutor:
                 self.suspended = True
             case ExecutionResumed():  # if the instance is not suspended, no events are held
                 self._resume()
+            case ExecutionRewound():
+                self._decisions.rewound_at = len(self._decisions.history)
+                self._decisions.rewind(event)
             case ExecutionTerminated():
                 if event.recursive:
                     self._tell_children("terminate", event.reason)

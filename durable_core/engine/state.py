@@ -6,17 +6,20 @@ The context writes it while the generator runs; ``OrchestrationExecutor`` reads 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from random import Random  # noqa: TID251  the code's own, which is seeded from the instance's identity
+from typing import Any, TypeAlias, cast
 
 from ..guard import Watch, unwatched
 from ..models import JSON, ParentLink, RetryPolicy
+from ..moments import after
 from .callbacks import CallbackUrls
 from .code_scope import refuse_outside, whose_code
 from .events import (
     ContinueAsNew,
     ExecutionCompleted,
+    ExecutionRewound,
     ExecutionTerminated,
     Outgoing,
     Segment,
@@ -71,6 +74,11 @@ class ExecutionState:
     steps: the steps called and not ended; separate from ``pending``, because no event of them is in the history yet.
     patches: the patches for which the code has asked, with the answers.
     timers: the pending calls that are timers, so that a turn need not search a wide fan-out for them.
+    rewound_at: the index in the history of the last rewind.
+    runs: the rewinds of this generation: the highest task id before each, and its number. undone: the tasks that are
+        done again, each with the number of the rewind.
+    salt: makes random numbers and ids after a rewind others than those of the void commits. random: the generator of
+        the code's random numbers, once the code has asked for it.
     watch: the function by which user code is called, so that the guard can check it.
     is_running: whether a step or a replay is under way. Otherwise the generator is being closed, by ``close`` or by
         Python's garbage collector: calls in its ``finally:`` blocks are not recorded.
@@ -90,8 +98,13 @@ class ExecutionState:
         "open",
         "patches",
         "pending",
+        "random",
+        "rewound_at",
+        "runs",
+        "salt",
         "steps",
         "timers",
+        "undone",
         "watch",
     )
 
@@ -106,6 +119,11 @@ class ExecutionState:
         self.history: list[Segment] = []
         self.patches = Patches()
         self.last_id = 0
+        self.runs: list[tuple[int, int]] = []
+        self.undone: dict[int, int] = {}
+        self.rewound_at: int | None = None
+        self.salt = ""
+        self.random: Random | None = None
         self.now = datetime.fromtimestamp(0, UTC)
         self.is_replaying = False
         self.is_running = False
@@ -179,6 +197,27 @@ class ExecutionState:
         if kind is TimerCreated:
             self.timers.discard(task_id)
         return True
+
+    def rewind(self, event: ExecutionRewound) -> None:
+        """Go on from here in a new run: void commits are not in this history, and nothing may be taken for theirs."""
+        self.last_id = max(self.last_id, event.last)
+        self.runs.append((event.last, event.number))
+        self.undone.update(dict.fromkeys(event.undone, event.number))
+        self.salt = f"/{event.request_id}"
+        if self.random is not None:
+            self.random.seed(f"{self.salt}/{self.random.random()}")
+        shift = timedelta(seconds=event.shift)
+        for task_id in event.again:  # a time limit that passed before the rewind must not end the call again
+            if (pending := self.pending.get(task_id)) is not None:
+                pending.since = self.now
+        for task_id in self.timers:
+            pending = self.pending[task_id]
+            timer = cast("TimerCreated", pending.event)
+            pending.event = replace(timer, fire_at=after(timer.fire_at, shift))
+
+    def called_in_run(self, task_id: int) -> int:
+        """The number of the rewind after which this task was called; 0 if it was called before any."""
+        return max((number for last, number in self.runs if task_id > last), default=0)
 
     def set_custom_status(self, value: JSON) -> None:
         refuse_outside()

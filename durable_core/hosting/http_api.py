@@ -37,7 +37,7 @@ from .http_bodies import (
     schedule_json,
     status_json,
 )
-from .http_errors import failure_response, method_not_allowed, not_implemented
+from .http_errors import failure_response, method_not_allowed
 from .http_routes import OPERATIONS, SCHEDULE_OPERATIONS, methods_of
 from .http_routes import Endpoint as Endpoint
 from .http_types import HttpRequest, HttpResponse, error_response, json_response, parse_json
@@ -149,6 +149,8 @@ class HttpApi:
                 return await self._purge_one(instance_id, recursive=request.flag("recursive", False))
             case Endpoint.EVENT:
                 return await self._raise_event(request, instance_id, request.route.get("eventName", ""))
+            case Endpoint.REWIND:
+                return await self._rewind(request, instance_id)
             case Endpoint.RESTART:
                 return await self._restart(request, instance_id, request.json(self._max_payload))
             case Endpoint.MANAGE:
@@ -335,8 +337,7 @@ class HttpApi:
     async def _operate(
         self, request: HttpRequest, instance_id: str, verb: Verb, execution_id: str | None = None
     ) -> HttpResponse:
-        reason = request.text("reason")
-        reason = "" if reason == "{text}" else reason  # the placeholder of the management payload, not replaced
+        reason = _reason(request)
         match verb:
             case Verb.TERMINATE:
                 await self._client.terminate(instance_id, reason, execution_id=execution_id)
@@ -347,8 +348,18 @@ class HttpApi:
             case Verb.RESUME:
                 await self._client.resume(instance_id, reason, execution_id=execution_id)
             case _:
-                return not_implemented(verb.value)
+                raise AssertionError(f"'{verb}' is no operation of this route")
         return _ACCEPTED
+
+    async def _rewind(self, request: HttpRequest, instance_id: str, execution_id: str | None = None) -> HttpResponse:
+        done = await self._client.rewind(
+            instance_id,
+            _reason(request),
+            force=request.flag("force", False),
+            dry_run=request.flag("dryRun", False),
+            execution_id=execution_id,
+        )
+        return json_response(200, done.to_json())
 
     async def _restart(
         self, request: HttpRequest, instance_id: str, body: JSON, execution_id: str | None = None
@@ -406,6 +417,8 @@ class HttpApi:
                 return await self._raise_event(request, instance_id, event_name, execution_id)
             case Verb.PURGE:
                 return await self._purge_one(instance_id, execution_id)
+            case Verb.REWIND:
+                return await self._rewind(request, instance_id, execution_id)
             case Verb.RESTART:
                 if request.body.strip():
                     message = "this URL restarts with the same input, so its request has no body"
@@ -482,6 +495,11 @@ def _asks_for_details(request: HttpRequest) -> bool:
 def _check_event(capability: Capability, asked: str) -> None:
     if asked and asked.lower() != capability.event_name.lower():
         raise CapabilityError(f"this URL is for the event '{capability.event_name}' only")
+
+
+def _reason(request: HttpRequest) -> str:
+    reason = request.text("reason")
+    return "" if reason == "{text}" else reason  # the placeholder of the management payload, not replaced
 
 
 def _named(event_name: str) -> str:

@@ -30,6 +30,7 @@ _MANAGEMENT_URIS = (
     ("sendEventPostUri", Verb.EVENT, "/{eventName}"),
     ("terminatePostUri", Verb.TERMINATE, "?reason={text}"),
     ("cancelPostUri", Verb.CANCEL, "?reason={text}"),
+    ("rewindPostUri", Verb.REWIND, "?reason={text}"),
     ("purgeHistoryDeleteUri", Verb.PURGE, ""),
     ("restartPostUri", Verb.RESTART, ""),
     ("suspendPostUri", Verb.SUSPEND, "?reason={text}"),

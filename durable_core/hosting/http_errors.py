@@ -93,10 +93,6 @@ def failure_response(error: Exception) -> HttpResponse:
             return error_response(500, "InternalError", "the app failed to answer; see the app's log")
 
 
-def not_implemented(operation: str) -> HttpResponse:
-    return error_response(501, "NotImplemented", f"'{operation}' is not available in this release of durable_core")
-
-
 def method_not_allowed(method: str, allowed: Sequence[str]) -> HttpResponse:
     listed = ", ".join(allowed)
     return error_response(

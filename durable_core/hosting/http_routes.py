@@ -30,6 +30,7 @@ class Endpoint(Enum):
     INSTANCE = Route("instances/{instanceId}", ("GET",))
     PURGE_INSTANCE = Route("instances/{instanceId}", ("DELETE",))
     EVENT = Route("instances/{instanceId}/raiseEvent/{eventName}", ("POST",))
+    REWIND = Route("instances/{instanceId}/rewind", ("POST",))
     RESTART = Route("instances/{instanceId}/restart", ("POST",))
     MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
     QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
@@ -41,7 +42,7 @@ class Endpoint(Enum):
     CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)
 
 
-OPERATIONS = {verb.value: verb for verb in (Verb.TERMINATE, Verb.CANCEL, Verb.SUSPEND, Verb.RESUME, Verb.REWIND)}
+OPERATIONS = {verb.value: verb for verb in (Verb.TERMINATE, Verb.CANCEL, Verb.SUSPEND, Verb.RESUME)}
 """What ``{operation}`` may be."""
 
 SCHEDULE_OPERATIONS = ("pause", "resume", "trigger", "delete")

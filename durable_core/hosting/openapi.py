@@ -30,7 +30,6 @@ _EXPLAINED = {
     410: "The instance has ended, or the URL was used or belongs to an earlier execution",
     413: "The body is over DURABLE_MAX_PAYLOAD",
     500: "The app failed; see the app's log",
-    501: "Not available in this release",
     503: "The storage does not respond at the moment",
 }
 OF_EVERY_ROUTE = ("code", "clientId", "taskHub", "connection")
@@ -296,6 +295,11 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "requestBody": _body(),
         "responses": _answers({202: _ACCEPTED}, 404, 410, 413),
     },
+    (Endpoint.REWIND, "POST"): {
+        "summary": "Let an instance that failed, was terminated or was canceled go on from before its end",
+        "parameters": [_REASON, _flag("force", False), _flag("dryRun", False)],
+        "responses": _answers({200: _ok("What the rewind has done, or would do", "Rewound")}, 404, 409),
+    },
     (Endpoint.RESTART, "POST"): {
         "summary": "Start the orchestrator of an instance again, with the same input or another one",
         "parameters": [_WITH_NEW_ID],
@@ -305,7 +309,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     (Endpoint.MANAGE, "POST"): {
         "summary": "Terminate, cancel, suspend, resume",
         "parameters": [_REASON],
-        "responses": _answers({202: _ACCEPTED}, 404, 410, 501),
+        "responses": _answers({202: _ACCEPTED}, 404, 410),
     },
     (Endpoint.QUERY, "GET"): {
         "summary": "Ask a query handler of the orchestrator",
@@ -361,7 +365,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "summary": "An event, a callback's result, or the operation that the token is for",
         "parameters": [_REASON, _WITH_NEW_ID],
         "requestBody": _body(),
-        "responses": _answers({202: _TAKEN}, 403, 404, 405, 409, 410, 413, 501),
+        "responses": _answers({202: _TAKEN}, 403, 404, 405, 409, 410, 413),
     },
     (Endpoint.CAPABILITY, "DELETE"): {
         "summary": "Purge the instance that the token is for",

@@ -15,6 +15,7 @@ _URIS = (
     "sendEventPostUri",
     "terminatePostUri",
     "cancelPostUri",
+    "rewindPostUri",
     "purgeHistoryDeleteUri",
     "restartPostUri",
     "suspendPostUri",
@@ -96,6 +97,25 @@ SCHEMAS: Mapping[str, JSON] = {
         "required": ["instanceId", "executionId"],
         "additionalProperties": False,
         "properties": {"instanceId": _TEXT, "executionId": _TEXT},
+    },
+    "Rewound": {
+        "type": "object",
+        "required": ["instanceId", "cutBefore", "undone", "again", "timersMoveBy"],
+        "additionalProperties": False,
+        "properties": {
+            "instanceId": _TEXT,
+            "cutBefore": _COUNT,
+            "undone": {"type": "array", "items": {"$ref": "#/components/schemas/Task"}},
+            "again": {"type": "array", "items": {"$ref": "#/components/schemas/Task"}},
+            "timersMoveBy": {"type": "number", "minimum": 0},
+            "problems": {"type": "array", "items": _TEXT},
+        },
+    },
+    "Task": {
+        "type": "object",
+        "required": ["taskId", "name", "line"],
+        "additionalProperties": False,
+        "properties": {"taskId": _COUNT, "name": _TEXT, "line": _TEXT},
     },
     "ManagementPayload": {
         "type": "object",

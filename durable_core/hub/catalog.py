@@ -4,13 +4,16 @@ One partition per shard. Open rows (``o...``), one per live instance, are insert
 one transaction that deletes the open row, which must exist, and inserts the closed one (``c...``): a late worker cannot
 create rows of a purged instance again. Both keys end in inverted milliseconds of the creation time, so that a range
 read returns the newest first.
+
+The rows of a rewound execution have another key at each rewind: a host that ends the execution late, as it was before a
+rewind, then finds no row to close (rule R20).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..errors import PreconditionFailedError, RowExistsError, RowNotFoundError
@@ -31,6 +34,7 @@ class Entry:
     next_check: recovery skips a stuck instance until then, unless recovery is run on demand.
     is_readable: False for a row that this version cannot read, perhaps a row of a newer version: the instance id is
     read from its key, everything else must be read from the instance row. Such a row is not changed.
+    rewinds: how often the execution was rewound.
     """
 
     instance_id: str
@@ -44,6 +48,7 @@ class Entry:
     tags: dict[str, str] = field(default_factory=lambda: {})
     start_at: datetime | None = None
     next_check: datetime | None = None
+    rewinds: int = 0
     key: str = ""
     is_readable: bool = True
 
@@ -62,6 +67,8 @@ class Entry:
             props["tags"] = dumps(self.tags)
         if self.start_at is not None:
             props["start"] = iso(self.start_at)
+        if self.rewinds:
+            props["rewinds"] = self.rewinds
         return props
 
     @classmethod
@@ -98,6 +105,7 @@ class Entry:
             tags={} if tags is None else json.loads(str(tags)),
             start_at=None if start is None else from_iso(str(start)),
             next_check=None if not look else from_iso(str(look)),
+            rewinds=int(str(props.get("rewinds", 0))),
             key=row.key,
         )
 
@@ -150,7 +158,15 @@ class Catalog:
             return  # as above
 
     async def close(self, entry: Entry) -> bool:
-        """Replace the open row by a closed one; False if there is no open row: it was closed or purged before."""
+        """Replace the open row by a closed one; False if there is no open row: it was closed or purged before.
+
+        The closed row of the run before a rewind is deleted, which the process that rewound may not have done.
+        """
+        is_closed = await self._close(entry)
+        await self.forget_last_run(entry)
+        return is_closed
+
+    async def _close(self, entry: Entry) -> bool:
         try:
             await self._table.transact(
                 self._shard_of(entry),
@@ -177,6 +193,11 @@ class Catalog:
     async def forget_closed(self, entry: Entry) -> bool:
         """Delete the closed row. Whether there was one."""
         return await self._delete(entry, CLOSED)
+
+    async def forget_last_run(self, entry: Entry) -> None:
+        """Delete the closed row that a rewound execution had before its last rewind."""
+        if entry.rewinds:
+            await self._delete(replace(entry, rewinds=entry.rewinds - 1), CLOSED)
 
     async def is_open(self, entry: Entry) -> bool:
         """Whether the instance has an open row."""
@@ -207,6 +228,7 @@ def _parts_of_key(key: str) -> tuple[datetime, str, str]:
     """Creation time, execution id and instance id in a key; empty ids for a key that this package did not write."""
     inverted, _, rest = key[1:].partition("-")
     execution_id, _, instance_id = rest.partition("-")
+    execution_id = execution_id.partition("~")[0]
     try:
         return from_inverted_ms(inverted), execution_id, instance_id
     except ValueError:
@@ -218,4 +240,9 @@ def _shard(index: int) -> str:
 
 
 def _key(kind: str, entry: Entry) -> str:
-    return f"{kind}{inverted_ms(entry.created)}-{entry.execution_id}-{entry.instance_id}"
+    return f"{kind}{inverted_ms(entry.created)}-{entry.execution_id}{run_of(entry)}-{entry.instance_id}"
+
+
+def run_of(entry: Entry) -> str:
+    """What tells the rows of a rewound execution from those that it had before the rewind."""
+    return f"~{entry.rewinds}" if entry.rewinds else ""

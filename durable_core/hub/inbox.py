@@ -20,7 +20,7 @@ from .encoding import Encoding
 RECURSIVE = '{"recursive":true}'
 """Data of a terminate or cancel request that includes sub-orchestrations. A stored value."""
 
-INBOX_PROPS = ("kind", "name", "data", "for", "trace")
+INBOX_PROPS = ("kind", "name", "data", "for", "trace", "rewinds")
 
 
 class InboxKind(StrEnum):
@@ -31,12 +31,17 @@ class InboxKind(StrEnum):
     RESUME = "resume"
     RESULTS = "results"  # data: the body of a control message that could not be delivered
 
+    @property
+    def is_request(self) -> bool:
+        """Whether it is about the execution as its sender saw it: not after a rewind, as an event is."""
+        return self in (InboxKind.TERMINATE, InboxKind.CANCEL, InboxKind.SUSPEND, InboxKind.RESUME)
+
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
     """``name``: the name of an event, or the reason of a request. ``data`` is a stored value: the data of an event; for
     a terminate or cancel request, whether it includes sub-orchestrations. ``trace``: the ``traceparent`` of the
-    sender, or ''.
+    sender, or ''. ``rewinds``: how often the execution was rewound when the sender read it.
     """
 
     key: str
@@ -46,6 +51,7 @@ class InboxRow:
     data: Value
     timestamp: datetime
     trace: str = ""
+    rewinds: int = 0
 
     @classmethod
     def from_row(cls, row: Row, encoding: Encoding) -> InboxRow:
@@ -60,6 +66,7 @@ class InboxRow:
             props.get("data", "null"),
             row.timestamp,
             str(props.get("trace", "")),
+            int(str(props.get("rewinds", 0))),
         )
 
     @property
@@ -82,24 +89,35 @@ class Inbox:
         kind: InboxKind,
         name: str,
         data: Value = "null",
+        rewinds: int = 0,
         *,
         trace: str = "",
     ) -> None:
         """``key`` is ``i`` and a ULID. RowExistsError if the key exists: the same request was written before."""
-        await self.insert(instance_id, self.row(execution_id, key, kind, name, data, trace=trace))
+        await self.insert(instance_id, self.row(execution_id, key, kind, name, data, rewinds, trace=trace))
 
     async def insert(self, instance_id: str, row: Insert) -> None:
         """RowExistsError as above."""
         await self._table.insert(instance_id, row.key, row.props)
 
     def row(
-        self, execution_id: str, key: str, kind: InboxKind, name: str, data: Value = "null", *, trace: str = ""
+        self,
+        execution_id: str,
+        key: str,
+        kind: InboxKind,
+        name: str,
+        data: Value = "null",
+        rewinds: int = 0,
+        *,
+        trace: str = "",
     ) -> Insert:
         """An inbox row to be written, perhaps together with others."""
         shown = name if kind is InboxKind.EVENT else self._encoding.hide(name)  # the reason of a request
         props: dict[str, Value] = {"kind": kind.value, "name": shown, "data": data, "for": execution_id}
         if trace:
             props["trace"] = trace
+        if rewinds:
+            props["rewinds"] = rewinds
         return Insert(key, props)
 
     async def insert_once(self, instance_id: str, row: Insert, marker: str, attempt: str) -> None:

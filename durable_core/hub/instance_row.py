@@ -16,7 +16,7 @@ from ..errors import DamagedRowError, NewerFormatError
 from ..models import JSON, Origin, ParentLink, RuntimeStatus
 from ..moments import from_epoch
 from ..storage.ports import Props, Row, Value
-from .keys import FORMAT
+from .keys import FORMAT, REWOUND_FORMAT
 from .payloads import PLAIN_CHARS, dumps, join_bytes
 from .times import from_iso, iso
 
@@ -46,6 +46,9 @@ class Instance:
     restarted_from: the execution of which this one is a restart.
     waits: what the code waits for, as ``waits`` writes it, encoded; '' if that was not recorded.
     trace: the ``traceparent`` under which the instance was started; '' if its starter had none.
+    rewinds: how often this execution was rewound. parent_rewinds: how often its parent's was, when this child was made
+        or rewound for it.
+    is_purged: whether a purge has begun to delete its rows.
     """
 
     instance_id: str
@@ -65,6 +68,9 @@ class Instance:
     start_at: datetime | None = None
     deadline: datetime | None = None
     restarted_from: Origin | None = None
+    rewinds: int = 0
+    parent_rewinds: int = 0
+    is_purged: bool = False
     seq: int = 0
     first: int = 0
     base: int = 0
@@ -76,7 +82,6 @@ class Instance:
     waits: str = ""
     trace: str = ""
     build: str = ""
-    format: int = FORMAT
     retries: Mapping[int, RetryState] = field(default_factory=lambda: {})
     log: dict[int, Value] = field(default_factory=lambda: {})
     log_bytes: int = 0
@@ -85,6 +90,11 @@ class Instance:
     @property
     def is_terminal(self) -> bool:
         return self.status.is_terminal
+
+    @property
+    def format(self) -> int:
+        """The version of the row's form."""
+        return REWOUND_FORMAT if self.rewinds or self.parent_rewinds else FORMAT
 
     @property
     def is_unstarted(self) -> bool:
@@ -132,6 +142,9 @@ class Instance:
         if self.parent is not None:
             link = self.parent
             props["parent"] = dumps([link.instance_id, link.execution_id, link.generation, link.task_id, link.attempt])
+        for name, count in (("rewinds", self.rewinds), ("parent_rewinds", self.parent_rewinds)):
+            if count:
+                props[name] = count
         if self.restarted_from is not None:
             props["restarted_from"] = dumps([self.restarted_from.instance_id, self.restarted_from.execution_id])
         if self.tags:
@@ -172,6 +185,9 @@ STATUS_PROPS = (
     "start",
     "deadline",
     "restarted_from",
+    "rewinds",
+    "parent_rewinds",
+    "purging",
 )
 
 
@@ -180,8 +196,10 @@ def read_instance(row: Row) -> Instance:
     the row, DamagedRowError if no version can."""
     props: Props = row.props
     form, status = props.get("fmt"), props.get("status")
-    if not isinstance(form, int) or form > FORMAT:
-        raise NewerFormatError(f"instance '{row.partition}' has storage format {form}; this version reads {FORMAT}")
+    if not isinstance(form, int) or form > REWOUND_FORMAT:
+        raise NewerFormatError(
+            f"instance '{row.partition}' has storage format {form}; this version reads {REWOUND_FORMAT}"
+        )
     if isinstance(status, str) and status not in _STATUSES:
         raise NewerFormatError(
             f"instance '{row.partition}' has the status '{status}', which this version does not know"
@@ -232,7 +250,9 @@ def _read(row: Row) -> Instance:
         waits=data.get("waits", ""),
         trace=data.get("trace", ""),
         build=data.get("build", ""),
-        format=data["fmt"],
+        rewinds=int(data.get("rewinds", 0)),
+        parent_rewinds=int(data.get("parent_rewinds", 0)),
+        is_purged=bool(data.get("purging")),
         retries=retries,
         log=log,
         log_bytes=log_bytes,

@@ -38,6 +38,7 @@ from .instance_row import RETRY_BUCKETS, STATUS_PROPS, Instance, RetryState, rea
 from .keys import CHUNK_END, INSTANCE_KEY, LIVE_RANGE, after_prefix, chunk_key, chunk_prefix
 from .payloads import PLAIN_CHARS, Payloads, dumps, join_bytes, size_of, split_bytes
 from .times import iso
+from .voiding import without_void
 
 LOG_SEGMENTS = 128  # what the row's log may hold before it is rolled
 LOG_BYTES = 256 * 1024
@@ -144,7 +145,15 @@ class Instances:
         return None if row is None else read_instance(row)
 
     async def history(self, instance: Instance) -> list[Segment]:
-        """All commits of this generation. HistoryMovedError if the row has changed since it was read."""
+        """All commits of this generation, as they count: void ones have no events (rule R21).
+
+        HistoryMovedError if the row has changed since it was read.
+        """
+        segments = await self.raw_history(instance)
+        return without_void(segments) if instance.rewinds else segments
+
+    async def raw_history(self, instance: Instance) -> list[Segment]:
+        """All commits of this generation as they were written, void ones included. HistoryMovedError."""
         chunks: list[tuple[int, Value]] = []
         if instance.base > instance.first:
             prefix = chunk_prefix(instance.execution_id, instance.generation)
@@ -163,12 +172,13 @@ class Instances:
                 for _, entry in log[at : at + PARSED_AT_ONCE]
             ]
             segments.extend(_read_segments(instance.first + at, texts))
-        for at, event in enumerate(segments[0].events if segments else ()):
-            if isinstance(event, ExecutionStarted):  # its input is kept once
-                whole = replace(event, input=await self._payloads.load(instance.instance_id, instance.input))
-                events = segments[0].events
-                segments[0] = replace(segments[0], events=(*events[:at], whole, *events[at + 1 :]))
-                break
+        for segment in segments if instance.rewinds else segments[:1]:  # a rewind of the first commit begins anew
+            for at, event in enumerate(segment.events):
+                if isinstance(event, ExecutionStarted):  # its input is kept once
+                    whole = replace(event, input=await self._payloads.load(instance.instance_id, instance.input))
+                    events = (*segment.events[:at], whole, *segment.events[at + 1 :])
+                    segments[segment.seq - instance.first] = replace(segment, events=events)
+                    break
         return segments
 
     def waits(self, instance: Instance) -> str:
@@ -303,6 +313,23 @@ class Instances:
         row = Replace(INSTANCE_KEY, after.props(), instance.etag)
         return after.but(etag=await self._write(instance.instance_id, [row], commit.consumed))
 
+    async def rewind(self, instance: Instance, after: Instance, commit: Commit) -> Instance:
+        """Write the commit of a rewind, with the log before it in a chunk row; ``after`` has what changes in the row.
+
+        instance: as loaded, with its log. PreconditionFailedError, RowNotFoundError: it was changed meanwhile.
+        """
+        packed = commit.packed or await self.pack(instance, commit.commit_id, commit.timestamp, commit.events)
+        assert packed is not None, "a rewind has an event"
+        segment, entry = packed
+        after = after.but(
+            seq=instance.seq + 1,
+            updated=commit.timestamp,
+            last_commit=commit.commit_id,
+            dispatched=commit.dispatched,
+            build=commit.build,
+        )
+        return await self._roll(instance, after, segment, entry, commit.consumed)
+
     async def pin(self, instance: Instance, version: str) -> Instance:
         """Set the version of the orchestrator before the first turn. HistoryMovedError if another host was faster."""
         try:
@@ -310,6 +337,17 @@ class Instances:
         except (PreconditionFailedError, RowNotFoundError):
             raise HistoryMovedError(f"another host has changed instance '{instance.instance_id}'") from None
         return instance.but(version=version, etag=etag)
+
+    async def adopt(self, child: Instance, parent_rewinds: int) -> Instance:
+        """Note for which run of its parent a child runs. PreconditionFailedError, RowNotFoundError."""
+        after = child.but(parent_rewinds=parent_rewinds)
+        changes: dict[str, Value] = {"fmt": after.format, "parent_rewinds": parent_rewinds}
+        return after.but(etag=await self._table.merge(child.instance_id, INSTANCE_KEY, changes, child.etag))
+
+    async def note_dispatched(self, instance: Instance, up_to: int) -> Instance:
+        """Store up to which commit all are dispatched, without a commit. PreconditionFailedError, RowNotFoundError."""
+        etag = await self._table.merge(instance.instance_id, INSTANCE_KEY, {"dispatched": up_to}, instance.etag)
+        return instance.but(dispatched=up_to, etag=etag)
 
     async def mark_stuck(self, instance_id: str, reason: str) -> None:
         """Show the instance as stuck; its next commit takes the mark away. RowNotFoundError."""
@@ -329,10 +367,34 @@ class Instances:
         )
 
     async def purge(self, instance: Instance) -> None:
-        """Delete the partition, the instance row last. PreconditionFailedError if it was restarted meanwhile."""
+        """Delete the partition, the instance row last. PreconditionFailedError if it was changed meanwhile: restarted,
+        or rewound; then nothing is deleted.
+
+        One transaction deletes all, or the row is claimed before anything is deleted: a rewind finds the mark, and no
+        history with gaps (rule R23).
+        """
         found = await self._table.read_range(instance.instance_id, "", INSTANCE_KEY, select=["d"])
-        await self._delete_all(instance.instance_id, [row.key for row in found.rows])
-        await self._table.delete(instance.instance_id, INSTANCE_KEY, instance.etag)
+        keys = [row.key for row in found.rows]
+        last = Delete(INSTANCE_KEY, instance.etag)
+        if len(keys) < MAX_TRANSACTION_ROWS:
+            try:
+                await self._purge_at_once(instance, keys, last)
+                return
+            except RowNotFoundError:  # another purge deletes the same rows
+                pass
+        etag = await self._claim(instance)
+        await self._delete_all(instance.instance_id, keys)
+        await self._table.delete(instance.instance_id, INSTANCE_KEY, etag)
+
+    async def _purge_at_once(self, instance: Instance, keys: Sequence[str], last: Delete) -> None:
+        if keys:
+            await self._table.transact(instance.instance_id, [last, *(Delete(key) for key in keys)])
+        else:
+            await self._table.delete(instance.instance_id, last.key, last.etag)
+
+    async def _claim(self, instance: Instance) -> str:
+        """Mark the row as purged. Returns its new ETag."""
+        return await self._table.merge(instance.instance_id, INSTANCE_KEY, {"purging": True}, instance.etag)
 
     async def _delete_all(self, instance_id: str, keys: Sequence[str]) -> None:
         for at in range(0, len(keys), MAX_TRANSACTION_ROWS):
@@ -402,5 +464,5 @@ def _read_segments(first: int, texts: Sequence[str]) -> list[Segment]:
     end = 0
     for seq, ((commit_id, _, arrays), at) in enumerate(zip(parsed, times, strict=True), first):
         begin, end = end, end + len(arrays)
-        segments.append(make_segment(seq, commit_id, at, events[begin:end]))
+        segments.append(make_segment(seq, commit_id, at, events[begin:end], ()))
     return segments

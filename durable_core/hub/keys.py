@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 
 FORMAT = 1
-"""Version of the rows' and messages' form. A host that meets a higher one leaves the instance alone."""
+"""Version of the rows' and messages' form."""
+
+REWOUND_FORMAT = 2
+"""The same of an instance that was rewound, and the highest that this version reads. A host that meets a higher one
+leaves the instance alone: one that knows no rewind would take commits that are void for valid ones."""
 
 INSTANCE_KEY = "z"
 LIVE_RANGE = "i"  # from here on: inbox and instance row

@@ -19,7 +19,7 @@ from ..instance_ids import check_instance_id
 from ..models import JSON, FailureDetails
 from ..moments import LAST_SECONDS
 from .encoding import Encoding
-from .keys import FORMAT
+from .keys import FORMAT, REWOUND_FORMAT
 from .payloads import check_reference, dumps
 
 ENVELOPE = "durable"
@@ -90,6 +90,7 @@ class ControlMessage:
     redelivered: a host may have crashed while it handled this message, or a message that this one replaces.
     after: redispatch the open decisions of all commits after this one (rule R6; REDISPATCH_ALL: of all commits).
     since: seconds since 1970 from which hosts have postponed the message because they cannot run the instance.
+    rewinds: how often the execution was rewound when this was sent; of an outcome, when its attempt was sent.
     """
 
     instance_id: str
@@ -99,6 +100,7 @@ class ControlMessage:
     redelivered: bool = False
     after: int | None = None
     since: float | None = None
+    rewinds: int = 0
 
     @property
     def is_bare(self) -> bool:
@@ -130,7 +132,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkMessage:
-    """Activity calls of one instance. ``redelivered`` and ``after`` as in a control message.
+    """Activity calls of one instance. ``redelivered``, ``after`` and ``rewinds`` as in a control message.
 
     queue: which work queue it goes to, or came from; not part of the body.
     """
@@ -142,6 +144,7 @@ class WorkMessage:
     after: int | None = None
     since: float | None = None
     queue: str = ""
+    rewinds: int = 0
 
     def only(self, calls: Sequence[Call]) -> WorkMessage:
         return replace(self, calls=tuple(calls))
@@ -150,6 +153,8 @@ class WorkMessage:
 def encode(message: ControlMessage | WorkMessage, encoding: Encoding | None = None) -> str:
     """The JSON text of a message's body. With a codec, user data is stored under ``z``, as base64."""
     body: dict[str, JSON] = {"v": FORMAT, "i": message.instance_id, "x": message.execution_id}
+    if message.rewinds:
+        body |= {"v": REWOUND_FORMAT, "w": message.rewinds}
     if message.redelivered:
         body["r"] = 1
     if message.after is not None:
@@ -184,9 +189,10 @@ def waiting_since(body: str) -> float | None:
     return None if since is None else _moment(since)
 
 
-def reference_body(instance_id: str, reference: str) -> str:
+def reference_body(message: ControlMessage | WorkMessage, reference: str) -> str:
     """The body of a message whose real body lies in payload rows."""
-    return dumps({ENVELOPE: {"v": FORMAT, "i": instance_id, "ref": reference}})
+    form = REWOUND_FORMAT if message.rewinds else FORMAT
+    return dumps({ENVELOPE: {"v": form, "i": message.instance_id, "ref": reference}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +214,12 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
     """
     try:
         inner = _READER.decode(body)[ENVELOPE]
-        if _count(inner["v"]) > FORMAT:
+        if _count(inner["v"]) > REWOUND_FORMAT:
             if inner.get("s") is not None:
                 _moment(inner["s"])  # in every format: since when hosts have postponed the message
-            raise NewerFormatError(f"a queue message has format {inner['v']}; this version reads up to {FORMAT}")
+            raise NewerFormatError(
+                f"a queue message has format {inner['v']}; this version reads up to {REWOUND_FORMAT}"
+            )
         instance_id, redelivered = _text(inner["i"]), bool(inner.get("r"))
         check_instance_id(instance_id)
         since = None if inner.get("s") is None else _moment(inner["s"])
@@ -221,6 +229,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
         if not _EXECUTION.fullmatch(execution_id):
             raise ValueError("no execution id")
         after = None if inner.get("a") is None else _count(inner["a"], REDISPATCH_ALL)
+        rewinds = _count(inner.get("w", 0))
         if "z" in inner:
             inner |= _READER.decode(_decoded(inner["z"], encoding or Encoding(), instance_id, execution_id))
         if "c" in inner:
@@ -231,6 +240,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
                 redelivered=redelivered,
                 after=after,
                 since=since,
+                rewinds=rewinds,
             )
         return ControlMessage(
             instance_id=instance_id,
@@ -240,6 +250,7 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
             redelivered=redelivered,
             after=after,
             since=since,
+            rewinds=rewinds,
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, InvalidInputError) as error:
         raise SerializationError(

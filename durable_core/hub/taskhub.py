@@ -74,7 +74,7 @@ class TaskHub:
         if len(body) > MAX_MESSAGE_BYTES:
             packed = self._encoding.pack(encode(message))
             reference = await self.payloads.put(message.instance_id, message.execution_id, packed)
-            body = reference_body(message.instance_id, reference)
+            body = reference_body(message, reference)
         delay = min(max(delay, 0.0), MAX_DELAY_SECONDS - 60.0)
         shard = shard_of(message.instance_id, self.names.partitions)
         if isinstance(message, ControlMessage):

@@ -16,7 +16,7 @@ from .times import epoch_ms, from_iso, iso
 
 @dataclass(frozen=True, slots=True)
 class LongTimer:
-    """A task whose timer, next attempt or deadline is due at ``due``."""
+    """A task whose timer, next attempt or deadline is due at ``due``. ``rewinds``: as in the message to be sent."""
 
     instance_id: str
     execution_id: str
@@ -24,6 +24,7 @@ class LongTimer:
     task_id: int
     due: datetime
     is_deadline: bool = False
+    rewinds: int = 0
 
 
 class LongTimers:
@@ -44,6 +45,7 @@ class LongTimers:
                     "task": timer.task_id,
                     "due": iso(timer.due),
                     **({"deadline": True} if timer.is_deadline else {}),
+                    **({"rewinds": timer.rewinds} if timer.rewinds else {}),
                 },
             )
         except RowExistsError:
@@ -62,6 +64,7 @@ class LongTimers:
                     int(str(row.props["task"])),
                     from_iso(str(row.props["due"])),
                     bool(row.props.get("deadline")),
+                    int(str(row.props.get("rewinds", 0))),
                 )
                 for row in found.rows
             )
@@ -83,4 +86,6 @@ def _minute(moment: datetime) -> str:
 
 def _key(timer: LongTimer) -> str:
     task = f"{timer.task_id}d" if timer.is_deadline else f"{timer.task_id}"  # its next attempt may be due then, too
+    if timer.rewinds:
+        task = f"{task}w{timer.rewinds}"
     return f"{epoch_ms(timer.due) // 60_000:010}-{timer.execution_id}-{timer.generation}-{task}-{timer.instance_id}"

@@ -208,6 +208,12 @@ def _int(value: JSON) -> int:
     return value
 
 
+def _number(value: JSON) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"a number is expected, not {_shown(value)}")
+    return value
+
+
 def _bool(value: JSON) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"true or false is expected, not {_shown(value)}")
@@ -233,6 +239,7 @@ def _shown(value: JSON) -> str:
 _READERS: dict[str, Callable[[JSON], Any]] = {  # by a field's annotation, as it is written
     "JSON": _any,
     "int": _int,
+    "float": _number,
     "str": _text,
     "bool": _bool,
     "datetime": _moment,

@@ -32,7 +32,7 @@ from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.payloads import PayloadGoneError, dumps
 from ..hub.taskhub import TaskHub
-from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, check_tags, execution_of
+from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, check_tags, check_text, execution_of
 from ..log_context import durable_logger
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..orchestrator_versions import UNDECIDED
@@ -47,6 +47,7 @@ from .observer import NOBODY, Observer
 from .purge import PURGE_SECONDS, Purge, PurgeSlice
 from .recovery import Recovery, RecoveryReport
 from .restart import SAME_INPUT, SameInput, check_restart, fresh_restart, version_of_restart
+from .rewind import Rewinds, Rewound
 from .schedules.client import ScheduleClient
 from .status import shown_history, status_of_instance
 from .turn.after_end import forget
@@ -114,6 +115,7 @@ class DurableClient(Messaging, ScheduleClient):
         self._build = build
         self._listing = Listing(hub)
         self._purge = Purge(hub, dispatcher, self._listing)
+        self._rewinds = Rewinds(hub, registry, converter, dispatcher.rewinding, callback_urls, guard=guard)
         self.longest_poll = LONGEST_POLL
 
     @overload
@@ -502,6 +504,39 @@ class DurableClient(Messaging, ScheduleClient):
     async def resume(self, instance_id: str, reason: str = "", *, execution_id: str | None = None) -> None:
         """Resume a suspended instance."""
         await self._put(await self._running(instance_id, execution_id), InboxKind.RESUME, reason)
+
+    async def rewind(
+        self,
+        instance_id: str,
+        reason: str = "",
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        request_id: str | None = None,
+        execution_id: str | None = None,
+    ) -> Rewound:
+        """Let an instance that has failed, was terminated or was canceled go on from before its end.
+
+        What ended it is undone: the activity, step or sub-orchestration whose failure it did not survive runs again,
+        with the same idempotency key; sub-orchestrations are rewound in turn. All commits since that failure are void.
+        Results of other calls and external events that they had brought are told to the code again. Open timers, and
+        the deadline of the run, move by the time that was lost.
+
+        What the void commits have done to the world outside is not undone. If there is any, the rewind is refused, and
+        the error lists it. force: rewind all the same.
+        dry_run: only return what the rewind would do.
+        request_id: a text of your own that makes the call safe to repeat; a repeated call finds its own rewind.
+        execution_id: rewind only if this execution still has the id; else ExecutionGoneError.
+
+        Raises InstanceNotFoundError; OperationRefusedError if it has not ended or has completed, is a sub-orchestration
+        whose parent runs, is being purged, if the code at hand does not fit, or for what would not be undone.
+        """
+        check_instance_id(instance_id)
+        check_text(reason, "a reason")
+        if request_id is None:
+            request_id = self._hub.ids.commit_id()
+        check_text(request_id, "a request id")
+        return await self._rewinds.rewind(instance_id, reason, request_id, execution_id, force=force, dry_run=dry_run)
 
     async def purge_instance_history(
         self, instance_id: str, *, execution_id: str | None = None, recursive: bool = False

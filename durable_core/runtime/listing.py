@@ -22,7 +22,7 @@ from ..moments import in_utc
 from ..registry import RESERVED
 from .turn.decision import entry_of
 
-_POSITION = re.compile(r"-?[0-9]{1,16}-[0-9A-Za-z_.]{1,64}-.{1,256}")
+_POSITION = re.compile(r"-?[0-9]{1,16}-[0-9A-Za-z_.]{1,64}(?:~[0-9]{1,9})?-.{1,256}")
 CHUNK = 200  # catalogue rows fetched at a time from each stream
 LOOKED_AT_ONCE = 16  # instances that are read at a time
 
@@ -199,7 +199,7 @@ class Listing:
                 if len(chunk) >= CHUNK - 1:
                     last = chunk[-1].key[1:]
                     horizon = last if horizon is None else min(horizon, last)
-        ordered = newest_first(entries)
+        ordered = newest_first(_last_runs(entries))
         if horizon is not None:
             ordered = [entry for entry in ordered if entry.key[1:] <= horizon]
         if query.created_from is not None:
@@ -208,6 +208,15 @@ class Listing:
             if len(kept) < len(ordered):
                 return kept, True
         return ordered, horizon is None
+
+
+def _last_runs(entries: Sequence[Entry]) -> list[Entry]:
+    """Without the rows of earlier runs of an execution: a rewind opens the next row before it forgets the last one."""
+    runs = {entry.execution_id: entry.rewinds for entry in entries if entry.rewinds}
+    for entry in entries:
+        if entry.rewinds > runs.get(entry.execution_id, 0):
+            runs[entry.execution_id] = entry.rewinds
+    return [entry for entry in entries if entry.rewinds == runs.get(entry.execution_id, entry.rewinds)]
 
 
 def status_of(entry: Entry, problem: str = "") -> OrchestrationStatus:

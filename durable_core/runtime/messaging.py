@@ -19,7 +19,6 @@ from ..errors import (
 from ..hub.inbox import InboxKind
 from ..hub.instance_row import Instance
 from ..hub.keys import event_key
-from ..hub.messages import ControlMessage
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
 from ..instance_ids import check_event_name, check_instance_id, check_text
@@ -31,6 +30,7 @@ from .hangs import Hangs
 from .observer import Observer
 from .one_time_events import deliver_once, redeem
 from .queries import ask
+from .turn.decision import bare_wake_up
 
 
 class Messaging:
@@ -159,7 +159,7 @@ class Messaging:
     async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
         """Put a management request into the inbox of the instance; ``name`` is the reason of the request."""
         check_text(name, "a reason")
-        row = self._hub.inbox.row(instance.execution_id, self._new_key(), kind, name, data)
+        row = self._hub.inbox.row(instance.execution_id, self._new_key(), kind, name, data, instance.rewinds)
         with suppress(RowExistsError):  # written by our own retry: the key is random
             await self._hub.inbox.insert(instance.instance_id, row)
         await self._send_wake_up(instance)
@@ -179,4 +179,4 @@ class Messaging:
         return instance
 
     async def _send_wake_up(self, instance: Instance) -> None:
-        await self._hub.send(ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id))
+        await self._hub.send(bare_wake_up(instance))

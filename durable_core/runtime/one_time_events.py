@@ -11,9 +11,9 @@ from ..errors import CapabilityError, InstanceCompletedError, RowExistsError
 from ..hub.inbox import InboxKind
 from ..hub.instance_row import Instance
 from ..hub.keys import event_key, marker_key
-from ..hub.messages import ControlMessage
 from ..hub.taskhub import TaskHub
 from .observer import Observer
+from .turn.decision import bare_wake_up
 
 
 async def redeem(hub: TaskHub, observer: Observer, ticket: CallbackTicket, text: str) -> None:
@@ -41,7 +41,7 @@ async def deliver_once(
     Both rows are one transaction: of two that come at once, the second is refused by the store.
     """
     data = await hub.payloads.store_text(instance.instance_id, instance.execution_id, text)
-    wake_up = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
+    wake_up = bare_wake_up(instance)
     key = event_key(instance.execution_id, event_id)
     trace = observer.trace_of_event(instance, key)
     marker, attempt = marker_key(instance.execution_id, nonce), hub.ids.commit_id()

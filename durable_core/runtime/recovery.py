@@ -88,6 +88,7 @@ class Recovery:
                     reminders=(
                         Reminder(timer.generation, timer.task_id, timer.due.timestamp() if timer.is_deadline else None),
                     ),
+                    rewinds=timer.rewinds,
                 )
                 await self._hub.send(reminder, wait)
                 await self._hub.timers.delete(timer)
@@ -228,11 +229,26 @@ class Recovery:
             report.orphans += 1
             await self._forget(entry)
             return True
+        if instance.rewinds != entry.rewinds:
+            return await self._of_another_run(entry, instance, report)
+        await self._hub.catalog.forget_last_run(entry)
         if instance.is_terminal:
             await self._dispatcher.end_stored(instance)
         elif (instance.status, instance.stuck[:2000]) != (entry.status, entry.stuck):
             await self._hub.catalog.note(entry_of(instance))
         return False
+
+    async def _of_another_run(self, entry: Entry, instance: Instance, report: RecoveryReport) -> bool:
+        """An open row of another run than the instance is in. Of an earlier one: it is forgotten. Of the next one: a
+        rewind has begun, and may be about to write the instance (rule R20); it is forgotten when it is old."""
+        if entry.rewinds > instance.rewinds and entry.updated > self._clock.now() - ORPHAN_PATIENCE:
+            return True
+        report.orphans += 1
+        await self._hub.catalog.forget_open(entry)
+        present = await self._hub.instances.get(entry.instance_id)
+        if present is not None and present.execution_id == entry.execution_id and present.rewinds == entry.rewinds:
+            await self._hub.catalog.open(entry_of(present))  # it was written at this moment
+        return True
 
     async def _forget(self, orphan: Entry) -> None:
         """Delete the open row of a start that was refused because its id was in use, and whose host crashed before it
@@ -256,6 +272,7 @@ class Recovery:
                 execution_id=entry.execution_id,
                 redelivered=full,
                 after=REDISPATCH_ALL if full else None,
+                rewinds=entry.rewinds,
             )
         )
 

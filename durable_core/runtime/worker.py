@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
+from ..engine.events import Segment, TaskScheduled
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
@@ -144,6 +146,7 @@ class Worker:
             outcomes=outcomes,
             redelivered=redelivered,
             after=message.after,
+            rewinds=message.rewinds,
         )
 
     async def _not_done(self, message: WorkMessage) -> tuple[list[Call], frozenset[tuple[int, int]]]:
@@ -153,12 +156,14 @@ class Worker:
             if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:
                 return [], frozenset((call.generation, call.task_id) for call in message.calls)
             try:
-                recorded = recorded_in(await self._hub.instances.history(instance))
+                history = await self._hub.instances.history(instance)
             except HistoryMovedError:
                 if tries + 1 == MOVED_TRIES:
                     raise
                 continue
-            todo = [call for call in message.calls if _is_open(call, instance, recorded)]
+            recorded = recorded_in(history)
+            void = called_by_void_commits(message, instance, history)
+            todo = [call for call in message.calls if _is_open(call, instance, recorded) and call.task_id not in void]
             return todo, frozenset((call.generation, call.task_id) for call in message.calls if call not in todo)
         raise AssertionError("unreachable")
 
@@ -177,6 +182,14 @@ class Worker:
             group = [call for call in calls if options_of(call).get("queue", message.queue) == queue]
             back = replace(message.only(group), redelivered=redelivered, since=since, queue=queue)
             await self._hub.send(back, self._stuck_marker.delay(self._stuck_marker.age(since)))
+
+
+def called_by_void_commits(message: WorkMessage, instance: Instance, history: Sequence[Segment]) -> set[int]:
+    """Calls of a message that only commits have decided which a rewind has made void."""
+    if message.rewinds >= instance.rewinds:
+        return set()
+    called = {event.task_id for segment in history for event in segment.events if isinstance(event, TaskScheduled)}
+    return {call.task_id for call in message.calls} - called
 
 
 def _is_open(call: Call, instance: Instance, recorded: dict[int, int]) -> bool:

@@ -19,8 +19,10 @@ from ..engine.events import (
     Event,
     EventRaised,
     ExecutionCompleted,
+    ExecutionRewound,
     ExecutionStarted,
     ExecutionTerminated,
+    Segment,
     StepCompleted,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
@@ -35,7 +37,9 @@ from ..engine.events import (
 from ..hub.encoding import Encoding
 from ..hub.names import HubNames
 from ..hub.taskhub import TaskHub
+from ..hub.voiding import without_void
 from ..models import RuntimeStatus
+from ..moments import from_epoch
 from ..storage.ports import Delete, Insert, Merge, Operation, Props, Replace, Storage, Table, Value
 from ..storage.wrapper import AroundStorage, AroundTable, Call, TableCall
 
@@ -52,11 +56,18 @@ class Generation(NamedTuple):
 
 
 class InboxEntry(NamedTuple):
-    """An inbox row. execution_id: the execution it is for. fate: how it was removed; '' while it exists."""
+    """An inbox row. execution_id: the execution it is for. fate: how it was removed; '' while it exists. rewinds: how
+    often the sender saw the execution rewound."""
 
     kind: str
     execution_id: str
     fate: str = ""
+    rewinds: int = 0
+
+    def is_for(self, row: _Row) -> bool:
+        """Whether it may be told to this row: a request is not for a later run."""
+        is_late = self.kind not in ("event", "results") and self.rewinds < row.rewinds
+        return self.execution_id == row.generation.execution_id and not is_late
 
 
 @dataclass(slots=True)
@@ -66,6 +77,7 @@ class _Row:
     generation: Generation
     status: RuntimeStatus
     seq: int
+    rewinds: int = 0
 
 
 @dataclass(slots=True)
@@ -110,7 +122,8 @@ class Oracle:
             if not op.key.startswith("i"):
                 continue
             if isinstance(op, Insert):
-                self.inbox[instance_id, op.key] = InboxEntry(str(op.props["kind"]), str(op.props["for"]))
+                rewinds = int(str(op.props.get("rewinds", 0)))
+                self.inbox[instance_id, op.key] = InboxEntry(str(op.props["kind"]), str(op.props["for"]), "", rewinds)
             elif isinstance(op, Delete):
                 is_consumed = instance is not None and not isinstance(instance, Delete)
                 self._taken(instance_id, op.key, before if is_consumed else None, is_consumed=is_consumed)
@@ -118,7 +131,8 @@ class Oracle:
     def _whole_row(self, instance_id: str, props: Props) -> None:
         generation = Generation(instance_id, str(props["exec"]), int(str(props["gen"])))
         before = self._rows.get(instance_id)
-        after = _Row(generation, RuntimeStatus(str(props["status"])), int(str(props["seq"])))
+        rewinds = int(str(props.get("rewinds", 0)))
+        after = _Row(generation, RuntimeStatus(str(props["status"])), int(str(props["seq"])), rewinds)
         self._rows[instance_id] = after
         self.generations.setdefault(generation, {})
         if (
@@ -134,7 +148,7 @@ class Oracle:
 
     def _merged(self, instance_id: str, props: Props) -> None:
         row = self._rows[instance_id]
-        before = _Row(row.generation, row.status, row.seq)
+        before = _Row(row.generation, row.status, row.seq, row.rewinds)
         if "status" in props:
             row.status = RuntimeStatus(str(props["status"]))
         if "seq" in props:
@@ -147,8 +161,13 @@ class Oracle:
                 seq = int(found[1])
                 is_next = before is None or before.generation != generation or seq >= before.seq
                 self._recorded(generation, seq, self._text(f"s{seq}_", props), is_next=is_next)
-                if before is not None and before.generation == generation and before.status.is_terminal:
+                is_ended = before is not None and before.generation == generation and before.status.is_terminal
+                if is_ended and is_next and not self._is_rewind(generation, seq):
                     self._say(1, f"commit {seq} of '{generation.instance_id}' was written after its end")
+
+    def _is_rewind(self, generation: Generation, seq: int) -> bool:
+        text = self.generations[generation][seq]
+        return not text.startswith("[") or isinstance(from_array(json.loads(text)[2][0]), ExecutionRewound)
 
     def _rolled(self, instance_id: str, chunk: Insert) -> None:
         execution_id, number, first = chunk.key[1:].rsplit("-", 2)
@@ -178,7 +197,7 @@ class Oracle:
             self._say(
                 8, f"{entry.kind} for execution {entry.execution_id} was consumed by {by.generation.execution_id}"
             )
-        is_live = row is not None and not row.status.is_terminal and row.generation.execution_id == entry.execution_id
+        is_live = row is not None and not row.status.is_terminal and entry.is_for(row)
         if is_consumed:
             self._consumed.add((instance_id, key))
         elif is_live and (instance_id, key) not in self._consumed:  # else it was written a second time
@@ -207,17 +226,21 @@ class Oracle:
             row = self._rows.get(instance_id)
             if entry.fate or row is None or row.status.is_terminal:
                 continue
-            if entry.execution_id == row.generation.execution_id:
+            if entry.is_for(row):
                 self._say(2, f"{entry.kind} for '{instance_id}' was accepted and was never read")
         return self.violations
 
-    def events_of(self, generation: Generation) -> list[Event]:
-        """The recorded events of a generation, except those of commits that are stored in payload rows."""
-        events: list[Event] = []
-        for _, text in sorted(self.generations[generation].items()):
-            if text.startswith("["):
-                events.extend(from_array(array) for array in json.loads(text)[2])
-        return events
+    def events_of(self, generation: Generation, *, with_void: bool = False) -> list[Event]:
+        """The recorded events of a generation, except those of commits that are stored in payload rows.
+
+        with_void: also the events of commits that a rewind has made void.
+        """
+        segments: list[Segment] = []
+        for seq, text in sorted(self.generations[generation].items()):
+            commit: tuple[str, float, list[Any]] = json.loads(text) if text.startswith("[") else ("", 0, [])
+            commit_id, at, arrays = commit
+            segments.append(Segment(seq, commit_id, from_epoch(at), tuple(from_array(array) for array in arrays)))
+        return [event for segment in (segments if with_void else without_void(segments)) for event in segment.events]
 
     def is_whole(self, generation: Generation) -> bool:
         """Whether all commits of a generation are known: none is in payload rows, and it has not continued as new, as
@@ -242,7 +265,7 @@ class Oracle:
         return {
             f"{generation.execution_id}-{generation.number}-{event.task_id}"
             for generation in self.generations
-            for event in self.events_of(generation)
+            for event in self.events_of(generation, with_void=True)
             if isinstance(event, TaskScheduled)
         }
 

@@ -33,6 +33,7 @@ class Play:
     perform: Callable[[Stage], Awaitable[None]]
     without: TakeOut
     breaks: str
+    registry: Callable[[Callable[[], Stage], Effects], Registry] | None = None  # None: ``play_registry``
 
     @property
     def title(self) -> str:

@@ -23,10 +23,11 @@ from durable_core.testing.simulation import World
 
 @dataclass
 class Effects:
-    """What activities have done to the outside: how often each idempotency key ran."""
+    """What activities have done to the outside: how often each idempotency key ran. broken: whether what fails does."""
 
     runs: Counter[str] = field(default_factory=Counter[str])
     tries: Counter[str] = field(default_factory=Counter[str])
+    broken: bool = True
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ async def change_row(world: World, instance_id: str, **props: Any) -> None:
 @pytest.mark.parametrize(
     ("props", "error"),
     [
-        ({"fmt": 2}, NewerFormatError),
+        ({"fmt": 3}, NewerFormatError),
         ({"status": "Hibernating"}, NewerFormatError),
         ({"created": "yesterday"}, DamagedRowError),
         ({"parent": "{"}, DamagedRowError),
@@ -239,7 +239,7 @@ def test_a_row_of_the_catalogue_that_cannot_be_read_hides_no_instance_and_is_lef
 def test_a_start_with_an_id_whose_row_cannot_be_read_leaves_nothing_behind() -> None:
     async def drive(world: World) -> None:
         await started(world, ("waiter", "odd"))
-        await change_row(world, "odd", fmt=2)
+        await change_row(world, "odd", fmt=3)
         with pytest.raises(NewerFormatError):
             await world.client.start_new("waiter", "odd")
         assert len(await open_entries(world)) == 1

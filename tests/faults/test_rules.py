@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from . import plays_of_lives, plays_of_turns
+from . import plays_of_lives, plays_of_rewinds, plays_of_turns
 from .plays import Play, play_registry
 from .stage import on_stage
 
-PLAYS = [*plays_of_turns.PLAYS, *plays_of_lives.PLAYS]
+PLAYS = [*plays_of_turns.PLAYS, *plays_of_lives.PLAYS, *plays_of_rewinds.PLAYS]
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.title)
 def test_with_the_rules_this_interleaving_ends_well(play: Play) -> None:
-    on_stage(play_registry, play.perform)
+    on_stage(play.registry or play_registry, play.perform)
 
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.title)
 def test_without_its_rule_this_interleaving_breaks(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     play.without(monkeypatch)
     with pytest.raises(AssertionError, match=play.breaks):
-        on_stage(play_registry, play.perform)
+        on_stage(play.registry or play_registry, play.perform)
 
 
 def test_every_rule_of_the_architecture_has_a_play() -> None:

@@ -31,7 +31,9 @@ from durable_core.runtime.client import DurableClient
 from durable_core.runtime.purge import PurgeSlice
 from durable_core.runtime.recovery import RecoveryReport
 from durable_core.runtime.restart import SAME_INPUT
+from durable_core.runtime.rewind import Rewound
 from durable_core.runtime.schedules.client import ScheduleStatus
+from durable_core.runtime.turn.rewind_plan import RewoundTask
 
 BASE = "https://orders.example/api/durabletask"
 CREATED = datetime(2025, 1, 31, 12, 0, 0, 987654, tzinfo=UTC)
@@ -156,6 +158,25 @@ class MemoryClient:
     async def cancel(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
         self._live(instance_id, execution_id)
         self.calls.append(("cancel", instance_id, reason))
+
+    async def rewind(
+        self,
+        instance_id: str,
+        reason: str = "",
+        /,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        execution_id: str | None = None,
+    ) -> Rewound:
+        if instance_id not in self.instances:
+            raise InstanceNotFoundError(instance_id)
+        if execution_id and self.instances[instance_id].execution_id != execution_id:
+            raise ExecutionGoneError(instance_id)
+        if not self.instances[instance_id].is_terminal:
+            raise OperationRefusedError(instance_id, "no", ["refund #6 ran and is not undone"])
+        self.calls.append(("rewind", instance_id, reason, force, dry_run))
+        return Rewound(instance_id, 2, (RewoundTask(3, "charge", "order.py:7"),), (), 60.0)
 
     async def restart(
         self,

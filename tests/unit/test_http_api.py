@@ -34,6 +34,7 @@ async def test_a_start_answers_202_with_the_payload_and_where_to_look(world: Wor
         "sendEventPostUri",
         "terminatePostUri",
         "cancelPostUri",
+        "rewindPostUri",
         "purgeHistoryDeleteUri",
         "restartPostUri",
         "suspendPostUri",
@@ -457,10 +458,35 @@ async def test_a_management_request_is_202_and_carries_its_reason(world: World, 
     assert world.client.calls == [(operation, "o-1", "out of tea")]
 
 
-async def test_what_a_later_release_brings_is_501(world: World) -> None:
+async def test_a_rewind_is_200_and_says_what_it_does(world: World) -> None:
+    assert (await world.call("POST", "instances/o-1/rewind")).status == 404
+    world.client.add("o-1", RuntimeStatus.FAILED)
+    response = await world.call("POST", "instances/o-1/rewind?reason=mended&dryRun=true")
+    assert response.status == 200
+    assert response.json() == {
+        "instanceId": "o-1",
+        "cutBefore": 2,
+        "undone": [{"taskId": 3, "name": "charge", "line": "order.py:7"}],
+        "again": [],
+        "timersMoveBy": 60.0,
+    }
+    assert (await world.call("POST", "instances/o-1/rewind?force=true&reason={text}")).status == 200
+    assert world.client.calls == [("rewind", "o-1", "mended", False, True), ("rewind", "o-1", "", True, False)]
+
+
+async def test_a_rewind_that_would_not_undo_something_is_409_with_a_line_for_each(world: World) -> None:
     world.client.add("o-1")
     response = await world.call("POST", "instances/o-1/rewind")
-    assert (response.status, error(response)["code"]) == (501, "NotImplemented")
+    assert (response.status, error(response)["code"]) == (409, "OperationRefused")
+    assert error(response)["problems"] == ["refund #6 ran and is not undone"]
+
+
+@pytest.mark.parametrize("query", ["dryrun=maybe", "force=7", "recursive=true", "request=1"])
+async def test_a_rewind_that_is_asked_for_wrongly_is_400(world: World, query: str) -> None:
+    world.client.add("o-1", RuntimeStatus.FAILED)
+    assert (await world.call("POST", f"instances/o-1/rewind?{query}")).status == 400
+    assert (await world.call("POST", "instances/o-1/terminate?dryRun=true")).status == 400
+    assert not world.client.calls
 
 
 async def test_a_restart_is_202_with_the_payload_of_the_new_instance_which_names_its_origin(world: World) -> None:

@@ -41,6 +41,7 @@ async def test_every_uri_of_the_payload_does_what_its_name_says(world: World) ->
     assert (await world.call("POST", payload["restartPostUri"], {"input": 7})).status == 403
     assert (await world.call("POST", payload["restartPostUri"])).json()["id"] == "o-1-again"
     world.client.add("o-1", RuntimeStatus.TERMINATED)
+    assert (await world.call("POST", payload["rewindPostUri"])).json()["cutBefore"] == 2
     assert (await world.call("DELETE", payload["purgeHistoryDeleteUri"])).json() == {"instancesDeleted": 1}
     assert (await world.call("GET", payload["statusQueryGetUri"])).status == 404
 
@@ -140,7 +141,7 @@ async def test_a_token_for_one_event_works_once_and_one_for_any_event_until_it_e
     assert len(world.client.calls) == 3
 
 
-@pytest.mark.parametrize("verb", [verb for verb in Verb if verb not in (Verb.CALLBACK, Verb.REWIND)])
+@pytest.mark.parametrize("verb", [verb for verb in Verb if verb is not Verb.CALLBACK])
 async def test_the_uris_of_a_purged_and_restarted_instance_are_410(world: World, verb: Verb) -> None:
     payload = await world.payload("o-1")
     world.client.add("o-1", execution_id="x2")

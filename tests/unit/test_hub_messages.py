@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_core.errors import NewerFormatError, SerializationError
-from durable_core.hub.keys import FORMAT
+from durable_core.hub.keys import REWOUND_FORMAT
 from durable_core.hub.messages import Call, ControlMessage, Reminder, TaskOutcome, WorkMessage, decode, encode
 from durable_core.models import FailureDetails
 
@@ -30,6 +30,7 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
     "redelivered": st.booleans(),
     "after": st.none() | st.integers(-1, 10**6),
     "since": st.none() | st.floats(0, 1e10),
+    "rewinds": st.integers(0, 1000),
 }
 CONTROL = st.builds(
     ControlMessage,
@@ -59,7 +60,7 @@ def test_garbage_is_refused_as_garbage(body: str) -> None:
 
 @given(
     st.fixed_dictionaries(
-        {"v": st.just(FORMAT) | JSONS, "i": st.text() | JSONS, "x": st.text() | JSONS},
+        {"v": st.just(REWOUND_FORMAT) | JSONS, "i": st.text() | JSONS, "x": st.text() | JSONS},
         optional=dict.fromkeys(("e", "n", "c", "r", "a", "s", "ref"), JSONS),
     )
 )
@@ -72,7 +73,7 @@ def test_a_damaged_message_is_refused_in_no_other_way(inner: dict[str, Any]) -> 
 
 def test_a_message_of_a_later_version_is_told_from_garbage() -> None:
     with pytest.raises(NewerFormatError):
-        decode(json.dumps({"durable": {"v": FORMAT + 1}}))
+        decode(json.dumps({"durable": {"v": REWOUND_FORMAT + 1}}))
 
 
 def test_a_message_nested_without_end_is_refused() -> None:

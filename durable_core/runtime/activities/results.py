@@ -19,7 +19,7 @@ from ...hub.taskhub import TaskHub
 
 REPORT_CHARS = 1024 * 1024  # of results in one message
 
-_Key: TypeAlias = tuple[str, str, int | None]
+_Key: TypeAlias = tuple[str, str, int | None, int]
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Reports:
         """
         assert not report.redelivered, "a redelivery goes to the instance itself"
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        key = (report.instance_id, report.execution_id, report.after)
+        key = (report.instance_id, report.execution_id, report.after, report.rewinds)
         pool = self._pools.get(key)
         if is_first := pool is None:
             pool = self._pools[key] = _Pool()

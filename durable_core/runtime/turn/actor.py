@@ -1,7 +1,7 @@
 """One instance in one process: deliveries come in, turns go out, one at a time.
 
 A turn: take the pooled deliveries, load the instance unless it is warm, run the orchestrator, commit with one
-conditional write, dispatch the decisions, release the callers. The rules R1 to R19 are those of docs/architecture.md.
+conditional write, dispatch the decisions, release the callers. The rules R1 to R29 are those of docs/architecture.md.
 Each rule excludes a way to lose or repeat something; an exhaustive model of the protocol found them.
 
 The actor uses the hub and the engine. It does not depend on where deliveries come from.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol, cast
 
@@ -30,26 +31,27 @@ from ...hang_watch import stretch
 from ...hub.inbox import InboxKind, InboxRow
 from ...hub.instance_row import Instance
 from ...hub.instances import MOVED_TRIES, HistoryMovedError
-from ...hub.messages import ControlMessage
 from ...log_context import Work, durable_logger, enter_work
 from .after_end import dispatch_carried, dispatch_for_others, dispatch_left, ends_without_notices
 from .attempt import Attempt
 from .cached import CachedOrchestrator, revive
 from .cannot_proceed import NOT_REPLAYED, CannotProceed
 from .commit import prepare, write
-from .decision import Decision, Dispatch, entry_of
+from .decision import Decision, Dispatch, bare_wake_up, entry_of
 from .delivery import Delivery, longest, may_be_lost, release, split_callers, take_callers
 from .dispatched_commits import DispatchedCommits
 from .freshness import brings_unknown, is_stale, must_load_cold, needs_row_check
 from .inline_activity import InlineStep, InlineSteps
 from .inline_steps import Steps
-from .new_events import Gathered, gather
+from .new_events import Gathered, gather, is_kept
 from .process_tasks import ProcessTasks
 from .redispatch import (
     Redispatch,
     covered,
+    last_rewind,
     redispatch_after_end,
     redispatch_after_lost_commit,
+    rewind_owed,
     to_redispatch,
     undispatched_for_others,
     undone,
@@ -281,6 +283,7 @@ class Actor:
         deliveries = [*batch, *gathered.saved]
         redispatch = self._redispatch(attempt, before, live.history, deliveries, live)
         called = calls_of(live, gathered.incoming) if observer.is_on else {}
+        owed_rewind = rewind_owed(_seq_of_rewind(before, live), self._home.dispatched.of(before))
         turn, is_listed, undispatched_after = self._step(warm, gathered), False, None
         if turn.events or gathered.results.changed:
             if may_be_lost(batch) or attempt.conflicts > MAX_CONFLICTS:
@@ -321,6 +324,8 @@ class Actor:
             if gathered.mail.more:  # this batch may hold all wake-ups for the rest: its callers wait for that as well
                 self._pool_wake_up(warm.instance, batch, split_callers(batch))
             is_running = await self._steps.go_on(warm, before, gathered, redispatch, batch)
+            if owed_rewind is not None and not warm.live.steps:
+                await self._note_dispatched(warm)
             if not is_running or redispatch:
                 await self._list(warm, before, again=bool(redispatch))
             release(batch)
@@ -331,6 +336,11 @@ class Actor:
         if attempt.untold is not None:
             self._services.observer.committed(attempt.untold, begun, commit_seconds)
             attempt.untold = None
+
+    async def _note_dispatched(self, warm: CachedOrchestrator) -> None:
+        """Store that the rewind is dispatched, so that no other host that loads the instance does it again."""
+        with suppress(PreconditionFailedError, RowNotFoundError):  # another host has changed it: it sees to the rest
+            warm.instance = await self._services.hub.instances.note_dispatched(warm.instance, warm.dispatched_up_to)
 
     def _redispatch(
         self,
@@ -356,6 +366,9 @@ class Actor:
                 attempt.redispatch_after is None
             ):  # kept until this turn ends: its next commit may fail before any dispatch
                 attempt.redispatch_after = lost
+        rewound = last_rewind(history) if live is None else _seq_of_rewind(instance, live)
+        if (owed := rewind_owed(rewound, known)) is not None:
+            asked = asked.with_later_than(owed - 1)
         return asked.with_later_than(attempt.redispatch_after)
 
     def _step(self, warm: CachedOrchestrator, gathered: Gathered) -> Turn:
@@ -401,6 +414,7 @@ class Actor:
                 retries=gathered.results.retries,
                 generation=before.generation,
                 after=covered(instance, redispatch),
+                undone=live.undone,
             )
             await dispatcher.dispatch(instance, dispatch)
         for task_id, due in gathered.reminders.early.items():
@@ -498,8 +512,8 @@ class Actor:
         """Handle messages to an ended instance: dispatch its end again if that may not have been done (rule R7)."""
         hub, dispatcher = self._services.hub, self._services.dispatcher
         self._services.runner.instance_moved(instance)
-        if inbox:
-            await hub.inbox.discard(self.instance_id, inbox)
+        if left := [row for row in inbox if not is_kept(row, instance)]:
+            await hub.inbox.discard(self.instance_id, left)
         if attempt.unconfirmed_commit is not None:
             history = await hub.instances.history(instance)
             lost = redispatch_after_lost_commit(attempt.unconfirmed_commit, instance, history)
@@ -562,6 +576,5 @@ class Actor:
         return True
 
 
-def bare_wake_up(instance: Instance) -> ControlMessage:
-    """A control message without content: the instance is to read its inbox."""
-    return ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
+def _seq_of_rewind(instance: Instance, live: OrchestrationExecutor) -> int | None:
+    return None if live.rewound_at is None else instance.first + live.rewound_at

@@ -64,6 +64,7 @@ async def forget(hub: TaskHub, dispatcher: Dispatcher, instance: Instance) -> No
     If its catalogue row is still open, the host that ended it has not dispatched everything, and may have died. After
     the purge a redelivered message would find no instance row, so its last decisions are dispatched here first.
     """
+    await hub.catalog.forget_last_run(entry_of(instance))
     if await hub.catalog.forget_closed(entry_of(instance)):
         await hub.catalog.forget_open(entry_of(instance))  # a start that was late may have opened it again
         return

@@ -13,7 +13,7 @@ from ...engine.executor import InstanceInfo, OrchestrationExecutor
 from ...errors import NonDeterminismError
 from ...hang_watch import Code, sign_of_life, stretch
 from ...hub.instance_row import Instance
-from ...hub.payloads import dumps
+from ...hub.payloads import NOTHING, dumps
 from ...models import JSON, FailureDetails, RuntimeStatus
 from ...orchestrator_versions import UNDECIDED
 from ...registry import OrchestratorDefinition, Registry
@@ -148,8 +148,10 @@ async def revive(services: Services, instance: Instance, dispatched_up_to: int) 
         events = sum(len(segment.events) for segment in segments)
         services.observer.replayed(instance, events, loop.time() - started)
     custom = dumps(live.custom_status)  # stored by its last commit; a new generation shows that of the last one
-    if instance.is_unstarted and instance.custom is not None:
-        custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)
+    if instance.is_unstarted or live.is_rewound:  # and a rewind leaves it as it was
+        custom = NOTHING
+        if instance.custom is not None:
+            custom = await services.hub.payloads.load_text(instance.instance_id, instance.custom)
     dispatched_up_to = max(instance.dispatched, dispatched_up_to)
     waits = services.hub.instances.waits(instance)
     return CachedOrchestrator(instance, live, dispatched_up_to, instance.status, custom, waits, code)

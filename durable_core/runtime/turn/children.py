@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,10 @@ from ...errors import (
     RowNotFoundError,
     UnknownOrchestratorError,
 )
+from ...hub.catalog import run_of
 from ...hub.inbox import RECURSIVE, InboxKind
 from ...hub.instance_row import Instance
-from ...hub.messages import ControlMessage, TaskOutcome
+from ...hub.messages import TaskOutcome
 from ...hub.taskhub import TaskHub
 from ...instance_ids import MAX_ID_UNITS, MAX_INSTANCE_ID, utf16_units
 from ...log_context import durable_logger
@@ -31,7 +33,8 @@ from ...orchestrator_versions import UNDECIDED
 from ...registry import Registry
 from ..observer import Observer
 from .after_end import forget
-from .decision import Decision, Dispatch, entry_of
+from .decision import Decision, Dispatch, bare_wake_up, entry_of
+from .rewinding import Rewinding
 from .start_and_deadline import with_times
 
 if TYPE_CHECKING:
@@ -43,8 +46,11 @@ logger = durable_logger("durable_core.runtime")
 class Children:
     """Part of the dispatcher, for the calls that create instances."""
 
-    def __init__(self, hub: TaskHub, registry: Registry, dispatcher: Dispatcher, observer: Observer) -> None:
+    def __init__(
+        self, hub: TaskHub, registry: Registry, dispatcher: Dispatcher, observer: Observer, rewinding: Rewinding
+    ) -> None:
         self._hub = hub
+        self._rewinding = rewinding
         self._registry = registry
         self._dispatcher = dispatcher
         self._observer = observer
@@ -56,10 +62,10 @@ class Children:
         link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, event.task_id, attempt)
         again = dispatch.after is not None
         child = await self._child_of(parent, link, event, decided, read_first=again)
+        if child.parent == link and (undone := dispatch.undone.get(event.task_id, 0)) > child.parent_rewinds:
+            child = await self._do_again(child, parent, link, event, decided, undone)
         if child.parent == link:
-            await self._hub.send(
-                ControlMessage(instance_id=child.instance_id, execution_id=child.execution_id, redelivered=again)
-            )
+            await self._hub.send(replace(bare_wake_up(child), redelivered=again))
             return
         problem = FailureDetails(
             type_name(InstanceAlreadyExistsError),
@@ -68,8 +74,7 @@ class Children:
             retriable=False,
         )
         outcome = TaskOutcome(link.generation, link.task_id, attempt, failure=problem, child=True)
-        back = ControlMessage(instance_id=parent.instance_id, execution_id=parent.execution_id, outcomes=(outcome,))
-        await self._hub.send(back)
+        await self._hub.send(replace(bare_wake_up(parent), outcomes=(outcome,)))
 
     async def start_detached(
         self, starter: Instance, dispatch: Dispatch, event: OrchestrationStarted, decided: datetime
@@ -89,8 +94,7 @@ class Children:
                 event.instance_id,
             )
             return
-        message = ControlMessage(instance_id=present.instance_id, execution_id=present.execution_id, redelivered=again)
-        await self._hub.send(message)
+        await self._hub.send(replace(bare_wake_up(present), redelivered=again))
 
     async def pass_on(self, parent: Instance, dispatch: Dispatch, request: RequestSent, call: Decision | None) -> None:
         """Send a request to cancel or terminate to an open child. This is what terminating a parent does to its
@@ -106,13 +110,36 @@ class Children:
         attempt, decided = (1, call.decided) if state is None else (state.attempt, state.next_try)
         link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, request.child, attempt)
         child = await self._child_of(parent, link, call.event, decided, read_first=True)
-        if child.parent != link or child.is_terminal:
+        if child.parent != link or child.is_terminal or is_of_void_run(child, parent):
             return
         kind = InboxKind(request.kind)
-        key = f"i{self._hub.ids.ulid(parent.created)[:10]}{digest_of(link)}{kind.value[0].upper()}"
+        run = run_of(entry_of(parent))  # a request that is made once more in a later run is another one
+        key = f"i{self._hub.ids.ulid(parent.created)[:10]}{digest_of(link)}{kind.value[0].upper()}{run}"
         with suppress(RowExistsError):  # sent before
-            await self._hub.inbox.put(child.instance_id, child.execution_id, key, kind, request.reason, RECURSIVE)
-        await self._hub.send(ControlMessage(instance_id=child.instance_id, execution_id=child.execution_id))
+            await self._hub.inbox.put(
+                child.instance_id, child.execution_id, key, kind, request.reason, RECURSIVE, child.rewinds
+            )
+        await self._hub.send(bare_wake_up(child))
+
+    async def _do_again(
+        self,
+        child: Instance,
+        parent: Instance,
+        link: ParentLink,
+        event: SubOrchestrationCreated,
+        decided: datetime,
+        number: int,
+    ) -> Instance:
+        """The child of a call that the rewind ``number`` of its parent has undone: rewound itself, once. One that runs
+        (somebody has rewound it) becomes the child of the parent's new run."""
+        while child.parent == link and child.parent_rewinds < number and child.status is not RuntimeStatus.COMPLETED:
+            request_id = f"{digest_of(link)}-{number}"
+            if child.is_terminal:
+                changed = await self._rewinding.for_parent(child, number, request_id)
+            else:
+                changed = await self._rewinding.adopt(child, number)
+            child = changed or await self._child_of(parent, link, event, decided, read_first=True)
+        return child
 
     # ------------------------------------------------------------------ rows
 
@@ -157,6 +184,7 @@ class Children:
             updated=decided,
             input=await self._hub.payloads.store(instance_id, execution_id, event.input),
             parent=link if isinstance(event, SubOrchestrationCreated) else None,
+            parent_rewinds=starter.rewinds if isinstance(event, SubOrchestrationCreated) else 0,
             build=starter.build,
             trace=self._observer.trace_of_call(starter, link.generation, link.task_id),
         )
@@ -209,6 +237,11 @@ def is_of_earlier_call(child: Instance, link: ParentLink, decided: datetime) -> 
         return child.created < decided
     calls = [(each.generation, each.task_id, each.attempt) for each in (earlier, link)]
     return calls[0] < calls[1]
+
+
+def is_of_void_run(child: Instance, parent: Instance) -> bool:
+    """Whether the child was rewound for a later run of its parent than this one, whose requests must not reach it."""
+    return child.parent_rewinds > parent.rewinds
 
 
 def child_id_of(parent: Instance, link: ParentLink, asked: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from ...engine.events import Outgoing
 from ...hub.catalog import Entry
 from ...hub.instance_row import Instance, RetryState
+from ...hub.messages import ControlMessage
 
 
 class Decision(NamedTuple):
@@ -29,6 +30,7 @@ class Dispatch:
 
     retries: states of tasks whose next attempt is to be sent. again: tasks that may have been sent before. after: see
     ``ControlMessage.after``; None for a first dispatch.
+    undone: tasks that are done again after a rewind, each with the number of that rewind.
     generation: the one that the decisions belong to.
     """
 
@@ -36,6 +38,7 @@ class Dispatch:
     retries: Mapping[int, RetryState]
     generation: int
     after: int | None = None
+    undone: Mapping[int, int] = field(default_factory=lambda: {})
 
 
 def entry_of(instance: Instance) -> Entry:
@@ -51,4 +54,12 @@ def entry_of(instance: Instance) -> Entry:
         stuck=instance.stuck,
         tags=dict(instance.tags),
         start_at=instance.start_at,
+        rewinds=instance.rewinds,
+    )
+
+
+def bare_wake_up(instance: Instance) -> ControlMessage:
+    """A control message without content: the instance is to read its inbox."""
+    return ControlMessage(
+        instance_id=instance.instance_id, execution_id=instance.execution_id, rewinds=instance.rewinds
     )

@@ -41,7 +41,8 @@ from ..activities.call_options import call_of, deadline_of, definition_here, que
 from ..clock import Clock
 from ..observer import NOBODY, Observer
 from .children import Children, digest_of
-from .decision import Dispatch, entry_of
+from .decision import Dispatch, bare_wake_up, entry_of
+from .rewinding import Rewinding
 
 LONG_TIMER = timedelta(minutes=10)
 SHORTEST_WAIT = 0.01  # seconds; a queue rounds less to none, and a reminder that is too early is sent again
@@ -59,7 +60,8 @@ class Dispatcher:
         self._registry = registry
         self._clock = clock
         self._observer = observer
-        self._children = Children(hub, registry, self, observer)
+        self.rewinding = Rewinding(hub, clock, self)
+        self._children = Children(hub, registry, self, observer, self.rewinding)
 
     async def dispatch(self, instance: Instance, dispatch: Dispatch) -> None:
         """Carry out decisions. After a StorageError, a redelivery carries out the rest."""
@@ -138,13 +140,14 @@ class Dispatcher:
         wait = due - self._clock.now()
         if wait > LONG_TIMER:
             owner = (instance.instance_id, instance.execution_id, generation)
-            await self._hub.timers.put(LongTimer(*owner, task_id, due, is_deadline))
+            await self._hub.timers.put(LongTimer(*owner, task_id, due, is_deadline, instance.rewinds))
             return
         reminder = ControlMessage(
             instance_id=instance.instance_id,
             execution_id=instance.execution_id,
             reminders=(Reminder(generation, task_id, due.timestamp() if is_deadline else None),),
             after=after,
+            rewinds=instance.rewinds,
         )
         seconds = wait.total_seconds()
         await self._hub.send(reminder, max(seconds, SHORTEST_WAIT) if seconds > 0 else 0.0)
@@ -186,7 +189,12 @@ class Dispatcher:
             result = None
         outcome = TaskOutcome(parent.generation, parent.task_id, parent.attempt, result, failure, child=True)
         await self._hub.send(
-            ControlMessage(instance_id=parent.instance_id, execution_id=parent.execution_id, outcomes=(outcome,))
+            ControlMessage(
+                instance_id=parent.instance_id,
+                execution_id=parent.execution_id,
+                outcomes=(outcome,),
+                rewinds=instance.parent_rewinds,
+            )
         )
 
     def _pack(
@@ -213,6 +221,7 @@ class Dispatcher:
             execution_id=instance.execution_id,
             calls=tuple(calls),
             after=dispatch.after,
+            rewinds=instance.rewinds,
         )
 
     async def _send_events(self, instance: Instance, dispatch: Dispatch) -> None:
@@ -247,7 +256,7 @@ class Dispatcher:
             )
         except RowExistsError:
             logger.debug("event '%s' to instance '%s' was sent before", event.name, event.instance_id)
-        await self._hub.send(ControlMessage(instance_id=target.instance_id, execution_id=target.execution_id))
+        await self._hub.send(bare_wake_up(target))
 
 
 async def run_some_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -16,12 +16,19 @@ def brings_unknown(live: OrchestrationExecutor, instance: Instance, batch: Seque
     for delivery in batch:
         if delivery.message.execution_id != instance.execution_id:
             return True
+        if is_of_later_run(delivery.message, instance):
+            return True
         for generation, task_id in delivery.tasks:
             if generation > instance.generation:
                 return True
             if generation == instance.generation and live.knows(task_id) == "unknown":
                 return True
     return False
+
+
+def is_of_later_run(message: ControlMessage, instance: Instance) -> bool:
+    """Whether the execution was rewound since this state was cached: what it takes for done may be open (rule R22)."""
+    return message.rewinds > instance.rewinds
 
 
 def needs_row_check(live: OrchestrationExecutor, batch: Sequence[Delivery]) -> bool:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...engine.events import TaskScheduled
 from ...engine.executor import OrchestrationExecutor, Turn
 from ...hub.instance_row import Instance
-from ...hub.messages import Call, ControlMessage
+from ...hub.messages import Call
 from ...models import JSON
 from ..activities.attempt import Attempt
 from ..activities.call_options import call_of, definition_here
-from .decision import Decision, Dispatch
+from .decision import Decision, Dispatch, bare_wake_up
 from .delivery import Delivery, Lease, longest, take_callers
 from .process_tasks import ProcessTasks
 from .services import Services
@@ -91,7 +92,7 @@ class InlineSteps:
         key = (instance.execution_id, instance.generation, event.task_id)
         self._running[key] = seq
         self._tasks.inline_running += 1
-        message = ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id)
+        message = bare_wake_up(instance)
         lease: Lease = longest(batch)
         delivery = Delivery(message=message, lease=lease, callers=take_callers(batch), inline_key=key)
         call = call_of(self._services.registry, event, instance.generation, 1, instance.updated)
@@ -116,9 +117,7 @@ class InlineSteps:
         finally:
             self._tasks.inline_running -= 1
         outcome, attempt = ran
-        delivery.message = ControlMessage(
-            instance_id=message.instance_id, execution_id=message.execution_id, outcomes=(outcome,)
-        )
+        delivery.message = replace(message, outcomes=(outcome,))
         if attempt.has_row and outcome.failure is None:
             recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             delivery.callers.append(recorded)

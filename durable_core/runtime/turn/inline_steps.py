@@ -15,13 +15,14 @@ import asyncio
 import inspect
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 from ...converter import Converter
 from ...engine.code_scope import outside
+from ...engine.executor import OrchestrationExecutor
 from ...engine.steps import Step
 from ...errors import CodeHangsError, OrchestratorCodeError, PayloadTooLargeError, SerializationError
 from ...hang_watch import Code, in_stretches, stretch
@@ -33,6 +34,7 @@ from ...user_code import Raised, called, is_interrupt
 from ..observer import NOBODY, AttemptInfo, Observer
 from ..threads import for_a_thread
 from .cached import CachedOrchestrator
+from .decision import bare_wake_up
 from .delivery import Delivery, Lease, longest, share_callers, take_callers
 from .dispatch import run_some_at_once
 from .inline_activity import MAX_INLINE, InlineKey
@@ -148,7 +150,7 @@ class Steps:
         late = asyncio.get_running_loop().time() > longest(batch).budget
         for step in warm.live.steps.values():
             seq = before.first + step.born
-            is_named = step.task_id in named
+            is_named = step.task_id in named or is_called_again(warm.live, before, seq, redispatch)
             if not (seq == before.seq or redispatch.covers(seq) or is_named or step.task_id in gathered.results.send):
                 continue  # called by another turn, whose process runs it
             running = self._running.get((before.execution_id, before.generation, step.task_id))
@@ -205,9 +207,7 @@ class Steps:
 
     def _report(self, instance: Instance, ended: Sequence[tuple[InlineKey, TaskOutcome]], lease: Lease) -> None:
         outcomes = tuple(outcome for _, outcome in sorted(ended, key=lambda pair: pair[0]))
-        message = ControlMessage(
-            instance_id=instance.instance_id, execution_id=instance.execution_id, outcomes=outcomes
-        )
+        message = replace(bare_wake_up(instance), outcomes=outcomes)
         delivery = Delivery(message=message, lease=lease)
         for key, _ in ended:
             running = self._running[key]
@@ -308,5 +308,13 @@ async def ended_together(running: Collection[asyncio.Task[T]]) -> set[asyncio.Ta
     return done
 
 
+def is_called_again(live: OrchestrationExecutor, before: Instance, seq: int, redispatch: Redispatch) -> bool:
+    """Whether this turn dispatches a rewind after the commit that called a step: no message names it (rule R24)."""
+    if live.rewound_at is None:
+        return False
+    rewound = before.first + live.rewound_at
+    return seq < rewound and redispatch.covers(rewound)
+
+
 def _reminder_message(instance: Instance, reminder: Reminder) -> ControlMessage:
-    return ControlMessage(instance_id=instance.instance_id, execution_id=instance.execution_id, reminders=(reminder,))
+    return replace(bare_wake_up(instance), reminders=(reminder,))

@@ -23,12 +23,12 @@ from ...engine.events import (
 from ...engine.executor import Turn
 from ...hub.inbox import InboxKind, InboxRow
 from ...hub.instance_row import Instance
-from ...hub.messages import ControlMessage, TaskOutcome
+from ...hub.messages import ControlMessage
 from ...models import JSON
 from .cached import CachedOrchestrator
 from .delivery import Delivery, longest
 from .freshness import is_of_this_execution
-from .retries import Results
+from .retries import Results, Told
 from .services import Services
 from .start_and_deadline import ending_before_start, is_early, is_overdue
 from .wakeups import DueReminders, due_reminders
@@ -50,8 +50,8 @@ class Mail:
     def sort(cls, inbox: Sequence[InboxRow], instance: Instance) -> Mail:
         if not inbox:
             return cls([], [], False)
-        ours = sorted((row for row in inbox if row.execution_id == instance.execution_id), key=lambda row: row.order)
-        stale = [row for row in inbox if row.execution_id != instance.execution_id]
+        ours = sorted((row for row in inbox if is_for(row, instance)), key=lambda row: row.order)
+        stale = [row for row in inbox if not is_for(row, instance)]
         return cls(ours[:INBOX_BATCH], stale, len(ours) > INBOX_BATCH)
 
     def leave_from(self, at: int) -> None:
@@ -84,8 +84,8 @@ async def gather(
     instance, live, hub = warm.instance, warm.live, services.hub
     now = max(services.clock.now(), instance.updated)
     mail = Mail.sort(inbox, instance)
-    outcomes: list[tuple[TaskOutcome, bool]] = []
-    incoming: list[Incoming] = []
+    outcomes: list[Told] = []
+    incoming: list[Incoming] = [*live.told_again]
     saved: list[Delivery] = []
     is_unstarted = instance.is_unstarted
     early = is_unstarted and is_early(instance, now)
@@ -122,12 +122,13 @@ async def gather(
             case InboxKind.RESULTS:
                 message = await hub.read_message(json.loads(text))
                 if isinstance(message, ControlMessage):
-                    outcomes.extend((outcome, True) for outcome in message.outcomes)
+                    outcomes.extend(Told(outcome, True, message.rewinds) for outcome in message.outcomes)
                     lease = longest(batch)
                     saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
     for delivery in batch:
         if is_of_this_execution(delivery.message, instance):
-            outcomes.extend((outcome, delivery.redelivered or again) for outcome in delivery.message.outcomes)
+            redelivered, rewinds = delivery.redelivered or again, delivery.message.rewinds
+            outcomes.extend(Told(outcome, redelivered, rewinds) for outcome in delivery.message.outcomes)
     reminders = due_reminders(live, instance, [*batch, *saved], now)
     results = services.retry_decider.decide(
         outcomes, instance, live, now, hub.ids.unit, is_deadline=reminders.is_deadline
@@ -139,6 +140,19 @@ async def gather(
     ):  # else code that continues as new without ever waiting would never receive it
         incoming.sort(key=lambda event: not isinstance(event, ExecutionSuspended | ExecutionResumed))
     return Gathered(now, mail, results, reminders, incoming, saved)
+
+
+def is_for(row: InboxRow, instance: Instance) -> bool:
+    """Whether an inbox row is for this execution, and a request for its present run: one that was meant to end a failed
+    run must not end the next (rules R9, R26)."""
+    if row.execution_id != instance.execution_id:
+        return False
+    return not row.kind.is_request or row.rewinds >= instance.rewinds
+
+
+def is_kept(row: InboxRow, instance: Instance) -> bool:
+    """Whether a row stays in the inbox of an instance that has ended: a rewind will tell it (rule R26)."""
+    return row.kind is InboxKind.EVENT and row.execution_id == instance.execution_id
 
 
 async def is_recursive(services: Services, row: InboxRow, instance: Instance) -> bool:

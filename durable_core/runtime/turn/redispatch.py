@@ -15,6 +15,7 @@ from typing import cast, get_args
 from ...engine.events import (
     Event,
     EventSent,
+    ExecutionRewound,
     Incoming,
     OrchestrationStarted,
     Outgoing,
@@ -35,6 +36,7 @@ from ...engine.state import PendingTask
 from ...hub.instance_row import Instance
 from ...hub.instances import Carried
 from ...hub.messages import ControlMessage, TaskOutcome
+from ...hub.voiding import rewind_in
 from .decision import Decision
 from .delivery import Delivery
 
@@ -43,6 +45,7 @@ NO_REDISPATCH = 2**53 - 1
 redispatch."""
 
 _OF_CALLS = (TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed)
+_CALLS = (TaskScheduled, TimerCreated, SubOrchestrationCreated)
 _RESULTS = (*_OF_CALLS, TimerFired, StepCompleted)
 _OTHER_NEWS = tuple(set(get_args(Incoming)) - set(_OF_CALLS))
 
@@ -235,7 +238,7 @@ def goes_on_inline(segments: Iterable[Segment], seq: int) -> bool:
             if segment.seq > seq:
                 if isinstance(event, StepCompleted):
                     return True
-            elif isinstance(event, TaskScheduled | SubOrchestrationCreated | TimerCreated):
+            elif isinstance(event, _CALLS):
                 is_open[event.task_id] = segment.seq
             elif isinstance(event, (*_RESULTS, TimerCanceled)):
                 is_open.pop(event.task_id, None)
@@ -296,7 +299,35 @@ def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], agai
                 decisions.append(Decision(task.event, segment.timestamp))
             elif isinstance(event, EventSent | OrchestrationStarted | RequestSent):
                 decisions.append(Decision(event, segment.timestamp))
-    return decisions
+            elif isinstance(event, ExecutionRewound):  # their own commits are older, and known as dispatched
+                decisions.extend(
+                    Decision(pending[each].event, segment.timestamp) for each in event.again if each in pending
+                )
+    return _each_once(decisions)
+
+
+def _each_once(decisions: Sequence[Decision]) -> list[Decision]:
+    """A call that a rewind decides again stands in its own commit, too: the rewind's time counts."""
+    last = {decision.event.task_id: at for at, decision in enumerate(decisions) if isinstance(decision.event, _CALLS)}
+    return [
+        decision
+        for at, decision in enumerate(decisions)
+        if not isinstance(decision.event, _CALLS) or last[decision.event.task_id] == at
+    ]
+
+
+def last_rewind(segments: Iterable[Segment]) -> int | None:
+    """The last commit that is a rewind."""
+    return max((segment.seq for segment in segments if rewind_in(segment) is not None), default=None)
+
+
+def rewind_owed(rewound: int | None, known: Known) -> int | None:
+    """The commit that is a rewind, if it may not be dispatched (rule R24).
+
+    rewound: the last commit that is one. Nobody but the host that made it dispatches a commit, and nothing but the
+    door's wake-up speaks of this one: whoever loads it sees to it.
+    """
+    return None if rewound is None or rewound in known else rewound
 
 
 def redispatch_after_end(instance: Instance, batch: Sequence[Delivery], *, unsure: bool) -> int | None:

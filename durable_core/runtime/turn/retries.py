@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import NamedTuple, cast
 
 from ...engine.events import (
     Incoming,
@@ -34,6 +34,19 @@ from .freshness import is_of_this_generation
 logger = durable_logger("durable_core.runtime")
 
 
+ATTEMPTS_OF_RUN = 1000
+"""Attempts of a task that a rewind has undone are counted from this times the number of the rewind, so that no late
+failure of an earlier attempt is taken for one of theirs."""
+
+
+class Told(NamedTuple):
+    """An outcome as it was delivered. rewinds: how often the execution was rewound when its attempt was sent."""
+
+    outcome: TaskOutcome
+    redelivered: bool
+    rewinds: int = 0
+
+
 @dataclass(slots=True)
 class Results:
     """The results of outcomes: events to apply, next attempts, and tasks whose next attempt must be sent."""
@@ -58,7 +71,7 @@ class RetryDecider:
 
     def decide(
         self,
-        outcomes: Iterable[tuple[TaskOutcome, bool]],
+        outcomes: Iterable[Told],
         instance: Instance,
         live: OrchestrationExecutor,
         now: datetime,
@@ -66,19 +79,21 @@ class RetryDecider:
         *,
         is_deadline: bool = False,
     ) -> Results:
-        """Decide about these outcomes. ``outcomes``: each with whether its message was redelivered. ``unit_random``: a
-        number for the jitter of each delay.
+        """Decide about these outcomes. ``unit_random``: a number for the jitter of each delay.
 
         is_deadline: also end calls that are overdue.
         """
         results = Results(retries=dict(instance.retries))
         ended: set[int] = set()
-        for outcome, redelivered in outcomes:
+        for outcome, redelivered, rewinds in outcomes:
             task_id = outcome.task_id
             open_task = _answered(live, outcome)
             if not is_of_this_generation(outcome, instance) or open_task is None or task_id in ended:
                 continue
+            if not live.is_of_this_run(task_id, rewinds, is_failure=outcome.failure is not None):
+                continue
             state = results.retries.get(task_id)
+            tries = _tries_in_run(outcome, live)
             expected = 1 if state is None else state.attempt
             if outcome.failure is None:
                 results.events.append(_end(open_task, task_id, outcome, None))
@@ -86,11 +101,9 @@ class RetryDecider:
                 if redelivered:  # recorded before; it is unknown whether the next attempt was sent
                     results.send.add(task_id)
                 continue
-            elif (policy := self._policy(open_task)) and may_retry(
-                policy, outcome.failure, outcome.attempt, _name_of(open_task)
-            ):
+            elif (policy := self._policy(open_task)) and may_retry(policy, outcome.failure, tries, _name_of(open_task)):
                 first = _since(open_task, live, now) if state is None else state.first_try
-                following = after(now, policy.delay_after(outcome.attempt, unit_random()))
+                following = after(now, policy.delay_after(tries, unit_random()))
                 limit = policy.total_timeout
                 deadline = None if isinstance(open_task, Step) else deadline_of_pending(self._registry, open_task)
                 if (limit is None or following - first <= limit) and (deadline is None or following < deadline):
@@ -124,6 +137,12 @@ class RetryDecider:
             return None
         definition = definition_here(self._registry, open_task.event.name)
         return None if definition is None else definition.retry
+
+
+def _tries_in_run(outcome: TaskOutcome, live: OrchestrationExecutor) -> int:
+    """The number of an attempt for the retry policy, which counts anew after a rewind."""
+    before = ATTEMPTS_OF_RUN * live.undone.get(outcome.task_id, 0)
+    return outcome.attempt - before if outcome.attempt > before else outcome.attempt
 
 
 def _name_of(open_task: PendingTask | Step) -> str:

@@ -16,7 +16,7 @@ from ...hub.instance_row import Instance
 from ...hub.instances import Commit
 from ...models import RuntimeStatus
 from .decision import Decision
-from .new_events import INBOX_BATCH, is_recursive
+from .new_events import INBOX_BATCH, is_for, is_recursive
 from .redispatch import recorded_in, undone_of_ended
 from .services import Services
 
@@ -39,7 +39,7 @@ class Termination:
 
 def termination_in(inbox: Sequence[InboxRow], instance: Instance) -> InboxRow | None:
     """The first request to terminate this execution."""
-    asked = [row for row in inbox if row.kind is InboxKind.TERMINATE and row.execution_id == instance.execution_id]
+    asked = [row for row in inbox if row.kind is InboxKind.TERMINATE and is_for(row, instance)]
     return min(asked, key=lambda row: row.order, default=None)
 
 
@@ -57,7 +57,7 @@ async def history_of(services: Services, instance: Instance) -> Sequence[Segment
 async def terminate(
     services: Services, instance: Instance, history: Sequence[Segment], inbox: Sequence[InboxRow], request: InboxRow
 ) -> Termination:
-    """Build the commit that terminates the instance, and write its large values. It drops all other inbox rows."""
+    """Build the commit that terminates the instance, and write its large values. It drops all requests in the inbox."""
     recursive = await is_recursive(services, request, instance)
     notices: list[Outgoing] = []
     if recursive:
@@ -68,7 +68,7 @@ async def terminate(
             for event in segment.events
             if isinstance(event, SubOrchestrationCreated) and event.task_id not in recorded
         )
-    others = [row.key for row in inbox if row is not request and row.execution_id == instance.execution_id]
+    others = [row.key for row in inbox if row is not request and row.kind is not InboxKind.EVENT]
     commit = Commit(
         commit_id=services.hub.ids.commit_id(),
         timestamp=max(services.clock.now(), instance.updated),

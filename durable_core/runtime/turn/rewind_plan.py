@@ -1,0 +1,298 @@
+"""What a rewind of an ended instance does, read from its row and its history: no code of the app is needed, and no IO.
+
+The cut is before the commit that recorded the earliest failure of the tasks that ended the run; without such tasks (the
+code itself raised, or the run was terminated) before the last commit, and of a cancelled run before its request. All
+commits from the cut on become void. What they had brought from outside is told again, what they had decided is listed:
+it has happened, and a rewind does not undo it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from ...engine.events import (
+    CancelRequested,
+    Event,
+    EventSent,
+    ExecutionCompleted,
+    ExecutionResumed,
+    ExecutionRewound,
+    ExecutionSuspended,
+    ExecutionTimedOut,
+    OrchestrationStarted,
+    RequestSent,
+    Segment,
+    StepCompleted,
+    SubOrchestrationCompleted,
+    SubOrchestrationCreated,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCanceled,
+    TimerCreated,
+    TimerFired,
+)
+from ...hub.instance_row import Instance, RetryState
+from ...hub.voiding import without_void
+from ...models import JSON, FailureDetails, RuntimeStatus
+from ...moments import after
+from .retries import ATTEMPTS_OF_RUN
+
+Call: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated
+_CALLS = (TaskScheduled, TimerCreated, SubOrchestrationCreated)
+_OF_CALLS = (TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed)
+_ENDS = (*_OF_CALLS, TimerFired, TimerCanceled)
+_FAILURES = (TaskFailed, SubOrchestrationFailed, StepCompleted)
+
+
+@dataclass(frozen=True, slots=True)
+class RewoundTask:
+    """A task that a rewind concerns. name: of the activity, sub-orchestration or step, '' of a timer. line: of the
+    call, as ``file:line``."""
+
+    task_id: int
+    name: str
+    line: str
+
+    def to_json(self) -> dict[str, JSON]:
+        return {"taskId": self.task_id, "name": self.name, "line": self.line}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Where an ended run is cut, and what becomes of its calls.
+
+    seq: the first commit that becomes void. failed: tasks that ended the run. calls: all calls before the cut, by task.
+    told: those of them whose result a void commit has; it is told again. pending: those without a result.
+    ended_children: sub-orchestrations that void commits have told to end.
+    """
+
+    seq: int
+    failed: frozenset[int]
+    calls: Mapping[int, Call]
+    told: frozenset[int]
+    pending: frozenset[int]
+    ended_children: frozenset[int]
+
+    @property
+    def open_children(self) -> list[SubOrchestrationCreated]:
+        """The open sub-orchestrations, in order."""
+        calls = [self.calls[task_id] for task_id in sorted(self.pending)]
+        return [call for call in calls if isinstance(call, SubOrchestrationCreated)]
+
+
+def cut_of(instance: Instance, segments: Sequence[Segment], failure: FailureDetails | None) -> Cut:
+    """segments: the history as it counts. failure: of an instance that has failed."""
+    failed = failed_tasks(segments, failure) if instance.status is RuntimeStatus.FAILED else frozenset[int]()
+    seq = _first_void(instance, segments, failed)
+    calls: dict[int, Call] = {}
+    ended: set[int] = set()
+    for event in _events(segments, before=seq):
+        if isinstance(event, _CALLS):
+            calls[event.task_id] = event
+        elif isinstance(event, _ENDS):
+            ended.add(event.task_id)
+    void = list(_events(segments, since=seq))
+    is_open = calls.keys() - ended
+    told = {event.task_id for event in void if isinstance(event, _OF_CALLS)} & is_open - failed
+    stopped = {event.child for event in void if isinstance(event, RequestSent)} & is_open
+    return Cut(
+        seq=seq,
+        failed=failed,
+        calls=calls,
+        told=frozenset(told),
+        pending=frozenset(is_open - told),
+        ended_children=frozenset(stopped - told),
+    )
+
+
+def _first_void(instance: Instance, segments: Sequence[Segment], failed: Collection[int]) -> int:
+    last = max(segment.seq for segment in segments if segment.events)
+    if failed:
+        return min(segment.seq for segment in segments for event in segment.events if _failure_of(event, failed))
+    if instance.status is RuntimeStatus.CANCELED:
+        asked = [s.seq for s in segments if any(isinstance(event, CancelRequested) for event in s.events)]
+        return min(asked, default=last)
+    return last
+
+
+def failed_tasks(segments: Sequence[Segment], failure: FailureDetails | None) -> frozenset[int]:
+    """The tasks whose failures ended a run, as its last event names them, or as they stand in its failure's chain."""
+    end = next((event for event in _events(segments) if isinstance(event, ExecutionCompleted)), None)
+    because: Sequence[int] | None = getattr(end, "because", None)
+    if because:
+        return frozenset(because)
+    chain = [] if failure is None else list(_chain(failure))
+    latest: dict[int, int] = {}  # place in the chain → task
+    for event in _events(segments):
+        if isinstance(event, _FAILURES) and event.failure in chain:
+            latest[chain.index(event.failure)] = event.task_id
+    return frozenset(latest.values())
+
+
+def _chain(failure: FailureDetails) -> Iterator[FailureDetails]:
+    yield failure
+    for inner in (failure.cause, *failure.members):
+        if inner is not None:
+            yield from _chain(inner)
+
+
+def _failure_of(event: Event, tasks: Collection[int]) -> bool:
+    return isinstance(event, _FAILURES) and event.task_id in tasks and event.failure is not None
+
+
+def _events(segments: Sequence[Segment], *, since: int = 0, before: int | None = None) -> Iterator[Event]:
+    for segment in segments:
+        if segment.seq >= since and (before is None or segment.seq < before):
+            yield from segment.events
+
+
+# ---------------------------------------------------------------- the commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewindPlan:
+    """A rewind to be. after: the row as it will be, but for the commit. segments: the history as it will count.
+
+    problems: what has happened after the cut and is not undone. blocked: what rules the rewind out.
+    """
+
+    instance: Instance
+    after: Instance
+    event: ExecutionRewound
+    timestamp: datetime
+    undone: tuple[RewoundTask, ...]
+    again: tuple[RewoundTask, ...]
+    segments: Sequence[Segment]
+    problems: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+
+
+def plan_of(
+    instance: Instance,
+    segments: Sequence[Segment],
+    cut: Cut,
+    *,
+    failed_children: Mapping[int, int],
+    now: datetime,
+    request_id: str,
+    reason: str,
+    parent_rewinds: int = 0,
+) -> RewindPlan:
+    """failed_children: open sub-orchestrations that have ended without success, each with its attempt."""
+    number = instance.rewinds + 1
+    cut_at = next(segment.timestamp for segment in segments if segment.seq == cut.seq)
+    shift = max((now - cut_at).total_seconds(), 0.0)
+    steps = [e for e in _events(segments, since=cut.seq) if isinstance(e, StepCompleted) and e.task_id in cut.failed]
+    undone = (cut.failed & cut.pending) | {step.task_id for step in steps} | failed_children.keys()
+    again = sorted(cut.pending)
+    event = ExecutionRewound(number, cut.seq, sorted(undone), again, last_id(segments), shift, request_id, reason)
+    names = {task_id: _task(call) for task_id, call in cut.calls.items()}
+    names |= {step.task_id: RewoundTask(step.task_id, step.name, step.line) for step in steps}
+    after = instance.but(
+        status=_status_at(segments, cut.seq),
+        output=None,
+        failure=None,
+        stuck="",
+        rewinds=number,
+        parent_rewinds=max(instance.parent_rewinds, parent_rewinds),
+        retries=_retries(instance, cut, undone, failed_children, number, now),
+        deadline=_deadline(instance, segments, cut.seq, shift, now),
+    )
+    rewound = Segment(instance.seq, request_id, now, (event,))
+    return RewindPlan(
+        instance=instance,
+        after=after,
+        event=event,
+        timestamp=now,
+        undone=tuple(names[task_id] for task_id in sorted(undone)),
+        again=tuple(names[task_id] for task_id in again),
+        segments=without_void([*segments, rewound]),
+    )
+
+
+def last_id(segments: Sequence[Segment]) -> int:
+    """The highest task id of a history, of void commits too."""
+    ids = [0]
+    for event in _events(segments):
+        ids.append(event.last if isinstance(event, ExecutionRewound) else getattr(event, "task_id", 0))
+    return max(ids)
+
+
+def _status_at(segments: Sequence[Segment], seq: int) -> RuntimeStatus:
+    is_suspended = False
+    for event in _events(segments, before=seq):
+        if isinstance(event, ExecutionSuspended | ExecutionResumed):
+            is_suspended = isinstance(event, ExecutionSuspended)
+    return RuntimeStatus.SUSPENDED if is_suspended else RuntimeStatus.RUNNING
+
+
+def _deadline(
+    instance: Instance, segments: Sequence[Segment], seq: int, shift: float, now: datetime
+) -> datetime | None:
+    """What was left of the time of the whole run is left again; of a run that used it up, all of it."""
+    if instance.deadline is None:
+        return None
+    if any(isinstance(event, ExecutionTimedOut) for event in _events(segments, since=seq)):
+        return after(now, instance.deadline - (instance.start_at or instance.created))
+    return after(instance.deadline, timedelta(seconds=shift))
+
+
+def _retries(
+    instance: Instance,
+    cut: Cut,
+    undone: Collection[int],
+    children: Mapping[int, int],
+    number: int,
+    now: datetime,
+) -> dict[int, RetryState]:
+    """Tasks that are done again begin at an attempt of their own (rule R25); the others go on where they were. The time
+    limits of all begin anew."""
+    known = {task_id for task_id in instance.retries if task_id in cut.pending or task_id not in cut.calls}
+    states = {task_id: RetryState(instance.retries[task_id].attempt, now, now) for task_id in known - cut.told}
+    for task_id in undone:
+        if not isinstance(cut.calls.get(task_id), SubOrchestrationCreated):
+            states[task_id] = RetryState(ATTEMPTS_OF_RUN * number + 1, now, now)
+    for task_id, attempt in children.items():  # the attempt is in their ids
+        states.pop(task_id, None)
+        if attempt > 1:
+            states[task_id] = RetryState(attempt, now, now)
+    return states
+
+
+def _task(call: Call) -> RewoundTask:
+    return RewoundTask(call.task_id, "" if isinstance(call, TimerCreated) else call.name, call.line)
+
+
+# ---------------------------------------------------------------- what is not undone
+
+
+def not_undone(segments: Sequence[Segment], cut: Cut, open_steps: Collection[int] | None = None) -> list[str]:
+    """What void commits have decided for the world outside, in words.
+
+    open_steps: the inline steps that the code has called before the cut and that are open there; None: the code is not
+    at hand, and a step counts as called after the cut if its number is above those of all tasks before it.
+    """
+    highest = last_id([segment for segment in segments if segment.seq < cut.seq])
+    found: list[str] = []
+    for event in _events(segments, since=cut.seq):
+        match event:
+            case TaskScheduled():
+                found.append(f"{event.name} #{event.task_id} ran and is not undone")
+            case SubOrchestrationCreated():
+                found.append(f"sub-orchestration {event.name} #{event.task_id} was started and is not undone")
+            case OrchestrationStarted():
+                found.append(f"orchestration {event.name} '{event.instance_id}' was started and is not undone")
+            case EventSent():
+                found.append(f"event '{event.name}' was sent to '{event.instance_id}' and is not taken back")
+            case StepCompleted() if event.task_id not in cut.failed:
+                is_before = event.task_id <= highest if open_steps is None else event.task_id in open_steps
+                if not is_before:
+                    found.append(f"step {event.name} #{event.task_id} ran and is not undone")
+            case _:
+                pass
+    return found
