@@ -19,6 +19,7 @@ VERBS = {
     "completion": "completion",
     "debug": "debug",
     "events": "show",
+    "explain": "explain",
     "history": "history",
     "host": "host",
     "lint": "lint",
@@ -38,6 +39,7 @@ VERBS = {
     "suspend": "requests",
     "tail": "tail",
     "terminate": "requests",
+    "tree": "explain",
 }
 """Each verb with the module that holds it."""
 

@@ -210,6 +210,11 @@ class OrchestrationExecutor:
         """External events that the code waits for: the name, and the ``file:line`` of the call."""
         return [(task.event_name, task.line) for task in self._mailbox.waiters()]
 
+    @property
+    def handled_events(self) -> list[str]:
+        """Names of the external events for which the code has a handler, without letter case."""
+        return self._mailbox.handled()
+
     def remember(self, event_ids: Iterable[str]) -> None:
         """Note the inbox rows that earlier generations consumed, to ignore them if they come again. Call it first."""
         self._inbox_seen.update(dict.fromkeys(event_ids))

@@ -104,6 +104,10 @@ class ExternalEvents:
         """The waiting tasks of all names."""
         return [task for line in self._lines.values() for task in line.waiters if not has_ended(task)]
 
+    def handled(self) -> list[str]:
+        """The names that have a handler, without letter case."""
+        return [name for name, line in self._lines.items() if line.handler is not None]
+
     def _line(self, name: str) -> _Line:
         key = name.casefold()
         line = self._lines.get(key)

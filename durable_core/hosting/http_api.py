@@ -26,6 +26,7 @@ from ..errors import (
 )
 from ..instance_ids import StartedInstance, check_instance_id, execution_of
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
+from ..operate.explain import NOT_THERE
 from ..registry import RESERVED
 from ..trace_context import caller_trace, valid_trace
 from .callback_urls import ticket_of
@@ -157,6 +158,10 @@ class HttpApi:
                 return await self._manage(request, instance_id)
             case Endpoint.QUERY:
                 return await self._query(request, instance_id)
+            case Endpoint.EXPLAIN:
+                return await self._explain(instance_id)
+            case Endpoint.TREE:
+                return json_response(200, (await self._client.tree(instance_id)).to_json())
             case Endpoint.RECOVER:
                 return json_response(200, asdict(await self._client.recover(full=request.flag("full", True))))
             case Endpoint.SCHEDULES:
@@ -324,6 +329,12 @@ class HttpApi:
         text = request.text("args")
         args = parse_json(text.encode(errors="replace"), "query parameter 'args'") if text.strip() else None
         return json_response(200, await self._client.query(instance_id, request.route.get("queryName", ""), args))
+
+    async def _explain(self, instance_id: str) -> HttpResponse:
+        explanation = await self._client.explain(instance_id)
+        if explanation.cause in NOT_THERE:
+            return error_response(404, "InstanceNotFound", f"{explanation.sentence} {explanation.action}")
+        return json_response(200, explanation.to_json())
 
     async def _manage(self, request: HttpRequest, instance_id: str) -> HttpResponse:
         operation = request.route.get("operation", "").lower()

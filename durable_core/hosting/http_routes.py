@@ -34,6 +34,8 @@ class Endpoint(Enum):
     RESTART = Route("instances/{instanceId}/restart", ("POST",))
     MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
     QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
+    EXPLAIN = Route("instances/{instanceId}/explain", ("GET",))
+    TREE = Route("instances/{instanceId}/tree", ("GET",))
     RECOVER = Route("recover", ("POST",))
     SCHEDULES = Route("schedules", ("GET",))
     SCHEDULE = Route("schedules/{scheduleId}/{operation}", ("POST",))

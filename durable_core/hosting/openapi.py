@@ -316,6 +316,14 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "parameters": [_in_query("args", "JSON", {"type": "string"})],
         "responses": _answers({200: _ok("What the handler returned", _VALUE)}, 404),
     },
+    (Endpoint.EXPLAIN, "GET"): {
+        "summary": "Why an instance does not go on, and what to do",
+        "responses": _answers({200: _ok("The cause in words and as data", "Explanation")}, 404),
+    },
+    (Endpoint.TREE, "GET"): {
+        "summary": "The sub-orchestrations of an instance, and theirs",
+        "responses": _answers({200: _ok("The instance with its sub-orchestrations", "Tree")}, 404),
+    },
     (Endpoint.RECOVER, "POST"): {
         "summary": "Rebuild every message of the hub from its tables",
         "parameters": [_flag("full", True)],

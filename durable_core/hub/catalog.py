@@ -19,6 +19,7 @@ from datetime import datetime
 from ..errors import PreconditionFailedError, RowExistsError, RowNotFoundError
 from ..models import RuntimeStatus
 from ..storage.ports import Delete, Insert, Props, Row, Table, Value
+from .instance_row import Instance
 from .names import shard_of
 from .payloads import dumps
 from .times import from_inverted_ms, from_iso, inverted_ms, iso
@@ -150,6 +151,15 @@ class Catalog:
         row = await self._table.get(self._shard_of(entry), _key(OPEN, entry), ["look"])
         return None if row is None or not row.props.get("look") else from_iso(str(row.props["look"]))
 
+    async def find_open(self, instance: Instance) -> Entry | None:
+        """The open row of an instance; None if there is none."""
+        shard = _shard(shard_of(instance.instance_id, self._partitions))
+        run = _run(instance.rewinds)
+        row = await self._table.get(
+            shard, _key_of(OPEN, instance.created, instance.execution_id, run, instance.instance_id)
+        )
+        return None if row is None else Entry.from_row(row)
+
     async def postpone_check(self, entry: Entry, until: datetime) -> None:
         """Set when recovery checks a stuck instance next; ``note`` clears it."""
         try:
@@ -240,9 +250,17 @@ def _shard(index: int) -> str:
 
 
 def _key(kind: str, entry: Entry) -> str:
-    return f"{kind}{inverted_ms(entry.created)}-{entry.execution_id}{run_of(entry)}-{entry.instance_id}"
+    return _key_of(kind, entry.created, entry.execution_id, run_of(entry), entry.instance_id)
+
+
+def _key_of(kind: str, created: datetime, execution_id: str, run: str, instance_id: str) -> str:
+    return f"{kind}{inverted_ms(created)}-{execution_id}{run}-{instance_id}"
 
 
 def run_of(entry: Entry) -> str:
     """What tells the rows of a rewound execution from those that it had before the rewind."""
-    return f"~{entry.rewinds}" if entry.rewinds else ""
+    return _run(entry.rewinds)
+
+
+def _run(rewinds: int) -> str:
+    return f"~{rewinds}" if rewinds else ""

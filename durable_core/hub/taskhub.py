@@ -95,6 +95,14 @@ class TaskHub:
         """The work queues of this name, also if this host has no activity for it."""
         return self._work.get(queue) or [self._storage.queue(name) for name in self.names.work_of(queue)]
 
+    def control_queue(self, instance_id: str) -> Queue:
+        """The queue of the instance's control messages."""
+        return self._control[shard_of(instance_id, self.names.partitions)]
+
+    def work_queue(self, queue: str, instance_id: str) -> Queue:
+        """The queue of the instance's work messages for activities with ``queue=`` so; it may not exist."""
+        return self._work_of(queue)[shard_of(instance_id, self.names.partitions)]
+
     async def give_back(self, body: str, delay: float, *, work: str | None) -> None:
         """Return an unchanged body that this version cannot read to its queue, visible after ``delay`` seconds.
 

@@ -16,6 +16,7 @@ from ..hang_watch import HangWatch
 from ..hub.messages import ControlMessage, WorkMessage
 from ..hub.names import HubNames
 from ..hub.payloads import PayloadGoneError
+from ..hub.stuck_reasons import MESSAGES_FAIL
 from ..hub.taskhub import TaskHub
 from ..log_context import durable_logger
 from ..registry import Registry
@@ -253,7 +254,7 @@ class DurableApp:
         try:
             instance = await self.hub.instances.get(message.instance_id)
             if instance is not None and instance.execution_id == message.execution_id and not instance.is_terminal:
-                await self._stuck_marker.show(instance, f"its messages fail: {type(error).__name__}: {error}")
+                await self._stuck_marker.show(instance, f"{MESSAGES_FAIL}{type(error).__name__}: {error}")
         except DurableError as second:  # the first error is the one to raise
             logger.error("instance '%s' cannot be marked as stuck: %s", message.instance_id, second)
 

@@ -35,10 +35,13 @@ from ..hub.taskhub import TaskHub
 from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, check_tags, check_text, execution_of
 from ..log_context import durable_logger
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
+from ..operate.explain import Explanation, explain
+from ..operate.tree import Tree, read_tree
 from ..orchestrator_versions import UNDECIDED
 from ..registry import Registry, name_of
 from ..storage.ports import Insert
 from .clock import Clock
+from .code_at_hand import CodeAtHand
 from .hangs import Hangs
 from .instance_cache import InstanceCache
 from .listing import UNREADABLE, InstancePage, Listing, Query, Statuses, status_of
@@ -397,6 +400,35 @@ class DurableClient(Messaging, ScheduleClient):
                     raise
                 continue
             return replace(status, history_events=shown_history(segments, status, show_history_output))
+
+    async def explain(self, instance_id: str) -> Explanation:
+        """Why the instance does not go on: a sentence that names the cause, and what to do.
+
+        From storage alone; where this app has the orchestrator, a replay of its history adds what the code alone knows.
+        Changes nothing. An instance that does not exist is explained, too: its ``runtime_status`` is None.
+        """
+        check_instance_id(instance_id)
+        code = CodeAtHand(
+            self._hub,
+            self._registry,
+            self._converter,
+            self._callback_urls,
+            self._hangs,
+            self._build,
+            guard=self._guard,
+        )
+        return await explain(self._hub, instance_id, self._clock.now(), code)
+
+    async def tree(self, instance_id: str) -> Tree:
+        """The sub-orchestrations of the instance in this generation, and theirs, at most 500; and its parent.
+
+        Raises InstanceNotFoundError.
+        """
+        check_instance_id(instance_id)
+        found = await read_tree(self._hub, instance_id)
+        if found is None:
+            raise InstanceNotFoundError(instance_id)
+        return found
 
     async def get_status_all(self) -> list[OrchestrationStatus]:
         """Every instance of the hub, newest first, without inputs and outputs."""

@@ -13,6 +13,7 @@ from ..errors import CodeHangsError
 from ..hang_watch import Code
 from ..hub.instance_row import Instance
 from ..hub.messages import REDISPATCH_ALL
+from ..hub.stuck_reasons import HANGS
 from .turn.delivery import Delivery
 
 Remember = Callable[[str, str], None]
@@ -23,7 +24,7 @@ class Hangs:
     """``build``: of the code here. ``remember``: None where nothing outlives the process."""
 
     def __init__(self, build: str, remember: Remember | None = None) -> None:
-        self._mark = f"code of build {build} hangs: "
+        self._mark = f"{HANGS}{build} hangs: "
         self._remember = remember
 
     def code_of(self, instance: Instance) -> Code:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ..engine.events import SubOrchestrationCreated
 from ..errors import ExecutionGoneError, PreconditionFailedError, RowNotFoundError
+from ..hub.child_ids import child_id_of
 from ..hub.instance_row import Instance
 from ..hub.instances import HistoryMovedError
 from ..hub.taskhub import TaskHub
@@ -20,7 +21,6 @@ from ..instance_ids import check_instance_id
 from ..models import ParentLink, RuntimeStatus
 from .listing import LOOKED_AT_ONCE, UNREADABLE, Listing, Query
 from .turn.after_end import forget
-from .turn.children import child_id_of
 from .turn.dispatch import Dispatcher
 
 PURGE_SECONDS = 20.0

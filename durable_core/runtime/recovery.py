@@ -27,6 +27,7 @@ from ..hub.catalog import OPEN, Entry
 from ..hub.instance_row import Instance
 from ..hub.messages import REDISPATCH_ALL, ControlMessage, Reminder, WorkMessage
 from ..hub.payloads import PayloadGoneError
+from ..hub.stuck_reasons import SET_ASIDE
 from ..hub.taskhub import TaskHub
 from ..models import RuntimeStatus
 from ..storage.ports import Queue, QueueMessage
@@ -284,6 +285,6 @@ def _until_next_check(stuck_for: timedelta) -> timedelta:
 def _poison_reason(content: ControlMessage | WorkMessage, message: QueueMessage) -> str:
     what = f"work for activity '{content.calls[0].name}'" if isinstance(content, WorkMessage) else "a control message"
     return (
-        f"{what} failed repeatedly and was moved to the poison queue (message {message.id}); "
+        f"{what} {SET_ASIDE} (message {message.id}); "
         "fix the cause and run recover (python -m durable_core recover, or POST to the API's /recover)"
     )

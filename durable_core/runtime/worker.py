@@ -10,6 +10,7 @@ from ..engine.events import Segment, TaskScheduled
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.messages import Call, ControlMessage, TaskOutcome, WorkMessage
+from ..hub.stuck_reasons import NO_ACTIVITY
 from ..hub.taskhub import TaskHub
 from ..log_context import durable_logger
 from ..registry import Registry
@@ -171,7 +172,7 @@ class Worker:
         """Return calls whose activity this host lacks to a queue, and mark the instance as stuck with the reason."""
         names = ", ".join(sorted({call.name for call in calls}))
         known = ", ".join(self._registry.activity_names) or "none"
-        reason = f"waiting for a host that has activity '{names}'; registered on this one: {known}"
+        reason = f"{NO_ACTIVITY}'{names}'; registered on this one: {known}"
         since = message.since or self._stuck_marker.stamp()
         instance = await self._hub.instances.get(message.instance_id)
         if instance is None or instance.execution_id != message.execution_id or instance.is_terminal:

@@ -149,6 +149,29 @@ def test_an_id_that_none_can_have_is_refused_in_one_line(hub: Hub, instance_id: 
     assert len(refused.stderr.splitlines()) == 1
 
 
+def test_why_an_instance_does_not_go_on(hub: Hub) -> None:
+    assert hub.run("start", "order", "x-1", "--input", '"waits"').returncode == 0
+    hub.until(lambda: hub.json("explain", "x-1")["cause"] == "event")
+    told = hub.run("explain", "x-1")
+    assert told.returncode == 0, "it waits for nothing but its event"
+    assert told.stdout.splitlines()[0].startswith("It waits for the event 'Go' (oncall/function_app.py:")
+    assert told.stdout.splitlines()[-1] == "Raise it: `durable_core raise x-1 Go`."
+    assert hub.run("tree", "x-1").stdout == "x-1  order  Running\n"
+    assert hub.run("terminate", "x-1", "--yes").returncode == 0
+    assert hub.run("tail", "x-1").returncode == 1
+
+    failed = hub.run("start", "order", "x-2", "--input", '"declined"', "--wait", 60)
+    assert failed.returncode == 1
+    told = hub.run("explain", "x-2")
+    assert told.returncode == 1
+    assert "ValueError: no [31mmoney second line (task 1, 'charge', oncall/function_app.py:" in told.stdout
+    assert hub.run("purge", "x-1", "x-2", "--yes").returncode == 0
+    gone = hub.run("explain", "x-1")
+    assert gone.returncode == 3
+    assert "There is no instance 'x-1'" in gone.stderr
+    assert hub.run("tree", "x-1").returncode == 3
+
+
 def test_the_operations_on_a_schedule(hub: Hub) -> None:
     assert hub.run("schedules").returncode == 3
     urllib.request.urlopen(urllib.request.Request(f"{hub.host.url}/api/nightly", b"", method="POST")).close()

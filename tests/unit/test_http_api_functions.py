@@ -127,6 +127,8 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_schedules": ("httpTrigger", "durabletask/schedules"),
         "durable_schedule": ("httpTrigger", "durabletask/schedules/{scheduleId}/{operation}"),
         "durable_query": ("httpTrigger", "durabletask/instances/{instanceId}/query/{queryName}"),
+        "durable_explain": ("httpTrigger", "durabletask/instances/{instanceId}/explain"),
+        "durable_tree": ("httpTrigger", "durabletask/instances/{instanceId}/tree"),
         "durable_openapi": ("httpTrigger", "durabletask/openapi.json"),
         "durable_ui": ("httpTrigger", "durabletask/ui/{file?}"),
         "durable_capability": ("httpTrigger", "durabletask/c/{token}/{eventName?}"),

@@ -72,6 +72,41 @@ class Host:
                     await queue.delete(message)
 
 
+async def test_an_explanation_and_a_tree_are_answered_as_described() -> None:
+    settings = Settings(store=":memory:")
+    durable = Durable(Registry().add(order, price), settings=settings)
+    storage = acquire_storage(settings)
+    await durable.start()
+    try:
+        host, url = Host(durable, storage), f"{BASE}/instances/o-1/explain"
+        status, body = await host.http("durable_explain", "GET", url, instanceId="o-1")
+        assert (status, body["error"]["code"]) == (404, "InstanceNotFound")
+        assert "There is no instance 'o-1'" in body["error"]["message"]
+        await host.http(
+            "durable_start", "POST", f"{BASE}/orchestrators/order/o-1", {"sku": "x"}, name="order", instanceId="o-1"
+        )
+        await host.drain()
+        await host.http(
+            "durable_event", "POST", f"{BASE}/instances/o-1/raiseEvent/payed", {}, instanceId="o-1", eventName="payed"
+        )
+        await host.drain()
+        status, body = await host.http("durable_explain", "GET", url, instanceId="o-1")
+        assert (status, body["cause"], body["needsSomebody"]) == (200, "event", True)
+        assert "Came and kept: 'payed' - did the sender mean this event?" in body["sentence"]
+        assert body["details"]["alike"] == ["payed"]
+        assert body["waits"][0]["name"] == "Paid"
+        status, body = await host.http("durable_tree", "GET", f"{BASE}/instances/o-1/tree", instanceId="o-1")
+        assert (status, body) == (
+            200,
+            {"instanceId": "o-1", "name": "order", "runtimeStatus": "Running", "children": []},
+        )
+        status, _ = await host.http("durable_explain", "GET", f"{url}?deep=1", instanceId="o-1")
+        assert status == 400
+    finally:
+        await durable.stop()
+        await release_storage(storage)
+
+
 async def test_an_order_goes_from_its_start_to_its_purge_by_the_urls_handed_out() -> None:
     settings = Settings(store=":memory:")
     durable = Durable(Registry().add(order, price), settings=settings)

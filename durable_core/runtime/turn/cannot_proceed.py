@@ -18,6 +18,7 @@ from ...errors import (
     UnknownOrchestratorError,
 )
 from ...hub.instance_row import Instance
+from ...hub.stuck_reasons import NO_ORCHESTRATOR, OTHER_BUILD
 from ..stuck import MAX_REASON
 from .attempt import Attempt
 from .delivery import handed_over, release
@@ -109,7 +110,7 @@ class CannotProceed:
         services = self._services
         match error:
             case UnknownOrchestratorError():
-                reason = f"waiting for a host that has it: {error}"
+                reason = f"{NO_ORCHESTRATOR}{error}"
                 await self.wait_shown(attempt, instance, reason, reason)
             case NewerFormatError():
                 await self.wait(attempt, str(error), instance)
@@ -118,7 +119,7 @@ class CannotProceed:
             case NonDeterminismError() if instance.build == services.build or services.is_alone():
                 await self.park(attempt, instance, str(error))
             case NonDeterminismError():  # perhaps the build that committed last knows better
-                shown = f"waiting for a host of the build that committed last, or of one that fits: {error}"
+                shown = f"{OTHER_BUILD}{error}"
                 await self.wait_shown(attempt, instance, shown, str(error))
             case _:
                 raise error

@@ -21,11 +21,11 @@ from ...errors import (
     UnknownOrchestratorError,
 )
 from ...hub.catalog import run_of
+from ...hub.child_ids import child_id_of
 from ...hub.inbox import RECURSIVE, InboxKind
 from ...hub.instance_row import Instance
 from ...hub.messages import TaskOutcome
 from ...hub.taskhub import TaskHub
-from ...instance_ids import MAX_ID_UNITS, MAX_INSTANCE_ID, utf16_units
 from ...log_context import durable_logger
 from ...models import FailureDetails, ParentLink, RuntimeStatus, type_name
 from ...moments import LAST_SECONDS
@@ -242,18 +242,6 @@ def is_of_earlier_call(child: Instance, link: ParentLink, decided: datetime) -> 
 def is_of_void_run(child: Instance, parent: Instance) -> bool:
     """Whether the child was rewound for a later run of its parent than this one, whose requests must not reach it."""
     return child.parent_rewinds > parent.rewinds
-
-
-def child_id_of(parent: Instance, link: ParentLink, asked: str) -> str:
-    """The id given by the code, or one that holds the parent's execution and generation; a retry has its own id."""
-    retry = f".{link.attempt}" if link.attempt > 1 else ""
-    if asked:
-        return asked + retry
-    suffix = f":{parent.execution_id}:{link.generation:x}:{link.task_id:x}{retry}"
-    name = parent.instance_id
-    if len(name) + len(suffix) > MAX_INSTANCE_ID or utf16_units(name) + len(suffix) > MAX_ID_UNITS:
-        name = hashlib.sha256(name.encode()).hexdigest()[:32]
-    return name + suffix
 
 
 def digest_of(link: ParentLink) -> str:

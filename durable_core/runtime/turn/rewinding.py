@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ...engine.events import SubOrchestrationCreated
 from ...errors import OperationRefusedError, PreconditionFailedError, RowExistsError, RowNotFoundError
+from ...hub.child_ids import child_id_of
 from ...hub.instance_row import Instance
 from ...hub.instances import MOVED_TRIES, Commit, HistoryMovedError
 from ...hub.payloads import PayloadGoneError
@@ -174,8 +175,6 @@ class Rewinding:
 
     async def _child(self, parent: Instance, call: SubOrchestrationCreated) -> tuple[int, Instance | None]:
         """The child of the last attempt at a call, and its attempt."""
-        from .children import child_id_of  # it imports this module
-
         found: Instance | None = None
         for attempt in count(1):
             link = ParentLink(parent.instance_id, parent.execution_id, parent.generation, call.task_id, attempt)

@@ -1,0 +1,358 @@
+"""Causes of an instance that waits for something it has called: activities, steps, timers, sub-orchestrations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, NamedTuple, cast
+
+from ...engine.events import SubOrchestrationCreated, TaskScheduled
+from ...errors import QueueNotFoundError
+from ...hub.times import iso
+from ...models import JSON, RetryPolicy, Wait
+from ...moments import after
+from . import words
+from .facts import UNREADABLE, Call, Facts, read_facts
+from .finding import NOTHING, RECOVER, Finding, Rank
+
+LATE = timedelta(minutes=1)  # that a reminder or a result may take before it counts as lost
+
+
+async def activity(facts: Facts, wait: Wait) -> Finding:
+    """An activity was called and has not ended."""
+    call, now = facts.history.calls.get(wait.task_id), facts.now
+    what, details = _task(wait), _details(wait)
+    if call is None or not isinstance(call.event, TaskScheduled):
+        return Finding(
+            cause="activity",
+            sentence=f"Activity {what} runs inside a host, or is being recorded.",
+            action=f"{NOTHING}its result is on the way.",
+            details=details,
+            rank=Rank.WORK,
+        )
+    if (overdue := _past_its_limit(facts, call, what, details)) is not None:
+        return overdue
+    if (missing := _not_here(facts, wait, what, details)) is not None:
+        return missing
+    queue, depth = await _depth(facts, call.event)
+    details |= {"queue": queue, "depth": depth}
+    holds = f"about {words.count(depth, 'message')}, those under way included"
+    if now - call.since > LATE and depth == 0 and not await _control_depth(facts):
+        return Finding(
+            cause="activity-lost",
+            sentence=(
+                f"Activity {what} was called {words.at(call.since, now)}, and no message of it is left in queue "
+                f"{queue}: it was lost, or is in the poison queue."
+            ),
+            action=RECOVER,
+            details=details,
+            rank=Rank.NEEDS_SOMEBODY,
+        )
+    return Finding(
+        cause="activity",
+        sentence=(
+            f"Activity {what} was called {words.at(call.since, now)} and has not ended: it runs, or waits in queue "
+            f"{queue} ({holds}).{_limits(facts, wait.name)}"
+        ),
+        action=(
+            f"{NOTHING}it ends by itself, and its message comes again if its host dies. If it takes too long, look at "
+            "the hosts' logs, and give it a timeout."
+        ),
+        details=details,
+        rank=Rank.WORK,
+    )
+
+
+def _past_its_limit(facts: Facts, call: Call, what: str, details: dict[str, JSON]) -> Finding | None:
+    event = cast("TaskScheduled", call.event)
+    limit: float | None = _options(event).get("schedule_to_close")
+    if limit is None or (deadline := after(call.since, limit)) + LATE > facts.now:
+        return None
+    return Finding(
+        cause="past-its-limit",
+        sentence=(
+            f"Activity {what} should have ended {words.at(deadline, facts.now)} (schedule_to_close): its reminder is "
+            "lost, or no host runs."
+        ),
+        action=RECOVER,
+        details=details | {"deadline": iso(deadline)},
+        rank=Rank.NEEDS_SOMEBODY,
+    )
+
+
+def _not_here(facts: Facts, wait: Wait, what: str, details: dict[str, JSON]) -> Finding | None:
+    """This app has the orchestrator and not the activity: hosts of the same code cannot run it."""
+    if facts.code is None or facts.replayed is None or facts.code.activity(wait.name) is not None:
+        return None
+    return Finding(
+        cause="no-activity",
+        sentence=f"Activity {what} is not in this app, which has the orchestrator: a host with other code must run it.",
+        action="Deploy a host with this activity, or give it back its old name; the instance goes on by itself.",
+        details=details,
+        rank=Rank.NEEDS_SOMEBODY,
+    )
+
+
+def _limits(facts: Facts, name: str) -> str:
+    definition = None if facts.code is None else facts.code.activity(name)
+    if definition is None:
+        return ""
+    limits: list[str] = []
+    if definition.max_concurrency is not None:
+        limits.append(f"max_concurrency={definition.max_concurrency}")
+    if definition.rate is not None:
+        limits.append(f"rate={definition.rate:g} per second")
+    return f" Each host runs it with {' and '.join(limits)}; more calls wait." if limits else ""
+
+
+async def _depth(facts: Facts, event: TaskScheduled) -> tuple[str, int]:
+    """The work queue of the call, and about how many messages it holds."""
+    hub = facts.hub
+    definition = None if facts.code is None else facts.code.activity(event.name)
+    own = str(_options(event).get("queue", "")) if definition is None else definition.queue
+    queue = hub.work_queue(own, facts.id)
+    try:
+        return queue.name, await queue.count()
+    except QueueNotFoundError:
+        if not own:
+            raise
+        queue = hub.work_queue("", facts.id)  # to which work for a missing queue is sent
+        return queue.name, await queue.count()
+
+
+async def _control_depth(facts: Facts) -> int:
+    """A message of the instance itself, while an activity runs in the turn that called it."""
+    return await facts.hub.control_queue(facts.id).count()
+
+
+def _options(event: TaskScheduled) -> dict[str, Any]:
+    return cast("dict[str, Any]", event.options or {})
+
+
+# ---------------------------------------------------------------- retry, step, timer
+
+
+async def retry(facts: Facts, wait: Wait) -> Finding:
+    """An attempt has failed, and another follows, or is under way."""
+    state, call, now = facts.instance.retries.get(wait.task_id), facts.history.calls.get(wait.task_id), facts.now
+    if state is None:  # written by another commit since
+        return await activity(facts, wait)
+    failed, of = state.attempt - 1, _attempts_of(facts, wait)
+    times = f"{failed} of {of} times" if of else words.count(failed, "time")
+    details = _details(wait) | {"failed": failed, "nextAttempt": state.attempt, "nextTime": iso(state.next_try)}
+    details |= {"maxAttempts": of} if of else {}
+    sentence = f"{_KIND_NAMES[_kind_of(call)]} {_task(wait)} failed {times}"
+    if state.next_try > now:
+        return Finding(
+            cause="retry",
+            sentence=f"{sentence}; attempt {state.attempt} begins {words.at(state.next_try, now)}.",
+            action=f"{NOTHING}it is tried again. If it cannot succeed, mend what it calls, or cancel the instance.",
+            details=details,
+            rank=Rank.WORK,
+        )
+    if call is not None and isinstance(call.event, SubOrchestrationCreated):
+        found = await child(facts, replace(wait, kind="child"))
+        return replace(found, sentence=f"{sentence}. {found.sentence}", details={**details, **found.details})
+    if now - state.next_try <= LATE or call is None:
+        return Finding(
+            cause="retry",
+            sentence=f"{sentence}; attempt {state.attempt} began {words.at(state.next_try, now)} and has not ended.",
+            action=f"{NOTHING}the attempt ends by itself.",
+            details=details,
+            rank=Rank.WORK,
+        )
+    found = await activity(facts, replace(wait, kind="activity"))
+    due = f"{sentence}; attempt {state.attempt} was due {words.at(state.next_try, now)}"
+    return replace(found, sentence=f"{due}. {found.sentence}", details={**details, **found.details})
+
+
+def _attempts_of(facts: Facts, wait: Wait) -> int | None:
+    """How often the task is tried, where the code at hand says it."""
+    policy: RetryPolicy | None = None
+    if facts.replayed is not None:
+        policy = facts.replayed.retries.get(wait.task_id)
+    if policy is None and facts.code is not None and (definition := facts.code.activity(wait.name)) is not None:
+        policy = definition.retry
+    return None if policy is None else policy.max_attempts
+
+
+def step(facts: Facts, wait: Wait) -> Finding:
+    """A step runs in the process of the orchestrator."""
+    return Finding(
+        cause="step",
+        sentence=f"Step {_task(wait)} runs in the process of the orchestrator{words.since(wait.since, facts.now)}.",
+        action=f"{NOTHING}it ends by itself, and runs again in another host if its host dies.",
+        details=_details(wait),
+        rank=Rank.WORK,
+    )
+
+
+def timer(facts: Facts, wait: Wait) -> Finding:
+    """It sleeps; or its reminder is lost."""
+    now, due = facts.now, wait.due
+    details = _details(wait)
+    where = words.line(wait.line)
+    if due is None:
+        return Finding(
+            cause="timer",
+            sentence=f"It sleeps until a timer fires{where}.",
+            action=f"{NOTHING}it goes on by itself.",
+            details=details,
+        )
+    details |= {"due": iso(due)}
+    if due + LATE > now:
+        return Finding(
+            cause="timer",
+            sentence=f"It sleeps until a timer fires {words.at(due, now)}{where}.",
+            action=f"{NOTHING}it goes on by itself.",
+            details=details,
+        )
+    return Finding(
+        cause="timer-late",
+        sentence=f"Its timer was due {words.at(due, now)}{where}: the reminder is lost, or no host runs.",
+        action=RECOVER,
+        details=details,
+        rank=Rank.NEEDS_SOMEBODY,
+    )
+
+
+# ---------------------------------------------------------------- sub-orchestrations
+
+
+async def child(facts: Facts, wait: Wait) -> Finding:
+    """A sub-orchestration has not ended: why not, is its own cause."""
+    call, now = facts.history.calls.get(wait.task_id), facts.now
+    details = _details(wait)
+    if call is None or not isinstance(call.event, SubOrchestrationCreated):
+        return Finding(
+            cause="child",
+            sentence=f"It waits for sub-orchestration {_task(wait)}.",
+            action=f"{NOTHING}it goes on when that has ended.",
+            details=details,
+        )
+    child_id = facts.child_id(call.event)
+    details["childId"] = child_id
+    what = f"sub-orchestration {_task(wait)}, instance {words.name(child_id)},"
+    try:
+        below = await read_facts(facts.hub, child_id, now, facts.code)
+    except UNREADABLE as error:
+        return Finding(
+            cause="child-unreadable",
+            sentence=f"It waits for {what} whose rows cannot be read here: {words.plain(str(error))}.",
+            action="Ask a host of the version, and with the codec, that wrote them.",
+            details=details,
+            rank=Rank.NEEDS_SOMEBODY,
+        )
+    if below is None:
+        is_new = now - call.since <= LATE
+        return Finding(
+            cause="child-missing",
+            sentence=(
+                f"It waits for {what} which it called {words.at(call.since, now)} and which does not exist: its host "
+                "died before it wrote it, or it was purged."
+            ),
+            action=f"{NOTHING}it is being started." if is_new else f"{RECOVER} A purged one is started again.",
+            details=details,
+            rank=Rank.WORK if is_new else Rank.NEEDS_SOMEBODY,
+        )
+    instance = below.instance
+    if instance.parent != facts.link(call.event):
+        return Finding(
+            cause="child-id-taken",
+            sentence=f"It waits for {what} an id that another instance has.",
+            action="Give the sub-orchestration an id of its own, or leave the id out.",
+            details=details,
+            rank=Rank.NEEDS_SOMEBODY,
+        )
+    if instance.is_terminal:
+        is_late = now - instance.updated > LATE
+        return Finding(
+            cause="child-not-heard" if is_late else "child",
+            sentence=(
+                f"It waits for {what} which has ended as {instance.status.value} {words.at(instance.updated, now)}"
+                + (
+                    ": the message with its result is lost, or no host runs."
+                    if is_late
+                    else "; its result is on the way."
+                )
+            ),
+            action=RECOVER if is_late else f"{NOTHING}it goes on by itself.",
+            details=details,
+            rank=Rank.NEEDS_SOMEBODY if is_late else Rank.WORK,
+        )
+    return Finding(
+        cause="child",
+        sentence=f"It waits for {what}{words.since(wait.since or call.since, now)}.",
+        action=f"{NOTHING}it goes on when that has ended.",
+        details=details,
+        below=below,
+    )
+
+
+# ---------------------------------------------------------------- fan-out
+
+
+class Progress(NamedTuple):
+    """How far the calls have come that were made together. wait: for the oldest open one of them."""
+
+    done: int
+    calls: int
+    wait: Wait
+
+
+def fan_out(facts: Facts, wait: Wait) -> Progress | None:
+    """The calls that were made together with the one that is waited for; None if it was made alone."""
+    first = facts.history.calls.get(wait.task_id)
+    if first is None or wait.kind not in ("activity", "child", "retry"):
+        return None
+    ends, group = facts.history.ends, _group_of(facts, first)
+    still_open = [call for call in group if call.event.task_id not in ends]
+    if len({call.seq for call in still_open}) <= 1:  # else a window: its calls are made one after another
+        group = [call for call in group if call.seq == first.seq]
+        still_open = [call for call in group if call.event.task_id not in ends]
+    if len(group) < 2:
+        return None
+    oldest = still_open[0] if still_open else first
+    task_id = oldest.event.task_id
+    kind = "retry" if task_id in facts.instance.retries else "child" if _is_child(oldest) else "activity"
+    done = len(group) - len(still_open)
+    return Progress(done, len(group), replace(wait, kind=kind, task_id=task_id, since=oldest.since))
+
+
+def with_progress(finding: Finding, progress: Progress) -> Finding:
+    """The cause of the oldest open call of a fan-out, and how far the others have come."""
+    done, wait = progress.done, progress.wait
+    told = (
+        f"{done:,} of {progress.calls:,} calls of {words.name(wait.name)} have ended{words.line(wait.line)}; the "
+        f"oldest open one is task {wait.task_id}. {finding.sentence}"
+    )
+    counts: JSON = {"done": done, "calls": progress.calls}
+    return replace(finding, sentence=told, details={**finding.details, "progress": counts})
+
+
+def _group_of(facts: Facts, first: Call) -> list[Call]:
+    key = (type(first.event), first.name, first.event.line)
+    return [call for call in facts.history.calls.values() if (type(call.event), call.name, call.event.line) == key]
+
+
+def _is_child(call: Call) -> bool:
+    return isinstance(call.event, SubOrchestrationCreated)
+
+
+# ---------------------------------------------------------------- words
+
+_KIND_NAMES = {"activity": "Activity", "child": "Sub-orchestration", "step": "Step"}
+
+
+def _kind_of(call: Call | None) -> str:
+    return "step" if call is None else "child" if _is_child(call) else "activity"
+
+
+def _task(wait: Wait) -> str:
+    """A call in a sentence: its name, its number, its line."""
+    return f"{words.name(wait.name)} (task {wait.task_id}{words.place(wait.line)})"
+
+
+def _details(wait: Wait) -> dict[str, JSON]:
+    details: dict[str, JSON] = {"taskId": wait.task_id, "name": words.plain(wait.name), "line": words.plain(wait.line)}
+    return details if wait.since is None else details | {"since": iso(wait.since)}
