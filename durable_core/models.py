@@ -51,7 +51,8 @@ class FailureDetails:
 
     ``type`` is the exception's qualified name (without ``builtins``), ``bases`` the names of its base classes, by
     which ``is_caused_by(OSError)`` matches a ``FileNotFoundError`` of another process. With ``retriable`` False, no
-    retry policy starts another attempt. ``members`` are the first exceptions of an ``ExceptionGroup``.
+    retry policy starts another attempt. ``members`` are the first exceptions of an ``ExceptionGroup``. ``line``: in the
+    failure of an orchestrator, the ``file:line`` of its code that raised; '' if it is not known.
     """
 
     type: str
@@ -61,6 +62,7 @@ class FailureDetails:
     retriable: bool = True
     bases: tuple[str, ...] = ()
     members: tuple[FailureDetails, ...] = ()
+    line: str = field(default="", compare=False)
 
     @classmethod
     def from_exception(cls, error: BaseException, *, retriable: bool = True, depth: int = 0) -> FailureDetails:
@@ -110,6 +112,8 @@ class FailureDetails:
             out["cause"] = self.cause.to_json()
         if self.members:
             out["members"] = [member.to_json() for member in self.members]
+        if self.line:
+            out["line"] = self.line
         return out
 
     @classmethod
@@ -123,6 +127,7 @@ class FailureDetails:
             retriable=data.get("retriable", True),
             bases=tuple(data.get("bases", ())),
             members=tuple(cls.from_json(member) for member in data.get("members", ())),
+            line=data.get("line", ""),
         )
 
 
@@ -290,6 +295,9 @@ class OrchestrationStatus:
         Both in UTC; None if none was given.
     restarted_from: the execution of which this one is a restart (``client.restart``); None if it is none.
     history_events: the history, if it was asked for.
+    ended_time: when the instance ended, in UTC; None if it has not ended.
+    retrying: the number of open calls that are tried again for long: at the fourth attempt, or half a minute after the
+        call. In a list without details it is 0 or 1, and may be out of date.
     waits: what the code waits for, at most eight; empty if the instance has ended, has not begun, or was committed last
         by a version of durable_core that did not record it.
     """
@@ -313,6 +321,8 @@ class OrchestrationStatus:
     deadline: datetime | None = None
     restarted_from: Origin | None = None
     waits: tuple[Wait, ...] = ()
+    ended_time: datetime | None = None
+    retrying: int = 0
 
     def __bool__(self) -> bool:
         return self.runtime_status is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from types import FrameType
@@ -224,7 +225,7 @@ class UserGenerator:
     def _fail(self, error: BaseException) -> None:
         error.__traceback__ = without_engine(error.__traceback__)
         line = raised_at(error.__traceback__) or self.waits_at or self._returned_at
-        failure = FailureDetails.from_exception(error)
+        failure = replace(FailureDetails.from_exception(error), line=line)
         self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure, line))
 
     @property

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 from urllib.parse import urlencode, urlsplit
@@ -39,6 +38,7 @@ from .http_bodies import (
     status_json,
 )
 from .http_errors import failure_response, method_not_allowed
+from .http_filters import filter_of, flag_of, order_of, span_of, statuses_of, tags_of, version_of
 from .http_routes import OPERATIONS, SCHEDULE_OPERATIONS, methods_of
 from .http_routes import Endpoint as Endpoint
 from .http_types import HttpRequest, HttpResponse, error_response, json_response, parse_json
@@ -56,7 +56,6 @@ CONTINUATION_HEADER = "x-ms-continuation-token"
 DEFAULT_BASE = "durabletask"
 
 _STATUS_FLAGS = ("showHistory", "showHistoryOutput", "showInput", "returnInternalServerErrorOnFailure")
-_STATUSES = {status.value.lower(): status for status in RuntimeStatus}
 
 
 _ACCEPTED = HttpResponse(status=202, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
@@ -270,17 +269,26 @@ class HttpApi:
         return json_response(202, shown, {"Location": location(status), "Retry-After": str(RETRY_AFTER_SECONDS)})
 
     async def _list(self, request: HttpRequest) -> HttpResponse:
-        created_from, created_to = _created_between(request)
-        details = request.flag("showDetails", True)
+        created_from, created_to = span_of(request, "createdTime")
+        ended_from, ended_to = span_of(request, "ended")
+        show_details = request.flag("showDetails", True)
         page = await self._client.list_instances(
             created_time_from=created_from,
             created_time_to=created_to,
-            runtime_status=_runtime_statuses(request),
-            instance_id_prefix=request.text("instanceIdPrefix") or None,
+            runtime_status=statuses_of(request),
+            instance_id_prefix=filter_of(request, "instanceIdPrefix"),
+            tags=tags_of(request),
             page_size=min(request.count("top", 100), MAX_PAGE),
             continuation_token=request.headers.get(CONTINUATION_HEADER) or None,
-            show_input=request.flag("showInput", details),
-            show_details=details,
+            show_input=request.flag("showInput", show_details),
+            show_details=show_details,
+            name=filter_of(request, "name"),
+            version=version_of(request),
+            stuck=flag_of(request, "stuck"),
+            retrying=flag_of(request, "retrying"),
+            ended_time_from=ended_from,
+            ended_time_to=ended_to,
+            order=order_of(request),
         )
         more = {CONTINUATION_HEADER: page.continuation_token} if page.continuation_token else {}
         return json_response(200, [status_json(status) for status in page.instances], more)
@@ -300,14 +308,14 @@ class HttpApi:
         return error_response(409, "InstanceNotCompleted", message)
 
     async def _purge_many(self, request: HttpRequest) -> HttpResponse:
-        created_from, created_to = _created_between(request)
+        created_from, created_to = span_of(request, "createdTime")
         if created_from is None:
             raise InvalidInputError("query parameter 'createdTimeFrom' is required to purge more than one instance")
         begun = request.headers.get(CONTINUATION_HEADER) or None
         done = await self._client.purge_slice(
             created_from,
             created_to,
-            _runtime_statuses(request),
+            statuses_of(request),
             continuation_token=begun,
             recursive=request.flag("recursive", False),
         )
@@ -521,23 +529,3 @@ def _named(event_name: str) -> str:
 
 def _final_code(status: OrchestrationStatus, fail_with_500: bool) -> int:
     return 500 if fail_with_500 and status.runtime_status is RuntimeStatus.FAILED else 200
-
-
-def _created_between(request: HttpRequest) -> tuple[datetime | None, datetime | None]:
-    created_from, created_to = request.moment("createdTimeFrom"), request.moment("createdTimeTo")
-    if created_from and created_to and created_to < created_from:
-        raise InvalidInputError("query parameter 'createdTimeTo' is before 'createdTimeFrom'")
-    return created_from, created_to
-
-
-def _runtime_statuses(request: HttpRequest) -> list[RuntimeStatus] | None:
-    names = request.several("runtimeStatus")
-    if not names and "runtimestatus" in request.query:  # an ignored filter would match every instance
-        raise InvalidInputError("query parameter 'runtimeStatus' is empty; leave it out for every status")
-    unknown = [name for name in names if name.lower() not in _STATUSES]
-    if unknown:
-        listed = ", ".join(RuntimeStatus)
-        raise InvalidInputError(
-            f"query parameter 'runtimeStatus' must be one or more of {listed}; not {', '.join(unknown)[:200]}"
-        )
-    return [_STATUSES[name.lower()] for name in names] or None

@@ -92,6 +92,10 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
         shown["version"] = status.version
     if status.tags:
         shown["tags"] = dict(status.tags)
+    if status.ended_time is not None:
+        shown["endedTime"] = _utc_seconds(status.ended_time)
+    if status.retrying:
+        shown["retrying"] = status.retrying
     if status.scheduled_start_time is not None:
         shown["scheduledStartTime"] = _utc_seconds(status.scheduled_start_time)
     if status.deadline is not None:
@@ -176,6 +180,8 @@ def _failure_text(failure: FailureDetails) -> str:
 def _failure_json(failure: FailureDetails) -> dict[str, JSON]:
     """Without stack traces: status URIs are handed to browsers and partners. The history holds them."""
     shown: dict[str, JSON] = {"type": failure.type, "message": failure.message, "retriable": failure.retriable}
+    if failure.line:
+        shown["line"] = failure.line
     if failure.cause is not None:
         shown["cause"] = _failure_json(failure.cause)
     return shown

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import cast
+from typing import cast, get_args
 
 from ..instance_ids import MAX_INSTANCE_ID
 from ..models import JSON, RuntimeStatus
+from ..runtime.listing import Order
 from .dashboard_files import CONTENT_TYPES
 from .http_routes import OPERATIONS, SCHEDULE_OPERATIONS, Endpoint
 from .openapi_schemas import SCHEMAS
@@ -172,6 +173,24 @@ _CONTINUATION: JSON = {
 _RUNTIME_STATUS = _in_query(
     "runtimeStatus", "One status, several separated by commas, or the parameter repeated", _STATUSES
 )
+_MORE_FILTERS: Sequence[JSON] = (
+    _in_query("name", "The orchestrator", {"type": "string", "minLength": 1}),
+    _in_query(
+        "tags",
+        "A tag and its value, k:v or k=v; repeat it for several",
+        {"type": "array", "items": {"type": "string", "pattern": "^[^:=]+[:=]"}},
+    ),
+    _in_query("version", "The version of the orchestrator; empty: without a version", {"type": "string"}),
+    _in_query("stuck", "true: only stuck instances; false: only others", {"type": "boolean"}),
+    _in_query("retrying", "true: only instances with a call that is tried again for long", {"type": "boolean"}),
+    _in_query("endedFrom", "Ended at this time or later", _MOMENT),
+    _in_query("endedTo", "Ended at this time or before", _MOMENT),
+    _in_query(
+        "order",
+        "created: the newest first; ended: the latest end first, of Failed, Terminated and Canceled instances",
+        {"type": "string", "enum": list(get_args(Order))},
+    ),
+)
 
 
 # ---------------------------------------------------------------- answers
@@ -245,6 +264,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
             _in_query("createdTimeFrom", "Created at this time or later", _MOMENT),
             _CREATED_TO,
             _RUNTIME_STATUS,
+            *_MORE_FILTERS,
             _flag("showInput", True),
             _flag("showDetails", True),
             _in_query("top", "Instances per page", {"type": "integer", "minimum": 1, "maximum": 1000}),

@@ -2,23 +2,31 @@
 
 One partition per shard. Open rows (``o...``), one per live instance, are inserted before the instance row; closing is
 one transaction that deletes the open row, which must exist, and inserts the closed one (``c...``): a late worker cannot
-create rows of a purged instance again. Both keys end in inverted milliseconds of the creation time, so that a range
+create rows of a purged instance again. Both keys begin with inverted milliseconds of the creation time, so that a range
 read returns the newest first.
 
 The rows of a rewound execution have another key at each rewind: a host that ends the execution late, as it was before a
 rewind, then finds no row to close (rule R20).
+
+An instance that failed, or was terminated or cancelled, has a third row (``e...``), whose key begins with inverted
+milliseconds of its end: what failed in the last hour is read without what was created before. It is inserted and
+deleted in the transactions of the closed row. A version that does not know such rows reads none of them, and deletes
+the closed row alone; a row of an end that is left so is one of no instance.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
-from ..errors import PreconditionFailedError, RowExistsError, RowNotFoundError
-from ..models import RuntimeStatus
+from ..errors import CodecError, PreconditionFailedError, RowExistsError, RowNotFoundError
+from ..models import FailureDetails, RuntimeStatus
 from ..storage.ports import Delete, Insert, Props, Row, Table, Value
+from .encoding import Encoding
 from .instance_row import Instance
 from .names import shard_of
 from .payloads import dumps
@@ -26,12 +34,32 @@ from .times import from_inverted_ms, from_iso, inverted_ms, iso
 
 OPEN = "o"
 CLOSED = "c"
+ENDED = "e"
+
+BY_END = frozenset({RuntimeStatus.FAILED, RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED})
+"""The statuses of instances that have a row by the time of their end."""
+
+SUMMARY_CHARS = 200  # of a failure's message in the catalogue
+
+
+class Summary(NamedTuple):
+    """Why an instance failed, in the catalogue. ``line``: ``file:line`` at which its code raised; '' if not known."""
+
+    type: str
+    message: str
+    line: str
+
+    @classmethod
+    def of(cls, failure: FailureDetails) -> Summary:
+        return cls(failure.type[:SUMMARY_CHARS], failure.message[:SUMMARY_CHARS], failure.line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """The catalogue row of one instance. ``start_at``: the time of a delayed start.
 
+    updated: of an ended instance, the time of its end. failure: of a failed instance.
+    is_retrying: whether calls of it were tried again for long (see ``RetryState.is_lasting``) when the row was written.
     next_check: recovery skips a stuck instance until then, unless recovery is run on demand.
     is_readable: False for a row that this version cannot read, perhaps a row of a newer version: the instance id is
     read from its key, everything else must be read from the instance row. Such a row is not changed.
@@ -50,10 +78,12 @@ class Entry:
     start_at: datetime | None = None
     next_check: datetime | None = None
     rewinds: int = 0
+    failure: Summary | None = None
+    is_retrying: bool = False
     key: str = ""
     is_readable: bool = True
 
-    def props(self) -> dict[str, Value]:
+    def props(self, encoding: Encoding) -> dict[str, Value]:
         props: dict[str, Value] = {
             "instance": self.instance_id,
             "exec": self.execution_id,
@@ -70,12 +100,15 @@ class Entry:
             props["start"] = iso(self.start_at)
         if self.rewinds:
             props["rewinds"] = self.rewinds
+        if self.failure is not None:
+            props["failure"] = encoding.hide(dumps(list(self.failure)))
         return props
 
     @classmethod
-    def from_row(cls, row: Row) -> Entry:
+    def from_row(cls, row: Row, encoding: Encoding) -> Entry:
+        """The entry of a row. A failure that cannot be decoded is left out."""
         try:
-            return cls._read(row)
+            return cls._read(row, encoding)
         except (LookupError, TypeError, ValueError, ArithmeticError):
             created, execution_id, instance_id = _parts_of_key(row.key)
             return cls(
@@ -91,9 +124,13 @@ class Entry:
             )
 
     @classmethod
-    def _read(cls, row: Row) -> Entry:
+    def _read(cls, row: Row, encoding: Encoding) -> Entry:
         props: Props = row.props
-        tags, start, look = props.get("tags"), props.get("start"), props.get("look")
+        tags, start, look, failure = props.get("tags"), props.get("start"), props.get("look"), props.get("failure")
+        summary: Summary | None = None
+        if failure is not None:
+            with suppress(CodecError):  # of another codec
+                summary = Summary(*json.loads(encoding.show(str(failure)))[:3])
         return cls(
             instance_id=str(props["instance"]),
             execution_id=str(props["exec"]),
@@ -107,6 +144,8 @@ class Entry:
             start_at=None if start is None else from_iso(str(start)),
             next_check=None if not look else from_iso(str(look)),
             rewinds=int(str(props.get("rewinds", 0))),
+            failure=summary,
+            is_retrying=bool(props.get("retry")),
             key=row.key,
         )
 
@@ -114,9 +153,10 @@ class Entry:
 class Catalog:
     """The catalogue of one hub."""
 
-    def __init__(self, table: Table, partitions: int) -> None:
+    def __init__(self, table: Table, partitions: int, encoding: Encoding) -> None:
         self._table = table
         self._partitions = partitions
+        self._encoding = encoding
 
     @property
     def shards(self) -> list[str]:
@@ -125,12 +165,12 @@ class Catalog:
     async def open(self, entry: Entry) -> None:
         """Insert the open row; an existing one is from our own earlier try."""
         try:
-            await self._table.insert(self._shard_of(entry), _key(OPEN, entry), entry.props())
+            await self._table.insert(self._shard_of(entry), _key(OPEN, entry), entry.props(self._encoding))
         except RowExistsError:
             return  # the key contains the execution id: it is the same row
 
     async def note(self, entry: Entry) -> None:
-        """Write a lasting change (suspended, stuck, running again, another version) to the open row, if any."""
+        """Write a lasting change (suspended, stuck, running, tried again, another version) to the open row, if any."""
         try:
             await self._table.merge(
                 self._shard_of(entry),
@@ -140,6 +180,7 @@ class Catalog:
                     "stuck": entry.stuck[:2000],
                     "updated": iso(entry.updated),
                     "version": entry.version,
+                    "retry": entry.is_retrying,
                     "look": "",
                 },
             )
@@ -178,10 +219,7 @@ class Catalog:
 
     async def _close(self, entry: Entry) -> bool:
         try:
-            await self._table.transact(
-                self._shard_of(entry),
-                [Delete(_key(OPEN, entry)), Insert(_key(CLOSED, entry), entry.props())],
-            )
+            await self._table.transact(self._shard_of(entry), [Delete(_key(OPEN, entry)), *self._of_an_end(entry)])
         except RowExistsError:  # closed before; a late start has inserted the open row again
             await self.forget_open(entry)
             return False
@@ -192,7 +230,7 @@ class Catalog:
     async def show_ended(self, entry: Entry) -> None:
         """Insert the closed row of an ended instance that has none."""
         try:
-            await self._table.insert(self._shard_of(entry), _key(CLOSED, entry), entry.props())
+            await self._table.transact(self._shard_of(entry), self._of_an_end(entry))
         except RowExistsError:
             return  # the instance has its closed row
 
@@ -201,23 +239,35 @@ class Catalog:
         await self._delete(entry, OPEN)
 
     async def forget_closed(self, entry: Entry) -> bool:
-        """Delete the closed row. Whether there was one."""
-        return await self._delete(entry, CLOSED)
+        """Delete the closed row, and the row of the end with it. Whether there was a closed row."""
+        if entry.status not in BY_END:
+            return await self._delete(entry, CLOSED)
+        try:
+            await self._table.transact(self._shard_of(entry), [Delete(_key(kind, entry)) for kind in (ENDED, CLOSED)])
+        except RowNotFoundError:  # closed, or partly deleted, by a version that knows one row only; or deleted before
+            await self._delete(entry, ENDED)
+            return await self._delete(entry, CLOSED)
+        return True
 
     async def forget_last_run(self, entry: Entry) -> None:
-        """Delete the closed row that a rewound execution had before its last rewind."""
-        if entry.rewinds:
-            await self._delete(replace(entry, rewinds=entry.rewinds - 1), CLOSED)
+        """Delete the closed row that a rewound execution had before its last rewind, and the row of that end."""
+        if not entry.rewinds:
+            return
+        last = replace(entry, rewinds=entry.rewinds - 1)
+        row = await self._table.get(self._shard_of(last), _key(CLOSED, last))
+        if row is not None:
+            ended = Entry.from_row(row, self._encoding)
+            await self.forget_closed(replace(last, status=ended.status, updated=ended.updated))
 
     async def is_open(self, entry: Entry) -> bool:
         """Whether the instance has an open row."""
         return await self._table.get(self._shard_of(entry), _key(OPEN, entry), ["exec"]) is not None
 
     async def read(self, shard: str, kind: str, after: str = "", limit: int | None = None) -> list[Entry]:
-        """Entries of one stream of one shard, newest first, after the key ``after``."""
+        """Entries of one stream of one shard, newest first (``ENDED``: latest end first), after the key ``after``."""
         low = after + "\x20" if after else kind
         found = await self._table.read_range(shard, low, chr(ord(kind) + 1), limit=limit)
-        return [Entry.from_row(row) for row in found.rows if row.key != after]
+        return [Entry.from_row(row, self._encoding) for row in found.rows if row.key != after]
 
     async def _delete(self, entry: Entry, kind: str) -> bool:
         try:
@@ -225,6 +275,12 @@ class Catalog:
         except RowNotFoundError:
             return False  # done before
         return True
+
+    def _of_an_end(self, entry: Entry) -> list[Insert]:
+        """The rows of an ended instance."""
+        props = entry.props(self._encoding)
+        kinds = (CLOSED, ENDED) if entry.status in BY_END else (CLOSED,)
+        return [Insert(_key(kind, entry), props) for kind in kinds]
 
     def _shard_of(self, entry: Entry) -> str:
         return _shard(shard_of(entry.instance_id, self._partitions))
@@ -250,11 +306,12 @@ def _shard(index: int) -> str:
 
 
 def _key(kind: str, entry: Entry) -> str:
-    return _key_of(kind, entry.created, entry.execution_id, run_of(entry), entry.instance_id)
+    moment = entry.updated if kind == ENDED else entry.created
+    return _key_of(kind, moment, entry.execution_id, run_of(entry), entry.instance_id)
 
 
-def _key_of(kind: str, created: datetime, execution_id: str, run: str, instance_id: str) -> str:
-    return f"{kind}{inverted_ms(created)}-{execution_id}{run}-{instance_id}"
+def _key_of(kind: str, moment: datetime, execution_id: str, run: str, instance_id: str) -> str:
+    return f"{kind}{inverted_ms(moment)}-{execution_id}{run}-{instance_id}"
 
 
 def run_of(entry: Entry) -> str:

@@ -6,12 +6,18 @@ another number would list only some of the instances, and never receive the mess
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from ..errors import ConfigurationError, NewerFormatError, RowExistsError, RowNotFoundError
 from ..storage.ports import Row, Table
 from .keys import FORMAT
 
 PARTITION = KEY = "hub"
 """Partition of the row in the catalogue's table, whose other partitions are numbers."""
+
+
+_ALL, _SINCE_THEN = "all", "since this row was written"
+_ALWAYS, _NEVER = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class HubRow:
@@ -24,11 +30,23 @@ class HubRow:
         """Write the row of a new hub. ConfigurationError if the hub has a row with other settings than this host."""
         while (row := await self._catalog.get(PARTITION, KEY)) is None:
             try:
-                await self._catalog.insert(PARTITION, KEY, {"fmt": FORMAT, "partitions": self._partitions})
+                props = {"fmt": FORMAT, "partitions": self._partitions, "ends": _ALL}
+                await self._catalog.insert(PARTITION, KEY, props)
             except RowExistsError:
                 continue  # another host, or our own earlier try, has written it
             return
         self._compare(row)
+        if "ends" not in row.props:
+            await self._catalog.merge(PARTITION, KEY, {"ends": _SINCE_THEN})
+
+    async def ends_known_since(self) -> datetime:
+        """From when on every Failed, Terminated and Canceled instance has a catalogue row by the time of its end: for a
+        hub that an older version made, from a day after a host of this version opened it first, since hosts of the
+        older version may have run beside it."""
+        row = await self._catalog.get(PARTITION, KEY)
+        if row is None or "ends" not in row.props:
+            return _NEVER
+        return _ALWAYS if row.props["ends"] == _ALL else row.timestamp + timedelta(days=1)
 
     async def check(self) -> bool:
         """The same check without a write. Returns whether the hub has a row: each host writes it at its start."""

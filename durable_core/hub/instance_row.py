@@ -9,7 +9,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..errors import DamagedRowError, NewerFormatError
@@ -21,6 +21,8 @@ from .payloads import PLAIN_CHARS, dumps, join_bytes
 from .times import from_iso, iso
 
 _STATUSES = frozenset(status.value for status in RuntimeStatus)
+LASTING_ATTEMPT = 4
+LASTING_TIME = timedelta(seconds=30)
 RETRY_BUCKETS = 16  # a row has 252 properties: retry states share these
 
 
@@ -31,6 +33,11 @@ class RetryState:
     attempt: int
     first_try: datetime
     next_try: datetime
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the call is tried again for long: at its fourth attempt, or with half a minute since the call."""
+        return self.attempt >= LASTING_ATTEMPT or self.next_try - self.first_try >= LASTING_TIME
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: see ``but``
@@ -49,6 +56,7 @@ class Instance:
     rewinds: how often this execution was rewound. parent_rewinds: how often its parent's was, when this child was made
         or rewound for it.
     is_purged: whether a purge has begun to delete its rows.
+    retrying: the number of open calls that are tried again for long (``RetryState.is_lasting``).
     """
 
     instance_id: str
@@ -82,6 +90,8 @@ class Instance:
     waits: str = ""
     trace: str = ""
     build: str = ""
+    format: int = FORMAT
+    retrying: int = 0
     retries: Mapping[int, RetryState] = field(default_factory=lambda: {})
     log: dict[int, Value] = field(default_factory=lambda: {})
     log_bytes: int = 0
@@ -153,6 +163,8 @@ class Instance:
             props["waits"] = self.waits
         if self.trace:
             props["trace"] = self.trace
+        if self.retrying:
+            props["retrying"] = self.retrying
         if self.ended:
             props["ended"] = " ".join(self.ended)
         for bucket in {task % RETRY_BUCKETS for task in self.retries}:
@@ -182,6 +194,7 @@ STATUS_PROPS = (
     "stuck",
     "waits",
     "trace",
+    "retrying",
     "start",
     "deadline",
     "restarted_from",
@@ -249,6 +262,7 @@ def _read(row: Row) -> Instance:
         stuck=data.get("stuck", ""),
         waits=data.get("waits", ""),
         trace=data.get("trace", ""),
+        retrying=data.get("retrying", 0),
         build=data.get("build", ""),
         rewinds=int(data.get("rewinds", 0)),
         parent_rewinds=int(data.get("parent_rewinds", 0)),

@@ -249,6 +249,9 @@ class Instances:
             changes["waits"] = after["waits"] = self._payloads.encoding.hide(commit.waits)
         if commit.retries is not None:
             after["retries"] = commit.retries
+            retrying = sum(state.is_lasting for state in commit.retries.values())
+            if retrying != instance.retrying:
+                changes["retrying"] = after["retrying"] = retrying
             changed = {
                 task % RETRY_BUCKETS
                 for task in instance.retries.keys() | commit.retries.keys()
@@ -306,6 +309,7 @@ class Instances:
             build=commit.build,
             stuck="",
             waits="",
+            retrying=0,
             retries={},
             log={},
             log_bytes=0,

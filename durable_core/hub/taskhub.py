@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from ..codec import PayloadCodec
 from ..errors import CodecError, QueueNotFoundError, SerializationError
@@ -48,7 +49,7 @@ class TaskHub:
         self.inbox = Inbox(instances, self._encoding)
         self.heartbeats = Heartbeats(instances, self.payloads)
         catalog = storage.table(self.names.catalog)
-        self.catalog = Catalog(catalog, settings.partitions)
+        self.catalog = Catalog(catalog, settings.partitions, self._encoding)
         self._row = HubRow(catalog, settings.hub, settings.partitions)
         self.timers = LongTimers(storage.table(self.names.timers), settings.partitions)
         self._control = [storage.queue(name) for name in self.names.control]
@@ -64,6 +65,10 @@ class TaskHub:
     async def check(self) -> bool:
         """Whether a host has created this hub. ConfigurationError if it has other partitions. Writes nothing."""
         return await self._row.check()
+
+    async def ends_known_since(self) -> datetime:
+        """See ``HubRow.ends_known_since``."""
+        return await self._row.ends_known_since()
 
     async def send(self, message: ControlMessage | WorkMessage, delay: float = 0.0) -> None:
         """Put a message on the queue of its instance; ``delay`` in seconds, limited to the maximum of a queue.

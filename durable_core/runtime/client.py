@@ -44,7 +44,7 @@ from .clock import Clock
 from .code_at_hand import CodeAtHand
 from .hangs import Hangs
 from .instance_cache import InstanceCache
-from .listing import UNREADABLE, InstancePage, Listing, Query, Statuses, status_of
+from .listing import UNREADABLE, InstancePage, Listing, MoreFilters, Query, Statuses, status_of
 from .messaging import Messaging
 from .observer import NOBODY, Observer
 from .purge import PURGE_SECONDS, Purge, PurgeSlice
@@ -441,6 +441,7 @@ class DurableClient(Messaging, ScheduleClient):
         runtime_status: Statuses | None = None,
         instance_id_prefix: str | None = None,
         tags: Mapping[str, str] | None = None,
+        **more: Unpack[MoreFilters],
     ) -> list[OrchestrationStatus]:
         """All instances that match, newest first (not only the first hundred), without inputs and outputs.
 
@@ -458,6 +459,7 @@ class DurableClient(Messaging, ScheduleClient):
                 page_size=1000,
                 continuation_token=token,
                 show_input=False,
+                **more,
             )
             found.extend(page.instances)
             token = page.continuation_token
@@ -476,8 +478,11 @@ class DurableClient(Messaging, ScheduleClient):
         continuation_token: str | None = None,
         show_input: bool = False,
         show_details: bool | None = None,
+        **more: Unpack[MoreFilters],
     ) -> InstancePage:
         """A page of instances, newest first.
+
+        A page may hold fewer instances than ``page_size`` and have a token: see ``MoreFilters`` for further filters.
 
         created_time_from, created_time_to: the range of creation times, both ends included; a datetime without an
         offset is UTC.
@@ -491,7 +496,7 @@ class DurableClient(Messaging, ScheduleClient):
 
         Raises InvalidInputError for an invalid filter and for a token that this hub did not issue.
         """
-        query = Query.of(created_time_from, created_time_to, runtime_status, instance_id_prefix, tags)
+        query = Query.of(created_time_from, created_time_to, runtime_status, instance_id_prefix, tags, **more)
 
         async def look(entry: Entry) -> OrchestrationStatus | None:
             return await self._look(entry, show_input)

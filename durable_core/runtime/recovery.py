@@ -261,7 +261,7 @@ class Recovery:
         if instance.execution_id == orphan.execution_id:  # its start has succeeded meanwhile
             await self._hub.catalog.open(entry_of(instance))
         elif instance.is_terminal:  # a restart takes the closed row of what it replaces away first, and may end there
-            await self._hub.catalog.show_ended(entry_of(instance))
+            await self._hub.catalog.show_ended(await self._dispatcher.entry_of_ended(instance))
             again = await self._hub.instances.get(orphan.instance_id)
             if again is None or again.execution_id != instance.execution_id:  # purged, or restarted, at this moment
                 await self._hub.catalog.forget_closed(entry_of(instance))

@@ -56,6 +56,8 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
         deadline=instance.deadline,
         restarted_from=instance.restarted_from,
         waits=waits,
+        ended_time=instance.updated if instance.is_terminal else None,
+        retrying=0 if instance.is_terminal else instance.retrying,
     )
 
 

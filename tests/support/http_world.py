@@ -116,11 +116,13 @@ class MemoryClient:
         continuation_token: str | None = None,
         show_input: bool = True,
         show_details: bool | None = None,
+        **more: Any,
     ) -> Page:
         if continuation_token == "nonsense":
             raise InvalidInputError("that is no continuation token")
         asked = (created_time_from, created_time_to, runtime_status, instance_id_prefix, page_size, continuation_token)
-        self.calls.append(("list", *asked, show_input))
+        given = {name: value for name, value in more.items() if value is not None}
+        self.calls.append(("list", *asked, show_input, *([given] if given else [])))
         return Page(list(self.instances.values()), self.next_page)
 
     async def raise_event(

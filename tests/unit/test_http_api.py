@@ -267,6 +267,38 @@ async def test_a_list_passes_every_filter_on(world: World) -> None:
     ]
 
 
+async def test_a_list_passes_on_the_filters_that_durable_functions_does_not_have(world: World) -> None:
+    response = await world.call(
+        "GET",
+        "instances?name=order&version=2&stuck=true&retrying=false&endedFrom=2025-01-31&endedTo=2025-02-01&order=ended"
+        "&tags=shop:berlin&tags=url=http://x&tags=empty:",
+    )
+    assert response.status == 200
+    tags = {"shop": "berlin", "url": "http://x", "empty": ""}
+    given = {
+        "name": "order",
+        "version": "2",
+        "stuck": True,
+        "retrying": False,
+        "ended_time_from": datetime(2025, 1, 31, tzinfo=UTC),
+        "ended_time_to": datetime(2025, 2, 1, tzinfo=UTC),
+        "order": "ended",
+        "tags": tags,
+    }
+    assert world.client.calls == [("list", None, None, None, None, 100, None, True, given)]
+
+
+async def test_a_list_without_details_hides_the_input_and_an_empty_version_is_a_filter(world: World) -> None:
+    assert (await world.call("GET", "instances?showDetails=false&version=")).status == 200
+    assert world.client.calls == [("list", None, None, None, None, 100, None, False, {"version": ""})]
+
+
+async def test_a_purge_by_a_filter_that_is_empty_deletes_nothing(world: World) -> None:
+    response = await world.call("DELETE", "instances?createdTimeFrom=2025-01-01&createdTimeTo=")
+    assert response.status == 400
+    assert not world.client.calls
+
+
 async def test_a_list_without_filters_is_all_and_its_last_page_has_no_token(world: World) -> None:
     response = await world.call("GET", "instances")
     assert (response.status, response.json()) == (200, [])
@@ -287,6 +319,22 @@ async def test_a_list_without_filters_is_all_and_its_last_page_has_no_token(worl
         ("runtimeStatus=Running,Walking", "runtimeStatus"),
         ("runtimeStatus=", "runtimeStatus"),
         ("showInput=perhaps", "showInput"),
+        ("showDetails=perhaps", "showDetails"),
+        ("instanceIdPrefix=", "instanceIdPrefix"),
+        ("createdTimeTo=%20", "createdTimeTo"),
+        ("name=", "name"),
+        ("name=order&name=refund", "name"),
+        ("version=1&version=2", "version"),
+        ("tags=", "tags"),
+        ("tags=berlin", "tags"),
+        ("tags=:berlin", "tags"),
+        ("tags=shop:berlin&tags=shop:paris", "tags"),
+        ("stuck=", "stuck"),
+        ("stuck=yes", "stuck"),
+        ("retrying=maybe", "retrying"),
+        ("endedFrom=yesterday", "endedFrom"),
+        ("endedFrom=2025-02-01&endedTo=2025-01-01", "endedTo"),
+        ("order=oldest", "order"),
     ],
 )
 async def test_a_value_that_a_parameter_cannot_have_is_400_and_named(world: World, query: str, named: str) -> None:

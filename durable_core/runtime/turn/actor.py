@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, cast
 
 from ...engine.events import ContinueAsNew, Segment
@@ -32,6 +32,7 @@ from ...hub.inbox import InboxKind, InboxRow
 from ...hub.instance_row import Instance
 from ...hub.instances import MOVED_TRIES, HistoryMovedError
 from ...log_context import Work, durable_logger, enter_work
+from ...models import RuntimeStatus
 from .after_end import dispatch_carried, dispatch_for_others, dispatch_left, ends_without_notices
 from .attempt import Attempt
 from .cached import CachedOrchestrator, revive
@@ -64,6 +65,7 @@ from .terminate import history_of, terminate, termination_in
 
 MAX_CONFLICTS = 2  # after that, another host works on the instance: send the messages again
 SLOW_TURN_SECONDS = 0.1
+LISTED_AFTER = timedelta(seconds=10)  # after that, an instance that has not waited yet is listed as running
 
 _UNKNOWN_OUTCOME = (PreconditionFailedError, RowNotFoundError, RowExistsError, StorageUnavailableError)
 logger = durable_logger("durable_core.runtime")
@@ -300,7 +302,7 @@ class Actor:
                 ended = before.but(status=commit.status, updated=commit.timestamp, stuck="")
                 await services.hub.in_order(
                     lambda: write(services, warm, turn, gathered, commit),
-                    lambda: services.hub.catalog.close(entry_of(ended)),
+                    lambda: services.hub.catalog.close(entry_of(ended, warm.ending[1])),
                 )
             else:
                 await write(services, warm, turn, gathered, commit)
@@ -319,6 +321,8 @@ class Actor:
             await self._end(warm, before, batch, is_listed=is_listed, undispatched_after=undispatched_after)
             return
         if inline is not None:
+            if _shows_an_old_status(warm) or (before.stuck and not warm.instance.stuck):
+                await self._list(warm, before, again=False)
             attempt.step = self._inline.start(warm.instance, inline, before.seq, batch)
         else:
             if gathered.mail.more:  # this batch may hold all wake-ups for the rest: its callers wait for that as well
@@ -504,9 +508,11 @@ class Actor:
         again: also if the cached state says that the catalogue shows it: a host may have died between a commit and its
         catalogue entry.
         """
-        if again or warm.listed is not warm.instance.status or (before.stuck and not warm.instance.stuck):
-            await self._services.hub.catalog.note(entry_of(warm.instance))
-            warm.listed = warm.instance.status
+        instance = warm.instance
+        begins_to_retry = bool(instance.retrying) and not before.retrying
+        if again or begins_to_retry or warm.listed is not instance.status or (before.stuck and not instance.stuck):
+            await self._services.hub.catalog.note(entry_of(instance))
+            warm.listed = instance.status
 
     async def _after_the_end(self, attempt: Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
         """Handle messages to an ended instance: dispatch its end again if that may not have been done (rule R7)."""
@@ -578,3 +584,11 @@ class Actor:
 
 def _seq_of_rewind(instance: Instance, live: OrchestrationExecutor) -> int | None:
     return None if live.rewound_at is None else instance.first + live.rewound_at
+
+
+def _shows_an_old_status(warm: CachedOrchestrator) -> bool:
+    """Whether the catalogue shows an instance as pending that has run for a while, from one inline activity to the
+    next."""
+    instance = warm.instance
+    begun = instance.created if instance.start_at is None else instance.start_at
+    return warm.listed is RuntimeStatus.PENDING and instance.updated - begun > LISTED_AFTER

@@ -202,7 +202,7 @@ class Children:
             if present is None or present.execution_id != fresh.execution_id:
                 await self._hub.catalog.forget_open(entry_of(fresh))
             elif present.is_terminal:  # and its catalogue row was closed before this late one was opened
-                await self._hub.catalog.close(entry_of(present))
+                await self._hub.catalog.close(await self._dispatcher.entry_of_ended(present))
             return fresh if present is None else present
 
     async def _create_in_place_of(self, ended: Instance, fresh: Instance) -> Instance:

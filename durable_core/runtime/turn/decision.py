@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ...engine.events import Outgoing
-from ...hub.catalog import Entry
+from ...hub.catalog import Entry, Summary
 from ...hub.instance_row import Instance, RetryState
 from ...hub.messages import ControlMessage
+from ...models import FailureDetails
 
 
 class Decision(NamedTuple):
@@ -41,8 +42,8 @@ class Dispatch:
     undone: Mapping[int, int] = field(default_factory=lambda: {})
 
 
-def entry_of(instance: Instance) -> Entry:
-    """The instance as the catalogue shows it."""
+def entry_of(instance: Instance, failure: FailureDetails | None = None) -> Entry:
+    """The instance as the catalogue shows it. ``failure``: why it failed."""
     return Entry(
         instance_id=instance.instance_id,
         execution_id=instance.execution_id,
@@ -55,6 +56,8 @@ def entry_of(instance: Instance) -> Entry:
         tags=dict(instance.tags),
         start_at=instance.start_at,
         rewinds=instance.rewinds,
+        failure=None if failure is None else Summary.of(failure),
+        is_retrying=instance.retrying > 0,
     )
 
 

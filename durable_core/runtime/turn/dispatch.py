@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -26,12 +27,13 @@ from ...engine.events import (
     TimerCanceled,
     TimerCreated,
 )
-from ...errors import RowExistsError
+from ...errors import CodecError, RowExistsError
+from ...hub.catalog import Entry
 from ...hub.inbox import InboxKind
 from ...hub.instance_row import Instance
 from ...hub.keys import event_key
 from ...hub.messages import Call, ControlMessage, Reminder, TaskOutcome, WorkMessage
-from ...hub.payloads import dumps
+from ...hub.payloads import PayloadGoneError, dumps
 from ...hub.taskhub import TaskHub
 from ...hub.timers import LongTimer
 from ...log_context import durable_logger
@@ -156,12 +158,21 @@ class Dispatcher:
         """Dispatch the end of an instance: notify its parent and close its catalogue row."""
         if instance.parent is not None:
             await self.notify_parent(instance, instance.parent, result, failure)
-        await self._hub.catalog.close(entry_of(instance))
+        await self._hub.catalog.close(entry_of(instance, failure))
 
     async def end_stored(self, instance: Instance) -> None:
         """Dispatch the end of an instance as loaded."""
         await self.notify_parent_of(instance)
-        await self._hub.catalog.close(entry_of(instance))
+        await self._hub.catalog.close(await self.entry_of_ended(instance))
+
+    async def entry_of_ended(self, instance: Instance) -> Entry:
+        """An ended instance, as loaded, as the catalogue shows it: with its failure, if this host can read it."""
+        failure: FailureDetails | None = None
+        if instance.failure is not None:
+            with suppress(CodecError, PayloadGoneError):
+                stored = await self._hub.payloads.load(instance.instance_id, instance.failure)
+                failure = FailureDetails.from_json(stored)
+        return entry_of(instance, failure)
 
     async def notify_parent_of(self, instance: Instance) -> None:
         """Notify the parent, if there is one, of the end of an instance as loaded."""
