@@ -6,6 +6,8 @@ Each public name is imported when it is first used: the command line needs few o
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .product_version import VERSION
+
 if TYPE_CHECKING:
     from .activity_context import ActivityContext
     from .codec import PayloadCodec
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from .runtime.client import DurableClient
     from .runtime.schedules.client import ScheduleStatus
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "ActivityContext",

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -199,9 +199,12 @@ class Durable:
             self._add_route(blueprint, endpoint)
         return blueprint
 
-    async def start(self) -> None:
-        """Open the app now. The local host calls this before the first trigger; Azure does not need it."""
-        await self._opener.app()
+    async def start(self, queues: Sequence[str] = ()) -> None:
+        """Open the app now. The local host calls this before the first trigger; Azure does not need it.
+
+        queues: the names of the storage queues that this process serves, as far as they are known.
+        """
+        (await self._opener.app()).serve(queues)
 
     async def stop(self) -> None:
         """Close the app. The local host calls this after the last trigger."""
@@ -213,8 +216,9 @@ class Durable:
         # The worker accepts no other annotation of a context; the local host and tests call the function without one.
         async def on_message(message: func.QueueMessage, context: func.Context = _NO_CONTEXT) -> None:
             async def work() -> None:
-                body = message.get_body().decode()
-                await deliver(await self._opener.app(), body, message.dequeue_count or 1, message.insertion_time)
+                body, app = message.get_body().decode(), await self._opener.app()
+                app.serve()
+                await deliver(app, body, message.dequeue_count or 1, message.insertion_time)
 
             with working_for(context):
                 await _not_cancelled(work())
@@ -227,7 +231,9 @@ class Durable:
     def _add_recovery(self, blueprint: func.Blueprint) -> None:
         async def on_timer(timer: func.TimerRequest) -> None:
             async def work() -> None:
-                await (await self._opener.app()).recover()
+                app = await self._opener.app()
+                app.serve()
+                await app.recover()
 
             await _not_cancelled(work())
 

@@ -163,6 +163,10 @@ class HttpApi:
                 return json_response(200, (await self._client.tree(instance_id)).to_json())
             case Endpoint.RECOVER:
                 return json_response(200, asdict(await self._client.recover(full=request.flag("full", True))))
+            case Endpoint.HUB:
+                return json_response(200, (await self._client.hub_overview()).to_json())
+            case Endpoint.TIMERS:
+                return await self._timers(request)
             case Endpoint.SCHEDULES:
                 return json_response(200, [schedule_json(found) for found in await self._client.list_schedules()])
             case Endpoint.SCHEDULE:
@@ -292,6 +296,14 @@ class HttpApi:
         )
         more = {CONTINUATION_HEADER: page.continuation_token} if page.continuation_token else {}
         return json_response(200, [status_json(status) for status in page.instances], more)
+
+    async def _timers(self, request: HttpRequest) -> HttpResponse:
+        page = await self._client.list_timers(
+            page_size=min(request.count("top", 100), MAX_PAGE),
+            continuation_token=request.headers.get(CONTINUATION_HEADER) or None,
+        )
+        more = {CONTINUATION_HEADER: page.continuation_token} if page.continuation_token else {}
+        return json_response(200, page.to_json(), more)
 
     # ------------------------------------------------------------ purge
 

@@ -37,6 +37,8 @@ class Endpoint(Enum):
     EXPLAIN = Route("instances/{instanceId}/explain", ("GET",))
     TREE = Route("instances/{instanceId}/tree", ("GET",))
     RECOVER = Route("recover", ("POST",))
+    HUB = Route("hub", ("GET",))
+    TIMERS = Route("timers", ("GET",))
     SCHEDULES = Route("schedules", ("GET",))
     SCHEDULE = Route("schedules/{scheduleId}/{operation}", ("POST",))
     OPENAPI = Route("openapi.json", ("GET",))

@@ -349,6 +349,25 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "parameters": [_flag("full", True)],
         "responses": _answers({200: _ok("The numbers of what was done", "RecoveryReport")}),
     },
+    (Endpoint.HUB, "GET"): {
+        "summary": "The hub: the number of instances by status, queues, hosts",
+        "responses": _answers({200: _ok("The hub at this moment", "Hub")}),
+    },
+    (Endpoint.TIMERS, "GET"): {
+        "summary": "Timers, retries and deadlines that are more than ten minutes away, the earliest first",
+        "parameters": [
+            _in_query("top", "Timers per page", {"type": "integer", "minimum": 1, "maximum": 1000}),
+            _CONTINUATION,
+        ],
+        "responses": _answers(
+            {
+                200: _ok(
+                    "A page; the header x-ms-continuation-token says that there are more",
+                    {"type": "array", "items": {"$ref": "#/components/schemas/Timer"}},
+                )
+            }
+        ),
+    },
     (Endpoint.SCHEDULES, "GET"): {
         "summary": "Every schedule, newest first",
         "responses": _answers({200: _ok("Schedules", {"type": "array", "items": {"type": "object"}})}),

@@ -16,7 +16,9 @@ the closed row alone; a row of an end that is left so is one of no instance.
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -25,6 +27,7 @@ from typing import NamedTuple
 
 from ..errors import CodecError, PreconditionFailedError, RowExistsError, RowNotFoundError
 from ..models import FailureDetails, RuntimeStatus
+from ..registry import RESERVED
 from ..storage.ports import Delete, Insert, Props, Row, Table, Value
 from .encoding import Encoding
 from .instance_row import Instance
@@ -150,6 +153,22 @@ class Entry:
         )
 
 
+class Count(NamedTuple):
+    """How many instances the catalogue shows, without those of built-in orchestrators.
+
+    retrying: with calls that were tried again for long when their row was written.
+    is_complete: False if rows were left out.
+    """
+
+    statuses: Counter[str]
+    stuck: int
+    retrying: int
+    is_complete: bool
+
+
+_COUNTED = ("name", "status", "stuck", "retry")
+
+
 class Catalog:
     """The catalogue of one hub."""
 
@@ -199,7 +218,7 @@ class Catalog:
         row = await self._table.get(
             shard, _key_of(OPEN, instance.created, instance.execution_id, run, instance.instance_id)
         )
-        return None if row is None else Entry.from_row(row)
+        return None if row is None else Entry.from_row(row, self._encoding)
 
     async def postpone_check(self, entry: Entry, until: datetime) -> None:
         """Set when recovery checks a stuck instance next; ``note`` clears it."""
@@ -268,6 +287,24 @@ class Catalog:
         low = after + "\x20" if after else kind
         found = await self._table.read_range(shard, low, chr(ord(kind) + 1), limit=limit)
         return [Entry.from_row(row, self._encoding) for row in found.rows if row.key != after]
+
+    async def count(self, limit: int) -> Count:
+        """Count the instances by status, of the newest ``limit`` open and ``limit`` closed rows of each shard; a range
+        read for each of these."""
+        reads = [
+            self._table.read_range(shard, kind, chr(ord(kind) + 1), select=_COUNTED, limit=limit)
+            for shard in self.shards
+            for kind in (OPEN, CLOSED)
+        ]
+        found = await asyncio.gather(*reads)
+        rows = [row.props for each in found for row in each.rows]
+        of_users = [props for props in rows if not str(props.get("name", "")).startswith(RESERVED)]
+        return Count(
+            Counter(str(props.get("status", "")) for props in of_users),
+            stuck=sum(1 for props in of_users if props.get("stuck")),
+            retrying=sum(1 for props in of_users if props.get("retry")),
+            is_complete=all(len(each.rows) < limit for each in found),
+        )
 
     async def _delete(self, entry: Entry, kind: str) -> bool:
         try:

@@ -90,7 +90,6 @@ class Instance:
     waits: str = ""
     trace: str = ""
     build: str = ""
-    format: int = FORMAT
     retrying: int = 0
     retries: Mapping[int, RetryState] = field(default_factory=lambda: {})
     log: dict[int, Value] = field(default_factory=lambda: {})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal, TypeAlias
 
 from ..codec import PayloadCodec
 from ..errors import CodecError, QueueNotFoundError, SerializationError
@@ -14,6 +16,7 @@ from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMe
 from .catalog import Catalog
 from .encoding import Encoding
 from .heartbeats import Heartbeats
+from .hosts import Hosts
 from .hub_row import HubRow
 from .ids import Ids
 from .inbox import Inbox
@@ -22,6 +25,27 @@ from .messages import ControlMessage, Referenced, WorkMessage, decode, encode, r
 from .names import HubNames, shard_of
 from .payloads import Payloads, execution_of
 from .timers import LongTimers
+
+QueueKind: TypeAlias = Literal["control", "work", "poison"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """A queue at one moment.
+
+    name: of the storage queue. own: of a work queue, and of its poison queue, the name that activities give with
+        ``queue=``; '' for the common one.
+    depth: about how many messages it holds, delayed and received ones included.
+    oldest: when the visible message that is delivered next was sent, in UTC; None if no message is visible.
+    dequeue_count: how often that message was received already.
+    """
+
+    name: str
+    kind: QueueKind
+    own: str
+    depth: int
+    oldest: datetime | None
+    dequeue_count: int
 
 
 class TaskHub:
@@ -40,6 +64,7 @@ class TaskHub:
         own_queues: Sequence[str] = (),
     ) -> None:
         self.names = HubNames(settings.hub, settings.partitions, tuple(own_queues))
+        self.is_embedded = settings.is_embedded
         self.ids = Ids(source)
         self._storage = storage
         instances = storage.table(self.names.instances)
@@ -51,6 +76,7 @@ class TaskHub:
         catalog = storage.table(self.names.catalog)
         self.catalog = Catalog(catalog, settings.partitions, self._encoding)
         self._row = HubRow(catalog, settings.hub, settings.partitions)
+        self.hosts = Hosts(catalog)
         self.timers = LongTimers(storage.table(self.names.timers), settings.partitions)
         self._control = [storage.queue(name) for name in self.names.control]
         self._work = {queue: [storage.queue(name) for name in names] for queue, names in self.names.all_work.items()}
@@ -135,6 +161,31 @@ class TaskHub:
             raise SerializationError("a queue message refers to a payload that is not a message for its instance")
         redelivered = whole.redelivered or message.redelivered
         return replace(whole, redelivered=redelivered, since=whole.since or message.since)
+
+    async def queue_states(self) -> list[QueueState]:
+        """The state of every queue of this app in this hub. Two operations for each queue with messages, one for each
+        other."""
+        names = self.names
+        kinds = [("control", "", name) for name in names.control]
+        kinds += [("work", own, name) for own, several in names.all_work.items() for name in several]
+        kinds += [("poison", names.work_queue_of(queue) or "", f"{queue}-poison") for queue in names.queues]
+        return list(await asyncio.gather(*(self._queue_state(*each) for each in kinds)))
+
+    async def _queue_state(self, kind: QueueKind, own: str, name: str) -> QueueState:
+        queue = self._storage.queue(name)
+        try:
+            depth = await queue.count()
+            oldest = await queue.oldest() if depth else None
+        except QueueNotFoundError:  # of activities that no host has served yet
+            depth, oldest = 0, None
+        return QueueState(
+            name=name,
+            kind=kind,
+            own=own,
+            depth=depth,
+            oldest=None if oldest is None else oldest.inserted_at,
+            dequeue_count=0 if oldest is None else oldest.dequeue_count,
+        )
 
     async def poisoned(self, limit: int = 32) -> list[tuple[Queue, QueueMessage]]:
         """Messages that failed too often, hidden from other readers for a few minutes."""

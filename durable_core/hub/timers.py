@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import RowExistsError, RowNotFoundError
-from ..storage.ports import Table
+from ..storage.ports import Row, Table
 from .names import shard_of
 from .times import epoch_ms, from_iso, iso
 
@@ -56,19 +57,17 @@ class LongTimers:
         timers: list[LongTimer] = []
         for shard in range(self._partitions):
             found = await self._table.read_range(f"{shard:02}", "", _minute(moment), limit=limit)
-            timers.extend(
-                LongTimer(
-                    str(row.props["instance"]),
-                    str(row.props["exec"]),
-                    int(str(row.props["gen"])),
-                    int(str(row.props["task"])),
-                    from_iso(str(row.props["due"])),
-                    bool(row.props.get("deadline")),
-                    int(str(row.props.get("rewinds", 0))),
-                )
-                for row in found.rows
-            )
+            timers.extend(_timer(row) for row in found.rows)
         return timers
+
+    async def page(self, limit: int, after: str = "") -> tuple[list[LongTimer], str]:
+        """The next ``limit`` timers, the earliest due first, after a position; and the position of the last, '' if
+        there are no more."""
+        low = after + "\x20" if after else ""
+        shards = [f"{shard:02}" for shard in range(self._partitions)]
+        found = await asyncio.gather(*(self._table.read_range(shard, low, limit=limit + 1) for shard in shards))
+        rows = sorted((row for each in found for row in each.rows if row.key != after), key=lambda row: row.key)
+        return [_timer(row) for row in rows[:limit]], rows[limit - 1].key if len(rows) > limit else ""
 
     async def delete(self, timer: LongTimer) -> None:
         try:
@@ -78,6 +77,18 @@ class LongTimers:
 
     def _shard(self, timer: LongTimer) -> str:
         return f"{shard_of(timer.instance_id, self._partitions):02}"
+
+
+def _timer(row: Row) -> LongTimer:
+    return LongTimer(
+        str(row.props["instance"]),
+        str(row.props["exec"]),
+        int(str(row.props["gen"])),
+        int(str(row.props["task"])),
+        from_iso(str(row.props["due"])),
+        bool(row.props.get("deadline")),
+        int(str(row.props.get("rewinds", 0))),
+    )
 
 
 def _minute(moment: datetime) -> str:

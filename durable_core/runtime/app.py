@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -32,6 +32,7 @@ from .host_identity import HostIdentity, this_process
 from .http_activity import HttpCaller
 from .instance_cache import InstanceCache
 from .observer import NOBODY, Observer
+from .presence import Presence, serving_work
 from .recovery import Recovery, RecoveryReport
 from .schedules.orchestrator import SCHEDULE
 from .stuck import StuckMarker
@@ -104,6 +105,7 @@ class DurableApp:
             observer=observer,
         )
         self.instance_cache = InstanceCache(services, ends)
+        self.presence = Presence(self.hub.hosts, clock, build, lambda: self.instance_cache.warm_instances)
         self._worker = Worker(self.hub, registry, runner, self.instance_cache, self._stuck_marker, observer)
         self._recovery = Recovery(self.hub, clock, dispatcher, self._stuck_marker)
         self.client = DurableClient(
@@ -185,7 +187,8 @@ class DurableApp:
             return
         self.observer.received(message, dequeue_count, inserted_at)
         try:
-            await self.instance_cache.deliver(message, lease, redelivered=dequeue_count > 1)
+            with self.presence.handling("control"):
+                await self.instance_cache.deliver(message, lease, redelivered=dequeue_count > 1)
         except Exception as error:
             await self._show_failure(message, dequeue_count, error)
             raise
@@ -204,10 +207,20 @@ class DurableApp:
             return
         self.observer.received(message, dequeue_count, inserted_at)
         try:
-            await self._worker.work(replace(message, queue=queue), lease, redelivered=dequeue_count > 1)
+            with self.presence.handling(serving_work(queue)):
+                await self._worker.work(replace(message, queue=queue), lease, redelivered=dequeue_count > 1)
         except Exception as error:
             await self._show_failure(message, dequeue_count, error)
             raise
+
+    def serve(self, queues: Sequence[str] = ()) -> None:
+        """Have this process listed among the hosts of the hub, from now until ``close``.
+
+        queues: the names of the storage queues that it serves; others are added when a message of theirs comes.
+        """
+        names, own = self.hub.names, [self.hub.names.work_queue_of(queue) for queue in queues]
+        known = ["control" for queue in queues if queue in names.control]
+        self.presence.begin([*known, *(serving_work(queue) for queue in own if queue is not None)])
 
     async def recover(self, full: bool = False) -> RecoveryReport:
         """Run recovery once; ``full``: send every message again, rebuilt from the tables."""
@@ -215,6 +228,7 @@ class DurableApp:
 
     async def close(self) -> None:
         """Wait for running turns and activities to end. The caller must have stopped delivering messages."""
+        await self.presence.end()
         await self.instance_cache.drain()
         self.instance_cache.abandon()
         await self._http.close()

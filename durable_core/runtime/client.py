@@ -36,6 +36,8 @@ from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, che
 from ..log_context import durable_logger
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..operate.explain import Explanation, explain
+from ..operate.overview import HubOverview, read_overview
+from ..operate.timers import TimerPage, timer_page
 from ..operate.tree import Tree, read_tree
 from ..orchestrator_versions import UNDECIDED
 from ..registry import Registry, name_of
@@ -429,6 +431,18 @@ class DurableClient(Messaging, ScheduleClient):
         if found is None:
             raise InstanceNotFoundError(instance_id)
         return found
+
+    async def hub_overview(self) -> HubOverview:
+        """How many instances are in which status, the queues and the hosts of the hub. Costs a few operations."""
+        return await read_overview(self._hub, self._clock.now())
+
+    async def list_timers(self, *, page_size: int = 100, continuation_token: str | None = None) -> TimerPage:
+        """A page of the timers, retries and deadlines that are more than ten minutes away, the earliest first.
+
+        Nearer ones are messages, which are not listed. Raises InvalidInputError for a page size below 1 and for a token
+        that this hub did not issue.
+        """
+        return await timer_page(self._hub, page_size, continuation_token)
 
     async def get_status_all(self) -> list[OrchestrationStatus]:
         """Every instance of the hub, newest first, without inputs and outputs."""

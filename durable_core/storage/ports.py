@@ -142,6 +142,14 @@ class QueueMessage:
     inserted_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OldestMessage:
+    """The message at the head of a queue. dequeue_count: how often it was received; 0: never."""
+
+    inserted_at: datetime
+    dequeue_count: int
+
+
 class Queue(Protocol):
     """One queue of text messages."""
 
@@ -166,6 +174,10 @@ class Queue(Protocol):
 
     async def count(self) -> int:
         """About how many messages there are, hidden ones included."""
+        ...
+
+    async def oldest(self) -> OldestMessage | None:
+        """The visible message that is delivered next, which stays visible; None if no message is visible."""
         ...
 
     async def clear(self) -> None: ...

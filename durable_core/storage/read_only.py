@@ -1,7 +1,7 @@
 """A storage that only allows reads: for tools that read a live task hub and must not change it.
 
 Each operation that would create, change, hide or delete something is refused before it reaches the store. Receiving a
-message hides it, so the messages of a queue can only be counted.
+message hides it, so the messages of a queue can only be counted, and the oldest one be looked at.
 """
 
 from __future__ import annotations
@@ -63,6 +63,6 @@ class ReadOnlyQueue(AroundQueue):
 
     async def _around(self, call: Call[T]) -> T:
         what = QueueCall.of(call)
-        if what.verb != "count":
+        if what.verb not in ("count", "oldest"):
             _refuse(f"{what.verb}() on {self.name}")
         return await call()

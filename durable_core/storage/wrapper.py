@@ -16,6 +16,7 @@ from .ports import (
     Delete,
     Insert,
     Merge,
+    OldestMessage,
     Operation,
     Props,
     Queue,
@@ -144,6 +145,9 @@ class AroundQueue:
 
     def count(self) -> CoroutineType[Any, Any, int]:
         return self._around(partial(self._inner.count))
+
+    def oldest(self) -> CoroutineType[Any, Any, OldestMessage | None]:
+        return self._around(partial(self._inner.oldest))
 
     def clear(self) -> CoroutineType[Any, Any, None]:
         return self._around(partial(self._inner.clear))

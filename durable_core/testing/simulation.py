@@ -131,6 +131,7 @@ class SimulatedHost:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.app.instance_cache.abandon()
+        self.app.presence.abandon()
         await self.app.close()
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:

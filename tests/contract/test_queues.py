@@ -172,3 +172,29 @@ async def test_freed_leases_make_received_messages_visible(storage: Storage, que
     assert [(message.body, message.dequeue_count) for message in found] == [("held", 2)]
     with pytest.raises(LeaseLostError):
         await queue.delete(held)
+
+
+async def test_the_oldest_visible_message_is_looked_at_and_stays(queue: Queue) -> None:
+    assert await queue.oldest() is None
+    await queue.send("later", delay=60)
+    assert await queue.oldest() is None, "a delayed message is not visible"
+    await queue.send("first")
+    oldest = await queue.oldest()
+    assert oldest is not None
+    assert oldest.dequeue_count == 0
+    (message,) = await queue.receive(1, lease=1)
+    assert message.body == "first"
+    assert message.inserted_at == oldest.inserted_at
+    for _ in range(400):
+        again = await queue.oldest()
+        if again is not None:
+            break
+        await asyncio.sleep(0.05)
+    assert again is not None
+    assert (again.inserted_at, again.dequeue_count) == (oldest.inserted_at, 1)
+    assert await queue.count() == 2
+
+
+async def test_a_queue_that_was_never_made_has_no_oldest_message(storage: Storage) -> None:
+    with pytest.raises(QueueNotFoundError):
+        await storage.queue("never-made").oldest()

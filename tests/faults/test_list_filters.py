@@ -248,7 +248,8 @@ def test_the_rows_of_an_end_hold_after_a_fault_at_any_storage_operation(fault: F
         assert not world.errors, world.errors
         return outcome, world
 
-    strike_each(run, fault, ([], ["one", "two"], ["one", "two"], ["declined True"]), totals)
+    expected: tuple[list[str], ...] = ([], ["one", "two"], ["one", "two"], ["declined True"])
+    strike_each(run, fault, expected, totals)
 
 
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOSE_ANSWER, Fault.RETRY])
@@ -262,9 +263,8 @@ def test_a_purge_that_dies_half_way_is_finished_by_the_next(fault: Fault) -> Non
             host = world.add_host(plan=plan)
             plan.strikes[len(plan.operations) + number] = fault
             before = len(plan.struck)
-            purge = asyncio.create_task(host.app.client.purge_instance_history(f"n{number}"))
-            await asyncio.wait([purge])
-            purge.cancelled() or purge.exception()
+            purge = host.app.client.purge_instance_history(f"n{number}")
+            await asyncio.gather(asyncio.create_task(purge), return_exceptions=True)
             struck = len(plan.struck) > before
             await world.client.purge_instance_history(f"n{number}")
             assert set(await rows(world, ENDED)) == set(await rows(world, CLOSED)) == {"one"}

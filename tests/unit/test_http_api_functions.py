@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +38,7 @@ class MemoryApp:
     opened: int = 0
     closed: int = 0
     fail_to_open: Exception | None = None
+    serves: set[str] = field(default_factory=set[str])
 
     async def on_control_message(self, body: str, dequeue_count: int, inserted_at: object = None, /) -> None:
         self._deliver("control", body, dequeue_count)
@@ -46,6 +47,9 @@ class MemoryApp:
         self, body: str, dequeue_count: int, queue: str = "", inserted_at: object = None, /
     ) -> None:
         self._deliver("work", body, dequeue_count, *([queue] if queue else []))
+
+    def serve(self, queues: Sequence[str] = ()) -> None:
+        self.serves.update(queues)
 
     async def recover(self) -> None:
         self._deliver("recover")
@@ -124,6 +128,8 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_restart": ("httpTrigger", "durabletask/instances/{instanceId}/restart"),
         "durable_manage": ("httpTrigger", "durabletask/instances/{instanceId}/{operation}"),
         "durable_recover": ("httpTrigger", "durabletask/recover"),
+        "durable_hub": ("httpTrigger", "durabletask/hub"),
+        "durable_timers": ("httpTrigger", "durabletask/timers"),
         "durable_schedules": ("httpTrigger", "durabletask/schedules"),
         "durable_schedule": ("httpTrigger", "durabletask/schedules/{scheduleId}/{operation}"),
         "durable_query": ("httpTrigger", "durabletask/instances/{instanceId}/query/{queryName}"),

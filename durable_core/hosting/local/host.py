@@ -74,7 +74,7 @@ class HostOptions:
 class DurableHooks(Protocol):
     """``__durable_hooks__`` of a function of the app: the local host calls them at its start and stop."""
 
-    async def start(self) -> None: ...
+    async def start(self, queues: Sequence[str] = ()) -> None: ...
 
     async def stop(self) -> None: ...
 
@@ -113,7 +113,7 @@ async def run_host(
             # All queues, also those that --only leaves to other hosts: no other host runs.
             queues = sorted({f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)})
             await stack.enter_async_context(live_on_store(settings, partial(_free_leases, storage, queues)))
-        await stack.enter_async_context(_hooks(functions))
+        await stack.enter_async_context(_hooks(functions, served))
         listeners = _queue_listeners(served, invoker, storage, config, settings)
         if not options.azure_like:
             for name, listener in listeners:
@@ -253,7 +253,8 @@ def _timer_request(firing: TimerFiring) -> object:
 
 
 @asynccontextmanager
-async def _hooks(functions: Sequence[IndexedFunction]) -> AsyncGenerator[None]:
+async def _hooks(functions: Sequence[IndexedFunction], served: Sequence[IndexedFunction]) -> AsyncGenerator[None]:
+    queues = [function.trigger.queue for function in served if isinstance(function.trigger, QueueTrigger)]
     found = dict[int, DurableHooks]()
     for function in functions:
         hooks = getattr(function.call, "__durable_hooks__", None)
@@ -261,7 +262,7 @@ async def _hooks(functions: Sequence[IndexedFunction]) -> AsyncGenerator[None]:
             found[id(hooks)] = hooks
     async with AsyncExitStack() as stack:
         for hooks in found.values():
-            await hooks.start()
+            await hooks.start(queues)
             stack.push_async_callback(hooks.stop)
         yield
 

@@ -105,6 +105,7 @@ class Actor:
         self._cannot_proceed = CannotProceed(instance_id, services)
         self._inline = InlineSteps(services, home.tasks)
         self._steps = Steps(services, home.tasks, self.deliver)
+        self._listing: asyncio.TimerHandle | None = None
 
     @property
     def is_warm(self) -> bool:
@@ -127,6 +128,7 @@ class Actor:
 
     def cool(self) -> None:
         """Drop the cached orchestrator. The next turn loads the instance."""
+        self._list_no_more()
         warm, self._warm = self._warm, None
         if warm is not None:
             self._home.cooled(self)
@@ -184,6 +186,7 @@ class Actor:
 
     async def _turn(self, attempt: Attempt) -> None:
         """Try a turn until it is done. After an unknown outcome, look for the commit in the instance as stored."""
+        self._list_no_more()
         while True:
             try:
                 inbox = await self._load(attempt)
@@ -321,9 +324,10 @@ class Actor:
             await self._end(warm, before, batch, is_listed=is_listed, undispatched_after=undispatched_after)
             return
         if inline is not None:
-            if _shows_an_old_status(warm) or (before.stuck and not warm.instance.stuck):
+            if before.stuck and not warm.instance.stuck:
                 await self._list(warm, before, again=False)
             attempt.step = self._inline.start(warm.instance, inline, before.seq, batch)
+            self._list_in_time(warm)
         else:
             if gathered.mail.more:  # this batch may hold all wake-ups for the rest: its callers wait for that as well
                 self._pool_wake_up(warm.instance, batch, split_callers(batch))
@@ -332,6 +336,8 @@ class Actor:
                 await self._note_dispatched(warm)
             if not is_running or redispatch:
                 await self._list(warm, before, again=bool(redispatch))
+            else:
+                self._list_in_time(warm)
             release(batch)
         self._home.warmed(self, warm.weight.of(live))
 
@@ -514,6 +520,39 @@ class Actor:
             await self._services.hub.catalog.note(entry_of(instance))
             warm.listed = instance.status
 
+    def _list_in_time(self, warm: CachedOrchestrator) -> None:
+        """Have an instance that the catalogue shows as pending listed as running once it has run for ``LISTED_AFTER``,
+        if it still goes from one inline activity or step to the next then."""
+        if warm.listed is not RuntimeStatus.PENDING:
+            return
+        begun = warm.instance.created if warm.instance.start_at is None else warm.instance.start_at
+        wait = begun + LISTED_AFTER - self._services.clock.now()
+        self._listing = asyncio.get_running_loop().call_later(wait.total_seconds(), self._list_now, warm)
+
+    def _list_no_more(self) -> None:
+        if self._listing is not None:
+            self._listing.cancel()
+            self._listing = None
+
+    def _list_now(self, warm: CachedOrchestrator) -> None:
+        if warm is self._warm and not self._running:
+            self._running = True  # no turn begins meanwhile, which could write another status
+            self._home.tasks.spawn(self._list_as_running(warm))
+
+    async def _list_as_running(self, warm: CachedOrchestrator) -> None:
+        try:
+            await self._services.hub.catalog.note(entry_of(warm.instance))
+            warm.listed = warm.instance.status
+        except StorageUnavailableError as error:  # a list reads the instance row of a pending entry anyway
+            logger.warning("instance '%s' is not listed as running: %s", self.instance_id, error)
+        finally:
+            self._running = False
+            if self._pool:
+                self._running = True
+                self._home.tasks.spawn(self._run())
+            else:
+                self._home.idle(self)
+
     async def _after_the_end(self, attempt: Attempt, instance: Instance, inbox: Sequence[InboxRow]) -> None:
         """Handle messages to an ended instance: dispatch its end again if that may not have been done (rule R7)."""
         hub, dispatcher = self._services.hub, self._services.dispatcher
@@ -584,11 +623,3 @@ class Actor:
 
 def _seq_of_rewind(instance: Instance, live: OrchestrationExecutor) -> int | None:
     return None if live.rewound_at is None else instance.first + live.rewound_at
-
-
-def _shows_an_old_status(warm: CachedOrchestrator) -> bool:
-    """Whether the catalogue shows an instance as pending that has run for a while, from one inline activity to the
-    next."""
-    instance = warm.instance
-    begun = instance.created if instance.start_at is None else instance.start_at
-    return warm.listed is RuntimeStatus.PENDING and instance.updated - begun > LISTED_AFTER

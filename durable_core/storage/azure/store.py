@@ -39,6 +39,7 @@ from ..ports import (
     Delete,
     Insert,
     Merge,
+    OldestMessage,
     Operation,
     Props,
     Queue,
@@ -272,6 +273,13 @@ class AzureQueue:
     async def count(self) -> int:
         properties = await translated(self._client().get_queue_properties(), f"count {self._name}")
         return properties.approximate_message_count or 0
+
+    async def oldest(self) -> OldestMessage | None:
+        found = await translated(self._client().peek_messages(max_messages=1), f"look into {self._name}")
+        if not found:
+            return None
+        (message,) = found
+        return OldestMessage(_plain(message.inserted_on), message.dequeue_count or 0)
 
     async def clear(self) -> None:
         await translated(self._client().clear_messages(), f"clear {self._name}")

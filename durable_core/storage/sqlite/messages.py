@@ -7,7 +7,7 @@ time is the store's clock; a receipt is a number that is never given twice.
 from __future__ import annotations
 
 from ...errors import LeaseLostError, QueueNotFoundError
-from ..ports import QueueMessage
+from ..ports import OldestMessage, QueueMessage
 from .rows import time_of
 from .session import Session
 
@@ -69,6 +69,10 @@ class Messages:
 
     def count(self) -> int:
         return int(self._con.execute("SELECT count(*) FROM message WHERE queue = ?", (self._queue,)).fetchone()[0])
+
+    def oldest(self) -> OldestMessage | None:
+        found = self._visible(1)
+        return None if not found else OldestMessage(time_of(found[0][2]), found[0][1])
 
     def clear(self) -> None:
         self._con.execute("DELETE FROM message WHERE queue = ?", (self._queue,))

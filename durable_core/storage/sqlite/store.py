@@ -23,7 +23,7 @@ from ..limits import (
     check_transaction,
 )
 from ..listeners import SendListeners
-from ..ports import Delete, Operation, Props, Queue, QueueMessage, Row, RowRange, Table, Write
+from ..ports import Delete, OldestMessage, Operation, Props, Queue, QueueMessage, Row, RowRange, Table, Write
 from .group_commit import GroupCommit
 from .messages import Messages
 from .rows import Patch, RawPart, Rows, fold
@@ -202,6 +202,9 @@ class SqliteQueue:
 
     async def count(self) -> int:
         return await self._store.read(lambda session: self._messages(session).count())
+
+    async def oldest(self) -> OldestMessage | None:
+        return await self._store.read(lambda session: self._messages(session).oldest())
 
     async def clear(self) -> None:
         await self._store.write(lambda session: self._messages(session).clear())

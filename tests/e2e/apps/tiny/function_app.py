@@ -12,6 +12,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import azure.functions as func
@@ -23,7 +24,7 @@ _lock = threading.Lock()
 class Hooks:
     """Makes the queues, as a durable app's runtime does."""
 
-    async def start(self) -> None:
+    async def start(self, queues: Sequence[str] = ()) -> None:
         record("hook-start")
         if os.environ.get("TINY_QUEUES", "1") == "1":
             await make_queues()
