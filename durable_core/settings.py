@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "guard": "DURABLE_GUARD",
     "http_allow": "DURABLE_HTTP_ALLOW",
     "code_limit": "DURABLE_CODE_LIMIT",
+    "metrics": "DURABLE_METRICS",
 }
 _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
@@ -59,6 +60,8 @@ class Settings:
     code_limit: seconds for which orchestrators, async activities, validators and codecs may block the event loop
         before they are interrupted; 0: no limit.
 
+    metrics: whether the process counts what it does, for ``GET /metrics``.
+
     Raises ConfigurationError, with the name of the environment variable, for a value out of its range.
     """
 
@@ -78,6 +81,7 @@ class Settings:
     guard: bool = False
     http_allow: tuple[str, ...] = ()
     code_limit: float = 10.0
+    metrics: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,39}", self.hub):
@@ -159,7 +163,7 @@ def _parse(name: str, variable: str, raw: str) -> object:
                 return int(raw)
             case "message_lease" | "code_limit":
                 return float(raw)
-            case "inline_default" | "guard":
+            case "inline_default" | "guard" | "metrics":
                 if raw.lower() not in ("0", "1", "false", "true"):
                     raise ValueError(raw)
                 return raw.lower() in ("1", "true")

@@ -54,7 +54,7 @@ async def open_app(
             is_alone=partial(is_alone, settings),
             remember=partial(remember_stuck, settings) if outlives else None,
             create=create,
-            observer=observer_of_process(__version__),
+            observer=observer_of_process(__version__, counts=settings.metrics),
         )
         try:
             yield app

@@ -25,6 +25,8 @@ from ..instance_ids import execution_of
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..settings import Settings
+from ..telemetry.open_metrics import metrics_of
+from ..telemetry.setup import counts_of
 from .app_opener import AppFactory, AppOpener, open_app
 from .callback_urls import SignedCallbackUrls, app_address
 from .dashboard_files import dashboard_file
@@ -285,7 +287,8 @@ class Durable:
         return await api.handle(endpoint, _from_azure(request))
 
     async def _api(self) -> HttpApi:
-        client = (await self._opener.app()).client
+        app = await self._opener.app()
+        client = app.client
         if self._last_api is None or self._last_api[0] is not client:  # a client belongs to one event loop
             api = HttpApi(
                 client,
@@ -293,6 +296,7 @@ class Durable:
                 max_payload=self.settings.max_payload,
                 base=self._base,
                 address=self.settings.base_url,
+                metrics=lambda: metrics_of(app, counts_of(app.observer)),
             )
             self._last_api = (client, api)
         return self._last_api[1]

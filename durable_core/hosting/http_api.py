@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
@@ -27,6 +27,7 @@ from ..instance_ids import StartedInstance, check_instance_id, execution_of
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..operate.explain import NOT_THERE
 from ..registry import RESERVED
+from ..telemetry.open_metrics import CONTENT_TYPE
 from ..trace_context import caller_trace, valid_trace
 from .callback_urls import ticket_of
 from .dashboard_files import dashboard_file, dashboard_page
@@ -74,6 +75,7 @@ class HttpApi:
     base: the route of the API, below the host's route prefix.
     address: the public address of the app, such as https://orders.example.com, for all URLs that it creates; '' takes
         the address that each request was sent to.
+    metrics: makes the text of ``GET /metrics``; None: the API serves no app, and has none.
     """
 
     def __init__(
@@ -84,11 +86,13 @@ class HttpApi:
         max_payload: int,
         base: str = DEFAULT_BASE,
         address: str = "",
+        metrics: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._client = client
         self._signer = signer
         self._max_payload = max_payload
         self._base = base.strip("/")
+        self._metrics = metrics
         self._address = address.rstrip("/")
         self._before_base = re.compile(rf"^(.*?)/{re.escape(self._base)}/", re.IGNORECASE)
 
@@ -171,6 +175,8 @@ class HttpApi:
                 return json_response(200, [schedule_json(found) for found in await self._client.list_schedules()])
             case Endpoint.SCHEDULE:
                 return await self._schedule(request)
+            case Endpoint.METRICS:
+                return await self._show_metrics()
             case Endpoint.OPENAPI:
                 return json_response(200, openapi_description(self.base_url(request)))
             case Endpoint.CAPABILITY:
@@ -470,6 +476,12 @@ class HttpApi:
                 return await self._status(request, instance_id, lambda _: self._same_url(request), execution_id)
             case other:
                 return error_response(404, "NotFound", f"the URL of a view has no part '{other[:100]}'")
+
+    async def _show_metrics(self) -> HttpResponse:
+        if self._metrics is None:
+            return error_response(404, "NotFound", "metrics are of a running app; ask for them at its URL")
+        headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return HttpResponse(status=200, headers=headers, body=(await self._metrics()).encode())
 
     # ------------------------------------------------------------ URLs
 

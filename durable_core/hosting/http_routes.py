@@ -41,6 +41,7 @@ class Endpoint(Enum):
     TIMERS = Route("timers", ("GET",))
     SCHEDULES = Route("schedules", ("GET",))
     SCHEDULE = Route("schedules/{scheduleId}/{operation}", ("POST",))
+    METRICS = Route("metrics", ("GET",))
     OPENAPI = Route("openapi.json", ("GET",))
     UI = Route("ui/{file?}", ("GET",), keyless=True)
     CAPABILITY = Route("c/{token}/{eventName?}", ("GET", "POST", "DELETE"), keyless=True)

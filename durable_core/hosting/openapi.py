@@ -14,6 +14,7 @@ from typing import cast, get_args
 from ..instance_ids import MAX_INSTANCE_ID
 from ..models import JSON, RuntimeStatus
 from ..runtime.listing import Order
+from ..telemetry.open_metrics import CONTENT_TYPE
 from .dashboard_files import CONTENT_TYPES
 from .http_routes import OPERATIONS, SCHEDULE_OPERATIONS, Endpoint
 from .openapi_schemas import SCHEMAS
@@ -382,6 +383,13 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
             },
             404,
         ),
+    },
+    (Endpoint.METRICS, "GET"): {
+        "summary": "Metrics of the hub and of the process that answers, as OpenMetrics text",
+        "responses": {
+            "200": {"description": "OpenMetrics", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}},
+            **_answers({}, 404),
+        },
     },
     (Endpoint.OPENAPI, "GET"): {
         "summary": "This description",

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from ..runtime.host_identity import HostIdentity, this_process
 from ..runtime.observer import NOBODY, Observer
-from .sdk import SpanTracer, configured_provider
+from .metrics import Counts, Metrics
+from .sdk import SCOPE, SpanTracer, configured_provider
 from .spans import Spans
+from .together import Together
 
 
-def observer_of_process(version: str, host: HostIdentity | None = None) -> Observer:
+def observer_of_process(version: str, *, counts: bool = False, host: HostIdentity | None = None) -> Observer:
     """The observer of an app that is opened now.
 
-    It emits spans if the app has set a tracer provider of the OpenTelemetry SDK by now, as ``function_app.py`` does
-    when it is imported. version: of durable_core, for the instrumentation scope.
+    It emits spans and metrics if the app has set a tracer or a meter provider of the OpenTelemetry SDK by now, as
+    ``function_app.py`` does when it is imported. counts: count for ``GET /metrics`` in any case. version: of
+    durable_core, for the instrumentation scope.
     """
-    provider = configured_provider("trace")
-    tracer = None if provider is None else SpanTracer.of(provider, version)
-    return NOBODY if tracer is None else Spans(tracer, host or this_process())
+    tracers, meters = configured_provider("trace"), configured_provider("metrics")
+    tracer = None if tracers is None else SpanTracer.of(tracers, version)
+    spans = None if tracer is None else Spans(tracer, host or this_process())
+    metrics: Metrics | None = None
+    if counts or meters is not None:
+        metrics = Metrics(Counts(None if meters is None else meters.get_meter(SCOPE, version)))
+    if spans is not None and metrics is not None:
+        return Together(spans, metrics)
+    return spans or metrics or NOBODY
+
+
+def counts_of(observer: Observer) -> Counts | None:
+    """What this observer has counted; None if it does not count."""
+    return observer.counts if isinstance(observer, Metrics | Together) else None

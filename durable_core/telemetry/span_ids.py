@@ -19,14 +19,18 @@ def start_id(execution_id: str) -> int:
     return _hash(f"start/{execution_id}", 8)
 
 
-def orchestration_id(execution_id: str, generation: int) -> int:
-    """A generation of an execution."""
-    return _hash(f"orchestration/{execution_id}/{generation}", 8)
+def orchestration_id(execution_id: str, generation: int, rewinds: int) -> int:
+    """A generation of an execution. A rewound one ends again, and has another span for that.
+
+    rewinds: how often the execution was rewound.
+    """
+    return _hash(f"orchestration/{execution_id}/{generation}/{rewinds}", 8)
 
 
-def call_id(execution_id: str, generation: int, task_id: int) -> int:
-    """A call of an activity or a sub-orchestration, a timer, an event that is sent, or a detached orchestration."""
-    return _hash(f"call/{execution_id}/{generation}/{task_id}", 8)
+def call_id(execution_id: str, generation: int, task_id: int, rewinds: int) -> int:
+    """A call of an activity or a sub-orchestration, a timer, an event that is sent, or a detached orchestration.
+    ``rewinds`` as above."""
+    return _hash(f"call/{execution_id}/{generation}/{task_id}/{rewinds}", 8)
 
 
 def attempt_id(execution_id: str, generation: int, task_id: int, attempt: int) -> int:

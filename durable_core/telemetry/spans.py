@@ -53,22 +53,20 @@ logger = logging.getLogger("durable_core.telemetry")
 class _Place(NamedTuple):
     """An execution in its trace. ``parent``: the span that has started it; None: it begins the trace."""
 
-    instance_id: str
-    name: str
-    version: str
     execution_id: str
     trace_id: int
     flags: int
     parent: TraceParent | None
+    rewinds: int
 
     def at(self, span_id: int) -> TraceParent:
         return TraceParent(self.trace_id, span_id, self.flags)
 
     def orchestration(self, generation: int) -> TraceParent:
-        return self.at(span_ids.orchestration_id(self.execution_id, generation))
+        return self.at(span_ids.orchestration_id(self.execution_id, generation, self.rewinds))
 
     def call(self, generation: int, task_id: int) -> TraceParent:
-        return self.at(span_ids.call_id(self.execution_id, generation, task_id))
+        return self.at(span_ids.call_id(self.execution_id, generation, task_id, self.rewinds))
 
 
 class Spans(Observer):
@@ -213,7 +211,10 @@ class Spans(Observer):
             attributes["durable.queue.time"] = max((committed.begun - instance.created).total_seconds(), 0.0)
         attributes["durable.build"] = committed.after.build
         attributes["faas.trigger"] = "pubsub"
-        links = (place.orchestration(generation - 1),) if generation else ()
+        if place.rewinds:
+            links = (place._replace(rewinds=place.rewinds - 1).orchestration(generation),)
+        else:
+            links = (place.orchestration(generation - 1),) if generation else ()
         self._emit(
             f"orchestration:{instance.name}",
             "SERVER",
@@ -290,7 +291,7 @@ class Spans(Observer):
 
     def _place(self, instance: Instance) -> _Place:
         place = self._places.get(instance.execution_id)
-        if place is not None:
+        if place is not None and place.rewinds >= instance.rewinds:
             return place
         parent = read_trace(instance.trace)
         if parent is not None:
@@ -299,9 +300,7 @@ class Spans(Observer):
             trace_id = span_ids.trace_id(instance.execution_id)
             name = f"orchestration:{instance.name}"
             flags = SAMPLED if self._safely(lambda: self._tracer.is_sampled(name, trace_id, None), True) else 0
-        place = _Place(
-            instance.instance_id, instance.name, instance.version, instance.execution_id, trace_id, flags, parent
-        )
+        place = _Place(instance.execution_id, trace_id, flags, parent, instance.rewinds)
         self._places[instance.execution_id] = place
         if len(self._places) > KNOWN:
             self._places.popitem(last=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -39,13 +39,23 @@ class HttpClient:
         assert self._session is not None
         await self._session.close()
 
-    async def call(self, method: str, path: str, *, json: Any = None, data: str | bytes | None = None) -> Answer:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """``path`` below the API's base, or a whole URL. ``data`` is sent as it is, and called JSON."""
         assert self._session is not None
         url = path if path.startswith("http") else self.url + BASE + path
         body: dict[str, Any] = {} if json is None else {"json": json}
+        body["headers"] = dict(headers or {})
         if data is not None:
-            body = {"data": data, "headers": {"Content-Type": "application/json"}}
+            body["data"] = data
+            body["headers"]["Content-Type"] = "application/json"
         async with self._session.request(method, url, **body) as response:
             is_json = response.content_type == "application/json"
             content = await response.json() if is_json else await response.text()

@@ -221,6 +221,27 @@ def test_a_failure_marks_the_attempt_the_call_and_the_orchestration() -> None:
     assert root.attributes["error.type"] == "durable_core.errors.ActivityFailedError"
 
 
+def test_a_rewound_orchestration_has_a_span_for_each_end_with_a_link_to_the_one_before() -> None:
+    TRIES.clear()
+
+    async def scenario(world: World) -> None:
+        await world.client.start_new(failing, "f")
+        await ended(world, "f")
+        for _ in range(2):
+            await world.client.rewind("f", "the bank is back")
+            await asyncio.sleep(60)
+            await ended(world, "f")
+        assert (await world.client.get_status("f")).runtime_status.value == "Completed"
+
+    run(scenario)
+    EXPORTED.check_whole()
+    roots = EXPORTED.named("orchestration:failing")
+    assert [root.failed for root in roots] == [True, True, False]
+    assert [root.links for root in roots] == [(), (roots[0].span_id,), (roots[1].span_id,)]
+    attempts = [span for span in EXPORTED.named("activity:flaky") if span.kind == "SERVER"]
+    assert len({span.attributes["durable.attempt"] for span in attempts}) == len(attempts) == 3
+
+
 def test_generations_are_spans_of_one_trace_each_with_a_link_to_the_one_before() -> None:
     async def scenario(world: World) -> None:
         await world.client.start_new(rounds, "c", 2)
