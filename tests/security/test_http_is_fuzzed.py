@@ -21,6 +21,7 @@ from schemathesis.core.transport import Response
 
 from durable_core.hosting import http_api
 from durable_core.hosting.openapi import openapi_description
+from durable_core.telemetry.open_metrics import CONTENT_TYPE as METRICS
 from tests.security.conftest import Fuzz
 from tests.security.fuzzed_app import FuzzedApp
 from tests.support.function_host import BASE, Answer
@@ -126,4 +127,5 @@ def _check(case: Any, prepared: requests.PreparedRequest, answer: Answer) -> Non
     case.validate_response(response, checks=CHECKS if asked_for else [_GENERAL.not_a_server_error, *CHECKS])
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     if answer.body and "Content-Security-Policy" not in answer.headers:  # else a file of the dashboard
-        assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+        is_metrics = urlsplit(str(prepared.url)).path.endswith("/metrics") and answer.status == 200
+        assert answer.headers["Content-Type"] == (METRICS if is_metrics else "application/json; charset=utf-8")

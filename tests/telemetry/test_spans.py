@@ -17,6 +17,7 @@ from durable_core import (
     activity,
     orchestrator,
 )
+from durable_core.models import RuntimeStatus
 from durable_core.settings import Settings
 from durable_core.testing.simulation import World
 from durable_core.trace_context import TraceParent, caller_trace, read_trace, valid_trace
@@ -231,7 +232,7 @@ def test_a_rewound_orchestration_has_a_span_for_each_end_with_a_link_to_the_one_
             await world.client.rewind("f", "the bank is back")
             await asyncio.sleep(60)
             await ended(world, "f")
-        assert (await world.client.get_status("f")).runtime_status.value == "Completed"
+        assert (await world.client.get_status("f")).runtime_status is RuntimeStatus.COMPLETED
 
     run(scenario)
     EXPORTED.check_whole()
