@@ -95,7 +95,7 @@ class Purge:
         if loaded is None or loaded.execution_id != parent.execution_id:
             return 0
         try:
-            history = await self._hub.instances.history(loaded)
+            history = await self._hub.instances.raw_history(loaded)  # also children of void commits
         except HistoryMovedError:
             return 0  # purged, or started again, at this moment
         calls = [event for segment in history for event in segment.events if isinstance(event, SubOrchestrationCreated)]

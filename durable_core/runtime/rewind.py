@@ -15,6 +15,7 @@ from ..errors import (
     DeterminismError,
     ExecutionGoneError,
     InstanceNotFoundError,
+    InvalidInputError,
     NonDeterminismError,
     OperationRefusedError,
     UnknownOrchestratorError,
@@ -26,7 +27,7 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..models import JSON
-from ..registry import Registry
+from ..registry import RESERVED, Registry
 from .turn.cached import definition_for, info_of, replayed
 from .turn.rewind_plan import RewindPlan, RewoundTask
 from .turn.rewinding import Rewinding
@@ -87,7 +88,7 @@ class Rewinds:
             instance, inbox = await self._ended(instance_id, execution_id, request_id)
             if not instance.is_terminal:  # this request has rewound it before, and its answer was lost
                 await self._rewinding.settle(instance)
-                return Rewound(instance_id, instance.seq, (), (), 0.0)
+                return await self._done_before(instance, request_id)
             try:
                 plan = await self._rewinding.plan(instance, request_id, reason, self._replay)
             except (HistoryMovedError, PayloadGoneError):
@@ -114,6 +115,8 @@ class Rewinds:
             raise InstanceNotFoundError(instance_id)
         if execution_id and instance.execution_id != execution_id:
             raise ExecutionGoneError(instance_id)
+        if instance.name.startswith(RESERVED):
+            raise InvalidInputError(f"instance '{instance_id}' belongs to the framework and cannot be rewound")
         if instance.is_purged:
             raise OperationRefusedError(instance_id, f"instance '{instance_id}' is being purged")
         if instance.is_terminal:
@@ -128,6 +131,11 @@ class Rewinds:
                 "terminated or was canceled can",
             )
         return instance, loaded.inbox
+
+    async def _done_before(self, instance: Instance, request_id: str) -> Rewound:
+        event, names = await self._rewinding.rewind_by(instance, request_id)
+        undone, again = (tuple(names[each] for each in ids if each in names) for ids in (event.undone, event.again))
+        return Rewound(instance.instance_id, event.to, undone, again, event.shift)
 
     async def _problem_of_parent(self, instance: Instance) -> list[str]:
         """A child cannot be rewound beside a parent that runs: the notice of its failure may be under way to it."""

@@ -163,9 +163,24 @@ def make_registry(effects: Mending) -> Registry:
         done = yield from ctx.task_all([child, ctx.wait_for_external_event("Go", str)])
         return list(done)
 
+    @orchestrator
+    def falls_back(ctx: OrchestrationContext) -> Orchestration[int]:
+        """Calls a child once the failure has happened."""
+        try:
+            number = yield from ctx.call_activity(brittle, 1)
+        except TaskFailedError:
+            yield from ctx.call_sub_orchestrator(at_once_fine)
+            raise
+        return number
+
+    @orchestrator
+    def at_once_fine(ctx: OrchestrationContext) -> Orchestration[int]:
+        doubled = yield from ctx.call_activity(double, 1)
+        return doubled
+
     return Registry().add(
         double, brittle, chain, queued, fan, steps, at_once, waits, timed, parent, middle, retried_child, anew,
-        compensates, listener, patient,
+        compensates, listener, patient, falls_back, at_once_fine,
     )  # fmt: skip
 
 

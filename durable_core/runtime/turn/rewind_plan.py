@@ -264,6 +264,17 @@ def _retries(
     return states
 
 
+def tasks_of(segments: Sequence[Segment]) -> dict[int, RewoundTask]:
+    """All calls and ended steps of a history, by their ids."""
+    found: dict[int, RewoundTask] = {}
+    for event in _events(segments):
+        if isinstance(event, _CALLS):
+            found[event.task_id] = _task(event)
+        elif isinstance(event, StepCompleted):
+            found[event.task_id] = RewoundTask(event.task_id, event.name, event.line)
+    return found
+
+
 def _task(call: Call) -> RewoundTask:
     return RewoundTask(call.task_id, "" if isinstance(call, TimerCreated) else call.name, call.line)
 

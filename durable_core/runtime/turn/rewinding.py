@@ -9,13 +9,13 @@ again is rewound in the same way by the dispatch of its parent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
-from ...engine.events import SubOrchestrationCreated
+from ...engine.events import ExecutionRewound, SubOrchestrationCreated
 from ...errors import OperationRefusedError, PreconditionFailedError, RowExistsError, RowNotFoundError
 from ...hub.child_ids import child_id_of
 from ...hub.instance_row import Instance
@@ -27,7 +27,7 @@ from ...models import FailureDetails, ParentLink, RuntimeStatus
 from ..clock import Clock
 from .after_end import dispatch_left, is_end_undispatched
 from .decision import bare_wake_up, entry_of
-from .rewind_plan import Cut, RewindPlan, cut_of, not_undone, plan_of
+from .rewind_plan import Cut, RewindPlan, RewoundTask, cut_of, not_undone, plan_of, tasks_of
 
 if TYPE_CHECKING:
     from .dispatch import Dispatcher
@@ -120,6 +120,14 @@ class Rewinding:
     async def is_rewound_by(self, instance: Instance, request_id: str) -> bool:
         """Whether this request has rewound the instance before."""
         return instance.rewinds > 0 and await self._has(instance, request_id)
+
+    async def rewind_by(
+        self, instance: Instance, request_id: str
+    ) -> tuple[ExecutionRewound, Mapping[int, RewoundTask]]:
+        """The rewind that this request has made, and all calls of the history. HistoryMovedError."""
+        history = await self._hub.instances.raw_history(instance)
+        events = [event for segment in history if (event := rewind_in(segment)) is not None]
+        return next(event for event in events if event.request_id == request_id), tasks_of(history)
 
     async def for_parent(self, child: Instance, number: int, request_id: str) -> Instance | None:
         """Rewind the child of a call that is done again, for the rewind ``number`` of its parent. None: look again."""
