@@ -257,7 +257,7 @@ class ParentLink:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The execution that an instance was made of: by a restart."""
+    """The execution that an instance was made of, by a restart or a fork."""
 
     instance_id: str
     execution_id: str
@@ -294,6 +294,7 @@ class OrchestrationStatus:
     scheduled_start_time: the time of a delayed start. deadline: the time at which an instance that still runs is ended.
         Both in UTC; None if none was given.
     restarted_from: the execution of which this one is a restart (``client.restart``); None if it is none.
+    forked_from: the execution of which this one is a fork (``client.fork``); None if it is none.
     history_events: the history, if it was asked for.
     ended_time: when the instance ended, in UTC; None if it has not ended.
     retrying: the number of open calls that are tried again for long: at the fourth attempt, or half a minute after the
@@ -320,6 +321,7 @@ class OrchestrationStatus:
     scheduled_start_time: datetime | None = None
     deadline: datetime | None = None
     restarted_from: Origin | None = None
+    forked_from: Origin | None = None
     waits: tuple[Wait, ...] = ()
     ended_time: datetime | None = None
     retrying: int = 0

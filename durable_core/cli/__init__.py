@@ -20,6 +20,7 @@ VERBS = {
     "debug": "debug",
     "events": "show",
     "explain": "explain",
+    "fork": "fork",
     "history": "history",
     "host": "host",
     "lint": "lint",

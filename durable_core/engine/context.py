@@ -181,7 +181,8 @@ class OrchestrationContext:
     @property
     def _seed(self) -> str:
         info = self._info
-        return f"{info.instance_id}/{info.execution_id}/{info.generation}{self._decisions.salt}"
+        own = f"{info.instance_id}/{info.execution_id}/{info.generation}"
+        return f"{info.seed or own}{self._decisions.salt}"
 
     # ------------------------------------------------------------ activities
 
@@ -470,8 +471,7 @@ class OrchestrationContext:
         check_version(version)
         task_id = decisions.next_id()
         if instance_id is None:
-            info = self._info
-            seed = f"{info.instance_id}/{info.execution_id}/{info.generation}/{task_id}"
+            seed = f"{self._seed}/{task_id}"
             instance_id = uuid.uuid5(_DETACHED, seed).hex
         check_child_id(instance_id)
         decisions.record(OrchestrationStarted(task_id, name, instance_id, version, data, line))

@@ -130,6 +130,7 @@ class ExecutionRewound:
     last: the highest task id of the void commits; later calls have higher ones.
     shift: seconds by which open timers move.
     request_id: tells this rewind from others, for callers that ask again and for new random numbers.
+    inputs: of a fork, the inputs with which open calls run instead of their own: pairs of task id and input.
     """
 
     number: int
@@ -140,6 +141,7 @@ class ExecutionRewound:
     shift: float
     request_id: str
     reason: str = ""
+    inputs: JSON = None
 
 
 # ---------------------------------------------------------------- outgoing

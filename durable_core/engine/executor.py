@@ -244,6 +244,10 @@ class OrchestrationExecutor:
             least = max(least, decisions.undone.get(task_id, 0))
         return rewinds >= least
 
+    def returns_of(self, task_id: int) -> Any:
+        """The type that the code expects of the result of an open call."""
+        return self._decisions.open[task_id].returns
+
     @property
     def undone(self) -> Mapping[int, int]:
         """The tasks that are done again after a rewind, each with the number of the last rewind that undid it."""

@@ -38,7 +38,10 @@ Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceInfo:
-    """Identifies a generation of an execution of an instance. ``callback_urls``: makes the URLs of its callbacks."""
+    """Identifies a generation of an execution of an instance. ``callback_urls``: makes the URLs of its callbacks.
+
+    seed: of its random numbers and ids, where it is not its own: a fork has that of its source.
+    """
 
     instance_id: str
     execution_id: str
@@ -46,6 +49,7 @@ class InstanceInfo:
     name: str
     version: str
     parent: ParentLink | None = None
+    seed: str = ""
     callback_urls: CallbackUrls | None = field(default=None, compare=False)
 
 
@@ -210,6 +214,9 @@ class ExecutionState:
         for task_id in event.again:  # a time limit that passed before the rewind must not end the call again
             if (pending := self.pending.get(task_id)) is not None:
                 pending.since = self.now
+        for task_id, data in event.inputs or ():
+            if (pending := self.pending.get(task_id)) is not None and not isinstance(pending.event, TimerCreated):
+                pending.event = replace(pending.event, input=data)
         for task_id in self.timers:
             pending = self.pending[task_id]
             timer = cast("TimerCreated", pending.event)

@@ -34,6 +34,8 @@ from .dashboard_files import dashboard_file, dashboard_page
 from .http_bodies import (
     RETRY_AFTER_SECONDS,
     create_check_status_response,
+    create_http_management_payload,
+    fork_of,
     restart_of,
     schedule_json,
     status_json,
@@ -157,6 +159,8 @@ class HttpApi:
                 return await self._rewind(request, instance_id)
             case Endpoint.RESTART:
                 return await self._restart(request, instance_id, request.json(self._max_payload))
+            case Endpoint.FORK:
+                return await self._fork(request, instance_id)
             case Endpoint.MANAGE:
                 return await self._manage(request, instance_id)
             case Endpoint.QUERY:
@@ -397,6 +401,25 @@ class HttpApi:
             execution_id=execution_id,
         )
         return json_response(200, done.to_json())
+
+    async def _fork(self, request: HttpRequest, instance_id: str) -> HttpResponse:
+        wanted = fork_of(request.json(self._max_payload))
+        done = await self._client.fork(
+            instance_id,
+            until_task=wanted.until_task,
+            until_event=wanted.until_event,
+            until_failure=wanted.until_failure,
+            overrides=wanted.overrides,
+            new_instance_id=wanted.instance_id,
+            version=wanted.version,
+            dry_run=wanted.dry_run,
+        )
+        if wanted.dry_run:
+            return json_response(200, done.to_json())
+        payload = create_http_management_payload(
+            self._signer, done.instance_id, self.base_url(request), done.execution_id
+        )
+        return json_response(202, {**payload, "fork": done.to_json()}, {"Location": payload["statusQueryGetUri"]})
 
     async def _restart(
         self, request: HttpRequest, instance_id: str, body: JSON, execution_id: str | None = None

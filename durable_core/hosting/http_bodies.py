@@ -100,6 +100,8 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
         shown["scheduledStartTime"] = _utc_seconds(status.scheduled_start_time)
     if status.deadline is not None:
         shown["deadline"] = _utc_seconds(status.deadline)
+    if status.forked_from is not None:
+        shown["forkedFrom"] = _origin_json(status.forked_from)
     if status.restarted_from is not None:
         shown["restartedFrom"] = _origin_json(status.restarted_from)
     if status.stuck_reason:
@@ -109,6 +111,56 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
     if status.failure is not None:
         shown["failure"] = _failure_json(status.failure)
     return shown
+
+
+@dataclass(frozen=True, slots=True)
+class ForkBody:
+    """What the body of a fork asks for."""
+
+    until_task: int | None
+    until_event: str | None
+    until_failure: bool
+    overrides: dict[int, dict[str, object]]
+    instance_id: str | None
+    version: str | None
+    dry_run: bool
+
+
+def fork_of(body: JSON) -> ForkBody:
+    """The body of a fork. InvalidInputError."""
+    wrong = 'the body of a fork must be an object such as {"until": {"task": 3}}; nothing was done'
+    if not isinstance(body, dict):
+        raise InvalidInputError(wrong)
+    given = cast("dict[str, JSON]", body)
+    known = ("until", "overrides", "instanceId", "version", "dryRun")
+    if unknown := sorted(given.keys() - set(known)):
+        raise InvalidInputError(
+            f"the body of a fork has an unknown key '{unknown[0][:100]}'; known: {', '.join(known)}; nothing was done"
+        )
+    until, overrides = given.get("until"), given.get("overrides", {})
+    if not isinstance(until, dict) or not isinstance(overrides, dict):
+        raise InvalidInputError(wrong)
+    place = cast("dict[str, JSON]", until)
+    kinds: dict[str, type] = {"task": int, "event": str, "failure": bool}
+    if len(place) != 1 or not all(name in kinds and type(value) is kinds[name] for name, value in place.items()):
+        raise InvalidInputError("'until' has one of task (a number), event (a name) and failure (true)")
+    for key, kind in (("instanceId", str), ("version", str), ("dryRun", bool)):
+        if given.get(key) is not None and not isinstance(given[key], kind):
+            raise InvalidInputError(f"'{key}' in the body of a fork must be a {'text' if kind is str else 'boolean'}")
+    others: dict[int, dict[str, object]] = {}
+    for task, what in cast("dict[str, JSON]", overrides).items():
+        if not (task.isascii() and task.isdigit() and len(task) <= 9) or not isinstance(what, dict):
+            raise InvalidInputError("'overrides' maps numbers of tasks to objects such as {\"result\": …}")
+        others[int(task)] = cast("dict[str, object]", what)
+    return ForkBody(
+        place.get("task"),
+        place.get("event"),
+        bool(place.get("failure")),
+        others,
+        given.get("instanceId"),
+        given.get("version"),
+        bool(given.get("dryRun")),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class Endpoint(Enum):
     EVENT = Route("instances/{instanceId}/raiseEvent/{eventName}", ("POST",))
     REWIND = Route("instances/{instanceId}/rewind", ("POST",))
     RESTART = Route("instances/{instanceId}/restart", ("POST",))
+    FORK = Route("instances/{instanceId}/fork", ("POST",))
     MANAGE = Route("instances/{instanceId}/{operation}", ("POST",))
     QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
     EXPLAIN = Route("instances/{instanceId}/explain", ("GET",))

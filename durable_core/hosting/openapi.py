@@ -327,6 +327,19 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "requestBody": _body(),
         "responses": _answers({202: _STARTED}, 404, 409, 413),
     },
+    (Endpoint.FORK, "POST"): {
+        "summary": "Start a new instance with a copy of the history of this one, up to a place",
+        "requestBody": _body(required=True),
+        "responses": _answers(
+            {
+                200: _ok("With dryRun: what the fork would do", "Forked"),
+                202: _ok("Started: the management payload, and what the fork does", "ManagementPayload", ("Location",)),
+            },
+            404,
+            409,
+            413,
+        ),
+    },
     (Endpoint.MANAGE, "POST"): {
         "summary": "Terminate, cancel, suspend, resume",
         "parameters": [_REASON],

@@ -90,6 +90,7 @@ SCHEMAS: Mapping[str, JSON] = {
             "restartedFrom": {"$ref": "#/components/schemas/Origin"},
             "endedTime": _MOMENT,
             "retrying": {"type": "integer", "minimum": 1},
+            "forkedFrom": {"$ref": "#/components/schemas/Origin"},
             "stuckReason": _TEXT,
             "waits": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"$ref": "#/components/schemas/Wait"}},
             "failure": {"$ref": "#/components/schemas/Failure"},
@@ -100,6 +101,19 @@ SCHEMAS: Mapping[str, JSON] = {
         "required": ["instanceId", "executionId"],
         "additionalProperties": False,
         "properties": {"instanceId": _TEXT, "executionId": _TEXT},
+    },
+    "Forked": {
+        "type": "object",
+        "required": ["instanceId", "executionId", "cutBefore", "again", "idempotencyKeys"],
+        "additionalProperties": False,
+        "properties": {
+            "instanceId": _TEXT,
+            "executionId": _TEXT,
+            "cutBefore": _COUNT,
+            "again": {"type": "array", "items": {"$ref": "#/components/schemas/Task"}},
+            "idempotencyKeys": {"type": "object", "additionalProperties": _TEXT},
+            "decisions": {"type": "array", "items": _TEXT},
+        },
     },
     "Rewound": {
         "type": "object",
@@ -235,7 +249,11 @@ SCHEMAS: Mapping[str, JSON] = {
     "ManagementPayload": {
         "type": "object",
         "required": ["id", *_URIS],
-        "properties": {"id": _TEXT, **dict.fromkeys(_URIS, _TEXT)},
+        "properties": {
+            "id": _TEXT,
+            **dict.fromkeys(_URIS, _TEXT),
+            "fork": {"$ref": "#/components/schemas/Forked"},
+        },
     },
     "Deleted": {
         "type": "object",

@@ -50,7 +50,8 @@ class Instance:
     start_at: not to begin before then; deadline: when the whole run must have ended.
     last_commit: id of the newest commit; carry: what the last generation left to do (see ``Carry``).
     ended: ids of the last commits before this generation, whose history is gone.
-    restarted_from: the execution of which this one is a restart.
+    restarted_from: the execution of which this one is a restart. forked_from: the same of a fork; seed: that of its
+        source, for the ids and random numbers of the history that it has from there.
     waits: what the code waits for, as ``waits`` writes it, encoded; '' if that was not recorded.
     trace: the ``traceparent`` under which the instance was started; '' if its starter had none.
     rewinds: how often this execution was rewound. parent_rewinds: how often its parent's was, when this child was made
@@ -76,6 +77,8 @@ class Instance:
     start_at: datetime | None = None
     deadline: datetime | None = None
     restarted_from: Origin | None = None
+    forked_from: Origin | None = None
+    seed: str = ""
     rewinds: int = 0
     parent_rewinds: int = 0
     is_purged: bool = False
@@ -154,8 +157,11 @@ class Instance:
         for name, count in (("rewinds", self.rewinds), ("parent_rewinds", self.parent_rewinds)):
             if count:
                 props[name] = count
-        if self.restarted_from is not None:
-            props["restarted_from"] = dumps([self.restarted_from.instance_id, self.restarted_from.execution_id])
+        for name, origin in (("restarted_from", self.restarted_from), ("forked_from", self.forked_from)):
+            if origin is not None:
+                props[name] = dumps([origin.instance_id, origin.execution_id])
+        if self.seed:
+            props["seed"] = self.seed
         if self.tags:
             props["tags"] = dumps(dict(self.tags))
         if self.waits:
@@ -197,6 +203,8 @@ STATUS_PROPS = (
     "start",
     "deadline",
     "restarted_from",
+    "forked_from",
+    "seed",
     "rewinds",
     "parent_rewinds",
     "purging",
@@ -251,6 +259,8 @@ def _read(row: Row) -> Instance:
         start_at=None if (start := data.get("start")) is None else from_iso(start),
         deadline=None if (deadline := data.get("deadline")) is None else from_iso(deadline),
         restarted_from=None if (origin := data.get("restarted_from")) is None else Origin(*json.loads(origin)),
+        forked_from=None if (origin := data.get("forked_from")) is None else Origin(*json.loads(origin)),
+        seed=data.get("seed", ""),
         seq=data["seq"],
         first=data["first"],
         base=data["base"],

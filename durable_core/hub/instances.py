@@ -29,10 +29,21 @@ from ..engine.events import (
     make_segment,
     to_array,
 )
-from ..errors import DamagedRowError, PreconditionFailedError, RowNotFoundError, StorageError
+from ..errors import DamagedRowError, PreconditionFailedError, RowExistsError, RowNotFoundError, StorageError
 from ..models import RuntimeStatus
 from ..moments import from_epoch
-from ..storage.ports import MAX_TRANSACTION_ROWS, Delete, Insert, Merge, Operation, Replace, Row, Table, Value
+from ..storage.ports import (
+    MAX_TRANSACTION_BYTES,
+    MAX_TRANSACTION_ROWS,
+    Delete,
+    Insert,
+    Merge,
+    Operation,
+    Replace,
+    Row,
+    Table,
+    Value,
+)
 from .inbox import INBOX_PROPS, InboxRow
 from .instance_row import RETRY_BUCKETS, STATUS_PROPS, Instance, RetryState, read_instance, retry_bucket
 from .keys import CHUNK_END, INSTANCE_KEY, LIVE_RANGE, after_prefix, chunk_key, chunk_prefix
@@ -45,6 +56,7 @@ LOG_BYTES = 256 * 1024
 SEGMENT_BYTES = 256 * 1024  # a larger segment goes to payload rows
 ENDED_KEPT = 8  # commits of ended generations that can still be told apart
 PARSED_AT_ONCE = LOG_SEGMENTS  # segments in one JSON pass; more would hold more memory, and win nothing
+COPIED_CHARS = 256 * 1024  # of segments in one chunk row of a fork
 MOVED_TRIES = 20  # loads after which a history with a gap is taken for damaged
 
 
@@ -212,6 +224,45 @@ class Instances:
             return fresh.but(etag=str(etags[0]))
         etag = await self._table.replace(ended.instance_id, INSTANCE_KEY, fresh.props(), ended.etag)
         return fresh.but(etag=etag)
+
+    async def create_copy(
+        self, instance: Instance, segments: Sequence[Segment], commit: Commit, told: Sequence[Insert]
+    ) -> Instance:
+        """Write a new instance with a history: chunk rows of ``segments``, and ``commit`` in its row.
+
+        told: inbox rows that come into being with it. RowExistsError if the id is taken.
+        """
+        packed = await self.pack(instance, commit.commit_id, commit.timestamp, commit.events)
+        assert packed is not None, "a fork has an event"
+        chunks = await self._chunks(instance, segments)
+        after = instance.but(seq=instance.seq + 1, log={instance.seq: packed.entry})
+        row = Insert(INSTANCE_KEY, after.props() | packed.props)
+        weight = sum(size_of(chunk.props) for chunk in chunks)
+        if len(chunks) + len(told) + 1 > MAX_TRANSACTION_ROWS or weight > MAX_TRANSACTION_BYTES // 2:
+            for chunk in chunks:
+                with suppress(RowExistsError):  # from our own earlier try
+                    await self._table.insert(instance.instance_id, chunk.key, chunk.props)
+            chunks = []
+        etags = await self._table.transact(instance.instance_id, [row, *chunks, *told])
+        return after.but(etag=str(etags[0]))
+
+    async def _chunks(self, instance: Instance, segments: Sequence[Segment]) -> list[Insert]:
+        """The chunk rows of commits that are written anew."""
+        chunks: list[Insert] = []
+        texts: list[str] = []
+        for at, segment in enumerate(segments):
+            arrays = [to_array(event) for event in segment.events]
+            text = dumps([segment.commit_id, segment.timestamp.timestamp(), arrays])
+            if len(text) > SEGMENT_BYTES and len(packed := self._payloads.encoding.pack(text)) > SEGMENT_BYTES:
+                text = await self._payloads.put(instance.instance_id, instance.execution_id, packed)
+            texts.append(dumps(text))
+            if at + 1 == len(segments) or sum(map(len, texts)) > COPIED_CHARS:
+                packed = self._payloads.encoding.pack(f"[{','.join(texts)}]")
+                first = segment.seq + 1 - len(texts)
+                key = chunk_key(instance.execution_id, instance.generation, first)
+                chunks.append(Insert(key, split_bytes("d", packed)))
+                texts = []
+        return chunks
 
     async def pack(
         self, instance: Instance, commit_id: str, timestamp: datetime, events: Sequence[Event]

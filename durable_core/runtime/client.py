@@ -44,6 +44,7 @@ from ..registry import Registry, name_of
 from ..storage.ports import Insert
 from .clock import Clock
 from .code_at_hand import CodeAtHand
+from .fork import Forked, Forks
 from .hangs import Hangs
 from .instance_cache import InstanceCache
 from .listing import UNREADABLE, InstancePage, Listing, MoreFilters, Query, Statuses, status_of
@@ -58,6 +59,7 @@ from .status import shown_history, status_of_instance
 from .turn.after_end import forget
 from .turn.decision import entry_of
 from .turn.dispatch import Dispatcher
+from .turn.fork_plan import Until
 from .turn.start_and_deadline import CLOCK_TASK, with_times
 
 logger = durable_logger("durable_core.runtime")
@@ -120,6 +122,7 @@ class DurableClient(Messaging, ScheduleClient):
         self._build = build
         self._listing = Listing(hub)
         self._purge = Purge(hub, dispatcher, self._listing)
+        self._forks = Forks(hub, registry, converter, clock, callback_urls, build, guard=guard)
         self._rewinds = Rewinds(hub, registry, converter, dispatcher.rewinding, callback_urls, guard=guard)
         self.longest_poll = LONGEST_POLL
 
@@ -588,6 +591,50 @@ class DurableClient(Messaging, ScheduleClient):
             request_id = self._hub.ids.commit_id()
         check_text(request_id, "a request id")
         return await self._rewinds.rewind(instance_id, reason, request_id, execution_id, force=force, dry_run=dry_run)
+
+    async def fork(
+        self,
+        instance_id: str,
+        *,
+        until_task: int | None = None,
+        until_event: str | None = None,
+        until_failure: bool = False,
+        overrides: Mapping[int, Mapping[str, object]] | None = None,
+        new_instance_id: str | None = None,
+        version: str | None = None,
+        dry_run: bool = False,
+        request_id: str | None = None,
+        execution_id: str | None = None,
+    ) -> Forked:
+        """Start a new instance with a copy of another one's history, up to a place, and let it go on from there.
+
+        The source may be in any state, and is left untouched. Results and events of the copied commits are those of the
+        source; calls that are open where the copy ends run again, with other idempotency keys. The history is that of
+        the last generation.
+
+        until_task: copy what is before the end of this task. until_event: before the last event of this name came.
+        until_failure: before the failure that ended the source, as for a rewind. One of them must be given.
+        overrides: for open tasks, by number, one of ``{"result": value}``, ``{"failure": message}``, and
+            ``{"input": value}``, with which the call runs again.
+        new_instance_id: the id of the fork, which must be free; None makes a random one.
+        version: another version of the orchestrator, whose code must fit the copied history.
+        dry_run: write nothing; return what the fork would do, and what the code decides of the overridden results.
+        request_id: a text of your own that makes the call safe to repeat, together with new_instance_id.
+        execution_id: fork only if this execution still has the id; else ExecutionGoneError.
+
+        Raises InstanceNotFoundError, InstanceAlreadyExistsError, InvalidInputError, UnknownOrchestratorError;
+        OperationRefusedError if the code does not fit, or an open sub-orchestration has an id of its own.
+        """
+        check_instance_id(instance_id)
+        new_id = self._hub.ids.instance_id() if new_instance_id is None else new_instance_id
+        check_instance_id(new_id)
+        if request_id is None:
+            request_id = self._hub.ids.commit_id()
+        check_text(request_id, "a request id")
+        until = Until(until_task, until_event, until_failure)
+        return await self._forks.fork(
+            instance_id, until, overrides or {}, new_id, version, request_id, execution_id, dry_run=dry_run
+        )
 
     async def purge_instance_history(
         self, instance_id: str, *, execution_id: str | None = None, recursive: bool = False

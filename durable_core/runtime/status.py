@@ -55,6 +55,7 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
         scheduled_start_time=instance.start_at,
         deadline=instance.deadline,
         restarted_from=instance.restarted_from,
+        forked_from=instance.forked_from,
         waits=waits,
         ended_time=instance.updated if instance.is_terminal else None,
         retrying=0 if instance.is_terminal else instance.retrying,

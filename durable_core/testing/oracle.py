@@ -180,7 +180,7 @@ class Oracle:
         commits = self.generations.setdefault(generation, {})
         if seq not in commits:
             commits[seq] = text
-            if not is_next:
+            if not is_next and generation.instance_id in self._rows:  # else it is of a fork, which copies a history
                 self._say(
                     1, f"commit {seq} of '{generation.instance_id}' is in a chunk or rolled row, but was never written"
                 )

@@ -35,7 +35,7 @@ def test_a_rewind_costs_a_load_three_operations_on_the_catalogue_a_transaction_a
         "get durableCatalog",
         "insert durableCatalog",
         "transact durableInstances",
-        "delete durableCatalog",
+        "transact durableCatalog",
         "send durable-control",
     ]
 

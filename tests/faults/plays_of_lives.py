@@ -223,7 +223,7 @@ def _insert_the_closed_row_regardless(patch: pytest.MonkeyPatch) -> None:
         key = f"{CLOSED}{inverted_ms(entry.created)}-{entry.execution_id}-{entry.instance_id}"
         await self.forget_open(entry)
         with suppress(RowExistsError):
-            await self._table.insert("00", key, entry.props())  # pyright: ignore[reportPrivateUsage]
+            await self._table.insert("00", key, entry.props(self._encoding))  # pyright: ignore[reportPrivateUsage]
         return True
 
     patch.setattr(Catalog, "close", close)

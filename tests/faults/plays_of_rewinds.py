@@ -1,4 +1,4 @@
-"""Interleavings about a rewind of an ended instance, and of its children (R20-R29)."""
+"""Interleavings about a rewind of an ended instance, and of its children (R20-R29), and forks (R30, R31)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from durable_core.hub.instance_row import Instance
 from durable_core.hub.instances import Instances
 from durable_core.hub.keys import INSTANCE_KEY
 from durable_core.models import RuntimeStatus
-from durable_core.runtime import recovery, rewind
+from durable_core.runtime import fork, recovery, rewind
 from durable_core.runtime.turn import actor, children, freshness, inline_steps, new_events, rewind_plan
 from durable_core.testing.faults import HostCrashError
 
@@ -113,7 +113,37 @@ def rewind_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
         item = yield from ctx.call_sub_orchestrator(collect, instance_id="child")
         return item
 
-    registry = Registry().add(mark, mend, repairs, repairs_step, repairs_then_waits, waits_then_repairs, compensates)
+    @orchestrator
+    def tells(ctx: OrchestrationContext) -> Orchestration[str]:
+        yield from ctx.call_activity(mark, "first", inline=False)
+        ctx.send_event("listener", "Told", "once")
+        mended = yield from ctx.call_activity(mend, inline=False)
+        return mended
+
+    @orchestrator
+    def collect_two(ctx: OrchestrationContext) -> Orchestration[list[str]]:
+        one = yield from ctx.wait_for_external_event("Told", str)
+        two = yield from ctx.wait_for_external_event("Told", str)
+        return [one, two]
+
+    @orchestrator
+    def guardian_late(ctx: OrchestrationContext) -> Orchestration[str]:
+        yield from ctx.call_activity(mark, "first", inline=False)
+        item = yield from ctx.call_sub_orchestrator(collect, instance_id="child")
+        return item
+
+    registry = Registry().add(
+        tells,
+        collect_two,
+        guardian_late,
+        mark,
+        mend,
+        repairs,
+        repairs_step,
+        repairs_then_waits,
+        waits_then_repairs,
+        compensates,
+    )
     return registry.add(mother, collect, guardian)
 
 
@@ -431,6 +461,45 @@ async def a_request_of_the_void_run_does_not_end_the_child_of_the_next(stage: St
     await _ends_as(stage, "a")
 
 
+# ---------------------------------------------------------------- R30, R31: forks
+
+
+async def a_fork_sends_nothing_again_that_its_source_has_sent(stage: Stage) -> None:
+    """An orchestration sends an event, and its next call fails. The host that gets the fork's wake-up dies; the message
+    comes back."""
+    host, second = stage.host(), stage.host()
+    await stage.client.start_new("collect_two", "listener")
+    await stage.client.start_new("tells", "one")
+    while await host.take_next():
+        continue
+    stage.effects.broken = False
+    await stage.client.fork("one", until_failure=True, new_instance_id="two")
+    host.crash_at(r"delete \S+-control")
+    await host.handle("control")
+    await stage.lease_expires()
+    while await second.take_next():
+        continue
+    with suppress(DurableError):  # it has ended of a second one
+        await stage.client.raise_event("listener", "Told", "enough")
+    await stage.settle()
+    found = await stage.output("listener")
+    assert found == ["once", "enough"], f"sent again: {found}"
+
+
+async def a_fork_does_not_take_the_child_of_its_source(stage: Stage) -> None:
+    """A child with an id of its own is open. The instance is to be forked."""
+    host = stage.host()
+    await stage.client.start_new("guardian_late", "one")
+    while await host.take_next():
+        continue
+    refused = False
+    try:
+        await stage.client.fork("one", until_task=2, new_instance_id="two")
+    except OperationRefusedError:
+        refused = True
+    assert refused, "the fork fails of an instance that is its source's"
+
+
 def _tell_nothing_again(patch: pytest.MonkeyPatch) -> None:
     always(voiding, "told_again", ())(patch)
 
@@ -512,6 +581,20 @@ PLAYS: Sequence[Play] = [
         rewind_registry,
     ),
     Play("R28", what_void_commits_had_brought_is_told_again, _tell_nothing_again, LOST, rewind_registry),
+    Play(
+        "R30",
+        a_fork_sends_nothing_again_that_its_source_has_sent,
+        always(fork, "dispatched_of", -1),
+        "sent again",
+        rewind_registry,
+    ),
+    Play(
+        "R31",
+        a_fork_does_not_take_the_child_of_its_source,
+        always(fork, "collisions", []),
+        "the fork fails",
+        rewind_registry,
+    ),
     Play(
         "R29",
         a_request_of_the_void_run_does_not_end_the_child_of_the_next,

@@ -125,6 +125,7 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_purge_instance": ("httpTrigger", "durabletask/instances/{instanceId}"),
         "durable_event": ("httpTrigger", "durabletask/instances/{instanceId}/raiseEvent/{eventName}"),
         "durable_rewind": ("httpTrigger", "durabletask/instances/{instanceId}/rewind"),
+        "durable_fork": ("httpTrigger", "durabletask/instances/{instanceId}/fork"),
         "durable_restart": ("httpTrigger", "durabletask/instances/{instanceId}/restart"),
         "durable_manage": ("httpTrigger", "durabletask/instances/{instanceId}/{operation}"),
         "durable_recover": ("httpTrigger", "durabletask/recover"),

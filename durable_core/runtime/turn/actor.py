@@ -1,7 +1,7 @@
 """One instance in one process: deliveries come in, turns go out, one at a time.
 
 A turn: take the pooled deliveries, load the instance unless it is warm, run the orchestrator, commit with one
-conditional write, dispatch the decisions, release the callers. The rules R1 to R29 are those of docs/architecture.md.
+conditional write, dispatch the decisions, release the callers. The rules R1 to R31 are those of docs/architecture.md.
 Each rule excludes a way to lose or repeat something; an exhaustive model of the protocol found them.
 
 The actor uses the hub and the engine. It does not depend on where deliveries come from.

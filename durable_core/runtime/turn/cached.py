@@ -74,8 +74,16 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
         name=instance.name,
         version=instance.version,
         parent=instance.parent,
+        seed=seed_of(instance) if instance.seed else "",
         callback_urls=callback_urls,
     )
+
+
+def seed_of(instance: Instance) -> str:
+    """What the ids and random numbers of this generation are made of. A fork begins with those of its source."""
+    if instance.seed and not instance.generation:
+        return instance.seed
+    return f"{instance.instance_id}/{instance.execution_id}/{instance.generation}"
 
 
 def definition_for(registry: Registry, name: str, version: str) -> OrchestratorDefinition:

@@ -109,12 +109,16 @@ class Rewinding:
                     await hub.catalog.forget_open(opened)
                 return None
             rewound = present  # the answer was lost
-        await self.settle(rewound)
+        await hub.catalog.forget_closed(entry_of(before))
+        await self._send_wake_up(rewound)
         return rewound
 
     async def settle(self, rewound: Instance) -> None:
         """What follows the commit; it may be repeated."""
         await self._hub.catalog.forget_last_run(entry_of(rewound))
+        await self._send_wake_up(rewound)
+
+    async def _send_wake_up(self, rewound: Instance) -> None:
         await self._hub.send(replace(bare_wake_up(rewound), redelivered=True, after=rewound.seq - 2))
 
     async def is_rewound_by(self, instance: Instance, request_id: str) -> bool:
