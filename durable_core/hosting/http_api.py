@@ -497,6 +497,9 @@ class HttpApi:
                 return dashboard_page(request, "../../ui/" if urlsplit(request.url).path.endswith("/") else "../ui/")
             case "status":
                 return await self._status(request, instance_id, lambda _: self._same_url(request), execution_id)
+            case "explain":
+                await self._check_execution(instance_id, execution_id)
+                return await self._explain(instance_id)
             case other:
                 return error_response(404, "NotFound", f"the URL of a view has no part '{other[:100]}'")
 
@@ -505,6 +508,14 @@ class HttpApi:
             return error_response(404, "NotFound", "metrics are of a running app; ask for them at its URL")
         headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         return HttpResponse(status=200, headers=headers, body=(await self._metrics()).encode())
+
+    async def _check_execution(self, instance_id: str, execution_id: str) -> None:
+        """ExecutionGoneError if the id now belongs to another execution; '' stands for any."""
+        if not execution_id:
+            return
+        status = await self._client.get_status(instance_id, show_input=False)
+        if status and status.execution_id != execution_id:
+            raise ExecutionGoneError(instance_id)
 
     # ------------------------------------------------------------ URLs
 

@@ -15,7 +15,7 @@ Open = Callable[..., Watched]
 def opened_instance(opened: Open, board: Board, instance_id: str) -> Watched:
     board.start("order", instance_id, {"items": ["book"]})
     watched = opened(f"#/instances/{instance_id}")
-    expect(watched.page.locator(".line .pick .text").last).to_have_text("timer")
+    expect(watched.page.locator(".line", has_text="timer 14 d")).to_be_visible()
     return watched
 
 
@@ -44,6 +44,7 @@ def test_an_event_is_raised_with_its_data(opened: Open, board: Board) -> None:
     page.get_by_role("group", name="Actions").get_by_role("button", name="Raise event").click()
     dialog = page.get_by_role("dialog")
     send = dialog.get_by_role("button", name="Raise event")
+    dialog.get_by_label("Name of the event").fill("")
     expect(send).to_be_disabled()
     dialog.get_by_label("Name of the event").fill("Delivered")
     dialog.get_by_label("Data, as JSON").fill("{not json")
@@ -52,6 +53,36 @@ def test_an_event_is_raised_with_its_data(opened: Open, board: Board) -> None:
     send.click()
     expect(page.locator(".title .status")).to_have_text("Completed")
     expect(page.get_by_label("output", exact=True)).to_have_text('"delivered"')
+
+
+def test_an_event_that_is_waited_for_is_offered_by_its_name(opened: Open, board: Board) -> None:
+    page = opened_instance(opened, board, "order-named").page
+    page.get_by_role("group", name="Actions").get_by_role("button", name="Raise event").click()
+    expect(page.get_by_label("Name of the event")).to_have_value("Delivered")
+
+
+def test_a_restart_leads_to_the_new_instance(opened: Open, board: Board) -> None:
+    board.run("echo", "echo-1", "again")
+    page = opened("#/instances/echo-1").page
+    page.get_by_role("group", name="Actions").get_by_role("button", name="Restart").click()
+    page.get_by_label("Id of the new instance").fill("echo-2")
+    page.get_by_role("dialog").get_by_role("button", name="Start again").click()
+    expect(page.locator(".title h1")).to_have_text("echo-2")
+    expect(page.get_by_label("output", exact=True)).to_have_text('"again"')
+    expect(page.locator(".facts-line")).to_contain_text("restart of echo-1")
+
+
+def test_a_rewind_says_what_is_done_again_and_the_instance_goes_on(opened: Open, board: Board) -> None:
+    board.run("approved", "order-8", "8")
+    page = opened("#/instances/order-8").page
+    expect(page.locator(".title .status")).to_have_text("Failed")
+    board.open_gate("approved-8")
+    page.get_by_role("group", name="Actions").get_by_role("button", name="Rewind").click()
+    preview = page.get_by_role("dialog").get_by_role("region", name="Preview")
+    expect(preview).to_contain_text("approve")
+    expect(preview).not_to_contain_text("take_payment")
+    page.get_by_role("dialog").get_by_role("button", name="Rewind").click()
+    expect(page.locator(".title .status")).to_have_text("Completed")
 
 
 def test_cancel_and_purge(opened: Open, board: Board) -> None:
@@ -84,7 +115,7 @@ def test_what_the_app_refuses_is_said_in_the_dialog(opened: Open, board: Board) 
     watched = opened_instance(opened, board, "order-4")
     watched.expected.append("410")
     page = watched.page
-    page.get_by_role("button", name="Live").click()  # the page does not see that it ends meanwhile
+    page.get_by_role("button", name="Live", exact=True).click()  # the page does not see that it ends meanwhile
     page.get_by_role("group", name="Actions").get_by_role("button", name="Suspend").click()
     board.call("POST", "instances/order-4/terminate")
     board.call("GET", "instances/order-4?timeout=60")

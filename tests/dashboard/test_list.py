@@ -91,6 +91,38 @@ def test_failures_stand_together(opened: Open) -> None:
     expect(group.locator(".members .instance")).to_have_count(3)
 
 
+def test_what_is_stuck_stands_together_with_its_reason_and_the_overview_says_it(opened: Open, board: Board) -> None:
+    for number in range(2):
+        board.start("unsteady", f"unsteady-{number}")
+    page = opened("#/stuck").page
+    expect(page.locator(".group .count")).to_have_text("2")
+    expect(page.locator(".group")).to_contain_text("function_app.py:")
+    page.get_by_role("link", name="Overview").click()
+    expect(page.get_by_role("region", name="What needs somebody")).to_contain_text("2 instances stuck")
+    expect(page.locator(".tile", has_text="Failed").locator("b")).to_have_text("3")
+    expect(page.locator(".group")).to_contain_text("CardRefusedError")
+    page.locator(".tile", has_text="Failed").click()
+    expect(page.locator("table.list tbody tr")).to_have_count(3)
+    expect(page.locator("table.list td.note").first).to_contain_text("CardRefusedError: the card of order")
+
+
+def test_hosts_and_queues_are_shown(opened: Open, board: Board) -> None:
+    page = opened("#/hosts").page
+    expect(page.get_by_role("region", name="Hosts").locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_role("region", name="Hosts")).to_contain_text(str(board.host.pid))
+    expect(page.get_by_role("region", name="Queues")).to_contain_text("durable-control")
+
+
+def test_an_orchestrator_and_what_is_stuck_are_filters(opened: Open, board: Board) -> None:
+    page = opened().page
+    page.get_by_label("Orchestrator").fill("refused")
+    expect(page.locator("table.list tbody tr")).to_have_count(3)
+    page.get_by_label("Orchestrator").fill("")
+    page.get_by_role("button", name="Stuck").click()
+    expect(page.locator("table.list tbody tr")).to_have_count(2)
+    assert "stuck=true" in page.url
+
+
 def test_a_hidden_tab_asks_for_nothing(opened: Open) -> None:
     watched = opened()
     page = watched.page

@@ -15,7 +15,16 @@ from tests.support.browser import Watched
 
 Open = Callable[..., Watched]
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-PAGES = ["#/instances", "#/instances/order-1", "#/instances/order-1?tab=events", "#/failures", "#/schedules"]
+PAGES = [
+    "#/overview",
+    "#/hosts",
+    "#/stuck",
+    "#/instances",
+    "#/instances/order-1",
+    "#/instances/order-1?tab=events",
+    "#/failures",
+    "#/schedules",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,7 +36,7 @@ def instances(board: Board) -> None:
 
 def settle(page: Page) -> None:
     expect(page.locator(".skeleton")).to_have_count(0)
-    expect(page.locator(".empty, table.rows, .line, .group").first).to_be_visible()
+    expect(page.locator(".empty, table.rows, .line, .group, .tile").first).to_be_visible()
 
 
 @pytest.mark.parametrize("address", PAGES)

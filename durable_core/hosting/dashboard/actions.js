@@ -1,9 +1,10 @@
 // What can be done to an instance. Every action says first what it will touch, and is sent when that is confirmed.
-import { html, useState } from "./preact-htm.js";
+import { html, useEffect, useState } from "./preact-htm.js";
 import { call, ofInstance } from "./api.js";
-import { Shape, closeDialog, openDialog, say } from "./parts.js";
-import { plural, visible } from "./format.js";
+import { Shape, Skeleton, closeDialog, openDialog, say } from "./parts.js";
+import { duration, plural, visible } from "./format.js";
 import { hasEnded } from "./list.js";
+import { go } from "./state.js";
 
 const openChildren = (timeline) => timeline.rows.filter((row) => row.kind === "child" && !row.endedTime).length;
 const running = (timeline) => timeline.rows.filter((row) => row.kind === "activity" && !row.endedTime).length;
@@ -41,12 +42,36 @@ const ACTIONS = [
     fields: ["reason"], done: "Asked to terminate",
   },
   {
+    name: "rewind", title: "Rewind", isOffered: (status) => ["Failed", "Terminated", "Canceled"].includes(status.runtimeStatus), button: "Rewind",
+    says: () => "It goes on from before its end: what had failed is done again, what had succeeded is kept.",
+    fields: ["reason"], done: "Rewound",
+    preview: (id, signal) => call("POST", ofInstance(id, "rewind"), { query: { dryRun: true }, signal }),
+    shows: (preview) => html`<${Rewound} preview=${preview}/>`,
+    send: (id, { reason, force }) => call("POST", ofInstance(id, "rewind"), { query: { reason, force: force || null } }),
+  },
+  {
+    name: "restart", title: "Restart", isOffered: () => true, button: "Start again",
+    says: (status) => `Its orchestrator starts again with the same input, as a new instance. ${hasEnded(status.runtimeStatus) ? "With its own id, the new one takes its place and its history is gone." : "This one goes on."}`,
+    fields: ["newId"], done: "Started again",
+    send: (id, { newId }) => call("POST", ofInstance(id, "restart"), { body: JSON.stringify(newId.trim() ? { instanceId: newId.trim() } : {}) }),
+    then: ({ data }) => go(["instances", data.id]),
+  },
+  {
     name: "purge", title: "Purge", isOffered: (status) => hasEnded(status.runtimeStatus), button: "Delete for ever", isGrave: true,
     says: () => "Its history, input and output are deleted. This cannot be undone.",
     fields: ["recursive"], done: "Purged",
     send: (id, { recursive }) => call("DELETE", ofInstance(id), { query: { recursive: recursive || null } }),
   },
 ];
+
+// What a rewind would do.
+function Rewound({ preview }) {
+  const list = (calls) => html`<ul>${calls.map(({ taskId, name, line }) => html`<li key=${taskId}><bdi>${visible(name)}</bdi>
+    <span class="dim"> task ${taskId}${line ? `, ${visible(line)}` : ""}</span></li>`)}</ul>`;
+  return html`${preview.undone.length > 0 && html`<strong>Forgotten:</strong>${list(preview.undone)}`}
+    ${preview.again.length > 0 && html`<strong>Run again:</strong>${list(preview.again)}`}
+    ${preview.timersMoveBy > 0 && html`<p>Timers move by ${duration(preview.timersMoveBy * 1000)}.</p>`}`;
+}
 
 export function ActionBar({ status, timeline, reload }) {
   const offered = ACTIONS.filter((action) => action.isOffered(status));
@@ -56,22 +81,35 @@ export function ActionBar({ status, timeline, reload }) {
 }
 
 function Confirmation({ action, status, timeline, reload }) {
-  const [values, setValues] = useState({ event: "", data: "", reason: "", recursive: false });
+  const waited = (status.waits ?? []).filter(({ kind }) => kind === "event").map(({ name }) => name);
+  const [values, setValues] = useState({ event: waited.length === 1 ? waited[0] : "", data: "", reason: "", newId: "",
+    recursive: false, force: false });
+  const [preview, setPreview] = useState(null);
   const [error, setError] = useState(null);
   const [isSending, setSending] = useState(false);
   const id = status.instanceId;
   const has = (field) => action.fields.includes(field);
+  useEffect(() => {
+    if (!action.preview) return undefined;
+    const asking = new AbortController();
+    action.preview(id, asking.signal).then(({ data }) => setPreview(data), (failed) => { if (!asking.signal.aborted) setError(failed); });
+    return () => asking.abort();
+  }, []);
+  const problems = preview?.problems ?? [];
   const set = (name) => (event) => setValues({ ...values, [name]: event.target.type === "checkbox" ? event.target.checked : event.target.value });
-  const problem = has("event") && !values.event.trim() ? "Name the event." : has("data") ? jsonProblem(values.data) : null;
+  const problem = action.preview && !preview ? "What it would do is not known yet."
+    : problems.length > 0 && !values.force ? "Something would be left as it is: read it first."
+    : has("event") && !values.event.trim() ? "Name the event." : has("data") ? jsonProblem(values.data) : null;
   const confirm = async (event) => {
     event.preventDefault();
     setSending(true);
     setError(null);
     try {
-      await (action.send?.(id, values) ?? call("POST", ofInstance(id, action.name), { query: { reason: values.reason } }));
+      const answer = await (action.send?.(id, values) ?? call("POST", ofInstance(id, action.name), { query: { reason: values.reason } }));
       closeDialog();
       say(action.done);
-      reload();
+      if (action.then) action.then(answer);
+      else reload();
     } catch (failed) {
       setError(failed);
       setSending(false);
@@ -81,8 +119,14 @@ function Confirmation({ action, status, timeline, reload }) {
     <h2 id="dialog-title">${action.title}</h2>
     <p class="target"><bdi>${visible(id)}</bdi> <span class="dim">${visible(status.name)}, ${status.runtimeStatus}</span></p>
     <p>${action.says(status, timeline)}</p>
-    ${has("event") && html`<label>Name of the event<input value=${values.event} onInput=${set("event")} autofocus maxlength="256" spellcheck=${false}/></label>`}
+    ${action.preview && !error && html`<section class="preview" aria-label="Preview">${preview ? action.shows(preview) : html`<${Skeleton} rows=${2}/>`}</section>`}
+    ${problems.length > 0 && html`<div class="refusal"><${Shape} kind="Stuck"/><div><strong>It is not undone:</strong>
+      <ul>${problems.map((each) => html`<li key=${each}><bdi>${visible(each)}</bdi></li>`)}</ul>
+      <label class="check"><input type="checkbox" checked=${values.force} onChange=${set("force")}/> Go on all the same</label></div></div>`}
+    ${has("event") && html`<label>Name of the event<input value=${values.event} onInput=${set("event")} autofocus maxlength="256" spellcheck=${false} list="waited"/></label>
+      <datalist id="waited">${waited.map((name) => html`<option key=${name} value=${name}></option>`)}</datalist>`}
     ${has("data") && html`<label>Data, as JSON<textarea rows="4" value=${values.data} onInput=${set("data")} placeholder="null" spellcheck=${false}></textarea></label>`}
+    ${has("newId") && html`<label>Id of the new instance; empty: one is made<input value=${values.newId} onInput=${set("newId")} autofocus maxlength="256" spellcheck=${false}/></label>`}
     ${has("reason") && html`<label>Reason, shown with the instance<input value=${values.reason} onInput=${set("reason")} autofocus maxlength="1000"/></label>`}
     ${has("recursive") && html`<label class="check"><input type="checkbox" checked=${values.recursive} onChange=${set("recursive")}/> Its ended sub-orchestrations, too</label>`}
     ${error && html`<${Refusal} error=${error}/>`}

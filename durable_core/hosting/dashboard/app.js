@@ -2,16 +2,20 @@
 import { html, render, useEffect, useState } from "./preact-htm.js";
 import { keyProblem, token } from "./api.js";
 import { DialogPlace, Empty, Shape, Toast, closeDialog, dialog, openDialog } from "./parts.js";
-import { FailuresPage } from "./failures.js";
+import { FailuresPage, StuckPage } from "./groups.js";
 import { InstancePage } from "./instance.js";
 import { ListPage } from "./list.js";
+import { HostsPage, OverviewPage } from "./overview.js";
 import { SchedulesPage } from "./schedules.js";
 import { address, href, key, live, theme, useStore, zone } from "./state.js";
 
 const PAGES = [
+  { name: "overview", title: "Overview", page: OverviewPage },
   { name: "instances", title: "Instances", page: ListPage },
   { name: "failures", title: "Failures", page: FailuresPage },
+  { name: "stuck", title: "Stuck", page: StuckPage },
   { name: "schedules", title: "Schedules", page: SchedulesPage },
+  { name: "hosts", title: "Hosts", page: HostsPage },
 ];
 
 function App() {
@@ -91,11 +95,11 @@ const KEYS = [
   ["j  k", "next, previous row"],
   ["Enter", "open the row"],
   ["Esc", "leave the filter, undo the zoom, close a dialog"],
-  ["g then i, f, s", "instances, failures, schedules"],
+  ["g then o, i, f, t, s, h", "overview, instances, failures, stuck, schedules, hosts"],
   ["l", "live, or held still"],
   ["?", "this list"],
 ];
-const PLACES = { i: "instances", f: "failures", s: "schedules" };
+const PLACES = { o: "overview", h: "hosts", i: "instances", f: "failures", t: "stuck", s: "schedules" };
 
 function showKeys() {
   openDialog(() => html`<h2 id="dialog-title">Keyboard</h2>

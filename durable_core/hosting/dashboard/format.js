@@ -77,4 +77,14 @@ export function brief(value, length = 120) {
 // 'app.errors.CardDeclinedError' → 'CardDeclinedError'
 export const shortType = (type) => String(type).split(".").pop();
 
+const PASSED_ON = /^[\w-]+ '[^']*' \(task \d+\) failed: ([\w.]+)(?:: (.*))?$/s;
+
+// The error that began it: what an activity raised, below the errors that passed it on. The list knows these by their
+// text alone.
+export function rootCause(failure) {
+  if (failure.cause) return rootCause({ line: failure.line, ...failure.cause });
+  const found = PASSED_ON.exec(failure.message);
+  return found ? rootCause({ ...failure, type: found[1], message: found[2] ?? "" }) : failure;
+}
+
 export const at = (text) => (text ? Date.parse(text) : undefined);

@@ -1,12 +1,27 @@
 // The rows of a timeline, from the events of a history.
+import { get, ofInstance } from "./api.js";
 import { at } from "./format.js";
+import { hasEnded } from "./list.js";
+
+// The timeline of an instance, from its history.
+export async function readTimeline(id, signal) {
+  const { data } = await get(ofInstance(id), { query: { showInput: false, showHistory: true }, signal });
+  const { historyEvents: events, runtimeStatus, createdTime, lastUpdatedTime, waits = [] } = data;
+  const isOver = hasEnded(runtimeStatus);
+  const awaited = waits.filter(({ kind }) => kind === "event")
+    .map(({ kind, name, line, since }) => ({ kind, name, line, scheduledTime: since ?? events.at(-1)?.Timestamp, status: "Waiting" }));
+  return {
+    createdTime: events[0]?.Timestamp ?? createdTime, endedTime: isOver ? events.at(-1)?.Timestamp ?? lastUpdatedTime : undefined,
+    rows: [...rowsOf(events, isOver), ...awaited],
+  };
+}
 
 const ENDS = { TaskCompleted: "Completed", TaskFailed: "Failed", TimerFired: "Completed", TimerCanceled: "Canceled",
   SubOrchestrationCompleted: "Completed", SubOrchestrationFailed: "Failed" };
 const BEGINNINGS = { TaskScheduled: "activity", TimerCreated: "timer", SubOrchestrationCreated: "child",
   OrchestrationStarted: "detached", EventSent: "event" };
 
-export function rowsOf(events, hasEnded) {
+function rowsOf(events, hasEnded) {
   const rows = new Map();
   const out = [];
   for (const event of events ?? []) {

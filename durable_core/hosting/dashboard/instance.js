@@ -1,30 +1,44 @@
 // One instance: what it does now, its timeline, its data and events, and what can be done about it.
-import { html, useCallback, useMemo, useState } from "./preact-htm.js";
+import { html, useCallback, useState } from "./preact-htm.js";
 import { ApiError, get, ofInstance, token, useFresh } from "./api.js";
 import { ActionBar } from "./actions.js";
 import { Empty, Id, InstanceLink, Loaded, Shape, Status, Time, Value } from "./parts.js";
 import { absolute, at, brief, clock, count, duration, plural, visible } from "./format.js";
-import { rowsOf } from "./history-rows.js";
+import { readTimeline } from "./history-rows.js";
 import { Tags, hasEnded } from "./list.js";
 import { address, go, href, now, seconds, useStore, zone } from "./state.js";
-import { Attempts, Timeline } from "./timeline.js";
+import { Attempts, Timeline, attemptsOf } from "./timeline.js";
 
 const FAST = 1000, SLOW = 5000;
 const QUIET = 30_000; // ms after which an instance that did not change is asked for less often
 
-// Reads the status; the history only when the instance has changed, and the input only once.
+// Reads the status and the timeline; the input, which does not change, only once; and why the instance does not go on
+// when it has changed, or every few seconds, since that may replay its code.
 async function load(id, signal, before) {
   const first = before === undefined;
-  const { data: status } = await get(ofInstance(id), { query: { showInput: first, showHistory: first }, signal });
-  if (first) return { status, events: status.historyEvents, changed: now() };
-  status.input = before.status.input;
-  const isSame = status.lastUpdatedTime === before.status.lastUpdatedTime && status.runtimeStatus === before.status.runtimeStatus;
-  // The time holds whole seconds: what came later in the same second is seen by one more look.
-  if (isSame && now() - at(status.lastUpdatedTime) > 4000) return { ...before, status };
-  const { data } = await get(ofInstance(id), { query: { showInput: false, showHistory: true }, signal });
-  const isNew = data.historyEvents.length !== before.events.length;
-  return { status: { ...data, input: before.status.input }, events: data.historyEvents, changed: isNew ? now() : before.changed };
+  const [{ data: status }, timeline] = await Promise.all([
+    get(ofInstance(id), { query: { showInput: first }, signal }), readTimeline(id, signal),
+  ]);
+  if (!first) status.input = before.status.input;
+  const isNew = first || fingerprint(status, timeline) !== fingerprint(before.status, before.timeline);
+  if (!isNew && now() - before.explained < SLOW) return { ...before, status, timeline };
+  const explanation = await explained(id, signal);
+  return { status, timeline, explanation, explained: now(), changed: isNew ? now() : before.changed };
 }
+
+// Code that cannot be replayed hides its explanation, not the rest.
+async function explained(id, signal) {
+  try {
+    return (await get(ofInstance(id, "explain"), { signal })).data;
+  } catch (error) {
+    if (error instanceof ApiError && error.status >= 404) return null;
+    throw error;
+  }
+}
+
+// What differs when something has happened.
+const fingerprint = (status, { rows }) => JSON.stringify([status.runtimeStatus, status.lastUpdatedTime, status.stuckReason,
+  rows.length, rows.map((row) => [row.status, row.attempts?.length])]);
 
 const period = (data) => {
   if (data === undefined) return SLOW;
@@ -42,26 +56,17 @@ export function InstancePage({ id, query }) {
   return html`<${Loaded} from=${found} rows=${10}>${(data) => html`<${Shown} ...${data} reload=${found.reload} query=${query}/>`}<//>`;
 }
 
-function Shown({ status, events, reload, query }) {
-  const isOver = hasEnded(status.runtimeStatus);
-  const timeline = useMemo(() => ({
-    createdTime: events[0]?.Timestamp ?? status.createdTime,
-    endedTime: isOver ? events[events.length - 1]?.Timestamp ?? status.lastUpdatedTime : undefined,
-    rows: rowsOf(events, isOver),
-  }), [events, isOver]);
-  const loadChild = useCallback(async (child) => {
-    const { data } = await get(ofInstance(child), { query: { showInput: false, showHistory: true } });
-    return rowsOf(data.historyEvents, hasEnded(data.runtimeStatus));
-  }, []);
+function Shown({ status, timeline, explanation, reload, query }) {
+  const loadChild = useCallback(async (child) => (await readTimeline(child)).rows, []);
   return html`<article class="instance-page">
-    <${Head} status=${status} timeline=${timeline} reload=${reload}/>
+    <${Head} status=${status} timeline=${timeline} explanation=${explanation} reload=${reload}/>
     <${Timeline} timeline=${timeline} loadChild=${token ? null : loadChild}/>
-    <${Tabs} status=${status} events=${events} timeline=${timeline} query=${query}/></article>`;
+    <${Tabs} status=${status} timeline=${timeline} query=${query}/></article>`;
 }
 
 // ---------------------------------------------------------------- head
 
-function Head({ status, timeline, reload }) {
+function Head({ status, timeline, explanation, reload }) {
   useStore(seconds);
   const isOver = hasEnded(status.runtimeStatus);
   const created = at(status.createdTime);
@@ -71,41 +76,36 @@ function Head({ status, timeline, reload }) {
       <span class="dim">${visible(status.name)}${status.version ? ` ${visible(status.version)}` : ""}</span>
       <span class="grow"></span>
       ${!token && html`<${ActionBar} status=${status} timeline=${timeline} reload=${reload}/>`}</div>
-    <p class="sentence ${status.stuckReason || status.runtimeStatus === "Failed" ? "bad" : ""}"><bdi>${sentence(status, timeline)}</bdi></p>
+    ${explanation && html`<${Explanation} explanation=${explanation} isOver=${isOver}/>`}
     <p class="facts-line">
       <span>created <${Time} at=${status.createdTime}/></span>
-      ${isOver ? html`<span>ended <${Time} at=${status.lastUpdatedTime}/></span><span>took ${duration(at(timeline.endedTime) - at(timeline.createdTime))}</span>`
+      ${isOver ? html`<span>ended <${Time} at=${status.endedTime ?? status.lastUpdatedTime}/></span><span>took ${duration(at(timeline.endedTime) - at(timeline.createdTime))}</span>`
         : html`<span>open for ${duration(now() - created)}</span>`}
       ${status.scheduledStartTime && html`<span>starts <${Time} at=${status.scheduledStartTime}/></span>`}
+      ${status.restartedFrom && html`<span>restart of <${InstanceLink} id=${status.restartedFrom.instanceId}/></span>`}
       ${status.deadline && html`<span>ends at the latest <${Time} at=${status.deadline}/></span>`}
       <span>${plural(timeline.rows.length, "call")}</span><${Tags} tags=${status.tags}/></p></div>`;
 }
 
-// What it does, in one sentence.
-function sentence(status, timeline) {
-  const when = (time) => (at(time) < now() ? `${duration(now() - at(time))} ago` : `in ${duration(at(time) - now())}`);
-  if (status.stuckReason) return `It is stuck: ${visible(status.stuckReason)}`;
-  if (status.runtimeStatus === "Failed") return `It failed: ${visible(status.failure ? `${status.failure.type}: ${status.failure.message}` : brief(status.output))}`;
-  if (status.runtimeStatus === "Completed") return `It completed in ${duration(at(timeline.endedTime) - at(timeline.createdTime))}.`;
-  if (status.runtimeStatus === "Terminated" || status.runtimeStatus === "Canceled")
-    return `It was ${status.runtimeStatus === "Canceled" ? "cancelled" : "terminated"}${status.output ? `: ${brief(status.output)}` : "."}`;
-  if (status.runtimeStatus === "Suspended") return "It is suspended. Resume lets it go on.";
-  if (status.runtimeStatus === "Pending") return status.scheduledStartTime ? `It begins ${when(status.scheduledStartTime)}.` : "It waits for a host that takes it.";
-  const open = timeline.rows.filter((row) => !row.endedTime);
-  if (open.length === 0) return "It waits for an event.";
-  const [first] = open;
-  const named = first.kind === "timer" ? `sleeps until ${when(first.dueTime)}` : `waits for ${visible(first.name)} (task ${first.taskId})`;
-  return `It ${named}${first.line ? `, ${first.line}` : ""}, since ${duration(now() - at(first.scheduledTime))}` +
-    (open.length > 1 ? `, and for ${plural(open.length - 1, "other call")}.` : ".");
+// Why it does not go on, or how it has ended; what to do; and where that began, if in another instance.
+function Explanation({ explanation, isOver }) {
+  const { sentence, action, needsSomebody, chain } = explanation;
+  // An instance that has ended is explained once: how long ago it ended is told beside it, and goes on.
+  const lasting = isOver ? sentence.replace(/ \([^()]* ago\)/g, "") : sentence;
+  const told = action.split("`").map((part, index) => (index % 2 ? html`<code>${visible(part)}</code>` : visible(part)));
+  return html`<p class="sentence ${needsSomebody ? "bad" : ""}"><bdi>${visible(lasting)}</bdi></p>
+    ${action && html`<p class="action ${needsSomebody ? "" : "dim"}"><bdi>${told}</bdi></p>`}
+    ${!token && chain.length > 0 && html`<p class="dim">It began in ${chain.map(({ instanceId }, index) => html`${index > 0 && " → "}<${InstanceLink} id=${instanceId}/>`)}</p>`}`;
 }
 
 // ---------------------------------------------------------------- tabs
 
-function Tabs({ status, events, timeline, query }) {
-  const attempts = timeline.rows.flatMap((row) => (row.attempts ?? []).map((each) => ({ ...each, call: row.name, taskId: row.taskId })));
+function Tabs({ status, timeline, query }) {
+  const attempts = timeline.rows.flatMap(attemptsOf);
   const tabs = [
     ["data", "Input and output", () => html`<${Data} status=${status}/>`],
-    ["events", `Events ${count(events.length)}`, () => html`<${Events} id=${status.instanceId} events=${events}/>`],
+    ["events", "Events", () => html`<${EventsTab} status=${status} />`],
+    ...(token ? [] : [["tree", "Tree", () => html`<${Tree} id=${status.instanceId} isOver=${hasEnded(status.runtimeStatus)}/>`]]),
     ...(attempts.length ? [["attempts", `Attempts ${count(attempts.length)}`, () => html`<${Attempts} attempts=${attempts} names/>`]] : []),
   ];
   const chosen = tabs.find(([name]) => name === query.get("tab")) ?? tabs[0];
@@ -123,33 +123,55 @@ function Tabs({ status, events, timeline, query }) {
     <div role="tabpanel" id="panel" aria-labelledby="tab-${chosen[0]}">${chosen[2]()}</div></section>`;
 }
 
+// The output of a failed instance is the text of its failure, which is shown in its place.
 function Data({ status }) {
-  const parts = [["Input", status.input], ["Custom status", status.customStatus], ["Output", status.output], ["Failure", status.failure]]
+  const parts = [["Input", status.input], ["Custom status", status.customStatus],
+    status.failure ? ["Failure", status.failure] : ["Output", status.output]]
     .filter(([name, value]) => (value !== null && value !== undefined) || name === "Input");
   return html`<div class="data">${parts.map(([name, value]) => html`<section key=${name}><h3>${name}</h3>
     ${value === null || value === undefined ? html`<p class="dim">none</p>` : html`<${Value} value=${value} name=${name.toLowerCase()}/>`}</section>`)}</div>`;
 }
 
+// The instances above and below this one.
+function Tree({ id, isOver }) {
+  const found = useFresh(async (signal) => (await get(ofInstance(id, "tree"), { signal })).data, ["tree", id, isOver], isOver ? 0 : SLOW);
+  return html`<${Loaded} from=${found}>${(tree) => html`
+    ${tree.parent && html`<p>Called by <${InstanceLink} id=${tree.parent.instanceId}/> <span class="dim">${visible(tree.parent.name)}, task ${tree.parent.taskId}</span></p>`}
+    ${tree.children.length === 0 ? html`<p class="dim">It has called no sub-orchestrations.</p>` : html`<ul class="tree"><${Node} node=${tree}/></ul>`}
+    ${tree.isComplete === false && html`<p class="dim">Some are left out: there are too many.</p>`}`}<//>`;
+}
+
+function Node({ node }) {
+  return html`<li><div>${node.runtimeStatus ? html`<${Status} status=${node.runtimeStatus} quiet/>` : html`<span class="dim">gone</span>`}
+    ${" "}<${InstanceLink} id=${node.instanceId}/> <span class="dim">${visible(node.name)}${node.taskId ? `, task ${node.taskId}` : ""}</span></div>
+    ${node.children.length > 0 && html`<ul>${node.children.map((child) => html`<${Node} key=${child.instanceId} node=${child}/>`)}</ul>`}</li>`;
+}
+
 const AT_ONCE = 200;
 
-function Events({ id, events }) {
+// The history, read when it is looked at; read again with its values when they are asked for.
+function EventsTab({ status }) {
+  const [withData, setWithData] = useState(false);
+  const isOver = hasEnded(status.runtimeStatus);
+  const found = useFresh(async (signal) => (await get(ofInstance(status.instanceId), {
+    query: { showInput: false, showHistory: true, showHistoryOutput: withData || null }, signal,
+  })).data.historyEvents, ["events", status.instanceId, withData, isOver], isOver || withData ? 0 : SLOW);
+  return html`<${Loaded} from=${found}>${(events) => html`<${Events} events=${events}
+    onData=${withData ? null : () => setWithData(true)}/>`}<//>`;
+}
+
+function Events({ events, onData }) {
   const shownZone = useStore(zone);
   const [text, setText] = useState("");
   const [limit, setLimit] = useState(AT_ONCE);
-  const [withData, setWithData] = useState(null);
-  const all = withData && withData.length >= events.length ? withData : events;
   const wanted = text.toLowerCase();
-  const matching = all.map((event, index) => ({ event, index }))
+  const matching = events.map((event, index) => ({ event, index }))
     .filter(({ event }) => !wanted || JSON.stringify(event).toLowerCase().includes(wanted));
-  const loadData = async () => {
-    const { data } = await get(ofInstance(id), { query: { showInput: false, showHistory: true, showHistoryOutput: true } });
-    setWithData(data.historyEvents);
-  };
   return html`<div class="bar"><input type="search" placeholder="filter events …" aria-label="Filter events" value=${text} data-filter
       onInput=${(event) => setText(event.target.value)}/>
     <span class="dim">${plural(matching.length, "event")}</span><span class="grow"></span>
-    ${!withData && html`<button type="button" onClick=${loadData}>Load inputs and results</button>`}</div>
-    <div class="scroll"><table class="rows events"><thead><tr><th class="num">#</th><th>Time</th><th>Event</th><th class="num">Task</th><th>Name</th><th>Line</th><th>More</th></tr></thead>
+    ${onData && html`<button type="button" onClick=${onData}>Load inputs and results</button>`}</div>
+    <div class="scroll" tabindex="0" role="region" aria-label="Events"><table class="rows events"><thead><tr><th class="num">#</th><th>Time</th><th>Event</th><th class="num">Task</th><th>Name</th><th>Line</th><th>More</th></tr></thead>
     <tbody>${matching.slice(0, limit).map(({ event, index }) => html`<${EventRow} key=${index} event=${event} number=${index + 1} shownZone=${shownZone}/>`)}</tbody></table></div>
     ${matching.length > limit && html`<button type="button" class="more" onClick=${() => setLimit(limit + AT_ONCE * 5)}>Show more of ${count(matching.length)}</button>`}`;
 }

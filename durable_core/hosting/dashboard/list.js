@@ -2,13 +2,14 @@
 import { html, useEffect, useRef, useState } from "./preact-htm.js";
 import { get, useFresh } from "./api.js";
 import { Brief, Empty, InstanceLink, Loaded, Shape, Status, Time } from "./parts.js";
-import { duration, plural, visible } from "./format.js";
+import { duration, plural, rootCause, shortType, visible } from "./format.js";
 import { address, go, href, now } from "./state.js";
 
-const STATUSES = ["Pending", "Running", "Suspended", "Completed", "Failed", "Terminated", "Canceled"];
+export const STATUSES = ["Pending", "Running", "Suspended", "Completed", "Failed", "Terminated", "Canceled"];
 const SINCE = { "": "any time", "1h": "last hour", "1d": "last day", "7d": "last 7 days", "30d": "last 30 days" };
 const HOURS = { h: 1, d: 24 };
 const PAGE = 50;
+const MOST_READS = 5;
 const EVERY = 5000;
 
 // The filters of an address as query parameters of the management API.
@@ -17,6 +18,10 @@ export function asked(query) {
   return {
     runtimeStatus: query.getAll("status"),
     instanceIdPrefix: query.get("id"),
+    name: query.get("name"),
+    tags: query.getAll("tag").filter((tag) => /^[^:=]+[:=]./.test(tag)), // not while it is typed
+    stuck: query.get("stuck"),
+    retrying: query.get("retrying"),
     createdTimeFrom: since ? new Date(now() - since[1] * HOURS[since[2]] * 3_600_000).toISOString() : null,
   };
 }
@@ -25,11 +30,18 @@ export function ListPage({ query }) {
   const after = query.get("after") ?? "";
   const filters = query.toString();
   const found = useFresh(async (signal) => {
-    const { data, headers } = await get("instances", {
-      query: { ...asked(query), top: PAGE, showInput: false, showDetails: false },
-      headers: after ? { "x-ms-continuation-token": after } : {}, signal,
-    });
-    return { instances: data, next: headers.get("x-ms-continuation-token") };
+    const instances = [];
+    let next = after;
+    // A page may end before it is full, where few of the rows that were read match.
+    for (let read = 0; read < MOST_READS && instances.length < PAGE && (next || read === 0); read++) {
+      const { data, headers } = await get("instances", {
+        query: { ...asked(query), top: PAGE - instances.length, showDetails: false },
+        headers: next ? { "x-ms-continuation-token": next } : {}, signal,
+      });
+      instances.push(...data);
+      next = headers.get("x-ms-continuation-token");
+    }
+    return { instances, next };
   }, [filters], after ? 0 : EVERY);
   return html`<${Filters} query=${query}/>
     <${Loaded} from=${found} rows=${12}>${({ instances, next }) => html`
@@ -58,12 +70,23 @@ function Filters({ query }) {
   });
   return html`<div class="filters" role="search" aria-label="Filters">
     <${Field} name="id" label="Begins with" query=${query} filter placeholder="instance id …"/>
-    <div class="chips" role="group" aria-label="Status">${STATUSES.map((status) => html`<button type="button" key=${status}
-      class="chip" aria-pressed=${statuses.includes(status)} onClick=${() => toggle(status)}>
-      <${Status} status=${status} quiet/></button>`)}</div>
+    <${Field} name="name" label="Orchestrator" query=${query} placeholder="orchestrator"/>
+    <${Field} name="tag" label="Tag" query=${query} placeholder="tag=value"/>
     <select aria-label="Created" value=${query.get("since") ?? ""} onChange=${(event) => change({ since: event.target.value })}>
       ${Object.entries(SINCE).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}</select>
+    <div class="chips" role="group" aria-label="Status">${STATUSES.map((status) => html`<button type="button" key=${status}
+      class="chip" aria-pressed=${statuses.includes(status)} onClick=${() => toggle(status)}>
+      <${Status} status=${status} quiet/></button>`)}
+      ${["Stuck", "Retrying"].map((kind) => html`<${Only} key=${kind} kind=${kind} query=${query}/>`)}</div>
     ${query.size > 0 && html`<a class="clear" href=${href(["instances"])}>Clear</a>`}</div>`;
+}
+
+// A filter that is on or off, beside the status.
+function Only({ kind, query }) {
+  const name = kind.toLowerCase();
+  const isOn = query.get(name) === "true";
+  return html`<button type="button" class="chip" aria-pressed=${isOn} onClick=${() => change({ [name]: isOn ? "" : "true" })}>
+    <span class="status quiet"><${Shape} kind=${kind}/><span class="word">${kind}</span></span></button>`;
 }
 
 // A text that becomes a filter a moment after the last key.
@@ -96,9 +119,9 @@ const ENDED = ["Completed", "Failed", "Terminated", "Canceled"];
 export const hasEnded = (status) => ENDED.includes(status);
 
 function Row({ instance }) {
-  const { instanceId, name, version, runtimeStatus, createdTime, lastUpdatedTime, stuckReason, tags } = instance;
+  const { instanceId, name, version, runtimeStatus, createdTime, endedTime, stuckReason, failure, retrying, tags } = instance;
   const isOver = hasEnded(runtimeStatus);
-  const took = isOver ? Date.parse(lastUpdatedTime) - Date.parse(createdTime) : null;
+  const took = endedTime ? Date.parse(endedTime) - Date.parse(createdTime) : null;
   const open = (event) => {
     if (!event.target.closest("a, button, input") && !String(getSelection())) go(["instances", instanceId]);
   };
@@ -107,8 +130,17 @@ function Row({ instance }) {
     <td class="main"><${InstanceLink} id=${instanceId}/></td>
     <td class="name">${visible(name)}${version && html` <span class="dim">${visible(version)}</span>`}</td>
     <td class="num"><${Time} at=${createdTime}/></td>
-    <td class="num">${took !== null && duration(took)}</td>
-    <td class="note">${stuckReason ? html`<${Brief} value=${stuckReason}/>` : html`<${Tags} tags=${tags}/>`}</td></tr>`;
+    <td class="num">${took !== null && (took < 1000 ? "<1 s" : duration(took))}</td>
+    <td class="note"><${Note} stuckReason=${stuckReason} failure=${failure} retrying=${retrying}/><${Tags} tags=${tags}/></td></tr>`;
+}
+
+function Note({ stuckReason, failure, retrying }) {
+  if (stuckReason) return html`<${Brief} value=${stuckReason}/> `;
+  if (failure) {
+    const { type, message } = rootCause(failure);
+    return html`<${Brief} value=${[shortType(type), message].filter(Boolean).join(": ")}/> `;
+  }
+  return retrying ? html`<${Shape} kind="Retrying"/> ${plural(retrying, "call")} waiting for another attempt ` : null;
 }
 
 export function Tags({ tags }) {

@@ -8,7 +8,7 @@ import { href, now, seconds, store, useStore, zone } from "./state.js";
 // The shape tells as much as the colour: a cross, a tick, a half disc, two bars …
 const SHAPES = {
   Pending: "M8 1.5a6.5 6.5 0 1 1 0 13a6.5 6.5 0 1 1 0-13z",
-  Running: "M8 1.5a6.5 6.5 0 1 1 0 13a6.5 6.5 0 1 1 0-13zM8 4v8a4 4 0 0 0 0-8z",
+  Running: "M8 1.5a6.5 6.5 0 1 1 0 13a6.5 6.5 0 1 1 0-13z",
   Suspended: "M4.5 3h2.5v10h-2.5zM9 3h2.5v10h-2.5z",
   Completed: "M2.5 8.5l3.5 3.5l7.5-8",
   Failed: "M3.5 3.5l9 9M12.5 3.5l-9 9",
@@ -25,7 +25,8 @@ const WORDS = { Canceled: "Cancelled", ContinuedAsNew: "Continued as new" };
 
 export function Shape({ kind }) {
   return html`<svg class="shape ${kind}" viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
-    <path d=${SHAPES[kind] ?? SHAPES.Pending}></path></svg>`;
+    <path d=${SHAPES[kind] ?? SHAPES.Pending}></path>
+    ${kind === "Running" && html`<path class="half" d="M8 4.2v7.6a3.8 3.8 0 0 0 0-7.6z"></path>`}</svg>`;
 }
 
 export function Status({ status, stuck, quiet }) {

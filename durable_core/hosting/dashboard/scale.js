@@ -20,7 +20,7 @@ export function makeScale({ from, to, busy, width, hideIdle }) {
   const inside = merged(busy.map(([a, b]) => [Math.max(from, a), Math.min(to, b)]).filter(([a, b]) => b >= a));
   const active = inside.reduce((sum, [a, b]) => sum + b - a, 0);
   const margin = Math.max(active * 0.03, (to - from) * 1e-6, 0.5);
-  const least = Math.max(active * 0.12, margin * 6);
+  const least = Math.max(active * 0.6, margin * 6);
   const pieces = [];
   let at = from;
   const add = (a, b, isCut) => { if (b > a) pieces.push({ from: a, to: b, isCut }); };
@@ -69,6 +69,7 @@ export function makeScale({ from, to, busy, width, hideIdle }) {
         if (piece.isCut) continue;
         for (let offset = Math.ceil((piece.from - origin) / step) * step; origin + offset <= piece.to; offset += step) {
           const px = this.x(origin + offset);
+          if (cuts.some((cut) => px > cut.x0 - space / 2 && px < cut.x1 + space / 2)) continue;
           if (!found.length || px - found[found.length - 1].x >= space * 0.7) found.push({ x: px, offset });
           if (found.length > 200) return found;
         }

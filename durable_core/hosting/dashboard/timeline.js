@@ -54,7 +54,7 @@ export function Timeline({ timeline, loadChild }) {
 
   const from = at(timeline.createdTime);
   const rows = useMemo(() => unfolded(timeline.rows, folds, 0), [timeline.rows, folds]);
-  const last = rows.reduce((latest, { row }) => Math.max(latest, at(row.endedTime) ?? 0), from);
+  const last = rows.reduce((latest, { row }) => Math.max(latest, at(row.endedTime) ?? at(row.scheduledTime) ?? 0), from);
   const to = timeline.endedTime ? Math.max(at(timeline.endedTime), last) : Math.max(clockTime, last, from + 1);
   const scale = useMemo(() => {
     const busy = rows.flatMap(({ row }) => busyTimes(row, to));
@@ -174,6 +174,7 @@ function Chart({ rows, scale, origin, till, labelWidth, chart, chosen, onChoose,
           <text y="14" text-anchor=${x < 20 ? "start" : "middle"}>${offset === 0 ? "0" : "+" + duration(offset)}</text></g>`)}
         ${scale.cuts.map((cut) => html`<g key=${cut.from} class="cut" transform="translate(${cut.x0} 0)">
           <title>${duration(cut.to - cut.from)} without activity, from ${absolute(cut.from, shownZone)}</title>
+          <text x=${(cut.x1 - cut.x0) / 2} y="11" text-anchor="middle">${duration(cut.to - cut.from)}</text>
           <path d=${zigzag(cut.x1 - cut.x0)}></path></g>`)}
       </g></svg>
     <div class="lines" ref=${scroller} onScroll=${(event) => setTop(event.currentTarget.scrollTop)} onPointerDown=${down}
@@ -189,7 +190,9 @@ function Chart({ rows, scale, origin, till, labelWidth, chart, chosen, onChoose,
   </div>`;
 }
 
-const zigzag = (width) => `M${width / 2 - 5} 9l3 5l-3 5l3 5M${width / 2 + 2} 9l3 5l-3 5l3 5`;
+const zigzag = (width) => `M${width / 2 - 9} 21l3-4l3 4l3-4l3 4l3-4l3 4`;
+
+const titleOf = (row) => row.name || (row.dueTime ? `${row.kind} ${duration(at(row.dueTime) - at(row.scheduledTime))}` : row.kind);
 
 function Line({ entry, index, scale, till, ticks, labelWidth, chart, isChosen, onChoose, fold, onFold }) {
   const { row, path, depth } = entry;
@@ -204,7 +207,7 @@ function Line({ entry, index, scale, till, ticks, labelWidth, chart, isChosen, o
       <button type="button" class="pick" aria-pressed=${isChosen} aria-label=${label} title=${visible(row.name)}
         onClick=${() => onChoose(isChosen ? null : path)}>
         <svg class="glyph" viewBox="0 0 16 16" width="12" height="12" aria-hidden="true"><path d=${GLYPHS[row.kind]}></path></svg>
-        <span class="text"><bdi>${visible(row.name || row.kind)}</bdi></span>
+        <span class="text"><bdi>${visible(titleOf(row))}</bdi></span>
         ${row.taskId !== undefined && html`<span class="task">#${row.taskId}</span>`}</button></div>
     <svg class="bars" width=${chart + 64} height=${ROW} aria-hidden="true">
       ${ticks.map(({ x, offset }) => html`<line class="grid" key=${offset} x1=${x} x2=${x} y1="0" y2=${ROW}></line>`)}
@@ -213,6 +216,9 @@ function Line({ entry, index, scale, till, ticks, labelWidth, chart, isChosen, o
       <text class="took" x=${Math.min(chart, scale.x(ended ?? till)) + 8} y=${MIDDLE + 4}>${took > 0 || isOpen(row) ? duration(took) : ""}</text>
     </svg></div>`;
 }
+
+// The failure of the last attempt is that of its row.
+const hasFailed = (row, attempt, isLast) => attempt.errorType !== undefined || (isLast && row.status === "Failed");
 
 function Bars({ row, scale, till }) {
   const { scheduled, started, ended, attempts, till: end } = moments(row, till);
@@ -237,7 +243,7 @@ function Bars({ row, scale, till }) {
       const next = attempts[index + 1]?.from;
       const isLast = next === undefined;
       const stop = isLast && ended !== undefined ? Math.max(attempt.to, attempt.from) : attempt.to;
-      parts.push(bar(`run ${attempt.errorType ? "failed" : ""}`, attempt.from, stop));
+      parts.push(bar(`run ${hasFailed(row, attempt, isLast) ? "failed" : ""}`, attempt.from, stop));
       if (attempt.errorType && (!isLast || ended === undefined)) parts.push(bar("backoff", stop, next ?? end));
       parts.push(html`<line class="tick" key=${"t" + index} x1=${scale.x(attempt.from)} x2=${scale.x(attempt.from)} y1="4" y2=${ROW - 4}></line>`);
     });
@@ -266,12 +272,19 @@ function Details({ entry, till, origin, onClose }) {
     ["Instance", row.instanceId ? html`<a href="#/instances/${encodeURIComponent(row.instanceId)}"><bdi>${visible(row.instanceId)}</bdi></a>` : null],
   ].filter(([, value]) => value);
   return html`<div class="details" role="region" aria-label="Details of the row">
-    <div class="bar"><h3><bdi>${visible(row.name || row.kind)}</bdi> ${row.taskId !== undefined && html`<span class="dim">task ${row.taskId}</span>`}</h3>
+    <div class="bar"><h3><bdi>${visible(titleOf(row))}</bdi> ${row.taskId !== undefined && html`<span class="dim">task ${row.taskId}</span>`}</h3>
       <span class="grow"></span><button type="button" onClick=${onClose}>Close</button></div>
     <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${typeof value === "string" ? visible(value) : value}</dd></div>`)}</dl>
     ${row.failure && html`<p class="failure"><${Shape} kind="Failed"/> <bdi>${visible(`${row.failure.type}: ${row.failure.message}`)}</bdi></p>`}
-    ${attempts.length > 0 && html`<${Attempts} attempts=${row.attempts}/>`}</div>`;
+    ${attempts.length > 0 && html`<${Attempts} attempts=${attemptsOf(row)}/>`}</div>`;
 }
+
+// The attempts of a row, each with its outcome and the call that it belongs to.
+export const attemptsOf = (row) => (row.attempts ?? []).map((each, index, all) => {
+  const failure = index === all.length - 1 && each.errorType === undefined ? row.failure : undefined;
+  return { ...each, errorType: each.errorType ?? failure?.type, message: each.message ?? failure?.message,
+    call: row.name, taskId: row.taskId };
+});
 
 export function Attempts({ attempts, names }) {
   const shownZone = useStore(zone);

@@ -22,7 +22,7 @@ from durable_core import (
 from durable_core.hosting.functions import Durable
 
 GATES = Path(os.environ.get("GATES", "."))
-"""A folder of the test: an activity that waits at a gate goes on when the file of that name is there."""
+"""A folder of the test: an activity that waits at a gate goes on when its file, or the file ``all``, is there."""
 
 
 class CardRefusedError(Exception):
@@ -60,7 +60,7 @@ def pack(item: str) -> str:
 
 @activity
 def wait_at(gate: str) -> str:
-    while not (GATES / gate).exists():
+    while not ((GATES / gate).exists() or (GATES / "all").exists()):
         time.sleep(0.02)
     return gate
 
@@ -97,6 +97,25 @@ def refused(ctx: OrchestrationContext, order: str) -> Orchestration[None]:
     yield from ctx.call_activity(refuse_card, order)
 
 
+@activity
+def approve(order: str) -> str:
+    if not (GATES / f"approved-{order}").exists():
+        raise CardRefusedError(f"order '{order}' is not approved")
+    return "approved"
+
+
+@orchestrator
+def approved(ctx: OrchestrationContext, order: str) -> Orchestration[str]:
+    yield from ctx.call_activity(take_payment, order)
+    return (yield from ctx.call_activity(approve, order))
+
+
+@orchestrator
+def unsteady(ctx: OrchestrationContext) -> Orchestration[str]:
+    yield from ctx.call_activity(take_payment, ctx.instance_id)
+    return Path("host.json").read_text()  # no orchestrator may read a file
+
+
 @orchestrator
 def gated(ctx: OrchestrationContext, gate: str) -> Orchestration[str]:
     yield from ctx.call_activity(take_payment, ctx.instance_id)
@@ -115,8 +134,30 @@ def echo(ctx: OrchestrationContext, value: Any) -> Orchestration[Any]:
 
 
 registry = Registry().add(
-    take_payment, refuse_card, book_courier, pack, wait_at, answer_with, parcel, order, refused, gated, family, echo
+    take_payment,
+    refuse_card,
+    book_courier,
+    pack,
+    wait_at,
+    answer_with,
+    parcel,
+    order,
+    refused,
+    gated,
+    family,
+    unsteady,
+    echo,
+    approve,
+    approved,
 )
 durable = Durable(registry)
 app = func.FunctionApp()
 app.register_functions(durable.blueprint())
+
+
+@app.route(route="hourly/{name}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def make_schedule(req: func.HttpRequest) -> func.HttpResponse:
+    """Make a schedule: the management API lists and changes them, and makes none."""
+    client = await durable.client()
+    await client.create_schedule(req.route_params["name"], echo, interval=timedelta(hours=1), client_input="a run")
+    return func.HttpResponse(status_code=204)

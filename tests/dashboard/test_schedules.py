@@ -1,0 +1,48 @@
+"""The schedules in a browser: when they run, and what can be done to them."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.dashboard.conftest import Board
+from tests.support.browser import Watched
+
+Open = Callable[..., Watched]
+
+
+def test_a_hub_without_schedules_says_how_to_make_one(opened: Open) -> None:
+    page = opened("#/schedules").page
+    expect(page.get_by_role("heading", name="No schedules")).to_be_visible()
+    expect(page.locator(".empty pre")).to_contain_text("create_schedule")
+
+
+def test_a_schedule_is_shown_paused_resumed_run_and_deleted(opened: Open, board: Board) -> None:
+    request = urllib.request.Request(f"{board.host.url}/api/hourly/nightly", method="POST", data=b"")
+    urllib.request.urlopen(request, timeout=60).close()
+    watched = opened("#/schedules")
+    page = watched.page
+    row = page.locator("table.rows tbody tr")
+    expect(row).to_contain_text("every 1 h")
+    for action, shown in (("Pause", "Paused"), ("Resume", "Waiting")):
+        row.get_by_role("button", name=action, exact=True).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("nightly")
+        dialog.get_by_role("button", name=action, exact=True).click()
+        expect(row.locator(".status")).to_have_text(shown)
+    row.get_by_role("button", name="Run now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Run now").click()
+    row.locator("a.instance").click()
+    expect(page.get_by_label("output", exact=True)).to_have_text('"a run"')
+    page.go_back()
+    row.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="No schedules")).to_be_visible()
+    assert [request.url.rpartition("/")[2] for request in watched.asked("POST")] == [
+        "pause",
+        "resume",
+        "trigger",
+        "delete",
+    ]
