@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 from durable_core import (
     ActivityContext,
-    DurableClient,
     Orchestration,
     OrchestrationContext,
     Registry,
@@ -19,21 +17,14 @@ from durable_core import (
     activity,
     orchestrator,
 )
-from durable_core.operate.explain import Explanation
 from durable_core.operate.explain.finding import NOTHING
-from durable_core.runtime.app import DurableApp
 from durable_core.testing.faults import Fault, FaultPlan, HostCrashError
 from durable_core.testing.simulation import World
 
+from .explained import HOSTILE, HOUR, MINUTES, Look, Story, check, client_without_code, stop_hosts, tell
 from .test_holes import Bomb
 
-MINUTES = 60.0
-HOUR = 3600.0
 EIGHT = RetryPolicy(max_attempts=8, first_interval=timedelta(minutes=8), backoff=1.0)
-HOSTILE = "de\x1b[31mliver\u202eed\n<b>'; rm -rf /"
-
-Look = Callable[[str], Awaitable[Explanation]]
-Story = Callable[[World, Look], Awaitable[None]]
 
 
 @activity
@@ -149,45 +140,8 @@ def has_code(request: pytest.FixtureRequest) -> bool:
     return request.param == "with the code"
 
 
-def client_without_code(world: World) -> DurableClient:
-    return DurableApp(Registry(), world.settings, world.storage, clock=world.loop).client
-
-
 def play(story: Story, has_code: bool, world: World | None = None) -> None:
-    """Play a story, in which one looks at instances."""
-    world = world or World(registry())
-
-    async def drive(world: World) -> None:
-        client = world.client if has_code else client_without_code(world)
-
-        async def look(instance_id: str) -> Explanation:
-            explanation = await client.explain(instance_id)
-            check(explanation)
-            return explanation
-
-        await story(world, look)
-
-    world.run(drive)
-
-
-def check(explanation: Explanation) -> None:
-    """What holds for every explanation: sentences, an action, and nothing hostile."""
-    texts = [explanation.sentence, explanation.action, *(link.sentence for link in explanation.chain)]
-    for text in texts:
-        assert text.isprintable()
-        assert len(text) < 3000
-        assert text[0].isupper() or text[0].isdigit()
-        assert text.endswith((".", "?")), text
-    assert explanation.action
-    shown = explanation.to_json()
-    assert shown["cause"] == explanation.cause
-    assert "\x1b" not in str(shown["details"])
-
-
-async def stop_hosts(world: World) -> None:
-    for host in list(world.hosts):
-        world.hosts.remove(host)
-        await host.stop()
+    tell(story, has_code, world or World(registry()))
 
 
 # ---------------------------------------------------------------- there, begun, ended

@@ -1,0 +1,444 @@
+"""Explanations of what is held up, lost or unreadable, and of the rarer waits: each made for real."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from durable_core import (
+    Orchestration,
+    OrchestrationContext,
+    Registry,
+    RetryPolicy,
+    activity,
+    orchestrator,
+)
+from durable_core.codec import PayloadCodec
+from durable_core.hang_watch import HangWatch
+from durable_core.settings import Settings
+from durable_core.testing.faults import FaultPlan
+from durable_core.testing.simulation import World
+
+from .explained import HOUR, MINUTES, Look, check, client_without_code, stop_hosts, tell
+
+SLOWLY = RetryPolicy(max_attempts=3, first_interval=timedelta(minutes=5), backoff=1.0)
+
+
+@activity(inline=False)
+async def slow(_: Any) -> None:
+    await asyncio.sleep(4 * HOUR)
+
+
+@activity(inline=False, max_concurrency=2, rate=50)
+async def limited(_: Any) -> None:
+    await asyncio.sleep(4 * HOUR)
+
+
+@activity(inline=False, queue="gpu")
+async def trains(_: Any) -> None:
+    await asyncio.sleep(4 * HOUR)
+
+
+@activity
+def broken(_: Any) -> None:
+    raise ValueError("no")
+
+
+@orchestrator
+def calls(ctx: OrchestrationContext, what: str) -> Orchestration[None]:
+    limit = timedelta(minutes=30) if what == "slow" else None
+    activities = {"slow": slow, "limited": limited, "trains": trains}
+    yield from ctx.call_activity(activities[what], None, schedule_to_close=limit)
+
+
+@orchestrator
+def asks(ctx: OrchestrationContext, name: str) -> Orchestration[Any]:
+    return (yield from ctx.wait_for_external_event(name))
+
+
+@orchestrator
+def calls_back(ctx: OrchestrationContext) -> Orchestration[Any]:
+    return (yield from ctx.callback("payment").task)
+
+
+@orchestrator
+def again(ctx: OrchestrationContext, number: int) -> Orchestration[None]:
+    if number == 0:
+        ctx.continue_as_new(1)
+        return
+    yield from ctx.wait_for_external_event("Go")
+
+
+@orchestrator
+def uses_the_clock(ctx: OrchestrationContext) -> Orchestration[None]:
+    yield from ctx.create_timer(timedelta(seconds=time.time() % 7))
+
+
+@orchestrator
+def endless(ctx: OrchestrationContext) -> Orchestration[None]:
+    yield from ctx.wait_for_external_event("Go")
+    while True:
+        pass
+
+
+@orchestrator
+def retries_a_child(ctx: OrchestrationContext) -> Orchestration[None]:
+    yield from ctx.call_sub_orchestrator(fails_once_then_asks, None, "try", retry=SLOWLY)
+
+
+@orchestrator
+def fails_once_then_asks(ctx: OrchestrationContext) -> Orchestration[None]:
+    if not ctx.instance_id.endswith(".2"):
+        raise ValueError("the first attempt fails")
+    yield from ctx.wait_for_external_event("Go")
+
+
+@orchestrator
+def retries_late(ctx: OrchestrationContext) -> Orchestration[None]:
+    yield from ctx.call_activity(broken, None, retry=SLOWLY)
+
+
+@orchestrator
+def middle(ctx: OrchestrationContext, below: tuple[str, Any]) -> Orchestration[Any]:
+    return (yield from ctx.call_sub_orchestrator(below[0], below[1], "low"))
+
+
+@orchestrator
+def top(ctx: OrchestrationContext, below: tuple[str, Any]) -> Orchestration[Any]:
+    return (yield from ctx.call_sub_orchestrator(middle, below, "mid"))
+
+
+ALL = (
+    slow, limited, trains, broken, calls, asks, calls_back, again, uses_the_clock, endless, retries_a_child,
+    fails_once_then_asks, retries_late, middle, top,
+)  # fmt: skip
+
+
+class Backwards(PayloadCodec):
+    def encode(self, data: bytes) -> bytes:
+        return data[::-1]
+
+    def decode(self, data: bytes) -> bytes:
+        return data[::-1]
+
+
+def world(**more: Any) -> World:
+    return World(Registry().add(*ALL), **more)
+
+
+@pytest.fixture(params=["with the code", "from storage alone"])
+def has_code(request: pytest.FixtureRequest) -> bool:
+    return request.param == "with the code"
+
+
+# ---------------------------------------------------------------- rarer waits
+
+
+def test_a_callback_names_itself_and_not_its_secret(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("top", "one", ("calls_back", None))
+        await asyncio.sleep(MINUTES)
+        found = await look("one")
+        assert found.details["root"] == {"instanceId": "low", "cause": "callback"}
+        assert "the URL of its callback 'payment' is called (faults/test_explain_more.py:" in found.sentence
+        assert "callback/" not in str(found.to_json())
+
+    tell(story, has_code, world())
+
+
+def test_a_step_that_runs(has_code: bool) -> None:
+    async def long_step() -> None:
+        await asyncio.sleep(HOUR)
+
+    @orchestrator
+    def steps(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield from ctx.wait_for_external_event("Begin")
+        yield from ctx.task_all([ctx.run("price", long_step), ctx.create_timer(timedelta(hours=2))])
+
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("steps", "one")
+        await asyncio.sleep(1)
+        await world.client.raise_event("one", "Begin")
+        await asyncio.sleep(MINUTES)
+        found = await look("one")
+        assert found.cause == "step"
+        assert "Step 'price' (task 1, faults/test_explain_more.py:" in found.sentence
+        assert "It also waits for a timer at 02:00:01 UTC" in found.sentence.replace("02:00 UTC", "02:00:01 UTC")
+
+    tell(story, has_code, World(Registry().add(steps), quiet=True))
+
+
+def test_an_activity_with_limits_and_one_of_a_queue_of_its_own(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("calls", "one", "limited")
+        await world.client.start_new("calls", "two", "trains")
+        await asyncio.sleep(10 * MINUTES)
+        found = await look("one")
+        assert found.cause == "activity"
+        assert ("max_concurrency=2 and rate=50 per second" in found.sentence) is has_code
+        found = await look("two")
+        assert found.details["queue"] == "durable-work-gpu"
+
+    tell(story, has_code, world(quiet=True))
+
+
+def test_a_call_that_is_past_its_limit(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("top", "one", ("calls", "slow"))
+        await asyncio.sleep(10 * MINUTES)
+        assert (await look("low")).cause == "activity"
+        await stop_hosts(world)
+        await asyncio.sleep(30 * MINUTES)
+        found = await look("one")
+        assert found.details["root"] == {"instanceId": "low", "cause": "past-its-limit"}
+        assert "should have ended at 00:30 UTC (10 min ago) (schedule_to_close)" in found.sentence
+
+    tell(story, has_code, world(quiet=True))
+
+
+def test_a_child_that_is_tried_again_is_followed_in_its_latest_attempt(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("retries_a_child", "one")
+        await asyncio.sleep(2 * MINUTES)
+        found = await look("one")
+        assert (found.cause, found.chain) == ("retry", ())
+        assert "Sub-orchestration 'fails_once_then_asks' (task 1" in found.sentence
+        assert "attempt 2 begins at 00:05 UTC (in 3 min)" in found.sentence
+        await asyncio.sleep(10 * MINUTES)
+        found = await look("one")
+        assert [link.instance_id for link in found.chain] == ["try.2"]
+        assert "failed 1" in found.sentence
+        assert "waits for the event 'Go'" in found.sentence
+        tree = await world.client.tree("one")
+        assert [child.instance_id for child in tree.top.children] == ["try.2"]
+
+    tell(story, has_code, world())
+
+
+def test_a_retry_whose_message_is_lost(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("retries_late", "one")
+        await asyncio.sleep(MINUTES)
+        await stop_hosts(world)
+        for name in world.outside.hub.names.queues:
+            await world.storage.queue(name).clear()
+        await asyncio.sleep(10 * MINUTES)
+        found = await look("one")
+        assert found.cause == "activity-lost"
+        assert "attempt 2 was due at 00:05 UTC (6 min ago)" in found.sentence
+        assert "recover" in found.action
+
+    tell(story, has_code, world())
+
+
+def test_a_generation_that_has_not_begun(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        plan = FaultPlan()
+
+        async def die_after_the_first(what: str, moment: str) -> None:
+            row = await world.storage.table(world.outside.hub.names.instances).get("one", "z", ["gen"])
+            if moment == "after" and row is not None and row.props["gen"] == 1:
+                plan.dead = True
+
+        plan.gate = die_after_the_first
+        world.add_host(plan=plan)
+        await world.client.start_new("again", "one", 0)
+        await asyncio.sleep(10 * MINUTES)
+        found = await look("one")
+        assert found.cause == "no-host"
+        assert "Its generation 1 began at 00:00 UTC (10 min ago), and no host has taken it" in found.sentence
+
+    tell(story, has_code, world(hosts=0))
+
+
+def test_a_request_that_nobody_reads(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("asks", "one", "Go")
+        await asyncio.sleep(MINUTES)
+        await stop_hosts(world)
+        await world.client.terminate("one", "enough")
+        await asyncio.sleep(5 * MINUTES)
+        found = await look("one")
+        assert found.cause == "inbox-unread"
+        assert "1 request to terminate in its inbox is unread since" in found.sentence
+
+    tell(story, has_code, world())
+
+
+# ---------------------------------------------------------------- code that cannot go on
+
+
+def test_code_that_uses_a_clock(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("top", "one", ("uses_the_clock", None))
+        await asyncio.sleep(MINUTES)
+        found = await look("one")
+        assert found.details["root"] == {"instanceId": "low", "cause": "guard"}
+        assert "orchestrator code used" in found.sentence
+        assert "faults/test_explain_more.py:" in found.sentence
+        assert "Change the code" in found.action
+
+    tell(story, has_code, world(settings=Settings(guard=True)))
+
+
+@pytest.fixture
+def hang_watch() -> Iterator[None]:
+    watch = HangWatch.start(0.25)
+    assert watch is not None
+    yield
+    watch.stop()
+
+
+@pytest.mark.usefixtures("hang_watch")
+def test_code_that_does_not_end_is_not_run_again_to_explain_it(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("top", "one", ("endless", None))
+        await asyncio.sleep(MINUTES)
+        await world.client.raise_event("low", "Go")
+        await asyncio.sleep(MINUTES)
+        begun = time.monotonic()
+        found = await look("one")
+        assert found.details["root"] == {"instanceId": "low", "cause": "code-hangs"}
+        assert "faults/test_explain_more.py:" in found.sentence
+        assert time.monotonic() - begun < 60
+
+    tell(story, has_code, world())
+
+
+def test_messages_that_fail() -> None:
+    async def drive(world: World) -> None:
+        plan = FaultPlan()
+        world.add_host(plan=plan)
+        await world.client.start_new("asks", "one", "Go")
+        await asyncio.sleep(MINUTES)
+
+        async def refuse(what: str, moment: str) -> None:
+            if moment == "before" and what.startswith("transact"):
+                raise RuntimeError("the disk is full")
+
+        plan.gate = refuse
+        await world.client.raise_event("one", "Go")
+        for client in (world.client, client_without_code(world)):
+            for _ in range(100):
+                await asyncio.sleep(10)
+                found = await client.explain("one")
+                check(found)
+                if found.cause != "event":
+                    break
+            assert found.cause in ("messages-fail", "set-aside"), found
+            assert "the disk is full" in found.sentence or found.cause == "set-aside"
+
+    world(hosts=0).run(drive)
+
+
+# ---------------------------------------------------------------- rows that cannot be read
+
+
+def test_rows_of_another_codec_here_and_two_levels_down(has_code: bool) -> None:
+    async def drive(world: World) -> None:
+        await world.client.start_new("top", "one", ("asks", "Go"))
+        await asyncio.sleep(MINUTES)
+        await world.replace_hosts(None)
+        client = world.hosts[0].app.client if has_code else client_without_code(world)
+        found = await client.explain("one")
+        check(found)
+        assert found.cause == "unreadable"
+        assert "codec" in found.sentence
+        await world.client.raise_event("low", "Go")
+        await asyncio.sleep(MINUTES)
+        found = await client.explain("low")
+        check(found)
+        assert found.cause == "codec"
+        assert "Give the app the codec" in found.action
+
+    world(codec=Backwards()).run(drive)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"fmt": 99}, "unreadable"),
+        ({"status": "Resting"}, "unreadable"),
+        ({"created": "never"}, "unreadable"),
+        ({"s1_0": '["c1",1.0,[["event of tomorrow"]]]'}, "unreadable"),
+        ({"s1_0": "{"}, "unreadable"),
+        ({"waits": '[["oracle","x","y",1]]'}, "unknown"),
+    ],
+    ids=["format", "status", "damaged", "event", "segment", "kind of wait"],
+)
+def test_what_this_version_cannot_read_is_said_also_of_a_child(
+    has_code: bool, change: dict[str, Any], cause: str
+) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("middle", "one", ("asks", "Go"))
+        await world.client.start_new("asks", "two", "Go")
+        await asyncio.sleep(MINUTES)
+        await world.client.raise_event("low", "other")
+        await world.client.raise_event("two", "other")
+        await asyncio.sleep(MINUTES)
+        table = world.storage.table(world.outside.hub.names.instances)
+        for name in ("low", "two"):
+            await table.merge(name, "z", change)
+        found = await look("two")
+        assert found.cause == cause
+        found = await look("one")
+        root = found.details.get("root", {"cause": found.cause})
+        assert root["cause"] in (cause, "child-unreadable")
+
+    tell(story, has_code, world())
+
+
+def test_a_row_without_waits_is_explained_by_its_open_calls(has_code: bool) -> None:
+    """As one that a version committed last which did not record them."""
+
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("calls", "one", "slow")
+        await world.client.start_new("asks", "two", "Go")
+        await asyncio.sleep(MINUTES)
+        table = world.storage.table(world.outside.hub.names.instances)
+        for name in ("one", "two"):
+            await table.merge(name, "z", {"waits": ""})
+        found = await look("one")
+        assert (found.cause, found.details["name"]) == ("activity", "slow")
+        assert (await look("two")).cause == ("event" if has_code else "unknown")
+
+    tell(story, has_code, world(quiet=True))
+
+
+def test_the_id_of_a_child_that_another_instance_has(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("middle", "one", ("asks", "Go"))
+        await asyncio.sleep(MINUTES)
+        await world.client.terminate("low", recursive=False)
+        await stop_hosts(world)
+        await world.storage.table(world.outside.hub.names.instances).merge(
+            "low", "z", {"parent": '["other","x",0,1,1]'}
+        )
+        found = await look("one")
+        assert found.cause == "child-id-taken"
+        assert "an id that another instance has" in found.sentence
+
+    tell(story, has_code, world())
+
+
+def test_a_chain_is_followed_for_eight_levels() -> None:
+    @orchestrator
+    def deep(ctx: OrchestrationContext, levels: int) -> Orchestration[None]:
+        if levels == 0:
+            yield from ctx.wait_for_external_event("Go")
+        yield from ctx.call_sub_orchestrator(deep, levels - 1, f"level {levels}")
+
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("deep", "one", 12)
+        await asyncio.sleep(MINUTES)
+        found = await look("one")
+        assert len(found.chain) == 8
+        assert found.chain[-1].instance_id == "level 5"
+        assert "At the end of 8 levels is instance 'level 5'" in found.sentence
+
+    tell(story, True, World(Registry().add(deep)))
