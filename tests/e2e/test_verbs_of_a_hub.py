@@ -164,7 +164,8 @@ def test_why_an_instance_does_not_go_on(hub: Hub) -> None:
     assert failed.returncode == 1
     told = hub.run("explain", "x-2")
     assert told.returncode == 1
-    assert "ValueError: no [31mmoney second line (task 1, 'charge', oncall/function_app.py:" in told.stdout
+    assert "activity 'charge' (task 1, oncall/function_app.py:" in told.stdout
+    assert "failed: ValueError: no [31mmoney second line." in told.stdout
     assert hub.run("purge", "x-1", "x-2", "--yes").returncode == 0
     gone = hub.run("explain", "x-1")
     assert gone.returncode == 3

@@ -206,8 +206,8 @@ def test_failed_names_the_task_the_line_and_what_still_runs(has_code: bool) -> N
         await world.client.wait_for_completion("one", HOUR)
         found = await look("one")
         assert found.cause == "failed"
-        assert "ValueError: the gateway says no" in found.sentence
-        assert "(task 2, 'broken', faults/test_explain.py:" in found.sentence
+        assert "activity 'broken' (task 2, faults/test_explain.py:" in found.sentence
+        assert ") failed: ValueError: the gateway says no" in found.sentence
         assert found.details["taskId"] == 2
         assert "restart one" in found.action
         assert found.waits == ()
@@ -221,7 +221,10 @@ def test_a_failure_is_followed_down_to_the_call_that_failed(has_code: bool) -> N
         await world.client.wait_for_completion("one", HOUR)
         found = await look("one")
         assert [link.instance_id for link in found.chain] == ["mid", "low"]
-        assert "(task 2, 'broken', faults/test_explain.py:" in found.sentence
+        assert "sub-orchestration 'middle' (task 1, faults/test_explain.py:" in found.sentence
+        assert found.sentence.count("the gateway says no") == 1
+        assert "activity 'broken' (task 2, faults/test_explain.py:" in found.chain[-1].sentence
+        assert "`durable_core rewind one`" in found.action, "its children are rewound with it"
         assert found.details["root"] == {"instanceId": "low", "cause": "failed"}
 
     play(story, has_code)
@@ -344,6 +347,7 @@ def test_an_activity_under_way(has_code: bool, where: str) -> None:
         found = await look("one")
         assert found.cause == "activity"
         assert "Activity 'slow" in found.sentence
+        assert ("it runs inside the host that ran its orchestrator" in found.sentence) is (where == "inline")
         assert "was called at 00:00 UTC (10 min ago)" in found.sentence
 
     play(story, has_code, World(registry(), quiet=True))
@@ -357,7 +361,7 @@ def test_an_activity_whose_message_is_lost(has_code: bool) -> None:
         await asyncio.sleep(MINUTES)
         found = await look("one")
         assert found.cause == "activity-lost"
-        assert "no message of it is left in queue durable-work" in found.sentence
+        assert "no queue holds a message of it" in found.sentence
 
     play(story, has_code, World(registry(), hosts=["control"]))
 
@@ -468,7 +472,7 @@ def test_a_condition_names_what_it_was_checked_after(has_code: bool) -> None:
         await asyncio.sleep(10 * MINUTES)
         found = await look("one")
         assert found.cause == "condition"
-        assert "It was last checked after EventRaised(name='approve'" in found.sentence
+        assert "It was last checked after event 'approve' came" in found.sentence
         assert "at 00:01 UTC (10 min ago)" in found.sentence
 
     play(story, has_code)
@@ -596,6 +600,8 @@ def test_code_and_history_that_differ_before_and_after_a_host_meets_them(levels:
             check(found)
             assert (found.details["root"]["cause"] if levels else found.cause) == "other-build"
             assert "waiting for a host of the build that committed last" in found.sentence
+            assert "(the code at faults/test_explain.py:" in found.sentence
+            assert "what to do" not in found.sentence
         await stop_hosts(world)
         world.add_host(changed())  # of the same build: no other host can go on
         await asyncio.sleep(20 * MINUTES)

@@ -442,3 +442,30 @@ def test_a_chain_is_followed_for_eight_levels() -> None:
         assert "At the end of 8 levels is instance 'level 5'" in found.sentence
 
     tell(story, True, World(Registry().add(deep)))
+
+
+def test_a_rewound_instance_is_explained_by_what_it_waits_for_now(has_code: bool) -> None:
+    mended = False
+
+    @activity
+    def fails_until_mended(_: Any) -> None:
+        if not mended:
+            raise ValueError("no")
+
+    @orchestrator
+    def mends(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield from ctx.call_activity(fails_until_mended, None)
+        yield from ctx.wait_for_external_event("Go")
+
+    async def story(world: World, look: Look) -> None:
+        nonlocal mended
+        await world.client.start_new("mends", "one")
+        await world.client.wait_for_completion("one", HOUR)
+        assert "`durable_core rewind one`" in (await look("one")).action
+        mended = True
+        await world.client.rewind("one", "mended")
+        await asyncio.sleep(MINUTES)
+        found = await look("one")
+        assert (found.cause, found.details["name"]) == ("event", "Go")
+
+    tell(story, has_code, World(Registry().add(fails_until_mended, mends)))

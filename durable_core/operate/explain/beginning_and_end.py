@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from ...engine.events import (
     StepCompleted,
@@ -28,6 +29,7 @@ ENTRY_PATIENCE = timedelta(minutes=15)  # after which recovery removes a catalog
 DELIVERY = timedelta(minutes=1)  # that a message may take before it counts as lost
 LISTED = 1000  # catalogue rows that are searched for an instance without a row: one read
 NOT_THERE = frozenset({"no-instance", "start-interrupted"})  # the causes of an instance that has no row
+Failing: TypeAlias = TaskFailed | SubOrchestrationFailed | StepCompleted
 CHILDREN_READ = 3  # sub-orchestrations of an ended instance that are looked at
 
 
@@ -62,7 +64,7 @@ def unreadable(facts: Facts) -> Finding | None:
         return None
     return Finding(
         cause="unreadable",
-        sentence=f"Its rows cannot be read here: {words.plain(facts.problem)}.",
+        sentence=f"Its rows cannot be read here: {words.plain(facts.problem).rstrip('.')}.",
         action="Ask a host of the version, and with the codec, that wrote them.",
         rank=Rank.NEEDS_SOMEBODY,
     )
@@ -198,29 +200,42 @@ async def _what_failed(facts: Facts, stored: JSON) -> tuple[str, dict[str, JSON]
     if stored is None:
         return "its failure cannot be read here.", {}, None
     failure = FailureDetails.from_json(stored)
-    told = f"{words.plain(failure.type, words.NAME_CHARS)}: {words.plain(failure.message)}".removesuffix(": ")
     details: dict[str, JSON] = {"errorType": words.plain(failure.type, words.NAME_CHARS)}
     task_id = _failed_task(facts.history, failure)
     if task_id is None:
         line = facts.history.completed.line if facts.history.completed is not None else ""
-        return f"{told}{f' ({words.plain(line)})' if line else ''}.", details, None
+        return f"{_in_words(failure)}{words.line(line)}.", details, None
     call, (end, _) = facts.history.calls.get(task_id), facts.history.ends[task_id]
-    name, line = (end.name, end.line) if isinstance(end, StepCompleted) else ("", "")
+    name, line, kind = (end.name, end.line, "step") if isinstance(end, StepCompleted) else ("", "", "task")
+    below, its = None, failure if not isinstance(end, Failing) or end.failure is None else end.failure
     if call is not None:
-        name, line = call.name, call.event.line
+        name, line, kind = call.name, call.event.line, "activity"
+        if isinstance(call.event, SubOrchestrationCreated):
+            kind, below = "sub-orchestration", await _failed_child(facts, call.event)
     details |= {"taskId": task_id, "name": words.plain(name), "line": words.plain(line)}
-    below = None
-    if call is not None and isinstance(call.event, SubOrchestrationCreated):
-        child = await read_facts(facts.hub, facts.child_id(call.event), facts.now, None)
-        if child is not None and child.instance.status is RuntimeStatus.FAILED:
-            below = child
-    return f"{told} (task {task_id}, {words.name(name)}{words.place(line)}).", details, below
+    told = f"{kind} {words.name(name)} (task {task_id}{words.place(line)}) failed"
+    return f"{told}." if below is not None else f"{told}: {_in_words(its)}.", details, below
+
+
+def _in_words(failure: FailureDetails) -> str:
+    """The type of an exception without its module, and its message."""
+    kind = words.plain(failure.type.rpartition(".")[2], words.NAME_CHARS)
+    return f"{kind}: {words.plain(failure.message)}".removesuffix(": ").rstrip(".")
+
+
+async def _failed_child(facts: Facts, call: SubOrchestrationCreated) -> Facts | None:
+    try:
+        child = await read_facts(facts.hub, facts.child_id(call), facts.now, None)
+    except UNREADABLE:
+        return None
+    is_its = child is not None and child.instance.parent == facts.link(call)
+    return child if is_its and child is not None and child.instance.status is RuntimeStatus.FAILED else None
 
 
 def _failed_task(history: History, failure: FailureDetails) -> int | None:
     """The last task that failed with a failure in the chain of causes; None: none of them ended the run."""
     for task_id, (end, _) in reversed(history.ends.items()):
-        if isinstance(end, TaskFailed | SubOrchestrationFailed | StepCompleted) and end.failure is not None:
+        if isinstance(end, Failing) and end.failure is not None:
             cause: FailureDetails | None = failure
             while cause is not None:
                 if (cause.type, cause.message) == (end.failure.type, end.failure.message):

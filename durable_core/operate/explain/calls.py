@@ -15,6 +15,10 @@ from . import words
 from .facts import UNREADABLE, Call, Facts, read_facts
 from .finding import NOTHING, RECOVER, Finding, Rank
 
+_BY_ITSELF = (
+    f"{NOTHING}it ends by itself, and its message comes again if its host dies. If it takes too long, look at the "
+    "hosts' logs, and give it a timeout."
+)
 LATE = timedelta(minutes=1)  # that a reminder or a result may take before it counts as lost
 
 
@@ -36,30 +40,45 @@ async def activity(facts: Facts, wait: Wait) -> Finding:
         return missing
     queue, depth = await _depth(facts, call.event)
     details |= {"queue": queue, "depth": depth}
-    holds = f"about {words.count(depth, 'message')}, those under way included"
-    if now - call.since > LATE and depth == 0 and not await _control_depth(facts):
-        return Finding(
-            cause="activity-lost",
-            sentence=(
-                f"Activity {what} was called {words.at(call.since, now)}, and no message of it is left in queue "
-                f"{queue}: it was lost, or is in the poison queue."
-            ),
-            action=RECOVER,
-            details=details,
-            rank=Rank.NEEDS_SOMEBODY,
-        )
+    if depth == 0:
+        return await _without_work_message(facts, call, what, details)
     return Finding(
         cause="activity",
         sentence=(
             f"Activity {what} was called {words.at(call.since, now)} and has not ended: it runs, or waits in queue "
-            f"{queue} ({holds}).{_limits(facts, wait.name)}"
+            f"{queue} (about {words.count(depth, 'message')}, those under way included).{_limits(facts, wait.name)}"
         ),
-        action=(
-            f"{NOTHING}it ends by itself, and its message comes again if its host dies. If it takes too long, look at "
-            "the hosts' logs, and give it a timeout."
-        ),
+        action=_BY_ITSELF,
         details=details,
         rank=Rank.WORK,
+    )
+
+
+async def _without_work_message(facts: Facts, call: Call, what: str, details: dict[str, JSON]) -> Finding:
+    """No work queue holds its message: it runs where its orchestrator ran, or is just being sent, or was lost."""
+    now, called = facts.now, f"Activity {what} was called {words.at(call.since, facts.now)}"
+    if await _control_depth(facts):
+        return Finding(
+            cause="activity",
+            sentence=f"{called} and has not ended: it runs inside the host that ran its orchestrator.",
+            action=_BY_ITSELF,
+            details=details,
+            rank=Rank.WORK,
+        )
+    if now - call.since <= LATE:
+        return Finding(
+            cause="activity",
+            sentence=f"{called}; its message is on the way.",
+            action=_BY_ITSELF,
+            details=details,
+            rank=Rank.WORK,
+        )
+    return Finding(
+        cause="activity-lost",
+        sentence=f"{called}, and no queue holds a message of it: it was lost, or is in the poison queue.",
+        action=RECOVER,
+        details=details,
+        rank=Rank.NEEDS_SOMEBODY,
     )
 
 
@@ -203,13 +222,13 @@ def timer(facts: Facts, wait: Wait) -> Finding:
     if due + LATE > now:
         return Finding(
             cause="timer",
-            sentence=f"It sleeps until a timer fires {words.at(due, now)}{where}.",
+            sentence=f"It sleeps{where} until a timer fires {words.at(due, now)}.",
             action=f"{NOTHING}it goes on by itself.",
             details=details,
         )
     return Finding(
         cause="timer-late",
-        sentence=f"Its timer was due {words.at(due, now)}{where}: the reminder is lost, or no host runs.",
+        sentence=f"Its timer{where} was due {words.at(due, now)}: the reminder is lost, or no host runs.",
         action=RECOVER,
         details=details,
         rank=Rank.NEEDS_SOMEBODY,

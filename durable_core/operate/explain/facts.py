@@ -75,7 +75,7 @@ class History:
     suspended: tuple[ExecutionSuspended, datetime] | None = None
     held: list[Any] = field(default_factory=list[Any])
     cancelled: tuple[CancelRequested, datetime] | None = None
-    last: tuple[Any, datetime] | None = None
+    last: tuple[Incoming, datetime] | None = None
     completed: ExecutionCompleted | None = None
 
     @classmethod

@@ -77,6 +77,7 @@ _KINDS = (
 _ANY = _Kind("stuck", "", "Mend what the reason names, then run `durable_core recover`.")
 _WAITING = frozenset({"no-orchestrator", "no-activity", "other-build"})
 _TABLE = re.compile(r"\n  .*")  # history and code side by side, which is for a terminal
+_CODE_LINE = re.compile(r"\|\s+(\S+:\d+)\s*$", re.MULTILINE)  # in the table: where the code did otherwise
 
 
 async def stuck(facts: Facts) -> Finding | None:
@@ -87,7 +88,10 @@ async def stuck(facts: Facts) -> Finding | None:
     kind = next((kind for kind in _KINDS if re.match(kind.pattern, reason[:PATTERN_CHARS])), _ANY)
     entry = await facts.hub.catalog.find_open(instance)
     details: dict[str, JSON] = {"reason": words.plain(reason, 2000)}
-    told = words.plain(_TABLE.sub("", reason), 600).rstrip(".")
+    told = _in_short(reason)
+    if line := _CODE_LINE.search(reason):
+        details["line"] = words.plain(line[1])
+        told = f"{told} (the code at {words.plain(line[1])} did otherwise)"
     sentence = f"{'It is' if kind.cause in _WAITING else 'It is stuck:'} {told}."
     if entry is not None:
         details["since"] = iso(entry.updated)
@@ -98,6 +102,15 @@ async def stuck(facts: Facts) -> Finding | None:
     if kind.cause in ("other-build", "does-not-fit") and facts.code is not None and facts.code.build != instance.build:
         sentence += f" {_builds(facts)}"
     return Finding(cause=kind.cause, sentence=sentence, action=kind.action, details=details, rank=Rank.NEEDS_SOMEBODY)
+
+
+def _in_short(reason: str) -> str:
+    """The reason without what to do, which the action says, and without the table."""
+    text = _TABLE.sub("", reason).partition("\nwhat to do:")[0].partition("; fix the cause and run recover")[0]
+    text = text.partition(" The instance is stuck, not failed.")[0]
+    first, _, cause = text.partition("\nlikely cause: ")
+    likely = f"; likely cause: {cause.partition(';')[0]}" if cause else ""
+    return words.plain(first + likely, 600).rstrip(".")
 
 
 def does_not_fit(facts: Facts) -> Finding | None:

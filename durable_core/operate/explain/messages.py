@@ -6,7 +6,18 @@ from datetime import timedelta
 from difflib import SequenceMatcher
 
 from ...engine.callbacks import name_of_callback
-from ...engine.events import describe
+from ...engine.events import (
+    EventRaised,
+    ExecutionStarted,
+    Incoming,
+    StepCompleted,
+    SubOrchestrationCompleted,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TimerFired,
+    describe,
+)
 from ...hub.inbox import InboxKind
 from ...hub.times import iso
 from ...models import JSON, RuntimeStatus, Wait
@@ -88,9 +99,7 @@ def condition(facts: Facts, wait: Wait) -> Finding:
     looked = ""
     if facts.history.last is not None:
         last, at = facts.history.last
-        looked = (
-            f" It was last checked after {words.plain(describe(last), words.NAME_CHARS)} {words.at(at, facts.now)}."
-        )
+        looked = f" It was last checked after {_told(facts, last)} {words.at(at, facts.now)}."
     where = f" at {words.plain(wait.line)}" if wait.line else ""
     return Finding(
         cause="condition",
@@ -98,6 +107,27 @@ def condition(facts: Facts, wait: Wait) -> Finding:
         action="Send the events, or let the calls end, that change the variables of the condition.",
         details={"line": words.plain(wait.line)},
     )
+
+
+def _told(facts: Facts, event: Incoming) -> str:
+    """What came last, in words."""
+    match event:
+        case EventRaised(name=name):
+            return f"event {words.name(name)} came"
+        case ExecutionStarted():
+            return "its beginning"
+        case (
+            TaskCompleted(task_id=task_id)
+            | TaskFailed(task_id=task_id)
+            | SubOrchestrationCompleted(task_id=task_id)
+            | SubOrchestrationFailed(task_id=task_id)
+            | TimerFired(task_id=task_id)
+            | StepCompleted(task_id=task_id)
+        ):
+            call = facts.history.calls.get(task_id)
+            return f"task {task_id}{f' ({words.name(call.name)})' if call is not None and call.name else ''} ended"
+        case _:
+            return words.plain(describe(event), words.NAME_CHARS)
 
 
 def nothing(facts: Facts, wait: Wait) -> Finding | None:
