@@ -105,7 +105,7 @@ class DurableApp:
             observer=observer,
         )
         self.instance_cache = InstanceCache(services, ends)
-        self.presence = Presence(self.hub.hosts, clock, build, lambda: self.instance_cache.warm_instances)
+        self.presence = Presence(self.hub.hosts, clock, self.host, build, lambda: self.instance_cache.warm_instances)
         self._worker = Worker(self.hub, registry, runner, self.instance_cache, self._stuck_marker, observer)
         self._recovery = Recovery(self.hub, clock, dispatcher, self._stuck_marker)
         self.client = DurableClient(

@@ -16,7 +16,7 @@ from ..errors import StorageError
 from ..hub.hosts import HostRow, Hosts
 from ..product_version import VERSION
 from .clock import Clock
-from .host_identity import this_process
+from .host_identity import HostIdentity
 
 INTERVAL = 300.0
 """Seconds between two writes."""
@@ -35,10 +35,10 @@ def serving_work(queue: str) -> str:
 
 
 class Presence:
-    """Of one app in this process. warm: the number of instances in memory."""
+    """Of one app in the process ``host``. warm: the number of instances in memory."""
 
-    def __init__(self, hosts: Hosts, clock: Clock, build: str, warm: Callable[[], int]) -> None:
-        self._hosts, self._clock, self._build, self._warm = hosts, clock, build, warm
+    def __init__(self, hosts: Hosts, clock: Clock, host: HostIdentity, build: str, warm: Callable[[], int]) -> None:
+        self._hosts, self._clock, self._host, self._build, self._warm = hosts, clock, host, build, warm
         self._serves: set[str] = set()
         self._in_flight = 0
         self._started = clock.now()
@@ -87,7 +87,7 @@ class Presence:
             await self._write()
 
     async def _write(self, *, stops: bool = False) -> None:
-        host, now = this_process(), self._clock.now()
+        host, now = self._host, self._clock.now()
         row = HostRow(
             id=host.id,
             name=host.name,

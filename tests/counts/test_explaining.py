@@ -53,8 +53,13 @@ def calls(ctx: OrchestrationContext, levels: int) -> Orchestration[None]:
     yield from ctx.task_all([ctx.call_sub_orchestrator(calls, levels - 1, f"{ctx.instance_id}.{n}") for n in range(3)])
 
 
+@orchestrator
+def above(ctx: OrchestrationContext, width: int) -> Orchestration[None]:
+    yield from ctx.call_sub_orchestrator(works, width)
+
+
 def world() -> World:
-    return World(Registry().add(broken, slow, waits, retries, works, fails, calls), counting=True, quiet=True)
+    return World(Registry().add(broken, slow, waits, retries, works, fails, calls, above), counting=True, quiet=True)
 
 
 LONG = 150  # commits: the older ones lie in a chunk row
@@ -64,8 +69,9 @@ COSTS: list[tuple[str, object, int, dict[str, int]]] = [
     ("waits", LONG, LONG, {"table.read_range": 2}),
     ("retries", None, 0, {"table.read_range": 1}),
     ("fails", None, 0, {"table.read_range": 1}),
-    ("works", 1, 0, {"table.read_range": 1, "queue.count": 1}),
-    ("works", 100, 0, {"table.read_range": 1, "queue.count": 1}),
+    ("works", 1, 0, {"table.read_range": 2, "queue.count": 1, "queue.oldest": 1}),
+    ("works", 100, 0, {"table.read_range": 2, "queue.count": 1, "queue.oldest": 1}),
+    ("works", "below", 0, {"table.read_range": 3, "queue.count": 1, "queue.oldest": 1}),
     ("calls", 0, 0, {"table.read_range": 1}),
     ("calls", 1, 0, {"table.read_range": 2}),
     ("calls", 2, 0, {"table.read_range": 3}),
@@ -76,7 +82,9 @@ COSTS: list[tuple[str, object, int, dict[str, int]]] = [
 @pytest.mark.parametrize(("name", "data", "events", "expected"), COSTS, ids=lambda each: str(each)[:20])
 def test_what_an_explanation_reads(name: str, data: object, events: int, expected: dict[str, int]) -> None:
     async def read(world: World) -> dict[str, int]:
-        if name != "nobody":
+        if data == "below":
+            await world.client.start_new("above", "i", 1)
+        elif name != "nobody":
             await world.client.start_new(name, "i", data)
         for _ in range(events):
             await world.client.raise_event("i", "Again")

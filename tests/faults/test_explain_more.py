@@ -270,6 +270,71 @@ def test_a_request_that_nobody_reads(has_code: bool) -> None:
     tell(story, has_code, world())
 
 
+# ---------------------------------------------------------------- hosts
+
+
+async def serve(world: World) -> None:
+    """Have the hosts listed, as real ones are."""
+    for host in world.hosts:
+        names = host.app.hub.names
+        queues = (*(names.control if host.shape.control else ()), *(names.work if host.shape.work else ()))
+        host.app.serve(queues)
+    await asyncio.sleep(1)
+
+
+def test_no_host_is_alive(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await serve(world)
+        await world.client.start_new("top", "one", ("calls", "slow"))
+        await asyncio.sleep(MINUTES)
+        found = await look("one")
+        assert found.details["root"] == {"instanceId": "low", "cause": "activity"}
+        assert "none of which waits to be taken" in found.sentence, "it runs"
+        assert not found.needs_somebody
+        await stop_hosts(world)
+        await asyncio.sleep(12 * MINUTES)
+        await world.client.start_new("asks", "two", "Go")
+        for instance_id in ("one", "two"):
+            found = await look(instance_id)
+            assert (found.details["root"]["cause"] if found.chain else found.cause) == "no-host"
+            assert "No host is alive" in found.sentence
+            assert "the last one, 'simulated' (" in found.sentence
+            assert "was seen at 00:" in found.sentence
+            assert found.action.startswith("Start a host")
+            assert found.needs_somebody
+
+    tell(story, has_code, world())
+
+
+def test_no_host_serves_the_queue(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await serve(world)
+        await world.client.start_new("top", "one", ("calls", "trains"))
+        await asyncio.sleep(3 * MINUTES)
+        found = await look("one")
+        assert found.details["root"] == {"instanceId": "low", "cause": "no-host-for-queue"}
+        assert "it waits in queue durable-work-gpu, or runs; the queue holds about 1 message" in found.sentence
+        assert "the oldest that waits came at 00:00 UTC (3 min ago)" in found.sentence
+        assert "No host alive serves queue='gpu'; alive: 'simulated' (" in found.sentence
+        assert found.action.startswith("Start a host that serves queue='gpu'")
+
+    tell(story, has_code, world(hosts=["control"]))
+
+
+def test_hosts_of_other_code_are_named_with_their_builds(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        world.add_host(Registry().add(middle, top), build="B7")
+        await serve(world)
+        await world.client.start_new("top", "one", ("asks", "Go"))
+        await asyncio.sleep(MINUTES)
+        found = await look("one")
+        assert found.details["root"] == {"instanceId": "low", "cause": "no-orchestrator"}
+        assert "Hosts alive: 'simulated' (" in found.sentence
+        assert "of build B7." in found.sentence
+
+    tell(story, has_code, world(hosts=0))
+
+
 # ---------------------------------------------------------------- code that cannot go on
 
 

@@ -11,6 +11,7 @@ from ...errors import QueueNotFoundError
 from ...hub.times import iso
 from ...models import JSON, RetryPolicy, Wait
 from ...moments import after
+from ...storage.ports import Queue
 from . import words
 from .facts import UNREADABLE, Call, Facts, read_facts
 from .finding import NOTHING, RECOVER, Finding, Rank
@@ -38,16 +39,21 @@ async def activity(facts: Facts, wait: Wait) -> Finding:
         return overdue
     if (missing := _not_here(facts, wait, what, details)) is not None:
         return missing
-    queue, depth = await _depth(facts, call.event)
-    details |= {"queue": queue, "depth": depth}
+    queue, depth = await _queue(facts, call.event)
+    details |= {"queue": queue.name, "own": _own_queue(facts, call.event), "depth": depth}
     if depth == 0:
         return await _without_work_message(facts, call, what, details)
+    oldest, holds = await queue.oldest(), f"about {words.count(depth, 'message')}"
+    called = f"Activity {what} was called {words.at(call.since, now)} and has not ended"
+    if oldest is None:
+        where = f"it runs; queue {queue.name} holds {holds}, none of which waits to be taken"
+    else:
+        since = f"the oldest that waits came {words.at(oldest.inserted_at, now)}"
+        again = f" and was delivered {words.count(oldest.dequeue_count, 'time')}" if oldest.dequeue_count else ""
+        where = f"it waits in queue {queue.name}, or runs; the queue holds {holds}, {since}{again}"
     return Finding(
         cause="activity",
-        sentence=(
-            f"Activity {what} was called {words.at(call.since, now)} and has not ended: it runs, or waits in queue "
-            f"{queue} (about {words.count(depth, 'message')}, those under way included).{_limits(facts, wait.name)}"
-        ),
+        sentence=f"{called}: {where}.{_limits(facts, wait.name)}",
         action=_BY_ITSELF,
         details=details,
         rank=Rank.WORK,
@@ -124,19 +130,23 @@ def _limits(facts: Facts, name: str) -> str:
     return f" Each host runs it with {' and '.join(limits)}; more calls wait." if limits else ""
 
 
-async def _depth(facts: Facts, event: TaskScheduled) -> tuple[str, int]:
-    """The work queue of the call, and about how many messages it holds."""
-    hub = facts.hub
+def _own_queue(facts: Facts, event: TaskScheduled) -> str:
+    """The ``queue=`` of the call; '' for the common one."""
     definition = None if facts.code is None else facts.code.activity(event.name)
-    own = str(_options(event).get("queue", "")) if definition is None else definition.queue
-    queue = hub.work_queue(own, facts.id)
+    return str(_options(event).get("queue", "")) if definition is None else definition.queue
+
+
+async def _queue(facts: Facts, event: TaskScheduled) -> tuple[Queue, int]:
+    """The work queue of the call, and about how many messages it holds."""
+    own = _own_queue(facts, event)
+    queue = facts.hub.work_queue(own, facts.id)
     try:
-        return queue.name, await queue.count()
+        return queue, await queue.count()
     except QueueNotFoundError:
         if not own:
             raise
-        queue = hub.work_queue("", facts.id)  # to which work for a missing queue is sent
-        return queue.name, await queue.count()
+        queue = facts.hub.work_queue("", facts.id)  # to which work for a missing queue is sent
+        return queue, await queue.count()
 
 
 async def _control_depth(facts: Facts) -> int:

@@ -14,6 +14,7 @@ from .code_here import CodeHere
 from .explanation import ChainLink, Explanation
 from .facts import UNREADABLE, Facts, known_waits, read_facts
 from .finding import Finding, Rank
+from .hosts import with_hosts
 
 MAX_LEVELS = 8  # of sub-orchestrations that are followed
 TOLD_WAITS = 3  # of the other things that the code waits for
@@ -85,12 +86,17 @@ _BEFORE_WAITS: tuple[Ask, ...] = (
 
 
 async def _cause_of(facts: Facts) -> Finding:
+    finding = await _first_cause(facts)
+    return _with_notes(facts, finding if finding.below is not None else await with_hosts(facts, finding))
+
+
+async def _first_cause(facts: Facts) -> Finding:
     for ask in _BEFORE_WAITS:
         found = ask(facts)
         finding = found if found is None or isinstance(found, Finding) else await found
         if finding is not None:
-            return _with_notes(facts, finding)
-    return _with_notes(facts, await _what_it_waits_for(facts))
+            return finding
+    return await _what_it_waits_for(facts)
 
 
 async def _what_it_waits_for(facts: Facts) -> Finding:
