@@ -285,12 +285,22 @@ async def recipes(world: World) -> Histories:
     return await take(world, version_1="old", version_2_with_patches="new")
 
 
+async def retries(world: World) -> Histories:
+    await world.client.start_new("retried", "r", 7)
+    await world.client.start_new("ended_by_two", "e")
+    await until_ended(world, "r", "e")
+    children = (await world.client.list_instances(instance_id_prefix="r:")).instances
+    last = max(child.instance_id for child in children)
+    return await take(world, retried="r", retried_child=last, ended_by_two="e")
+
+
 GOLDEN: dict[str, Golden] = {
     **{run.__name__: Golden(SAMPLES, run) for run in (orders, word_counts, watches, approvals)},
     **{
         run.__name__: Golden(FEATURES, run)
         for run in (
             families, steps, timers, baskets, signatures, trips, generations, films, endings, fans, schedules, recipes,
+            retries,
         )
     },
 }  # fmt: skip

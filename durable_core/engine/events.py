@@ -36,14 +36,28 @@ class ExecutionStarted:
 
 @dataclass(frozen=True, slots=True)
 class TaskCompleted:
+    """The success of an activity.
+
+    timing: ``[ms, ms, host]`` of the last attempt: how long it waited from when it was due, how long it ran, and the id
+    of the host process. attempt: the number of the last attempt. tries: the first attempt and the last four, where
+    there was more than one (see ``hub.attempts``). Here and below, these three are for people: two events that differ
+    in nothing else are equal.
+    """
+
     task_id: int
     result: JSON = None
+    timing: JSON = field(default=None, compare=False)
+    attempt: int = field(default=1, compare=False)
+    tries: JSON = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFailed:
     task_id: int
     failure: FailureDetails
+    timing: JSON = field(default=None, compare=False)
+    attempt: int = field(default=1, compare=False)
+    tries: JSON = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +69,16 @@ class TimerFired:
 class SubOrchestrationCompleted:
     task_id: int
     result: JSON = None
+    attempt: int = field(default=1, compare=False)
+    tries: JSON = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SubOrchestrationFailed:
     task_id: int
     failure: FailureDetails
+    attempt: int = field(default=1, compare=False)
+    tries: JSON = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,9 @@ class StepCompleted:
     result: JSON = None
     failure: FailureDetails | None = None
     line: str = ""
+    timing: JSON = field(default=None, compare=False)
+    attempt: int = field(default=1, compare=False)
+    tries: JSON = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +278,14 @@ class ContinueAsNew:
 @dataclass(frozen=True, slots=True)
 class ExecutionCompleted:
     """The end of an execution with ``status``, a RuntimeStatus. ``failure`` is None unless it failed. ``line``: the
-    ``file:line`` at which the code has returned or raised."""
+    ``file:line`` at which the code has returned or raised. ``because``: the ids of the tasks whose failures have ended
+    a failed execution; None if there is none."""
 
     status: str
     result: JSON = None
     failure: FailureDetails | None = None
     line: str = field(default="", compare=False)
+    because: JSON = field(default=None, compare=False)
 
 
 Incoming: TypeAlias = (

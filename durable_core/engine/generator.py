@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from ..converter import Converter
 from ..errors import (
@@ -226,7 +226,7 @@ class UserGenerator:
         error.__traceback__ = without_engine(error.__traceback__)
         line = raised_at(error.__traceback__) or self.waits_at or self._returned_at
         failure = replace(FailureDetails.from_exception(error), line=line)
-        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure, line))
+        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, None, failure, line, tasks_behind(error) or None))
 
     @property
     def _returned_at(self) -> str:
@@ -268,6 +268,26 @@ class UserGenerator:
                 self._info.instance_id,
                 error,
             )
+
+
+def tasks_behind(error: BaseException) -> list[int]:
+    """The ids of the tasks whose failures have led to an error, each once: its own, or else those of its cause, of the
+    error that was being handled when it was raised, and of the members of a group."""
+    found: dict[int, None] = {}
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        each = todo.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, TaskFailedError) and each.task_id > 0:
+            found[each.task_id] = None  # what was handled before it was called is no cause of its failure
+            continue
+        if isinstance(each, BaseExceptionGroup):
+            todo.extend(reversed(cast("BaseExceptionGroup[BaseException]", each).exceptions))
+        todo.append(each.__cause__ or each.__context__)
+    return list(found)
 
 
 def _named(error: BaseException) -> BaseException:

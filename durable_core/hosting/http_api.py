@@ -169,6 +169,8 @@ class HttpApi:
                 return await self._explain(instance_id)
             case Endpoint.TREE:
                 return json_response(200, (await self._client.tree(instance_id)).to_json())
+            case Endpoint.TIMELINE:
+                return json_response(200, (await self._client.timeline(instance_id)).to_json())
             case Endpoint.RECOVER:
                 return json_response(200, asdict(await self._client.recover(full=request.flag("full", True))))
             case Endpoint.HUB:

@@ -37,6 +37,7 @@ class Endpoint(Enum):
     QUERY = Route("instances/{instanceId}/query/{queryName}", ("GET",))
     EXPLAIN = Route("instances/{instanceId}/explain", ("GET",))
     TREE = Route("instances/{instanceId}/tree", ("GET",))
+    TIMELINE = Route("instances/{instanceId}/timeline", ("GET",))
     RECOVER = Route("recover", ("POST",))
     HUB = Route("hub", ("GET",))
     TIMERS = Route("timers", ("GET",))

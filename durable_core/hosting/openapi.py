@@ -358,6 +358,10 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "summary": "The sub-orchestrations of an instance, and theirs",
         "responses": _answers({200: _ok("The instance with its sub-orchestrations", "Tree")}, 404),
     },
+    (Endpoint.TIMELINE, "GET"): {
+        "summary": "Each call with queue time, run time and attempts, and what is under way now",
+        "responses": _answers({200: _ok("The timeline of this generation", "Timeline")}, 404),
+    },
     (Endpoint.RECOVER, "POST"): {
         "summary": "Rebuild every message of the hub from its tables",
         "parameters": [_flag("full", True)],

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import get_args
 
 from ..models import JSON, RuntimeStatus, WaitKind
+from ..operate.timeline import RowKind, RowStatus
 
 _TEXT: JSON = {"type": "string"}
 _MOMENT: JSON = {"type": ["string", "null"], "description": "UTC, to the second", "format": "date-time"}
+_EXACT: JSON = {"type": "string", "description": "UTC, to the microsecond", "format": "date-time"}
 _COUNT: JSON = {"type": "integer", "minimum": 0}
 _URIS = (
     "statusQueryGetUri",
@@ -264,6 +266,72 @@ SCHEMAS: Mapping[str, JSON] = {
         "type": "object",
         "required": ["instancesDeleted", "isComplete"],
         "properties": {"instancesDeleted": _COUNT, "isComplete": {"type": "boolean"}},
+    },
+    "Timeline": {
+        "type": "object",
+        "required": ["instanceId", "name", "runtimeStatus", "createdTime", "now", "rows", "generations"],
+        "additionalProperties": False,
+        "properties": {
+            "instanceId": _TEXT,
+            "name": _TEXT,
+            "runtimeStatus": {"enum": [status.value for status in RuntimeStatus]},
+            "createdTime": _EXACT,
+            "endedTime": _EXACT,
+            "now": _EXACT,
+            "rows": {"type": "array", "items": {"$ref": "#/components/schemas/TimelineRow"}},
+            "generations": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["number", "startedTime", "endedTime", "events"],
+                    "additionalProperties": False,
+                    "properties": {"number": _COUNT, "startedTime": _EXACT, "endedTime": _EXACT, "events": _COUNT},
+                },
+            },
+        },
+    },
+    "TimelineRow": {
+        "type": "object",
+        "required": ["kind", "name", "status"],
+        "additionalProperties": False,
+        "properties": {
+            "taskId": _COUNT,
+            "kind": {"enum": list(get_args(RowKind))},
+            "name": _TEXT,
+            "line": _TEXT,
+            "status": {"enum": list(get_args(RowStatus))},
+            "scheduledTime": _EXACT,
+            "startedTime": _EXACT,
+            "endedTime": _EXACT,
+            "queueMs": _COUNT,
+            "runMs": _COUNT,
+            "host": _TEXT,
+            "attempts": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["number"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "number": _COUNT,
+                        "startedTime": _EXACT,
+                        "ms": _COUNT,
+                        "host": _TEXT,
+                        "errorType": _TEXT,
+                        "message": _TEXT,
+                    },
+                },
+            },
+            "nextAttemptTime": _EXACT,
+            "dueTime": _EXACT,
+            "instanceId": _TEXT,
+            "failure": {
+                "type": "object",
+                "required": ["type", "message"],
+                "additionalProperties": False,
+                "properties": {"type": _TEXT, "message": _TEXT},
+            },
+        },
     },
     "RecoveryReport": {
         "type": "object",

@@ -7,12 +7,24 @@ depends on it. The row is deleted when the call has succeeded, and at the latest
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 
 from ..errors import RowExistsError, RowNotFoundError
 from ..models import JSON
-from ..storage.ports import Table
-from .keys import heartbeat_key
+from ..storage.ports import Table, Value
+from .keys import after_prefix, heartbeat_key, heartbeat_prefix
 from .payloads import Payloads
+from .times import from_iso, iso
+
+
+@dataclass(frozen=True, slots=True)
+class RunningAttempt:
+    """An attempt that has reported progress. started: by the clock of its host. host: the id of the host process."""
+
+    number: int
+    started: datetime
+    host: str
 
 
 class Heartbeats:
@@ -25,10 +37,35 @@ class Heartbeats:
         row = await self._table.get(instance_id, heartbeat_key(execution_id, generation, task_id))
         return None if row is None else await self._payloads.load(instance_id, row.props["details"])
 
-    async def write(self, instance_id: str, execution_id: str, generation: int, task_id: int, details: JSON) -> None:
-        """Keep these details; the last writer wins."""
+    async def running(self, instance_id: str, execution_id: str, generation: int) -> dict[int, RunningAttempt]:
+        """The attempts that have reported progress, by task id: of open calls, the attempt that runs or has failed."""
+        prefix = heartbeat_prefix(execution_id, generation)
+        select = ["attempt", "started", "host"]
+        found = await self._table.read_range(instance_id, prefix, after_prefix(prefix), select=select)
+        attempts: dict[int, RunningAttempt] = {}
+        for row in found.rows:
+            attempt, started, host = (row.props.get(name) for name in select)
+            if isinstance(attempt, int) and isinstance(started, str):  # not one of an older release
+                attempts[int(row.key[len(prefix) :])] = RunningAttempt(attempt, from_iso(started), str(host))
+        return attempts
+
+    async def write(
+        self,
+        instance_id: str,
+        execution_id: str,
+        generation: int,
+        task_id: int,
+        details: JSON,
+        running: RunningAttempt,
+    ) -> None:
+        """Keep these details, of this attempt; the last writer wins."""
         key = heartbeat_key(execution_id, generation, task_id)
-        props = {"details": await self._payloads.store(instance_id, execution_id, details)}
+        props: dict[str, Value] = {
+            "details": await self._payloads.store(instance_id, execution_id, details),
+            "attempt": running.number,
+            "started": iso(running.started),
+            "host": running.host,
+        }
         try:
             await self._table.replace(instance_id, key, props)
         except RowNotFoundError:

@@ -16,14 +16,15 @@ from ..errors import DamagedRowError, NewerFormatError
 from ..models import JSON, Origin, ParentLink, RuntimeStatus
 from ..moments import from_epoch
 from ..storage.ports import Props, Row, Value
+from .attempts import RETRY_BUCKETS
 from .keys import FORMAT, REWOUND_FORMAT
+from .past_generations import PastGeneration, past_in
 from .payloads import PLAIN_CHARS, dumps, join_bytes
 from .times import from_iso, iso
 
 _STATUSES = frozenset(status.value for status in RuntimeStatus)
 LASTING_ATTEMPT = 4
 LASTING_TIME = timedelta(seconds=30)
-RETRY_BUCKETS = 16  # a row has 252 properties: retry states share these
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Instance:
         or rewound for it.
     is_purged: whether a purge has begun to delete its rows.
     retrying: the number of open calls that are tried again for long (``RetryState.is_lasting``).
+    past: a summary of each of the last generations before this one, oldest first.
+    tries: the ended attempts of open tasks, a stored value for each bucket (see ``attempts``).
     """
 
     instance_id: str
@@ -89,12 +92,14 @@ class Instance:
     last_commit: str = ""
     carry: Value | None = None
     ended: tuple[str, ...] = ()
+    past: tuple[PastGeneration, ...] = ()
     stuck: str = ""
     waits: str = ""
     trace: str = ""
     build: str = ""
     retrying: int = 0
     retries: Mapping[int, RetryState] = field(default_factory=lambda: {})
+    tries: Mapping[int, Value] = field(default_factory=lambda: {})
     log: dict[int, Value] = field(default_factory=lambda: {})
     log_bytes: int = 0
     etag: str = ""
@@ -172,8 +177,11 @@ class Instance:
             props["retrying"] = self.retrying
         if self.ended:
             props["ended"] = " ".join(self.ended)
+        if self.past:
+            props["past"] = dumps([each.to_json() for each in self.past])
         for bucket in {task % RETRY_BUCKETS for task in self.retries}:
             props[f"r{bucket}"] = retry_bucket(self.retries, bucket)
+        props.update({f"q{bucket}": stored for bucket, stored in self.tries.items() if stored})
         return props
 
 
@@ -236,7 +244,10 @@ def _read(row: Row) -> Instance:
     log, log_bytes = _read_log(data)
     parent, tags = data.get("parent"), data.get("tags")
     retries: dict[int, RetryState] = {}
+    tries: dict[int, Value] = {}
     for bucket in range(RETRY_BUCKETS):
+        if kept := data.get(f"q{bucket}"):
+            tries[bucket] = kept
         if text := data.get(f"r{bucket}"):
             text = zlib.decompress(text) if isinstance(text, bytes) else text
             for task, (attempt, first, following) in json.loads(text).items():
@@ -268,6 +279,7 @@ def _read(row: Row) -> Instance:
         last_commit=data.get("last", ""),
         carry=data.get("carry"),
         ended=tuple(data.get("ended", "").split()),
+        past=past_in(data.get("past")),
         stuck=data.get("stuck", ""),
         waits=data.get("waits", ""),
         trace=data.get("trace", ""),
@@ -277,6 +289,7 @@ def _read(row: Row) -> Instance:
         parent_rewinds=int(data.get("parent_rewinds", 0)),
         is_purged=bool(data.get("purging")),
         retries=retries,
+        tries=tries,
         log=log,
         log_bytes=log_bytes,
         etag=row.etag,

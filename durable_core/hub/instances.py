@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
@@ -44,9 +44,11 @@ from ..storage.ports import (
     Table,
     Value,
 )
+from .attempts import RETRY_BUCKETS
 from .inbox import INBOX_PROPS, InboxRow
-from .instance_row import RETRY_BUCKETS, STATUS_PROPS, Instance, RetryState, read_instance, retry_bucket
+from .instance_row import STATUS_PROPS, Instance, RetryState, read_instance, retry_bucket
 from .keys import CHUNK_END, INSTANCE_KEY, LIVE_RANGE, after_prefix, chunk_key, chunk_prefix
+from .past_generations import PastGeneration, with_one_more
 from .payloads import PLAIN_CHARS, Payloads, dumps, join_bytes, size_of, split_bytes
 from .times import iso
 from .voiding import without_void
@@ -104,7 +106,8 @@ class Commit:
 
     output, failure, custom: stored values, None to leave them as they are.
     waits: what the code waits for, as ``hub.waits`` writes it; None to leave it as it is.
-    retries: every retry state there is after the commit. packed: the segment, once it is ready to be written.
+    retries: every retry state there is after the commit. tries: the changed buckets of ended attempts.
+    packed: the segment, once it is ready to be written.
     """
 
     commit_id: str
@@ -116,6 +119,7 @@ class Commit:
     custom: Value | None = None
     waits: str | None = None
     retries: Mapping[int, RetryState] | None = None
+    tries: Mapping[int, Value] = field(default_factory=lambda: {})
     consumed: Sequence[str] = ()
     dispatched: int
     build: str = ""
@@ -309,6 +313,9 @@ class Instances:
                 if instance.retries.get(task) != commit.retries.get(task)
             }
             changes.update({f"r{bucket}": retry_bucket(commit.retries, bucket) for bucket in changed})
+        if commit.tries:
+            after["tries"] = {**instance.tries, **commit.tries}
+            changes.update({f"q{bucket}": stored for bucket, stored in commit.tries.items()})
         packed = commit.packed or await self.pack(instance, commit.commit_id, commit.timestamp, commit.events)
         if packed is None:
             etag = await self._write(
@@ -330,12 +337,12 @@ class Instances:
         commit: Commit,
         ending: ContinueAsNew,
         carry: Carry,
-        commits: Sequence[str],
+        history: Sequence[Segment],
         version: str,
     ) -> Instance:
         """Continue as new: the row begins again with a new generation, its old log gone.
 
-        ``commits``: ids of this generation's commits before this one. ``version``: of the orchestrator from now on.
+        ``history``: this generation's commits before this one. ``version``: of the orchestrator from now on.
         """
         seq = instance.seq + 1
         carried = None
@@ -356,12 +363,22 @@ class Instances:
             dispatched=commit.dispatched,
             last_commit=commit.commit_id,
             carry=carried,
-            ended=(*instance.ended, *commits, commit.commit_id)[-ENDED_KEPT:],
+            ended=(*instance.ended, *(segment.commit_id for segment in history), commit.commit_id)[-ENDED_KEPT:],
+            past=with_one_more(
+                instance.past,
+                PastGeneration(
+                    number=instance.generation,
+                    started=history[0].timestamp if history else commit.timestamp,
+                    ended=commit.timestamp,
+                    events=sum(len(segment.events) for segment in history) + len(commit.events),
+                ),
+            ),
             build=commit.build,
             stuck="",
             waits="",
             retrying=0,
             retries={},
+            tries={},
             log={},
             log_bytes=0,
         )

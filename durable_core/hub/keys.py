@@ -31,7 +31,11 @@ def payload_key(execution_id: str, digest: str, part: int) -> str:
 
 
 def heartbeat_key(execution_id: str, generation: int, task_id: int) -> str:
-    return f"b{execution_id}-{generation:08}-{task_id:010}"
+    return f"{heartbeat_prefix(execution_id, generation)}{task_id:010}"
+
+
+def heartbeat_prefix(execution_id: str, generation: int) -> str:
+    return f"b{execution_id}-{generation:08}-"
 
 
 def event_key(execution_id: str, event_id: str) -> str:

@@ -17,7 +17,7 @@ from typing import cast
 from ..errors import CodecError, InvalidInputError, NewerFormatError, SerializationError
 from ..instance_ids import check_instance_id
 from ..models import JSON, FailureDetails
-from ..moments import LAST_SECONDS
+from .attempts import HOST_CHARS, Ran, moment
 from .encoding import Encoding
 from .keys import FORMAT, REWOUND_FORMAT
 from .payloads import check_reference, dumps
@@ -34,7 +34,7 @@ REDISPATCH_ALL = -1
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
     """The result or failure of one attempt at a task: of an activity, of a sub-orchestration if ``child``, or of the
-    step named ``step``."""
+    step named ``step``. ``ran``: when and where it ran; None for a sub-orchestration, and from an older host."""
 
     generation: int
     task_id: int
@@ -43,10 +43,13 @@ class TaskOutcome:
     failure: FailureDetails | None = None
     child: bool = False
     step: str = ""
+    ran: Ran | None = None
 
     def to_json(self) -> JSON:
         failure = None if self.failure is None else self.failure.to_json()
         fields: list[JSON] = [self.generation, self.task_id, self.attempt, self.result, failure, int(self.child)]
+        if self.ran is not None:  # older hosts read seven fields at most, and an empty name as that of no step
+            return [*fields, self.step, self.ran.to_json()]
         return [*fields, self.step] if self.step else fields
 
     @classmethod
@@ -60,6 +63,7 @@ class TaskOutcome:
             None if failure is None else _failure(failure),
             bool(child),
             _text(data[6]) if len(data) > 6 else "",
+            _ran(data[7]) if len(data) > 7 else None,
         )
 
 
@@ -80,7 +84,7 @@ class Reminder:
     @classmethod
     def from_json(cls, data: JSON) -> Reminder:
         generation, task_id, *rest = data
-        return cls(_count(generation), _count(task_id), _moment(rest[0]) if rest else None)
+        return cls(_count(generation), _count(task_id), moment(rest[0]) if rest else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +190,7 @@ def put_off(body: str, since: float) -> str:
 def waiting_since(body: str) -> float | None:
     """Since when hosts have postponed this body, in seconds since 1970."""
     since = json.loads(body)[ENVELOPE].get("s")
-    return None if since is None else _moment(since)
+    return None if since is None else moment(since)
 
 
 def reference_body(message: ControlMessage | WorkMessage, reference: str) -> str:
@@ -216,13 +220,13 @@ def decode(body: str, encoding: Encoding | None = None) -> ControlMessage | Work
         inner = _READER.decode(body)[ENVELOPE]
         if _count(inner["v"]) > REWOUND_FORMAT:
             if inner.get("s") is not None:
-                _moment(inner["s"])  # in every format: since when hosts have postponed the message
+                moment(inner["s"])  # in every format: since when hosts have postponed the message
             raise NewerFormatError(
                 f"a queue message has format {inner['v']}; this version reads up to {REWOUND_FORMAT}"
             )
         instance_id, redelivered = _text(inner["i"]), bool(inner.get("r"))
         check_instance_id(instance_id)
-        since = None if inner.get("s") is None else _moment(inner["s"])
+        since = None if inner.get("s") is None else moment(inner["s"])
         if "ref" in inner:
             return Referenced(instance_id, check_reference(_text(inner["ref"])), since, redelivered)
         execution_id = _text(inner["x"])
@@ -291,11 +295,13 @@ def _count(value: object, least: int = 0) -> int:
     return value
 
 
-def _moment(value: object) -> float:
-    """Seconds since 1970 that a calendar has."""
-    if type(value) not in (int, float) or not 0 <= value <= LAST_SECONDS:  # pyright: ignore[reportOperatorIssue]
-        raise TypeError("expected a time")
-    return value  # pyright: ignore[reportReturnType]
+def _ran(value: JSON) -> Ran | None:
+    if value is None:
+        return None
+    started, ms, host, *_ = value
+    if len(_text(host)) > HOST_CHARS:
+        raise TypeError("expected the id of a host")
+    return Ran(moment(started), _count(ms), host)
 
 
 def _options(value: object) -> JSON:
@@ -306,7 +312,7 @@ def _options(value: object) -> JSON:
             found = cast("dict[str, JSON]", value)
             for name in ("timeout", "deadline"):
                 if name in found:
-                    _moment(found[name])
+                    moment(found[name])
             if "queue" in found:
                 _text(found["queue"])
             return found

@@ -84,7 +84,9 @@ class DurableApp:
         patient = RetryingStorage(observer.storage(storage), Patience(patience, source))
         self.observer = observer
         self.hub = TaskHub(patient, settings, source, codec, own_queues=registry.queues)
-        self._runner = runner = ActivityRunner(self.hub, registry, converter, clock, executor, threads, observer)
+        self._runner = runner = ActivityRunner(
+            self.hub, registry, converter, clock, executor, threads, observer, host=self.host.id
+        )
         dispatcher = Dispatcher(self.hub, registry, clock, observer)
         self._stuck_marker = StuckMarker(self.hub, clock)
         services = Services(
@@ -98,6 +100,7 @@ class DurableApp:
             retry_decider=RetryDecider(registry),
             stuck_marker=self._stuck_marker,
             build=build,
+            host=self.host.id,
             executor=executor,
             is_alone=is_alone,
             hangs=Hangs(code, remember),

@@ -37,6 +37,7 @@ from ..log_context import durable_logger
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..operate.explain import Explanation, explain
 from ..operate.overview import HubOverview, read_overview
+from ..operate.timeline import Timeline, read_timeline
 from ..operate.timers import TimerPage, timer_page
 from ..operate.tree import Tree, read_tree
 from ..orchestrator_versions import UNDECIDED
@@ -446,6 +447,17 @@ class DurableClient(Messaging, ScheduleClient):
         that this hub did not issue.
         """
         return await timer_page(self._hub, page_size, continuation_token)
+
+    async def timeline(self, instance_id: str) -> Timeline:
+        """Each call of the instance in this generation with queue time, run time and attempts, and what is under way.
+
+        Read from storage alone; no code of the app is run. Raises InstanceNotFoundError.
+        """
+        check_instance_id(instance_id)
+        found = await read_timeline(self._hub, instance_id, self._clock.now())
+        if found is None:
+            raise InstanceNotFoundError(instance_id)
+        return found
 
     async def get_status_all(self) -> list[OrchestrationStatus]:
         """Every instance of the hub, newest first, without inputs and outputs."""

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-from ..engine.events import ExecutionCompleted, Segment
+from ..engine.events import (
+    ExecutionCompleted,
+    Segment,
+    StepCompleted,
+    SubOrchestrationCompleted,
+    SubOrchestrationFailed,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+)
 from ..errors import CodecError
+from ..hub.attempts import EndedAttempt, attempts_in, span_of
 from ..hub.instance_row import Instance
 from ..hub.taskhub import TaskHub
 from ..hub.times import iso
 from ..hub.waits import waits_in
 from ..models import JSON, FailureDetails, OrchestrationStatus, Wait
+from ..moments import from_epoch
 
 _RESULT_FIELDS = ("result", "data", "input")
+_OF_ATTEMPTS = ("timing", "attempt", "tries")
+
+Ending: TypeAlias = TaskCompleted | TaskFailed | StepCompleted | SubOrchestrationCompleted | SubOrchestrationFailed
+"""The end of a task that may have several attempts."""
 
 
 async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bool) -> OrchestrationStatus:
@@ -63,17 +78,23 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
 
 
 def shown_history(segments: list[Segment], status: OrchestrationStatus, with_output: bool) -> list[dict[str, JSON]]:
-    """History as a list of plain events, with DurableTask's names; one OrchestratorStarted per commit."""
+    """History as a list of plain events, with DurableTask's names; one OrchestratorStarted per commit.
+
+    The end of a task also tells of its attempts (see ``_attempts``); what they failed with, ``with_output`` alone.
+    """
     events: list[dict[str, JSON]] = []
+    scheduled: dict[int, datetime] = {}
     for segment in segments:
         at = iso(segment.timestamp)
         events.append({"EventType": "OrchestratorStarted", "Timestamp": at})
         for event in segment.events:
-            if isinstance(event, ExecutionCompleted):  # the instance row holds its result
+            if isinstance(event, TaskScheduled):
+                scheduled[event.task_id] = segment.timestamp
+            elif isinstance(event, ExecutionCompleted):  # the instance row holds its result
                 event = replace(event, result=status.output, failure=status.failure)
             shown: dict[str, JSON] = {"EventType": type(event).__name__, "Timestamp": at}
             for name in event.__dataclass_fields__:
-                if name in _RESULT_FIELDS and not with_output:
+                if name in _OF_ATTEMPTS or (name in _RESULT_FIELDS and not with_output):
                     continue
                 value: Any = getattr(event, name)
                 if isinstance(value, FailureDetails):
@@ -82,8 +103,35 @@ def shown_history(segments: list[Segment], status: OrchestrationStatus, with_out
                     value = iso(value)
                 if value not in ("", None):
                     shown[_pascal(name)] = value
+            if isinstance(event, Ending):
+                shown |= _attempts(event, scheduled.get(event.task_id), segment.timestamp, with_output)
             events.append(shown)
     return events
+
+
+def _attempts(event: Ending, scheduled: datetime | None, recorded: datetime, with_output: bool) -> dict[str, JSON]:
+    """When and where the last attempt at a task ran, and the attempts before it, where the history holds that."""
+    shown: dict[str, JSON] = {}
+    timing = None if isinstance(event, SubOrchestrationCompleted | SubOrchestrationFailed) else event.timing
+    if (span := span_of(timing, event.tries, scheduled, recorded)) is not None:
+        shown = {"StartedTime": iso(span.started), "QueueMs": span.queue_ms, "RunMs": span.run_ms, "Host": span.host}
+    if attempts := attempts_in(event.tries):
+        shown["Attempt"] = event.attempt
+        shown["Attempts"] = [_attempt(attempt, with_output) for attempt in attempts]
+    return shown
+
+
+def _attempt(attempt: EndedAttempt, with_output: bool) -> dict[str, JSON]:
+    shown: dict[str, JSON] = {"Number": attempt.number}
+    if attempt.started is not None:
+        shown |= {"StartedTime": iso(from_epoch(attempt.started)), "RunMs": attempt.ms}
+    if attempt.host:
+        shown["Host"] = attempt.host
+    if attempt.error:
+        shown["ErrorType"] = attempt.error
+        if with_output:
+            shown["Message"] = attempt.message
+    return shown
 
 
 def _pascal(name: str) -> str:

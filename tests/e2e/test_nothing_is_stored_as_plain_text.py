@@ -162,7 +162,7 @@ async def test_without_a_codec_the_same_search_finds_it_everywhere(store: tuple[
     settings, storage = store
     await run_all(settings, storage, None)
     found = storage.places_of(SECRET)
-    columns = {"input", "output", "custom", "failure", "carry", "data", "name", "p0", "s0_0"}
+    columns = {"input", "output", "custom", "failure", "carry", "data", "name", "p0", "q1", "s0_0"}
     assert {f"{settings.hub}Instances.{column}" for column in columns} <= found
     assert {f"{settings.hub}-control", f"{settings.hub}-work"} <= found
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from durable_core import (
+    ActivityContext,
     Orchestration,
     OrchestrationContext,
     RetryPolicy,
@@ -209,3 +210,46 @@ def recipe_2(ctx: OrchestrationContext, dish: str) -> Orchestration[list[str]]:
         steps.append((yield from ctx.call_activity(echo, f"salt {dish}")))
     yield from ctx.wait_for_external_event("served")
     return steps
+
+
+OFTEN = RetryPolicy(max_attempts=7, first_interval=timedelta(seconds=1), backoff=1.0)
+
+
+@activity
+def on_try(ctx: ActivityContext, number: int) -> int:
+    """Succeeds at this attempt."""
+    if ctx.attempt < number:
+        raise LookupError(f"no luck at attempt {ctx.attempt}")
+    return ctx.attempt
+
+
+@orchestrator
+def shop_child(ctx: OrchestrationContext, number: int) -> Orchestration[int]:
+    """Succeeds in the second attempt of its parent, whose number is at the end of its id."""
+    if not ctx.instance_id.endswith(".2"):
+        yield from ctx.call_activity(refuse, number)
+    return (yield from ctx.call_activity(echo, number))
+
+
+@orchestrator
+def retried(ctx: OrchestrationContext, attempts: int) -> Orchestration[list[Any]]:
+    """Attempts of an activity, a step and a sub-orchestration."""
+    made = [(yield from ctx.call_activity(on_try, attempts, retry=OFTEN))]
+    made.append((yield from ctx.call_sub_orchestrator(shop_child, 3, retry=TWICE)))
+    try:
+        yield from ctx.run("fail", _fail, "tea", retry=TWICE)
+    except StepFailedError:
+        made.append((yield from ctx.call_activity(echo, "no tea")))
+    return made
+
+
+@orchestrator
+def ended_by_two(ctx: OrchestrationContext) -> Orchestration[None]:
+    """Fails because of two tasks, each of which was tried twice."""
+    errors: list[TaskFailedError] = []
+    for task in [ctx.call_activity(refuse, name, retry=TWICE) for name in ("salt", "pepper")]:
+        try:
+            yield from task
+        except TaskFailedError as error:
+            errors.append(error)
+    raise ExceptionGroup("no spice", errors)

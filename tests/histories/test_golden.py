@@ -15,7 +15,7 @@ import activities
 import orchestrators
 from durable_core import NonDeterminismError, Registry
 from durable_core.engine.events import Incoming, Outgoing
-from durable_core.replay.history import to_text
+from durable_core.replay.history import event_to_json, to_text
 from durable_core.testing import History, replay
 from tests.histories import features
 from tools.histories import FOLDER, digest, make, manifest
@@ -61,6 +61,19 @@ def test_golden_histories_hold_every_kind_of_event() -> None:
     kinds: set[type[Any]] = {type(event) for name in FILES for event in History.read(FOLDER / name).events}
     # A generation that continues as new ends with its history.
     assert {kind.__name__ for kind in {*get_args(Incoming), *get_args(Outgoing)} - kinds} <= {"ContinueAsNew"}
+
+
+def test_golden_histories_hold_what_is_kept_of_attempts() -> None:
+    """The field names by kind of event, of all that are not the same in every history."""
+    held: dict[str, set[str]] = {}
+    for name in FILES:
+        for event in History.read(FOLDER / name).events:
+            held.setdefault(type(event).__name__, set()).update(event_to_json(event))
+    attempts = {"attempt", "tries"}
+    for kind in ("TaskCompleted", "TaskFailed", "StepCompleted"):
+        assert held[kind] >= {"timing", *attempts}, kind
+    assert held["SubOrchestrationCompleted"] >= attempts
+    assert held["ExecutionCompleted"] >= {"because"}
 
 
 def test_golden_histories_cover_every_sample() -> None:

@@ -37,7 +37,7 @@ async def runner_of(*functions: Callable[..., Any], threads: int = 2) -> AsyncGe
     await hub.create()
     await hub.instances.create(instance())
     with ThreadPoolExecutor(threads) as executor:
-        yield ActivityRunner(hub, registry, Converter(), SystemClock(), executor, threads), hub
+        yield ActivityRunner(hub, registry, Converter(), SystemClock(), executor, threads, host="h0"), hub
     await storage.close()
 
 

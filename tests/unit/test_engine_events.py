@@ -68,12 +68,21 @@ EVENTS: list[Event] = [
     ExecutionTerminated("", "row"),
     ExecutionCompleted("Completed", 1),
     ExecutionCompleted("Failed", None, FAILURE),
+    ExecutionCompleted("Failed", None, FAILURE, "o.py:5", [1, 2]),
+    TaskCompleted(1, None, [12, 345, "ab12cd34"]),
+    TaskCompleted(1, 5, [12, 345, "ab12cd34"], 2, [[1, 1.5, 3, "h", "E", "m"], [2, 4.5, 345, "ab12cd34"]]),
+    TaskFailed(1, FAILURE, [12, 345, "ab12cd34"], 3),
+    StepCompleted(5, "s", None, None, "", [0, 1, "ab12cd34"]),
+    SubOrchestrationCompleted(3, 0, 2, [[1, None, None, ""]]),
+    SubOrchestrationFailed(3, FAILURE, 2, [[1, None, None, ""]]),
 ]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_is_read_as_it_was_written(event: Event) -> None:
-    assert from_array(json.loads(json.dumps(to_array(event)))) == event
+    read = from_array(json.loads(json.dumps(to_array(event))))
+    assert read == event
+    assert [getattr(read, f.name) for f in fields(read)] == [getattr(event, f.name) for f in fields(event)]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
@@ -116,7 +125,7 @@ def test_defaults_at_the_end_are_not_written() -> None:
     assert to_array(SubOrchestrationCompleted(1, False)) == ["SD", 1, False]
 
 
-@pytest.mark.parametrize("array", [["??", 1], ["TC", 1, 2, 3], ["XC"]])
+@pytest.mark.parametrize("array", [["??", 1], ["TC", 1, 2, 3, 4, 5, 6], ["XC"]])
 def test_what_a_newer_version_wrote_is_recognised_as_such(array: list[object]) -> None:
     with pytest.raises(NewerFormatError):
         from_array(array)
@@ -124,3 +133,17 @@ def test_what_a_newer_version_wrote_is_recognised_as_such(array: list[object]) -
 
 def test_an_event_is_described_by_what_tells_it_apart() -> None:
     assert describe(TaskScheduled(1, "a", "input", "line")) == "TaskScheduled(task_id=1, name='a')"
+
+
+def test_when_and_where_an_attempt_ran_makes_no_other_event_of_it() -> None:
+    assert TaskCompleted(1, 5, [1, 2, "here"], 2, [[1, 1.5, 3, "h"]]) == TaskCompleted(1, 5)
+    assert TaskFailed(1, FAILURE, [1, 2, "here"]) == TaskFailed(1, FAILURE)
+    assert ExecutionCompleted("Failed", None, FAILURE, "o.py:5", [1]) == ExecutionCompleted("Failed", None, FAILURE)
+
+
+def test_the_timing_of_an_activity_takes_at_most_25_bytes() -> None:
+    for result in (None, 5, {"receipt": "r-1"}):
+        without, timed = TaskCompleted(1, result), TaskCompleted(1, result, [123, 4567, "ab12cd34"])
+        assert len(json.dumps(to_array(timed), separators=(",", ":"))) <= 25 + 5 * (result is None) + len(
+            json.dumps(to_array(without), separators=(",", ":"))
+        )

@@ -137,6 +137,7 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_explain": ("httpTrigger", "durabletask/instances/{instanceId}/explain"),
         "durable_tree": ("httpTrigger", "durabletask/instances/{instanceId}/tree"),
         "durable_metrics": ("httpTrigger", "durabletask/metrics"),
+        "durable_timeline": ("httpTrigger", "durabletask/instances/{instanceId}/timeline"),
         "durable_openapi": ("httpTrigger", "durabletask/openapi.json"),
         "durable_ui": ("httpTrigger", "durabletask/ui/{file?}"),
         "durable_capability": ("httpTrigger", "durabletask/c/{token}/{eventName?}"),

@@ -9,13 +9,14 @@ from random import Random
 
 import pytest
 
-from durable_core.engine.events import ContinueAsNew, EventRaised, EventSent
+from durable_core.engine.events import ContinueAsNew, EventRaised, EventSent, Segment
 from durable_core.errors import PreconditionFailedError
 from durable_core.hub import instances as module
 from durable_core.hub.ids import Ids
 from durable_core.hub.inbox import InboxKind
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.instances import Carried, Carry, Commit, HistoryMovedError
+from durable_core.hub.past_generations import PastGeneration
 from durable_core.hub.payloads import PayloadGoneError
 from durable_core.hub.taskhub import TaskHub
 from durable_core.models import RuntimeStatus
@@ -149,7 +150,8 @@ async def test_a_new_generation_begins_empty_and_knows_what_is_left_to_do(hub: T
     left = Carried(0, NOW + timedelta(microseconds=123457), EventSent(3, "two", "Hello", 5))
     carry = Carry((EventRaised("Kept", 1, "ikey"),), (left,))
     ending = ContinueAsNew({"round": 2})
-    instance = await hub.instances.next_generation(instance, a_commit(hub, ""), ending, carry, ["c0"], "2")
+    history = [Segment(0, "c0", NOW - timedelta(days=1), (EventRaised("E"),) * 3)]
+    instance = await hub.instances.next_generation(instance, a_commit(hub, ""), ending, carry, history, "2")
     loaded = (await hub.instances.load("one")).instance
     assert loaded is not None
     assert (loaded.generation, loaded.first, loaded.base, loaded.seq) == (1, 2, 2, 2)
@@ -158,6 +160,19 @@ async def test_a_new_generation_begins_empty_and_knows_what_is_left_to_do(hub: T
     assert await hub.instances.history(loaded) == []
     assert await hub.instances.carry(loaded) == carry
     assert replace(loaded, log={}) == replace(instance, log={})
+    assert loaded.past == (PastGeneration(0, NOW - timedelta(days=1), NOW, 4),)
+
+
+async def test_the_last_twenty_generations_are_remembered(hub: TaskHub) -> None:
+    instance = await begin(hub)
+    for _ in range(25):
+        carry = Carry((), ())
+        instance = await hub.instances.next_generation(instance, a_commit(hub, ""), ContinueAsNew(), carry, [], "")
+    loaded = (await hub.instances.load("one")).instance
+    assert loaded is not None
+    assert [past.number for past in loaded.past] == list(range(5, 25))
+    row = instance.props()["past"]
+    assert len(str(row)) < 20 * 50
 
 
 async def test_a_purge_leaves_no_row(hub: TaskHub) -> None:

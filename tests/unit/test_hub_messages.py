@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_core.errors import NewerFormatError, SerializationError
-from durable_core.hub.keys import REWOUND_FORMAT
+from durable_core.hub.attempts import Ran
+from durable_core.hub.keys import FORMAT, REWOUND_FORMAT
 from durable_core.hub.messages import Call, ControlMessage, Reminder, TaskOutcome, WorkMessage, decode, encode
 from durable_core.models import FailureDetails
 
@@ -23,7 +24,10 @@ JSONS = st.recursive(
 )  # fmt: skip
 NUMBERS = st.integers(0, 10**6)
 FAILURES = st.none() | st.builds(FailureDetails, st.text(max_size=9), st.text(max_size=9), retriable=st.booleans())
-OUTCOMES = st.builds(TaskOutcome, NUMBERS, NUMBERS, NUMBERS, JSONS, FAILURES, st.booleans())
+RUNS = st.none() | st.builds(Ran, st.floats(0, 1e10), NUMBERS, st.text("0123456789abcdef", max_size=8))
+OUTCOMES = st.builds(
+    TaskOutcome, NUMBERS, NUMBERS, NUMBERS, JSONS, FAILURES, st.booleans(), st.sampled_from(["", "price"]), RUNS
+)
 COMMON: dict[str, st.SearchStrategy[Any]] = {
     "instance_id": st.from_regex(r"[^/\\#?\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,12}", fullmatch=True),
     "execution_id": st.from_regex(r"[0-9a-f]{16}", fullmatch=True),
@@ -79,3 +83,32 @@ def test_a_message_of_a_later_version_is_told_from_garbage() -> None:
 def test_a_message_nested_without_end_is_refused() -> None:
     with pytest.raises(SerializationError):
         decode('{"durable":' + "[" * 200_000)
+
+
+@given(OUTCOMES)
+def test_an_older_host_reads_of_an_outcome_what_it_knows(outcome: TaskOutcome) -> None:
+    """Release 0.1 took the first six fields, and the seventh, where there was one, as the name of a step."""
+    data = json.loads(json.dumps(outcome.to_json()))
+    generation, task_id, attempt, result, failure, child = data[:6]
+    step = data[6] if len(data) > 6 else ""
+    assert (generation, task_id, attempt, result, bool(child), step) == (
+        outcome.generation, outcome.task_id, outcome.attempt, outcome.result, outcome.child, outcome.step,
+    )  # fmt: skip
+    assert (failure is None) == (outcome.failure is None)
+
+
+@pytest.mark.parametrize(
+    "ran",
+    [7, [], [1.0, 2], ["1", 2, "h"], [1.0, -1, "h"], [1.0, 2.5, "h"], [1.0, 2, None], [1.0, 2, "h" * 65], [-1, 2, "h"]],
+)
+def test_an_outcome_that_ran_at_no_time_is_refused(ran: Any) -> None:
+    body = {"v": FORMAT, "i": "one", "x": "x", "e": [[0, 1, 1, None, None, 0, "", ran]]}
+    with pytest.raises(SerializationError):
+        decode(json.dumps({"durable": body}))
+
+
+def test_the_outcome_of_an_older_host_ran_nobody_knows_when() -> None:
+    for fields in ([0, 1, 1, None, None, 0], [0, 1, 1, None, None, 0, "price"], [0, 1, 1, None, None, 0, "", None]):
+        message = decode(json.dumps({"durable": {"v": FORMAT, "i": "one", "x": "x", "e": [fields]}}))
+        assert isinstance(message, ControlMessage)
+        assert message.outcomes[0].ran is None

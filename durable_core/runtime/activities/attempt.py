@@ -6,11 +6,12 @@ The activity uses ``heartbeat`` and ``is_cancelled``, perhaps in a thread; every
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 from ...converter import Converter
 from ...errors import DurableError
-from ...hub.heartbeats import Heartbeats
+from ...hub.heartbeats import Heartbeats, RunningAttempt
 from ...hub.instance_row import Instance
 from ...hub.instances import Instances
 from ...hub.messages import Call
@@ -25,7 +26,8 @@ logger = durable_logger("durable_core.activity")
 
 
 class Attempt:
-    """``timeout``, ``heartbeat_timeout``: seconds. ``deadline``: a time of the event loop."""
+    """``timeout``, ``heartbeat_timeout``: seconds. ``deadline``: a time of the event loop. ``begun``: the time of day
+    of the start. ``host``: the id of this process."""
 
     def __init__(
         self,
@@ -39,6 +41,8 @@ class Attempt:
         timeout: float | None,
         deadline: float | None,
         heartbeat_timeout: float | None,
+        begun: datetime,
+        host: str,
     ) -> None:
         self.instance_id, self.execution_id, self.call = instance_id, execution_id, call
         self.is_cancelled = False
@@ -46,6 +50,7 @@ class Attempt:
         self._converter, self._heartbeats, self._instances = converter, heartbeats, instances
         self._heartbeat_timeout = heartbeat_timeout
         self._interval = INTERVAL if heartbeat_timeout is None else max(SHORTEST_INTERVAL, heartbeat_timeout / 3)
+        self._running = RunningAttempt(call.attempt, begun, host)
         self._loop = asyncio.get_running_loop()
         self._started = self._last_beat = self._loop.time()
         self._timeout, self._deadline = timeout, deadline
@@ -176,7 +181,7 @@ class Attempt:
             self.cancel_if_moved_on(await self._instances.get(self.instance_id))
             if latest is not None and not self._is_orphaned:
                 self.has_row = True  # from here on there may be a row
-                await self._heartbeats.write(*self._key, latest[0])
+                await self._heartbeats.write(*self._key, latest[0], self._running)
         except DurableError as error:  # the activity goes on without stored details
             logger.warning("a heartbeat of %s is not stored: %s", self, error, extra=self.work.fields())
         self._next_save = self._loop.time() + self._interval

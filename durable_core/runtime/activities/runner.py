@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from ...engine.events import CancelRequested, ExecutionTimedOut, TaskCompleted, 
 from ...engine.executor import Turn
 from ...errors import CodeHangsError, InvalidInputError, PayloadTooLargeError, SerializationError
 from ...hang_watch import Code, in_stretches, stretch
+from ...hub.attempts import Ran
 from ...hub.instance_row import Instance
 from ...hub.messages import Call, TaskOutcome
 from ...hub.taskhub import TaskHub
@@ -44,7 +46,7 @@ logger = durable_logger("durable_core.activity")
 class ActivityRunner:
     """``executor`` None: plain functions run on the loop's thread (simulations do that); ``threads``: how many it has.
 
-    served: the work queues that this process is known to serve.
+    host: the id of this process, which results name. served: the work queues that this process is known to serve.
     """
 
     def __init__(
@@ -56,8 +58,11 @@ class ActivityRunner:
         executor: Executor | None,
         threads: int | None = None,
         observer: Observer = NOBODY,
+        *,
+        host: str,
     ) -> None:
         self._hub = hub
+        self._host = host
         self._registry = registry
         self._converter = converter
         self._clock = clock
@@ -146,9 +151,12 @@ class ActivityRunner:
             is_inline=is_inline,
         )
         with working_on(attempt.work):
-            started, followed = loop.time(), self._observer.begin(info)
+            begun, started = self._clock.now(), loop.time()
+            followed = self._observer.begin(info)
             outcome = await self._outcome_of(definition, attempt, leave, details, followed)
-            followed.ended(outcome, loop.time() - started)
+            took = loop.time() - started
+            outcome = replace(outcome, ran=Ran.of(begun, took, self._host))
+            followed.ended(outcome, took)
         await attempt.end(keep=outcome.failure is not None)
         return outcome, attempt
 
@@ -199,6 +207,8 @@ class ActivityRunner:
             timeout=options_of(call).get("timeout", None if timeout is None else timeout.total_seconds()),
             deadline=deadline,
             heartbeat_timeout=None if silence is None else silence.total_seconds(),
+            begun=self._clock.now(),
+            host=self._host,
         )
 
     async def _details(self, definition: ActivityDefinition, attempt: Attempt, again: bool) -> JSON:

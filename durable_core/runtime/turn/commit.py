@@ -53,6 +53,7 @@ async def prepare(
         packed=None if is_new_log else await services.hub.instances.pack(warm.instance, commit_id, now, events),
         status=warm.status,
         retries=results.retries if results.changed else None,
+        tries=results.kept.changes(),
         consumed=gathered.consumed(turn),
         dispatched=min([warm.dispatched_up_to, *(seq - 1 for seq in undispatched)]),
         build=services.build,
@@ -73,9 +74,8 @@ async def write(
             await _left_over(services, warm, turn, commit),
             _remembered(live, turn, kept),
         )
-        commits = [segment.commit_id for segment in live.history]
         version = _next_version(services, instance, live.completion)
-        warm.instance = await instances.next_generation(instance, commit, live.completion, carry, commits, version)
+        warm.instance = await instances.next_generation(instance, commit, live.completion, carry, live.history, version)
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:

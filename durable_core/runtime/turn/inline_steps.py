@@ -26,6 +26,7 @@ from ...engine.executor import OrchestrationExecutor
 from ...engine.steps import Step
 from ...errors import CodeHangsError, OrchestratorCodeError, PayloadTooLargeError, SerializationError
 from ...hang_watch import Code, in_stretches, stretch
+from ...hub.attempts import Ran
 from ...hub.instance_row import Instance
 from ...hub.messages import ControlMessage, Reminder, TaskOutcome
 from ...log_context import Work, durable_logger, working_on
@@ -219,7 +220,7 @@ class Steps:
         try:
             if wait:
                 await asyncio.sleep(wait)
-            services = self._services
+            services, loop = self._services, asyncio.get_running_loop()
             info = AttemptInfo(
                 instance_id=instance.instance_id,
                 execution_id=instance.execution_id,
@@ -231,7 +232,9 @@ class Steps:
                 is_inline=True,
                 line=step.line,
             )
-            return await run_step(step, info, services.converter, services.executor, services.observer)
+            begun, started = services.clock.now(), loop.time()
+            outcome = await run_step(step, info, services.converter, services.executor, services.observer)
+            return replace(outcome, ran=Ran.of(begun, loop.time() - started, services.host))
         finally:
             self._tasks.inline_running -= 1
 

@@ -21,6 +21,7 @@ from ...engine.events import (
     Incoming,
 )
 from ...engine.executor import Turn
+from ...hub.attempts import KeptAttempts
 from ...hub.inbox import InboxKind, InboxRow
 from ...hub.instance_row import Instance
 from ...hub.messages import ControlMessage
@@ -87,6 +88,7 @@ async def gather(
     outcomes: list[Told] = []
     incoming: list[Incoming] = [*live.told_again]
     saved: list[Delivery] = []
+    kept = KeptAttempts(instance.tries, hub.payloads.encoding)
     is_unstarted = instance.is_unstarted
     early = is_unstarted and is_early(instance, now)
     ending = ending_before_start(instance, mail.rows, early=early) if is_unstarted and mail.rows else None
@@ -96,7 +98,7 @@ async def gather(
         incoming.append(ExecutionTimedOut(instance.deadline))
     elif early:
         mail.rows, mail.more = [], False  # they wait in the inbox
-        return Gathered(now, mail, Results(), DueReminders(), incoming, saved)
+        return Gathered(now, mail, Results(kept), DueReminders(), incoming, saved)
     elif is_unstarted:
         data = await hub.payloads.load(instance.instance_id, instance.input)
         incoming.append(ExecutionStarted(instance.name, instance.version, data))
@@ -131,7 +133,7 @@ async def gather(
             outcomes.extend(Told(outcome, redelivered, rewinds) for outcome in delivery.message.outcomes)
     reminders = due_reminders(live, instance, [*batch, *saved], now)
     results = services.retry_decider.decide(
-        outcomes, instance, live, now, hub.ids.unit, is_deadline=reminders.is_deadline
+        outcomes, instance, live, now, hub.ids.unit, kept, is_deadline=reminders.is_deadline
     )
     incoming.extend(results.events)
     incoming.extend(live.due_timers(now))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple, cast
 
@@ -21,10 +21,11 @@ from ...engine.events import (
 from ...engine.executor import OrchestrationExecutor, PendingTask
 from ...engine.steps import Step
 from ...hang_watch import Code, stretch
+from ...hub.attempts import EndedAttempt, KeptAttempts, Ran, first_and_last
 from ...hub.instance_row import Instance, RetryState
 from ...hub.messages import TaskOutcome
 from ...log_context import durable_logger
-from ...models import FailureDetails, RetryPolicy
+from ...models import JSON, FailureDetails, RetryPolicy
 from ...moments import after
 from ...registry import Registry
 from ...user_code import is_interrupt
@@ -49,16 +50,25 @@ class Told(NamedTuple):
 
 @dataclass(slots=True)
 class Results:
-    """The results of outcomes: events to apply, next attempts, and tasks whose next attempt must be sent."""
+    """The results of outcomes: events to apply, next attempts, and tasks whose next attempt must be sent.
 
+    kept: the ended attempts of open tasks, for people to see.
+    """
+
+    kept: KeptAttempts
     events: list[Incoming] = field(default_factory=lambda: [])
     retries: dict[int, RetryState] = field(default_factory=lambda: {})
     send: set[int] = field(default_factory=lambda: set())
     changed: bool = False
 
+    def tried(self, outcome: TaskOutcome) -> None:
+        """An attempt has failed, and another follows."""
+        self.kept.add(outcome.task_id, EndedAttempt.of(outcome.attempt, outcome.ran, outcome.failure))
+
     def end(self, task_id: int) -> None:
         """Record the end of a task: it is not tried again."""
         self.send.discard(task_id)
+        self.kept.drop(task_id)
         if self.retries.pop(task_id, None) is not None:
             self.changed = True
 
@@ -76,14 +86,15 @@ class RetryDecider:
         live: OrchestrationExecutor,
         now: datetime,
         unit_random: Callable[[], float],
+        kept: KeptAttempts,
         *,
         is_deadline: bool = False,
     ) -> Results:
         """Decide about these outcomes. ``unit_random``: a number for the jitter of each delay.
 
-        is_deadline: also end calls that are overdue.
+        kept: the ended attempts that the instance row holds. is_deadline: also end calls that are overdue.
         """
-        results = Results(retries=dict(instance.retries))
+        results = Results(kept, retries=dict(instance.retries))
         ended: set[int] = set()
         for outcome, redelivered, rewinds in outcomes:
             task_id = outcome.task_id
@@ -95,8 +106,11 @@ class RetryDecider:
             state = results.retries.get(task_id)
             tries = _tries_in_run(outcome, live)
             expected = 1 if state is None else state.attempt
+            due = state.next_try if state is not None else _since(open_task, live, now)
+            if outcome.child:  # its parent alone knows when it was started
+                outcome = replace(outcome, ran=Ran.of(due, (now - due).total_seconds(), ""))
             if outcome.failure is None:
-                results.events.append(_end(open_task, task_id, outcome, None))
+                results.events.append(_end(open_task, outcome, due, kept, is_first=tries == 1))
             elif outcome.attempt < expected:
                 if redelivered:  # recorded before; it is unknown whether the next attempt was sent
                     results.send.add(task_id)
@@ -108,12 +122,13 @@ class RetryDecider:
                 deadline = None if isinstance(open_task, Step) else deadline_of_pending(self._registry, open_task)
                 if (limit is None or following - first <= limit) and (deadline is None or following < deadline):
                     results.retries[task_id] = RetryState(outcome.attempt + 1, first, following)
+                    results.tried(outcome)
                     results.send.add(task_id)
                     results.changed = True
                     continue
-                results.events.append(_end(open_task, task_id, outcome, outcome.failure))
+                results.events.append(_end(open_task, outcome, due, kept, is_first=tries == 1))
             else:
-                results.events.append(_end(open_task, task_id, outcome, outcome.failure))
+                results.events.append(_end(open_task, outcome, due, kept, is_first=tries == 1))
             ended.add(task_id)
             results.end(task_id)
         if is_deadline:
@@ -127,7 +142,9 @@ class RetryDecider:
             deadline = deadline_of_pending(self._registry, pending)
             if deadline is not None and deadline <= now and task_id not in ended:
                 event = cast("TaskScheduled", pending.event)
-                results.events.append(TaskFailed(task_id, timed_out_at_all(event, pending.since, deadline)))
+                failure = timed_out_at_all(event, pending.since, deadline)
+                attempt, tries = _tries(results.kept.of(task_id))
+                results.events.append(TaskFailed(task_id, failure, None, attempt, tries))
                 results.end(task_id)
 
     def _policy(self, open_task: PendingTask | Step) -> RetryPolicy | None:
@@ -160,14 +177,34 @@ def _answered(live: OrchestrationExecutor, outcome: TaskOutcome) -> PendingTask 
     return None if pending is None or isinstance(pending.event, TimerCreated) else pending
 
 
-def _end(open_task: PendingTask | Step, task_id: int, outcome: TaskOutcome, failure: FailureDetails | None) -> Incoming:
-    """The event that ends the task with this outcome."""
+def _end(
+    open_task: PendingTask | Step, outcome: TaskOutcome, due: datetime, kept: KeptAttempts, *, is_first: bool
+) -> Incoming:
+    """The event that ends the task with this outcome. ``due``: when the attempt was to begin.
+
+    is_first: it is the first attempt, or the first after a rewind.
+    """
+    task_id, failure = outcome.task_id, outcome.failure
+    attempts = kept.of(task_id)
+    if attempts or not is_first:
+        attempts = (*attempts, EndedAttempt.of(outcome.attempt, outcome.ran, None))
+    attempt, tries = _tries(attempts)
+    timing = None if outcome.ran is None else outcome.ran.timing(due)
     if isinstance(open_task, Step):
-        return StepCompleted(task_id, open_task.name, outcome.result, failure, open_task.line)
+        return StepCompleted(task_id, open_task.name, outcome.result, failure, open_task.line, timing, attempt, tries)
     if isinstance(open_task.event, SubOrchestrationCreated):
-        child = SubOrchestrationCompleted(task_id, outcome.result)
-        return child if failure is None else SubOrchestrationFailed(task_id, failure)
-    return TaskCompleted(task_id, outcome.result) if failure is None else TaskFailed(task_id, failure)
+        child = SubOrchestrationCompleted(task_id, outcome.result, attempt, tries)
+        return child if failure is None else SubOrchestrationFailed(task_id, failure, attempt, tries)
+    if failure is None:
+        return TaskCompleted(task_id, outcome.result, timing, attempt, tries)
+    return TaskFailed(task_id, failure, timing, attempt, tries)
+
+
+def _tries(attempts: Sequence[EndedAttempt]) -> tuple[int, JSON]:
+    """The number of the last attempt, and the attempts as an event holds them; None for a single one."""
+    if not attempts:
+        return 1, None
+    return attempts[-1].number, [each.to_json() for each in first_and_last(attempts)]
 
 
 def may_retry(policy: RetryPolicy, failure: FailureDetails, attempt: int, name: str) -> bool:

@@ -27,7 +27,8 @@ def not_known_to_be_alone() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services of actors. ``build`` identifies this deployment of the app. ``executor`` runs plain functions.
+    """The services of actors. ``build`` identifies this deployment of the app, ``host`` this process. ``executor`` runs
+    plain functions.
 
     is_alone: whether no other host of the hub runs, for which a message could wait.
     """
@@ -42,6 +43,7 @@ class Services:
     retry_decider: RetryDecider
     stuck_marker: StuckMarker
     build: str
+    host: str
     hangs: Hangs
     executor: Executor | None = None
     is_alone: Callable[[], bool] = not_known_to_be_alone
