@@ -95,7 +95,8 @@ async def read_tree(hub: TaskHub, instance_id: str) -> Tree | None:
             name="" if above is None else above.name,
             task_id=instance.parent.task_id,
         )
-    read, level = 1, [(top, instance, calls)]
+    read = 1
+    level: list[tuple[TreeNode, Instance, Sequence[SubOrchestrationCreated]]] = [(top, instance, calls)]
     while level:
         below: list[tuple[TreeNode, ParentLink]] = []
         for node, its, called in level:

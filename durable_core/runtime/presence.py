@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -46,7 +46,7 @@ class Presence:
         self._writing: asyncio.Task[None] | None = None
 
     @contextmanager
-    def handling(self, queue: str) -> Iterator[None]:
+    def handling(self, queue: str) -> Generator[None]:
         """A message of this queue is handled."""
         self._serves.add(queue)
         self._in_flight += 1
