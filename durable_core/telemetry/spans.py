@@ -81,6 +81,7 @@ class Spans(Observer):
         self._clock = clock or SystemClock()
         self._places: OrderedDict[str, _Place] = OrderedDict()
         self._ended: OrderedDict[tuple[str, int, int, int], tuple[Any, datetime]] = OrderedDict()
+        self._emitted: OrderedDict[tuple[str, int, int, int], None] = OrderedDict()
         self._has_failed = False
 
     # ------------------------------------------------------------ starts and events
@@ -275,8 +276,12 @@ class Spans(Observer):
 
     def delivered(self, execution_id: str, outcomes: Iterable[TaskOutcome]) -> None:
         for outcome in outcomes:
-            found = self._ended.pop((execution_id, outcome.generation, outcome.task_id, outcome.attempt), None)
-            if found is not None:
+            key = (execution_id, outcome.generation, outcome.task_id, outcome.attempt)
+            found = self._ended.pop(key, None)
+            if found is not None and key not in self._emitted:  # a message that came twice made the attempt run twice
+                self._emitted[key] = None
+                if len(self._emitted) > KNOWN:
+                    self._emitted.popitem(last=False)
                 span, end = found
                 self._safely(lambda span=span, end=end: span.end(_nanoseconds(end)), None)
 

@@ -26,7 +26,7 @@ from ...hub.attempts import Ran
 from ...hub.instance_row import Instance
 from ...hub.messages import Call, TaskOutcome
 from ...hub.taskhub import TaskHub
-from ...log_context import WorkLogger, durable_logger, working_on
+from ...log_context import WorkLogger, durable_logger, enter_work, leave_work
 from ...models import JSON, FailureDetails
 from ...registry import ActivityDefinition, Registry
 from ...user_code import Raised, called, is_interrupt
@@ -141,22 +141,17 @@ class ActivityRunner:
         except BaseException:  # the activity was not started; its message is delivered again
             leave()
             raise
-        info = AttemptInfo(
-            instance_id=instance_id,
-            execution_id=execution_id,
-            generation=call.generation,
-            task_id=call.task_id,
-            attempt=call.attempt,
-            name=call.name,
-            is_inline=is_inline,
-        )
-        with working_on(attempt.work):
+        token = enter_work(attempt.work)
+        try:
+            followed = self._observer.begin(_info_of(attempt, is_inline)) if self._observer.is_on else None
             begun, started = self._clock.now(), loop.time()
-            followed = self._observer.begin(info)
             outcome = await self._outcome_of(definition, attempt, leave, details, followed)
             took = loop.time() - started
             outcome = replace(outcome, ran=Ran.of(begun, took, self._host))
-            followed.ended(outcome, took)
+            if followed is not None:
+                followed.ended(outcome, took)
+        finally:
+            leave_work(token)
         await attempt.end(keep=outcome.failure is not None)
         return outcome, attempt
 
@@ -224,7 +219,7 @@ class ActivityRunner:
         attempt: Attempt,
         leave: Callable[[], None],
         details: JSON,
-        followed: RunningAttempt,
+        followed: RunningAttempt | None = None,
     ) -> TaskOutcome:
         call, loop = attempt.call, asyncio.get_running_loop()
         about = f"activity '{call.name}' ({definition.location})"
@@ -239,8 +234,11 @@ class ActivityRunner:
                 wrong = type(error)(f"the input of {about}: {error}")
                 wrong.__cause__ = error
                 return self._failed(attempt, wrong, retriable=False)
-            with followed.around():
+            if followed is None:
                 work = self._begin(definition, arguments, leave)
+            else:
+                with followed.around():
+                    work = self._begin(definition, arguments, leave)
             if attempt.is_limited and (late := await attempt.watch(work)) is not None:
                 self._give_up(definition, attempt, work)
                 return self._outcome(attempt, late)
@@ -336,6 +334,19 @@ class ActivityRunner:
         call = attempt.call
         logger.warning("%s failed: %s: %s", attempt, failure.type, failure.message, extra=attempt.work.fields())
         return TaskOutcome(call.generation, call.task_id, call.attempt, failure=failure)
+
+
+def _info_of(attempt: Attempt, is_inline: bool) -> AttemptInfo:
+    call = attempt.call
+    return AttemptInfo(
+        instance_id=attempt.instance_id,
+        execution_id=attempt.execution_id,
+        generation=call.generation,
+        task_id=call.task_id,
+        attempt=call.attempt,
+        name=call.name,
+        is_inline=is_inline,
+    )
 
 
 def _nothing() -> None:

@@ -315,7 +315,7 @@ class Actor:
         elif gathered.mail.rows:
             await services.hub.inbox.discard(self.instance_id, gathered.mail.rows)
         inline = None if gathered.mail.more else self._inline.candidate(turn, live, deliveries)
-        for delivery in batch:
+        for delivery in batch if observer.is_on else ():
             observer.delivered(delivery.message.execution_id, delivery.message.outcomes)
         await self._dispatch(warm, before, turn, gathered, batch, redispatch, inline)
         if gathered.mail.stale:
