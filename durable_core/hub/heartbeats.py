@@ -12,7 +12,7 @@ from datetime import datetime
 
 from ..errors import RowExistsError, RowNotFoundError
 from ..models import JSON
-from ..storage.ports import Table, Value
+from ..storage.ports import Row, Table, Value
 from .keys import after_prefix, heartbeat_key, heartbeat_prefix
 from .payloads import Payloads
 from .times import from_iso, iso
@@ -27,6 +27,15 @@ class RunningAttempt:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The last progress report of an attempt. details: what it reported. at: when the store took it."""
+
+    attempt: RunningAttempt
+    details: JSON
+    at: datetime
+
+
 class Heartbeats:
     def __init__(self, table: Table, payloads: Payloads) -> None:
         self._table = table
@@ -37,6 +46,16 @@ class Heartbeats:
         row = await self._table.get(instance_id, heartbeat_key(execution_id, generation, task_id))
         return None if row is None else await self._payloads.load(instance_id, row.props["details"])
 
+    async def last(self, instance_id: str, execution_id: str, generation: int, task_id: int) -> Heartbeat | None:
+        """The last report of a call; None if there is none, or one of an older release.
+
+        CodecError, PayloadGoneError.
+        """
+        row = await self._table.get(instance_id, heartbeat_key(execution_id, generation, task_id))
+        if row is None or (attempt := _attempt_in(row)) is None:
+            return None
+        return Heartbeat(attempt, await self._payloads.load(instance_id, row.props["details"]), row.timestamp)
+
     async def running(self, instance_id: str, execution_id: str, generation: int) -> dict[int, RunningAttempt]:
         """The attempts that have reported progress, by task id: of open calls, the attempt that runs or has failed."""
         prefix = heartbeat_prefix(execution_id, generation)
@@ -44,9 +63,8 @@ class Heartbeats:
         found = await self._table.read_range(instance_id, prefix, after_prefix(prefix), select=select)
         attempts: dict[int, RunningAttempt] = {}
         for row in found.rows:
-            attempt, started, host = (row.props.get(name) for name in select)
-            if isinstance(attempt, int) and isinstance(started, str):  # not one of an older release
-                attempts[int(row.key[len(prefix) :])] = RunningAttempt(attempt, from_iso(started), str(host))
+            if (attempt := _attempt_in(row)) is not None:
+                attempts[int(row.key[len(prefix) :])] = attempt
         return attempts
 
     async def write(
@@ -76,3 +94,11 @@ class Heartbeats:
         """Delete the details of a call that has succeeded."""
         with suppress(RowNotFoundError):
             await self._table.delete(instance_id, heartbeat_key(execution_id, generation, task_id))
+
+
+def _attempt_in(row: Row) -> RunningAttempt | None:
+    """The attempt of a row; None if an older release wrote it."""
+    attempt, started = row.props.get("attempt"), row.props.get("started")
+    if not isinstance(attempt, int) or not isinstance(started, str):
+        return None
+    return RunningAttempt(attempt, from_iso(started), str(row.props.get("host")))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from ..engine.events import SubOrchestrationCreated
+from ..engine.events import SubOrchestrationCompleted, SubOrchestrationCreated, SubOrchestrationFailed
 from ..errors import CodecError, DamagedRowError, NewerFormatError
 from ..hub.child_ids import child_id_of
 from ..hub.instance_row import Instance
@@ -19,6 +20,13 @@ MAX_NODES = 500  # instances that are read for one tree
 AT_ONCE = 16  # instances that are read at a time
 
 _UNREADABLE = (CodecError, DamagedRowError, NewerFormatError)
+
+
+class Called(NamedTuple):
+    """A call of a sub-orchestration. attempt: the last one, if the call has ended."""
+
+    event: SubOrchestrationCreated
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +104,16 @@ async def read_tree(hub: TaskHub, instance_id: str) -> Tree | None:
             task_id=instance.parent.task_id,
         )
     read = 1
-    level: list[tuple[TreeNode, Instance, Sequence[SubOrchestrationCreated]]] = [(top, instance, calls)]
+    level: list[tuple[TreeNode, Instance, Sequence[Called]]] = [(top, instance, calls)]
     while level:
         below: list[tuple[TreeNode, ParentLink]] = []
         for node, its, called in level:
-            for event in called:
+            for call in called:
                 if read == MAX_NODES:
                     node.is_complete = False
                     break
                 read += 1
-                link = _link(its, event)
+                link, event = _link(its, call), call.event
                 child_id = child_id_of(its, link, event.instance_id)
                 child = TreeNode(instance_id=child_id, name=event.name, task_id=event.task_id)
                 node.children.append(child)
@@ -121,15 +129,14 @@ async def read_tree(hub: TaskHub, instance_id: str) -> Tree | None:
     return Tree(top=top, parent=parent)
 
 
-def _link(parent: Instance, event: SubOrchestrationCreated) -> ParentLink:
-    state = parent.retries.get(event.task_id)
-    attempt = 1 if state is None else state.attempt
-    return ParentLink(parent.instance_id, parent.execution_id, parent.generation, event.task_id, attempt)
+def _link(parent: Instance, called: Called) -> ParentLink:
+    attempt, state = called.attempt, parent.retries.get(called.event.task_id)
+    if state is not None:
+        attempt = state.attempt
+    return ParentLink(parent.instance_id, parent.execution_id, parent.generation, called.event.task_id, attempt)
 
 
-async def _child(
-    hub: TaskHub, instance_id: str, link: ParentLink
-) -> tuple[Instance, Sequence[SubOrchestrationCreated]] | None:
+async def _child(hub: TaskHub, instance_id: str, link: ParentLink) -> tuple[Instance, Sequence[Called]] | None:
     """The child of this call; None if there is none, or if this host cannot read it."""
     try:
         found = await _read(hub, instance_id)
@@ -145,7 +152,7 @@ async def _row_of(hub: TaskHub, instance_id: str) -> Instance | None:
         return None
 
 
-async def _read(hub: TaskHub, instance_id: str) -> tuple[Instance, Sequence[SubOrchestrationCreated]] | None:
+async def _read(hub: TaskHub, instance_id: str) -> tuple[Instance, Sequence[Called]] | None:
     """An instance and the sub-orchestrations that it has called in this generation."""
     for tries in range(MOVED_TRIES):
         instance = await hub.instances.read(instance_id)
@@ -157,6 +164,15 @@ async def _read(hub: TaskHub, instance_id: str) -> tuple[Instance, Sequence[SubO
             if tries + 1 == MOVED_TRIES:
                 raise
             continue
-        events = (event for segment in segments for event in segment.events)
-        return instance, [event for event in events if isinstance(event, SubOrchestrationCreated)]
+        calls: dict[int, Called] = {}
+        for event in (event for segment in segments for event in segment.events):
+            match event:
+                case SubOrchestrationCreated(task_id=task_id):
+                    calls[task_id] = Called(event)
+                case SubOrchestrationCompleted(task_id=task_id) | SubOrchestrationFailed(task_id=task_id):
+                    if task_id in calls:
+                        calls[task_id] = calls[task_id]._replace(attempt=event.attempt)
+                case _:
+                    pass
+        return instance, list(calls.values())
     raise AssertionError("unreachable")

@@ -317,6 +317,8 @@ def test_a_retry_with_what_the_policy_allows(has_code: bool) -> None:
         assert found.cause == "retry"
         assert f"failed {'2 of 8 times' if has_code else '2 times'}" in found.sentence
         assert "attempt 3 begins at 00:16 UTC (in 6 min)" in found.sentence
+        assert "the last one at 00:08:00 UTC (119 s ago) on host " in found.sentence
+        assert ": ValueError: the gateway says no" in found.sentence
         assert "'broken' (task 1, faults/test_explain.py:" in found.sentence
 
     play(story, has_code)

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from durable_core import (
+    ActivityContext,
     Orchestration,
     OrchestrationContext,
     Registry,
     RetryPolicy,
+    RuntimeStatus,
+    TaskFailedError,
     activity,
     orchestrator,
 )
@@ -187,6 +190,59 @@ def test_an_activity_with_limits_and_one_of_a_queue_of_its_own(has_code: bool) -
     tell(story, has_code, world(quiet=True))
 
 
+def test_an_activity_that_reports_progress_runs_on_a_host(has_code: bool) -> None:
+    @activity(inline=False)
+    async def ships(ctx: ActivityContext, number: int) -> None:
+        for done in range(1 if number < 3 else 100):
+            ctx.heartbeat({"done": done, "of": "\x1b[2J"})
+            await asyncio.sleep(2 if number < 3 else 60)
+
+    @orchestrator
+    def ships_all(ctx: OrchestrationContext) -> Orchestration[None]:
+        for number in range(4):
+            yield from ctx.call_activity(ships, number)
+
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("top", "one", ("ships_all", None))
+        await asyncio.sleep(10 * MINUTES)
+        found = await look("one")
+        assert found.details["root"] == {"instanceId": "low", "cause": "activity"}
+        assert "Activity 'ships' (task 4, faults/test_explain_more.py:" in found.sentence
+        host = world.hosts[0].app.host.id
+        assert f"runs on host {host} since 00:00 UTC (9 min) (95% of the last 3 calls here" in found.sentence
+        assert "up to 2 s)" in found.sentence
+        assert "its last report came at 00:" in found.sentence
+        assert '{"done": ' in found.sentence
+
+    tell(story, has_code, World(Registry().add(ships, ships_all, middle, top), quiet=True))
+
+
+def test_an_attempt_that_has_reported_and_failed_does_not_run(has_code: bool) -> None:
+    @activity(inline=False)
+    async def reports(ctx: ActivityContext, _: Any) -> None:
+        if ctx.attempt > 1:
+            await asyncio.sleep(4 * HOUR)
+        ctx.heartbeat("half")
+        await asyncio.sleep(90)
+        raise ValueError("no")
+
+    @orchestrator
+    def tries(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield from ctx.call_activity(reports, None, retry=SLOWLY)
+
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("tries", "one")
+        await asyncio.sleep(MINUTES)
+        assert "runs on host" in (await look("one")).sentence
+        await asyncio.sleep(20 * MINUTES)
+        found = await look("one")
+        assert found.cause == "activity"
+        assert "runs on host" not in found.sentence
+        assert "failed 1" in found.sentence
+
+    tell(story, has_code, World(Registry().add(reports, tries), quiet=True))
+
+
 def test_a_call_that_is_past_its_limit(has_code: bool) -> None:
     async def story(world: World, look: Look) -> None:
         await world.client.start_new("top", "one", ("calls", "slow"))
@@ -218,6 +274,30 @@ def test_a_child_that_is_tried_again_is_followed_in_its_latest_attempt(has_code:
         assert [child.instance_id for child in tree.top.children] == ["try.2"]
 
     tell(story, has_code, world())
+
+
+def test_of_a_child_that_was_tried_in_vain_the_last_attempt_is_shown(has_code: bool) -> None:
+    @orchestrator
+    def always_fails(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield from ctx.call_activity(broken, None)
+
+    @orchestrator
+    def insists(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield from ctx.call_sub_orchestrator(always_fails, None, "try", retry=SLOWLY)
+
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("insists", "one")
+        await world.client.wait_for_completion("one", 2 * HOUR)
+        found = await look("one")
+        assert (found.cause, [link.instance_id for link in found.chain]) == ("failed", ["try.3"])
+        assert "activity 'broken' (task 1" in found.chain[-1].sentence
+        tree = await world.client.tree("one")
+        assert [(child.instance_id, child.runtime_status) for child in tree.top.children] == [
+            ("try.3", RuntimeStatus.FAILED)
+        ]
+        assert (await world.client.tree("try.3")).parent is not None
+
+    tell(story, has_code, World(Registry().add(broken, always_fails, insists)))
 
 
 def test_a_retry_whose_message_is_lost(has_code: bool) -> None:
@@ -400,6 +480,35 @@ def test_messages_that_fail() -> None:
             assert "the disk is full" in found.sentence or found.cause == "set-aside"
 
     world(hosts=0).run(drive)
+
+
+def test_of_two_that_failed_the_one_that_ended_the_run_is_named(has_code: bool) -> None:
+    @activity
+    def first(_: Any) -> None:
+        raise ValueError("the same words")
+
+    @activity
+    def second(_: Any) -> None:
+        raise ValueError("the same words")
+
+    @orchestrator
+    def ended_by_the_first(ctx: OrchestrationContext) -> Orchestration[None]:
+        failures: list[TaskFailedError] = []
+        for each in (first, second):
+            try:
+                yield from ctx.call_activity(each, None)
+            except TaskFailedError as error:
+                failures.append(error)
+        raise failures[0]
+
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("ended_by_the_first", "one")
+        await world.client.wait_for_completion("one", HOUR)
+        found = await look("one")
+        assert (found.cause, found.details["taskId"]) == ("failed", 1)
+        assert "activity 'first' (task 1" in found.sentence
+
+    tell(story, has_code, World(Registry().add(first, second, ended_by_the_first)))
 
 
 # ---------------------------------------------------------------- rows that cannot be read

@@ -233,7 +233,14 @@ async def _failed_child(facts: Facts, call: SubOrchestrationCreated) -> Facts | 
 
 
 def _failed_task(history: History, failure: FailureDetails) -> int | None:
-    """The last task that failed with a failure in the chain of causes; None: none of them ended the run."""
+    """The task that ended the run: the first that the last commit names; in histories of older versions the last one
+    that failed with a failure in the chain of causes. None: no task did."""
+    because = None if history.completed is None else history.completed.because
+    for task_id in because or ():
+        if task_id in history.ends:
+            return int(task_id)
+    if because:
+        return None
     for task_id, (end, _) in reversed(history.ends.items()):
         if isinstance(end, Failing) and end.failure is not None:
             cause: FailureDetails | None = failure

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
-from ...engine.events import SubOrchestrationCreated, TaskScheduled
+from ...engine.events import SubOrchestrationCreated, TaskCompleted, TaskScheduled
 from ...errors import QueueNotFoundError
+from ...hub.attempts import EndedAttempt, KeptAttempts, span_of
+from ...hub.payloads import PayloadGoneError
 from ...hub.times import iso
 from ...models import JSON, RetryPolicy, Wait
-from ...moments import after
+from ...moments import after, from_epoch
 from ...storage.ports import Queue
 from . import words
 from .facts import UNREADABLE, Call, Facts, read_facts
@@ -20,6 +23,7 @@ _BY_ITSELF = (
     f"{NOTHING}it ends by itself, and its message comes again if its host dies. If it takes too long, look at the "
     "hosts' logs, and give it a timeout."
 )
+USUAL = 100  # ended calls of an activity by which it is judged how long one takes
 LATE = timedelta(minutes=1)  # that a reminder or a result may take before it counts as lost
 
 
@@ -39,6 +43,8 @@ async def activity(facts: Facts, wait: Wait) -> Finding:
         return overdue
     if (missing := _not_here(facts, wait, what, details)) is not None:
         return missing
+    if (running := await _reported(facts, call, what, details)) is not None:
+        return running
     queue, depth = await _queue(facts, call.event)
     details |= {"queue": queue.name, "own": _own_queue(facts, call.event), "depth": depth}
     if depth == 0:
@@ -58,6 +64,45 @@ async def activity(facts: Facts, wait: Wait) -> Finding:
         details=details,
         rank=Rank.WORK,
     )
+
+
+async def _reported(facts: Facts, call: Call, what: str, details: dict[str, JSON]) -> Finding | None:
+    """It has reported progress: where it runs and since when. None if it has not, or if an earlier attempt did."""
+    instance, now, task_id = facts.instance, facts.now, call.event.task_id
+    try:
+        last = await facts.hub.heartbeats.last(facts.id, instance.execution_id, instance.generation, task_id)
+    except (*UNREADABLE, PayloadGoneError):
+        return None
+    state = instance.retries.get(task_id)
+    if last is None or (state is not None and last.attempt.number < state.attempt):
+        return None
+    said = words.plain(json.dumps(last.details, ensure_ascii=False), words.NAME_CHARS)
+    started, host = last.attempt.started, words.plain(last.attempt.host, 20)
+    return Finding(
+        cause="activity",
+        sentence=(
+            f"Activity {what} runs on host {host}{words.since(started, now)}{_usual(facts, call.name)}; its last "
+            f"report came {words.at(last.at, now)}: {said}."
+        ),
+        action=_BY_ITSELF,
+        details={**details, "host": host, "started": iso(started), "reported": iso(last.at)},
+        rank=Rank.WORK,
+    )
+
+
+def _usual(facts: Facts, name: str) -> str:
+    """How long the other calls of this activity took in this generation, to be put after since when one runs."""
+    took: list[int] = []
+    for task_id, (end, at) in facts.history.ends.items():
+        call = facts.history.calls.get(task_id)
+        if isinstance(end, TaskCompleted) and call is not None and call.name == name:
+            span = span_of(end.timing, end.tries, call.since, at)
+            took += [] if span is None else [span.run_ms]
+    if not took:
+        return ""
+    slowest = sorted(took[-USUAL:])[max(len(took[-USUAL:]) * 95 // 100 - 1, 0)]
+    most = f"{slowest:,} ms" if slowest < 1000 else words.length(timedelta(milliseconds=slowest))
+    return f" (95% of the last {words.count(len(took[-USUAL:]), 'call')} here: up to {most})"
 
 
 async def _without_work_message(facts: Facts, call: Call, what: str, details: dict[str, JSON]) -> Finding:
@@ -170,7 +215,10 @@ async def retry(facts: Facts, wait: Wait) -> Finding:
     times = f"{failed} of {of} times" if of else words.count(failed, "time")
     details = _details(wait) | {"failed": failed, "nextAttempt": state.attempt, "nextTime": iso(state.next_try)}
     details |= {"maxAttempts": of} if of else {}
-    sentence = f"{_KIND_NAMES[_kind_of(call)]} {_task(wait)} failed {times}"
+    kept = KeptAttempts(facts.instance.tries, facts.hub.payloads.encoding).of(wait.task_id)
+    last, told = _ended_attempt(kept[-1], now) if kept else ({}, "")
+    details |= last
+    sentence = f"{_KIND_NAMES[_kind_of(call)]} {_task(wait)} failed {times}{told}"
     if state.next_try > now:
         return Finding(
             cause="retry",
@@ -193,6 +241,19 @@ async def retry(facts: Facts, wait: Wait) -> Finding:
     found = await activity(facts, replace(wait, kind="activity"))
     due = f"{sentence}; attempt {state.attempt} was due {words.at(state.next_try, now)}"
     return replace(found, sentence=f"{due}. {found.sentence}", details={**details, **found.details})
+
+
+def _ended_attempt(attempt: EndedAttempt, now: datetime) -> tuple[dict[str, JSON], str]:
+    """The last attempt that failed, as data and in words."""
+    error = words.plain(attempt.error.rpartition(".")[2], words.NAME_CHARS)
+    message = words.plain(attempt.message).rstrip(".")
+    details: dict[str, JSON] = {"errorType": words.plain(attempt.error, words.NAME_CHARS), "message": message}
+    told = ", the last one"
+    if attempt.started is not None:
+        ended = from_epoch(attempt.started + (attempt.ms or 0) / 1000)
+        details |= {"lastAttemptTime": iso(ended), "host": words.plain(attempt.host, 20)}
+        told += f" {words.at(ended, now)} on host {words.plain(attempt.host, 20)}"
+    return details, f"{told}: {error}{f': {message}' if message else ''}"
 
 
 def _attempts_of(facts: Facts, wait: Wait) -> int | None:

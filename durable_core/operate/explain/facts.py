@@ -147,6 +147,9 @@ class Facts:
         """By what the sub-orchestration of this call knows its parent."""
         state, instance = self.instance.retries.get(call.task_id), self.instance
         attempt = 1 if state is None else state.attempt if state.next_try <= self.now else state.attempt - 1
+        end = self.history.ends.get(call.task_id)
+        if end is not None and isinstance(end[0], SubOrchestrationCompleted | SubOrchestrationFailed):
+            attempt = end[0].attempt
         return ParentLink(instance.instance_id, instance.execution_id, instance.generation, call.task_id, attempt)
 
 
