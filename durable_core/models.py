@@ -296,6 +296,9 @@ class OrchestrationStatus:
     restarted_from: the execution of which this one is a restart (``client.restart``); None if it is none.
     forked_from: the execution of which this one is a fork (``client.fork``); None if it is none.
     history_events: the history, if it was asked for.
+    pause_reason: why a Suspended instance was suspended; None if no reason was given.
+    generation: how often the execution has continued as new.
+    parent_task_id: of a sub-orchestration, the number of its call in its parent.
     ended_time: when the instance ended, in UTC; None if it has not ended.
     retrying: the number of open calls that are tried again for long: at the fourth attempt, or half a minute after the
         call. In a list without details it is 0 or 1, and may be out of date.
@@ -323,6 +326,9 @@ class OrchestrationStatus:
     restarted_from: Origin | None = None
     forked_from: Origin | None = None
     waits: tuple[Wait, ...] = ()
+    pause_reason: str | None = None
+    generation: int = 0
+    parent_task_id: int | None = None
     ended_time: datetime | None = None
     retrying: int = 0
 

@@ -152,6 +152,7 @@ class OrchestrationExecutor:
         self.definition, self.info = definition, info
         self.started = False
         self.suspended = False
+        self.pause_reason = ""  # of the last suspension
         self.compares_values = False  # in a replay: whether inputs and due times must equal those of the history, too
         self._converter = converter
         watch = watch_of(definition.fn) if guard else unwatched
@@ -493,7 +494,7 @@ class OrchestrationExecutor:
             case ExecutionStarted():
                 self._runner.start(event.input)
             case ExecutionSuspended():
-                self.suspended = True
+                self.suspended, self.pause_reason = True, event.reason
             case ExecutionResumed():  # if the instance is not suspended, no events are held
                 self._resume()
             case ExecutionRewound():

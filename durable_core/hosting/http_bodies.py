@@ -92,6 +92,14 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
         shown["version"] = status.version
     if status.tags:
         shown["tags"] = dict(status.tags)
+    if status.parent_instance_id is not None:
+        shown["parent"] = {"instanceId": status.parent_instance_id}
+        if status.parent_task_id is not None:
+            shown["parent"]["taskId"] = status.parent_task_id
+    if status.generation:
+        shown["generation"] = status.generation
+    if status.pause_reason:
+        shown["pauseReason"] = status.pause_reason
     if status.ended_time is not None:
         shown["endedTime"] = _utc_seconds(status.ended_time)
     if status.retrying:

@@ -90,6 +90,13 @@ SCHEMAS: Mapping[str, JSON] = {
             "scheduledStartTime": _MOMENT,
             "deadline": _MOMENT,
             "restartedFrom": {"$ref": "#/components/schemas/Origin"},
+            "parent": {
+                "type": "object",
+                "required": ["instanceId"],
+                "properties": {"instanceId": _TEXT, "taskId": {"type": "integer", "minimum": 1}},
+            },
+            "generation": {"type": "integer", "minimum": 1},
+            "pauseReason": _TEXT,
             "endedTime": _MOMENT,
             "retrying": {"type": "integer", "minimum": 1},
             "forkedFrom": {"$ref": "#/components/schemas/Origin"},

@@ -53,6 +53,8 @@ class Instance:
     ended: ids of the last commits before this generation, whose history is gone.
     restarted_from: the execution of which this one is a restart. forked_from: the same of a fork; seed: that of its
         source, for the ids and random numbers of the history that it has from there.
+    restarted_from: the execution of which this one is a restart.
+    pause: the reason of the last suspension, encoded; of no meaning while the instance is not suspended.
     waits: what the code waits for, as ``waits`` writes it, encoded; '' if that was not recorded.
     trace: the ``traceparent`` under which the instance was started; '' if its starter had none.
     rewinds: how often this execution was rewound. parent_rewinds: how often its parent's was, when this child was made
@@ -94,6 +96,7 @@ class Instance:
     ended: tuple[str, ...] = ()
     past: tuple[PastGeneration, ...] = ()
     stuck: str = ""
+    pause: str = ""
     waits: str = ""
     trace: str = ""
     build: str = ""
@@ -169,6 +172,8 @@ class Instance:
             props["seed"] = self.seed
         if self.tags:
             props["tags"] = dumps(dict(self.tags))
+        if self.pause:
+            props["pause"] = self.pause
         if self.waits:
             props["waits"] = self.waits
         if self.trace:
@@ -205,6 +210,7 @@ STATUS_PROPS = (
     "parent",
     "tags",
     "stuck",
+    "pause",
     "waits",
     "trace",
     "retrying",
@@ -281,6 +287,7 @@ def _read(row: Row) -> Instance:
         ended=tuple(data.get("ended", "").split()),
         past=past_in(data.get("past")),
         stuck=data.get("stuck", ""),
+        pause=data.get("pause", ""),
         waits=data.get("waits", ""),
         trace=data.get("trace", ""),
         retrying=data.get("retrying", 0),

@@ -106,6 +106,7 @@ class Commit:
 
     output, failure, custom: stored values, None to leave them as they are.
     waits: what the code waits for, as ``hub.waits`` writes it; None to leave it as it is.
+    pause: the reason of a suspension; None to leave it as it is.
     retries: every retry state there is after the commit. tries: the changed buckets of ended attempts.
     packed: the segment, once it is ready to be written.
     """
@@ -118,6 +119,7 @@ class Commit:
     failure: Value | None = None
     custom: Value | None = None
     waits: str | None = None
+    pause: str | None = None
     retries: Mapping[int, RetryState] | None = None
     tries: Mapping[int, Value] = field(default_factory=lambda: {})
     consumed: Sequence[str] = ()
@@ -196,6 +198,10 @@ class Instances:
                     segments[segment.seq - instance.first] = replace(segment, events=events)
                     break
         return segments
+
+    def pause_reason(self, instance: Instance) -> str:
+        """Why a suspended instance was suspended. CodecError."""
+        return self._payloads.encoding.show(instance.pause)
 
     def waits(self, instance: Instance) -> str:
         """What the code of the instance waits for, as ``hub.waits`` reads it. CodecError."""
@@ -300,6 +306,8 @@ class Instances:
         for name, value in (("output", commit.output), ("failure", commit.failure), ("custom", commit.custom)):
             if value is not None:
                 changes[name] = after[name] = value
+        if commit.pause is not None:
+            changes["pause"] = after["pause"] = self._payloads.encoding.hide(commit.pause)
         if commit.waits is not None:
             changes["waits"] = after["waits"] = self._payloads.encoding.hide(commit.waits)
         if commit.retries is not None:
@@ -375,6 +383,7 @@ class Instances:
             ),
             build=commit.build,
             stuck="",
+            pause="" if commit.pause is None else self._payloads.encoding.hide(commit.pause),
             waits="",
             retrying=0,
             retries={},

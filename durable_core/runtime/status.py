@@ -22,7 +22,7 @@ from ..hub.instance_row import Instance
 from ..hub.taskhub import TaskHub
 from ..hub.times import iso
 from ..hub.waits import waits_in
-from ..models import JSON, FailureDetails, OrchestrationStatus, Wait
+from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus, Wait
 from ..moments import from_epoch
 
 _RESULT_FIELDS = ("result", "data", "input")
@@ -47,8 +47,10 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
             return None
 
     waits: tuple[Wait, ...] = ()
+    pause = ""
     try:
         waits = () if instance.is_terminal else waits_in(hub.instances.waits(instance))
+        pause = hub.instances.pause_reason(instance) if instance.status is RuntimeStatus.SUSPENDED else ""
     except CodecError as error:
         stuck = stuck or str(error)  # as above
     failure = await value(instance.failure)
@@ -72,6 +74,9 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
         restarted_from=instance.restarted_from,
         forked_from=instance.forked_from,
         waits=waits,
+        pause_reason=pause or None,
+        generation=instance.generation,
+        parent_task_id=None if instance.parent is None else instance.parent.task_id,
         ended_time=instance.updated if instance.is_terminal else None,
         retrying=0 if instance.is_terminal else instance.retrying,
     )

@@ -143,3 +143,26 @@ def test_a_host_without_the_codec_shows_the_status_and_the_reason() -> None:
     status = World(Registry().add(flaky, child, stages), codec=Backwards()).run(look)
     assert status.waits == ()
     assert "codec" in (status.stuck_reason or "")
+
+
+@pytest.mark.parametrize("codec", [None, Backwards()], ids=["plain", "encoded"])
+def test_the_status_names_the_parents_call_the_generation_and_why_it_is_suspended(codec: PayloadCodec | None) -> None:
+    async def look(world: World) -> None:
+        client = world.client
+        await client.start_new("stages", "one", 0)
+        await comes_to_wait(world, STAGES[1])
+        of_child = await client.get_status("child")
+        assert (of_child.parent_instance_id, of_child.parent_task_id) == ("one", 2)
+        await client.suspend("one", "fraud check")
+        await asyncio.sleep(60)
+        suspended = await client.get_status("one")
+        assert (suspended.pause_reason, suspended.generation) == ("fraud check", 0)
+        row = await world.storage.table(world.outside.hub.names.instances).get("one", "z", ["pause"])
+        assert row is not None
+        assert (row.props["pause"] == "fraud check") is (codec is None)
+        await client.resume("one")
+        await client.raise_event("child", "Go")
+        status = await comes_to_wait(world, STAGES[2])
+        assert (status.pause_reason, status.generation) == (None, 1)
+
+    World(Registry().add(flaky, child, stages), codec=codec).run(look)

@@ -9,6 +9,7 @@ from ...engine.events import (
     ContinueAsNew,
     EventRaised,
     ExecutionCompleted,
+    ExecutionSuspended,
     ExecutionTerminated,
     PatchMarked,
     Segment,
@@ -58,6 +59,7 @@ async def prepare(
         dispatched=min([warm.dispatched_up_to, *(seq - 1 for seq in undispatched)]),
         build=services.build,
         waits=_new_waits(warm, results.retries),
+        pause=live.pause_reason if any(isinstance(event, ExecutionSuspended) for event in turn.recorded) else None,
         **await _values(services, warm),
     )
 
