@@ -1,4 +1,4 @@
-"""The settings of an app, read once from the environment. Imports errors and no other module of the package."""
+"""The settings of an app, read once from the environment."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 
 from .errors import ConfigurationError
+from .models import RuntimeStatus
+from .retention_setting import read_retention
 
 DEFAULT_STORE = ".durable/durable.db"
 
@@ -29,6 +32,7 @@ _ENVIRONMENT = {
     "http_allow": "DURABLE_HTTP_ALLOW",
     "code_limit": "DURABLE_CODE_LIMIT",
     "metrics": "DURABLE_METRICS",
+    "retention": "DURABLE_RETENTION",
 }
 _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
@@ -57,6 +61,7 @@ class Settings:
         the like. The local host turns the guard on unless this setting is given.
     http_allow: hosts to which ``ctx.call_http`` may send requests, redirects included: ``api.example.com`` (any port),
         ``api.example.com:8443``, ``*.example.com`` (every host of that domain); empty: every host, internal ones too.
+    retention: for how long ended instances are kept, by their status; those of other statuses are kept for ever.
     code_limit: seconds for which orchestrators, async activities, validators and codecs may block the event loop
         before they are interrupted; 0: no limit.
 
@@ -82,6 +87,7 @@ class Settings:
     http_allow: tuple[str, ...] = ()
     code_limit: float = 10.0
     metrics: bool = False
+    retention: Mapping[RuntimeStatus, timedelta] = field(default_factory=dict[RuntimeStatus, timedelta])
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,39}", self.hub):
@@ -161,6 +167,8 @@ def _parse(name: str, variable: str, raw: str) -> object:
         match name:
             case "partitions" | "warm_cache" | "warm_instances" | "max_payload" | "max_threads":
                 return int(raw)
+            case "retention":
+                return read_retention(raw)
             case "message_lease" | "code_limit":
                 return float(raw)
             case "inline_default" | "guard" | "metrics":
@@ -177,4 +185,5 @@ def _parse(name: str, variable: str, raw: str) -> object:
             case _:
                 return raw
     except ValueError as error:
-        raise ConfigurationError(f"{variable}={raw!r} is not a valid value for {name}") from error
+        why = f": {error}" if name == "retention" else ""
+        raise ConfigurationError(f"{variable}={raw!r} is not a valid value for {name}{why}") from error

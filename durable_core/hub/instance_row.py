@@ -53,7 +53,6 @@ class Instance:
     ended: ids of the last commits before this generation, whose history is gone.
     restarted_from: the execution of which this one is a restart. forked_from: the same of a fork; seed: that of its
         source, for the ids and random numbers of the history that it has from there.
-    restarted_from: the execution of which this one is a restart.
     pause: the reason of the last suspension, encoded; of no meaning while the instance is not suspended.
     waits: what the code waits for, as ``waits`` writes it, encoded; '' if that was not recorded.
     trace: the ``traceparent`` under which the instance was started; '' if its starter had none.

@@ -31,9 +31,12 @@ from .hangs import Hangs, Remember
 from .host_identity import HostIdentity, this_process
 from .http_activity import HttpCaller
 from .instance_cache import InstanceCache
+from .listing import Listing
 from .observer import NOBODY, Observer
 from .presence import Presence, serving_work
+from .purge import Purge
 from .recovery import Recovery, RecoveryReport
+from .retention import Retention
 from .schedules.orchestrator import SCHEDULE
 from .stuck import StuckMarker
 from .turn.delivery import Lease
@@ -111,6 +114,8 @@ class DurableApp:
         self.presence = Presence(self.hub.hosts, clock, self.host, build, lambda: self.instance_cache.warm_instances)
         self._worker = Worker(self.hub, registry, runner, self.instance_cache, self._stuck_marker, observer)
         self._recovery = Recovery(self.hub, clock, dispatcher, self._stuck_marker)
+        purge = Purge(self.hub, dispatcher, Listing(self.hub))
+        self._retention = Retention(self.hub, clock, purge, settings.retention)
         self.client = DurableClient(
             self.hub,
             registry,
@@ -226,8 +231,14 @@ class DurableApp:
         self.presence.begin([*known, *(serving_work(queue) for queue in own if queue is not None)])
 
     async def recover(self, full: bool = False) -> RecoveryReport:
-        """Run recovery once; ``full``: send every message again, rebuilt from the tables."""
-        return await self._recovery.run(full=full)
+        """Run recovery once; ``full``: send every message again, rebuilt from the tables.
+
+        Not full, as the timer runs it: ended instances that are no longer to be kept are deleted, a number at a time.
+        """
+        report = await self._recovery.run(full=full)
+        if not full:
+            await self._retention.run()
+        return report
 
     async def close(self) -> None:
         """Wait for running turns and activities to end. The caller must have stopped delivering messages."""
