@@ -32,7 +32,7 @@ from ..engine.events import (
 from ..engine.executor import PendingTask
 from ..hub.instance_row import Instance
 from ..hub.messages import TaskOutcome
-from ..models import FailureDetails, RuntimeStatus
+from ..models import JSON, FailureDetails, RuntimeStatus
 from ..runtime.clock import Clock, SystemClock
 from ..runtime.host_identity import HostIdentity
 from ..runtime.observer import AttemptInfo, Committed, Observer, RunningAttempt
@@ -137,9 +137,13 @@ class Spans(Observer):
             self._emit("turn", "INTERNAL", position, parent, begun, self._clock.now(), attributes, tuple(senders))
         for event in turn.recorded:
             match event:
-                case TaskCompleted() | SubOrchestrationCompleted() | TimerFired():
+                case TaskCompleted():
+                    self._call_ended(committed, place, event.task_id, None, event.timing)
+                case TaskFailed():
+                    self._call_ended(committed, place, event.task_id, event.failure, event.timing)
+                case SubOrchestrationCompleted() | TimerFired():
                     self._call_ended(committed, place, event.task_id, None)
-                case TaskFailed() | SubOrchestrationFailed():
+                case SubOrchestrationFailed():
                     self._call_ended(committed, place, event.task_id, event.failure)
                 case _:
                     pass
@@ -163,11 +167,18 @@ class Spans(Observer):
         if committed.completion is not None:
             self._generation_ended(committed, place)
 
-    def _call_ended(self, committed: Committed, place: _Place, task_id: int, failure: FailureDetails | None) -> None:
+    def _call_ended(
+        self,
+        committed: Committed,
+        place: _Place,
+        task_id: int,
+        failure: FailureDetails | None,
+        timing: JSON = None,
+    ) -> None:
         pending = committed.called.get(task_id)
         if pending is not None:
             status = RuntimeStatus.COMPLETED if failure is None else RuntimeStatus.FAILED
-            self._call(place, committed.before, task_id, pending, committed.at, status, failure)
+            self._call(place, committed.before, task_id, pending, committed.at, status, failure, timing)
 
     def _call(
         self,
@@ -178,6 +189,7 @@ class Spans(Observer):
         end: datetime,
         status: RuntimeStatus,
         failure: FailureDetails | None,
+        timing: JSON = None,
     ) -> None:
         generation, event = instance.generation, pending.event
         match event:
@@ -192,6 +204,8 @@ class Spans(Observer):
                 attributes = self._attributes("timer", instance.name, instance, generation, task_id, event.line)
                 attributes["durabletask.fire_at"] = event.fire_at.isoformat()
                 attributes["durable.timer.lateness"] = max((end - event.fire_at).total_seconds(), 0.0)
+        if timing is not None:  # of the last attempt: milliseconds that it waited, and ran
+            attributes["durable.queue.time"] = timing[0] / 1000
         attributes["durabletask.task.status"] = status.value
         parent, position = place.orchestration(generation), place.call(generation, task_id)
         self._emit(name, kind, position, parent, pending.since, end, attributes, failure=failure)

@@ -159,6 +159,7 @@ def test_an_orchestration_is_one_trace_with_a_span_for_the_start_each_call_and_e
         call, attempt = EXPORTED.one(name, "CLIENT"), EXPORTED.one(name, "SERVER")
         assert call.parent == root.span_id and attempt.parent == call.span_id
         assert attempt.attributes["durable.attempt"] == 1 and attempt.attributes["durable.inline"] is inline
+        assert call.attributes["durable.queue.time"] >= 0
         assert call.attributes["durable.line"].startswith("telemetry/test_spans.py:")
         assert EXPORTED.one(own).parent == attempt.span_id, "the user's spans are below the attempt"
         assert root.start <= call.start <= attempt.start <= attempt.end <= call.end <= root.end
