@@ -277,6 +277,15 @@ async def schedules(world: World) -> Histories:
     )
 
 
+async def bulk(world: World) -> Histories:
+    client = world.client
+    await client.start_new("tidy", "held")
+    await asyncio.sleep(60)
+    bulk_id = await client.bulk("terminate", instance_id_prefix="held", reason="no longer needed")
+    await until_ended(world, bulk_id, "held")
+    return await take(world, bulk=bulk_id)
+
+
 async def recipes(world: World) -> Histories:
     await world.client.start_new("recipe", "old", "rice", version="1")
     await world.client.start_new("recipe", "new", "beans")
@@ -299,8 +308,8 @@ GOLDEN: dict[str, Golden] = {
     **{
         run.__name__: Golden(FEATURES, run)
         for run in (
-            families, steps, timers, baskets, signatures, trips, generations, films, endings, fans, schedules, recipes,
-            retries,
+            families, steps, timers, baskets, signatures, trips, generations, films, endings, fans, schedules, bulk,
+            recipes, retries,
         )
     },
 }  # fmt: skip

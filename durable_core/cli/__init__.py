@@ -14,6 +14,7 @@ from .group import LazyGroup
 
 VERBS = {
     "backup": "backup",
+    "bulk": "bulk",
     "cancel": "requests",
     "check-deploy": "check_deploy",
     "completion": "completion",

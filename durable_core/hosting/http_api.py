@@ -36,12 +36,14 @@ from .http_bodies import (
     create_check_status_response,
     create_http_management_payload,
     fork_of,
+    listed_json,
     restart_of,
     schedule_json,
     status_json,
 )
+from .http_bulk import bulk_of
 from .http_errors import failure_response, method_not_allowed
-from .http_filters import filter_of, flag_of, order_of, span_of, statuses_of, tags_of, version_of
+from .http_filters import list_filters, order_of, span_of, statuses_of
 from .http_routes import OPERATIONS, SCHEDULE_OPERATIONS, methods_of
 from .http_routes import Endpoint as Endpoint
 from .http_types import HttpRequest, HttpResponse, error_response, json_response, parse_json
@@ -171,6 +173,8 @@ class HttpApi:
                 return json_response(200, (await self._client.tree(instance_id)).to_json())
             case Endpoint.TIMELINE:
                 return json_response(200, (await self._client.timeline(instance_id)).to_json())
+            case Endpoint.BULK:
+                return await self._bulk(request)
             case Endpoint.RECOVER:
                 return json_response(200, asdict(await self._client.recover(full=request.flag("full", True))))
             case Endpoint.HUB:
@@ -285,25 +289,13 @@ class HttpApi:
         return json_response(202, shown, {"Location": location(status), "Retry-After": str(RETRY_AFTER_SECONDS)})
 
     async def _list(self, request: HttpRequest) -> HttpResponse:
-        created_from, created_to = span_of(request, "createdTime")
-        ended_from, ended_to = span_of(request, "ended")
         show_details = request.flag("showDetails", True)
         page = await self._client.list_instances(
-            created_time_from=created_from,
-            created_time_to=created_to,
-            runtime_status=statuses_of(request),
-            instance_id_prefix=filter_of(request, "instanceIdPrefix"),
-            tags=tags_of(request),
+            **list_filters(request),
             page_size=min(request.count("top", 100), MAX_PAGE),
             continuation_token=request.headers.get(CONTINUATION_HEADER) or None,
             show_input=request.flag("showInput", show_details),
             show_details=show_details,
-            name=filter_of(request, "name"),
-            version=version_of(request),
-            stuck=flag_of(request, "stuck"),
-            retrying=flag_of(request, "retrying"),
-            ended_time_from=ended_from,
-            ended_time_to=ended_to,
             order=order_of(request),
         )
         more = {CONTINUATION_HEADER: page.continuation_token} if page.continuation_token else {}
@@ -434,6 +426,26 @@ class HttpApi:
             client_input=wanted.input,
             version=wanted.version,
             execution_id=execution_id,
+        )
+        return create_check_status_response(self._signer, started, self.base_url(request))
+
+    async def _bulk(self, request: HttpRequest) -> HttpResponse:
+        asked = bulk_of(request.json(self._max_payload))
+        filters = list_filters(asked.chosen)
+        if asked.dry_run:
+            preview = await self._client.preview_bulk(
+                asked.action, **filters, event_name=asked.event_name, all=asked.every
+            )
+            sample: list[JSON] = [listed_json(status) for status in preview.sample]
+            found: JSON = {"matched": preview.matched, "isComplete": preview.is_complete, "sample": sample}
+            return json_response(200, found)
+        started = await self._client.bulk(
+            asked.action,
+            **filters,
+            reason=asked.reason,
+            event_name=asked.event_name,
+            event_data=asked.data,
+            all=asked.every,
         )
         return create_check_status_response(self._signer, started, self.base_url(request))
 

@@ -209,6 +209,16 @@ def wait_json(wait: Wait) -> dict[str, JSON]:
     return shown
 
 
+def listed_json(status: OrchestrationStatus) -> dict[str, JSON]:
+    """An instance in few words: as the sample of a bulk operation shows it."""
+    return {
+        "instanceId": status.instance_id,
+        "name": status.name,
+        "runtimeStatus": None if status.runtime_status is None else status.runtime_status.value,
+        "createdTime": _utc_seconds(status.created_time),
+    }
+
+
 def schedule_json(schedule: ScheduleStatus) -> dict[str, JSON]:
     """A schedule as listed."""
     return {

@@ -6,7 +6,7 @@ A filter that is present and empty, or that cannot be read, is refused: left out
 from __future__ import annotations
 
 from datetime import datetime
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from ..errors import InvalidInputError
 from ..models import RuntimeStatus
@@ -14,6 +14,25 @@ from ..runtime.listing import Order
 from .http_types import HttpRequest
 
 _STATUSES = {status.value.lower(): status for status in RuntimeStatus}
+
+
+def list_filters(request: HttpRequest) -> dict[str, Any]:
+    """Every filter of a list but its order, as the client takes them. A bulk operation takes the same ones."""
+    created_from, created_to = span_of(request, "createdTime")
+    ended_from, ended_to = span_of(request, "ended")
+    return {
+        "created_time_from": created_from,
+        "created_time_to": created_to,
+        "runtime_status": statuses_of(request),
+        "instance_id_prefix": filter_of(request, "instanceIdPrefix"),
+        "tags": tags_of(request),
+        "name": filter_of(request, "name"),
+        "version": version_of(request),
+        "stuck": flag_of(request, "stuck"),
+        "retrying": flag_of(request, "retrying"),
+        "ended_time_from": ended_from,
+        "ended_time_to": ended_to,
+    }
 
 
 def filter_of(request: HttpRequest, name: str) -> str | None:

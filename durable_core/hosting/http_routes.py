@@ -38,6 +38,7 @@ class Endpoint(Enum):
     EXPLAIN = Route("instances/{instanceId}/explain", ("GET",))
     TREE = Route("instances/{instanceId}/tree", ("GET",))
     TIMELINE = Route("instances/{instanceId}/timeline", ("GET",))
+    BULK = Route("bulk", ("POST",))
     RECOVER = Route("recover", ("POST",))
     HUB = Route("hub", ("GET",))
     TIMERS = Route("timers", ("GET",))

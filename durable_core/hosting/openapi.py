@@ -362,6 +362,11 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "summary": "Each call with queue time, run time and attempts, and what is under way now",
         "responses": _answers({200: _ok("The timeline of this generation", "Timeline")}, 404),
     },
+    (Endpoint.BULK, "POST"): {
+        "summary": "One action on all instances that a filter matches, as a durable operation",
+        "requestBody": _body(required=True),
+        "responses": _answers({200: _ok("With dryRun: what it would touch", "BulkPreview"), 202: _STARTED}, 413),
+    },
     (Endpoint.RECOVER, "POST"): {
         "summary": "Rebuild every message of the hub from its tables",
         "parameters": [_flag("full", True)],

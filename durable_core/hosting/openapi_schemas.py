@@ -43,6 +43,24 @@ SCHEMAS: Mapping[str, JSON] = {
             }
         },
     },
+    "BulkPreview": {
+        "type": "object",
+        "required": ["matched", "isComplete", "sample"],
+        "additionalProperties": False,
+        "properties": {
+            "matched": _COUNT,
+            "isComplete": {"type": "boolean"},
+            "sample": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["instanceId", "name", "runtimeStatus", "createdTime"],
+                    "additionalProperties": False,
+                    "properties": {"instanceId": _TEXT, "name": _TEXT, "runtimeStatus": _TEXT, "createdTime": _MOMENT},
+                },
+            },
+        },
+    },
     "ScheduleRequest": {
         "type": "object",
         "required": ["scheduleId"],

@@ -22,6 +22,7 @@ from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..models import ParentLink, RuntimeStatus
 from ..registry import RESERVED, OrchestratorDefinition, Registry
+from ..runtime.bulk.orchestrator import BULK
 from ..runtime.schedules.orchestrator import SCHEDULE
 from ..runtime.turn import cached
 
@@ -143,5 +144,5 @@ def replay_live(
 def definition_for(registry: Registry, name: str, version: str) -> OrchestratorDefinition:
     """The orchestrator of an instance, from this registry or built in. UnknownOrchestratorError."""
     if name.startswith(RESERVED):
-        registry = registry.with_built_in(SCHEDULE)
+        registry = registry.with_built_in(SCHEDULE, BULK)
     return cached.definition_for(registry, name, version)

@@ -24,6 +24,8 @@ from ..settings import Settings
 from ..storage.ports import Storage
 from ..storage.retrying import Patience, RetryingStorage
 from .activities.runner import ActivityRunner
+from .bulk.orchestrator import BULK
+from .bulk.slices import BulkSlices
 from .client import DurableClient
 from .clock import Clock, SystemClock
 from .completion import Completions
@@ -78,8 +80,9 @@ class DurableApp:
         self.host = host or this_process()
         self._http = HttpCaller(settings.max_payload, settings.http_allow)
         code = registry.build_id()
+        bulk = BulkSlices()
         build = settings.app_build or code
-        registry = registry.with_built_in(self._http.definition, SCHEDULE)
+        registry = registry.with_built_in(self._http.definition, SCHEDULE, BULK, bulk.definition)
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()
@@ -130,6 +133,7 @@ class DurableApp:
             guard=settings.guard,
             observer=observer,
         )
+        bulk.client = self.client
         self._watch: HangWatch | None = None
 
     @classmethod

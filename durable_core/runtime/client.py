@@ -43,6 +43,7 @@ from ..operate.tree import Tree, read_tree
 from ..orchestrator_versions import UNDECIDED
 from ..registry import Registry, name_of
 from ..storage.ports import Insert
+from .bulk.client import BulkClient
 from .clock import Clock
 from .code_at_hand import CodeAtHand
 from .fork import Forked, Forks
@@ -94,7 +95,7 @@ class StartOptions(TypedDict, total=False):
     if_exists: IfExists
 
 
-class DurableClient(Messaging, ScheduleClient):
+class DurableClient(Messaging, ScheduleClient, BulkClient):
     """Starts, queries and manages the instances of one task hub. ``await durable.client()`` returns it.
 
     longest_poll: seconds between two reads of an instance that another process may end.
@@ -534,7 +535,13 @@ class DurableClient(Messaging, ScheduleClient):
         return await self._listing.page(query, page_size, continuation_token, look if reads_all else None)
 
     async def cancel(
-        self, instance_id: str, reason: str = "", *, recursive: bool = True, execution_id: str | None = None
+        self,
+        instance_id: str,
+        reason: str = "",
+        *,
+        recursive: bool = True,
+        execution_id: str | None = None,
+        request_id: str | None = None,
     ) -> None:
         """Request that an instance cleans up and ends: a TaskCancelledError is raised where its code waits.
 
@@ -546,30 +553,46 @@ class DurableClient(Messaging, ScheduleClient):
 
         recursive: the open sub-orchestrations of the instance get the same request; detached ones do not.
         execution_id: cancel only if this execution still has the id; else ExecutionGoneError.
+        request_id: makes the call safe to repeat: an execution obeys one request of each kind with the same id.
         Raises InstanceNotFoundError, InstanceCompletedError.
         """
         data = RECURSIVE if recursive else "null"
-        await self._put(await self._running(instance_id, execution_id), InboxKind.CANCEL, reason, data)
+        await self._put(await self._running(instance_id, execution_id), InboxKind.CANCEL, reason, data, request_id)
 
     async def terminate(
-        self, instance_id: str, reason: str = "", *, recursive: bool = True, execution_id: str | None = None
+        self,
+        instance_id: str,
+        reason: str = "",
+        *,
+        recursive: bool = True,
+        execution_id: str | None = None,
+        request_id: str | None = None,
     ) -> None:
         """End an instance at once, whatever it waits for; its code does not run again (compare ``cancel``).
 
         recursive: the open sub-orchestrations of the instance are terminated too; detached ones are not.
-        execution_id: terminate only if this execution still has the id; else ExecutionGoneError.
+        execution_id: terminate only if this execution still has the id; else ExecutionGoneError. request_id: as for
+        ``cancel``.
         Raises InstanceNotFoundError, InstanceCompletedError.
         """
         data = RECURSIVE if recursive else "null"
-        await self._put(await self._running(instance_id, execution_id), InboxKind.TERMINATE, reason, data)
+        await self._put(await self._running(instance_id, execution_id), InboxKind.TERMINATE, reason, data, request_id)
 
-    async def suspend(self, instance_id: str, reason: str = "", *, execution_id: str | None = None) -> None:
-        """Suspend an instance: its events and results are kept until ``resume``."""
-        await self._put(await self._running(instance_id, execution_id), InboxKind.SUSPEND, reason)
+    async def suspend(
+        self, instance_id: str, reason: str = "", *, execution_id: str | None = None, request_id: str | None = None
+    ) -> None:
+        """Suspend an instance: its events and results are kept until ``resume``.
 
-    async def resume(self, instance_id: str, reason: str = "", *, execution_id: str | None = None) -> None:
+        execution_id, request_id: as for ``cancel``.
+        """
+        instance = await self._running(instance_id, execution_id)
+        await self._put(instance, InboxKind.SUSPEND, reason, request_id=request_id)
+
+    async def resume(
+        self, instance_id: str, reason: str = "", *, execution_id: str | None = None, request_id: str | None = None
+    ) -> None:
         """Resume a suspended instance."""
-        await self._put(await self._running(instance_id, execution_id), InboxKind.RESUME, reason)
+        await self._put(await self._running(instance_id, execution_id), InboxKind.RESUME, reason, request_id=request_id)
 
     async def rewind(
         self,

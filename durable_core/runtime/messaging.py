@@ -156,11 +156,15 @@ class Messaging:
             self._observer.event_raised(instance, name, row.key)
         await self._send_wake_up(instance)
 
-    async def _put(self, instance: Instance, kind: InboxKind, name: str, data: Value = "null") -> None:
+    async def _put(
+        self, instance: Instance, kind: InboxKind, name: str, data: Value = "null", request_id: str | None = None
+    ) -> None:
         """Put a management request into the inbox of the instance; ``name`` is the reason of the request."""
         check_text(name, "a reason")
-        row = self._hub.inbox.row(instance.execution_id, self._new_key(), kind, name, data, instance.rewinds)
-        with suppress(RowExistsError):  # written by our own retry: the key is random
+        execution_id = instance.execution_id
+        key = self._new_key() if request_id is None else event_key(execution_id, f"{kind.value}/{request_id}")
+        row = self._hub.inbox.row(execution_id, key, kind, name, data, instance.rewinds)
+        with suppress(RowExistsError):  # written before: by our own retry, or by a request with the same request_id
             await self._hub.inbox.insert(instance.instance_id, row)
         await self._send_wake_up(instance)
 

@@ -86,6 +86,8 @@ class Rewinds:
         """See ``DurableClient.rewind``."""
         for _ in range(MOVED_TRIES):
             instance, inbox = await self._ended(instance_id, execution_id, request_id)
+            if instance.is_terminal and await self._rewinding.is_rewound_by(instance, request_id):
+                return Rewound(instance_id, instance.seq, (), (), 0.0)  # and it has ended again since
             if not instance.is_terminal:  # this request has rewound it before, and its answer was lost
                 await self._rewinding.settle(instance)
                 return await self._done_before(instance, request_id)

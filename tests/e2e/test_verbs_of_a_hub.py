@@ -198,6 +198,23 @@ def test_no_key_or_a_wrong_one_is_said(host: tuple[HostProcess, dict[str, str]])
     assert pasted.returncode in (0, 3), pasted.stderr
 
 
+def test_one_action_on_many(hub: Hub) -> None:
+    assert hub.run("bulk", "terminate", "--prefix", "b-").returncode == 3
+    assert hub.run("bulk", "terminate", "--yes").returncode == 2  # every instance is meant only with --all
+    for number in range(3):
+        assert hub.run("start", "order", f"b-{number}", "--input", '"waits"').returncode == 0
+    preview = hub.json("bulk", "terminate", "--prefix", "b-", "--dry-run")
+    assert (preview["matched"], preview["isComplete"], len(preview["sample"])) == (3, True, 3)
+    refused = hub.run("bulk", "terminate", "--prefix", "b-")
+    assert refused.returncode == 2 and "terminate: 3 instances of" in refused.stderr and "  b-0\n" in refused.stderr
+    done = hub.run("bulk", "terminate", "--prefix", "b-", "--yes", "--wait")
+    assert (done.returncode, done.stdout) == (0, "Completed: 3 matched, 3 done, 0 skipped, 0 failed\n"), done.stderr
+    assert [hub.run("tail", f"b-{number}").returncode for number in range(3)] == [1, 1, 1]
+    purged = hub.run("bulk", "purge", "--prefix", "b-", "--yes", "--wait", "--format", "json")
+    assert json.loads(purged.stdout)["customStatus"]["done"] == 3
+    hub.run("purge", *[each["instanceId"] for each in hub.json("list", "--prefix", "durable.bulk:")], "--yes")
+
+
 def test_ctrl_c_and_a_reader_that_leaves_are_quiet(hub: Hub) -> None:
     assert hub.run("start", "order", "w-1", "--input", '"waits"').returncode == 0
     with hub.begin("tail", "w-1") as following:

@@ -27,6 +27,7 @@ from durable_core.hosting.http_types import HttpRequest, HttpResponse
 from durable_core.hosting.signed_urls import CapabilitySigner
 from durable_core.instance_ids import StartedInstance, check_instance_id
 from durable_core.models import JSON, OrchestrationStatus, Origin, RuntimeStatus
+from durable_core.runtime.bulk.client import BulkPreview
 from durable_core.runtime.client import DurableClient
 from durable_core.runtime.purge import PurgeSlice
 from durable_core.runtime.recovery import RecoveryReport
@@ -207,6 +208,18 @@ class MemoryClient:
 
     async def list_schedules(self) -> list[ScheduleStatus]:
         return self.schedules
+
+    async def bulk(self, action: str, /, **more: Any) -> str:
+        if action not in ("terminate", "raiseEvent"):
+            raise InvalidInputError(f"the action must be another one; not {action!r}")
+        self.calls.append(("bulk", action, more))
+        self.add("durable.bulk:1", name="durable.bulk")
+        return StartedInstance("durable.bulk:1", "x1")
+
+    async def preview_bulk(self, action: str, /, **more: Any) -> BulkPreview:
+        self.calls.append(("preview", action, more))
+        found = tuple(self.instances.values())
+        return BulkPreview(matched=len(found), is_complete=True, sample=found)
 
     async def pause_schedule(self, schedule_id: str, reason: str = "", /) -> None:
         self._schedule(schedule_id)

@@ -128,6 +128,7 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_fork": ("httpTrigger", "durabletask/instances/{instanceId}/fork"),
         "durable_restart": ("httpTrigger", "durabletask/instances/{instanceId}/restart"),
         "durable_manage": ("httpTrigger", "durabletask/instances/{instanceId}/{operation}"),
+        "durable_bulk": ("httpTrigger", "durabletask/bulk"),
         "durable_recover": ("httpTrigger", "durabletask/recover"),
         "durable_hub": ("httpTrigger", "durabletask/hub"),
         "durable_timers": ("httpTrigger", "durabletask/timers"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import azure.functions as func
 
 from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.hosting.functions import Durable
+from durable_core.runtime.bulk import slices
 
 
 @activity
@@ -36,7 +38,19 @@ def tick(ctx: OrchestrationContext) -> Orchestration[str]:
     return "done"
 
 
-durable = Durable(Registry().add(charge, order, tick))
+@orchestrator
+def collect(ctx: OrchestrationContext) -> Orchestration[list[Any]]:
+    """The words that it is sent, until it is told to end."""
+    words: list[Any] = []
+    while (word := (yield from ctx.wait_for_external_event("Word"))) != "end":
+        words.append(word)
+    return words
+
+
+if os.environ.get("ONCALL_SMALL_PARTS"):  # so that a bulk operation of few instances has many parts
+    slices.PAGE, slices.SLICE_INSTANCES = 4, 8
+
+durable = Durable(Registry().add(charge, order, tick, collect))
 app = func.FunctionApp()
 app.register_functions(durable.blueprint())
 
