@@ -18,7 +18,7 @@ from durable_core import (
     activity,
     orchestrator,
 )
-from durable_core.errors import DurableError, InstanceCompletedError, TaskFailedError
+from durable_core.errors import DurableError, InstanceCompletedError, InstanceNotFoundError, TaskFailedError
 from durable_core.testing.faults import FaultPlan, HostCrashError
 from durable_core.testing.simulation import World
 
@@ -219,7 +219,7 @@ async def _cancel(world: World) -> None:
 async def _answer(world: World) -> None:
     for name, event, data in (("listener", "Refunded", 5), ("one", "Go", "now")):
         for _ in range(60):
-            with suppress(InstanceCompletedError):  # the child is rewound later than its parent
+            with suppress(InstanceCompletedError, InstanceNotFoundError):  # the child is rewound, or made, later
                 await world.client.raise_event(name, event, data)
                 break
             await asyncio.sleep(20)

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -307,3 +308,15 @@ def test_the_exported_history_of_a_rewound_instance_replays() -> None:
         return [type(event).__name__ for segment in whole.segments for event in segment.events]
 
     assert "ExecutionRewound" in calmly(drive)
+
+
+def test_an_instance_that_was_ended_before_it_began_begins_when_it_is_rewound() -> None:
+    async def drive(world: World, effects: Mending) -> Any:
+        effects.broken = False
+        await world.client.start_new("chain", "one", start_at=world.loop.now() + timedelta(hours=1))
+        await world.client.terminate("one", "by mistake")
+        await until_ended(world)
+        await world.client.rewind("one")
+        return await output(world)
+
+    assert calmly(drive) == [2, 102, 204]

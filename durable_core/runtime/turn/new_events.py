@@ -20,7 +20,7 @@ from ...engine.events import (
     ExecutionTimedOut,
     Incoming,
 )
-from ...engine.executor import Turn
+from ...engine.executor import OrchestrationExecutor, Turn
 from ...hub.attempts import KeptAttempts
 from ...hub.inbox import InboxKind, InboxRow
 from ...hub.instance_row import Instance
@@ -99,7 +99,7 @@ async def gather(
     elif early:
         mail.rows, mail.more = [], False  # they wait in the inbox
         return Gathered(now, mail, Results(kept), DueReminders(), incoming, saved)
-    elif is_unstarted:
+    elif is_unstarted or _must_begin(live):
         data = await hub.payloads.load(instance.instance_id, instance.input)
         incoming.append(ExecutionStarted(instance.name, instance.version, data))
         incoming.extend((await hub.instances.carry(instance)).events)
@@ -142,6 +142,12 @@ async def gather(
     ):  # else code that continues as new without ever waiting would never receive it
         incoming.sort(key=lambda event: not isinstance(event, ExecutionSuspended | ExecutionResumed))
     return Gathered(now, mail, results, reminders, incoming, saved)
+
+
+def _must_begin(live: OrchestrationExecutor) -> bool:
+    """Whether a rewind has left nothing of the generation, not even its start: it was ended before it began."""
+    told = live.told_again
+    return live.is_rewound and not live.started and not any(isinstance(event, ExecutionStarted) for event in told)
 
 
 def is_for(row: InboxRow, instance: Instance) -> bool:
