@@ -511,6 +511,9 @@ class HttpApi:
                 return dashboard_page(request, "../../ui/" if urlsplit(request.url).path.endswith("/") else "../ui/")
             case "status":
                 return await self._status(request, instance_id, lambda _: self._same_url(request), execution_id)
+            case "timeline":
+                await self._check_execution(instance_id, execution_id)
+                return json_response(200, (await self._client.timeline(instance_id)).to_json())
             case "explain":
                 await self._check_execution(instance_id, execution_id)
                 return await self._explain(instance_id)

@@ -50,6 +50,19 @@ def test_every_call_has_its_row_and_a_child_unfolds(opened: Open) -> None:
     expect(details).to_contain_text("function_app.py:")
 
 
+def test_attempts_are_told_apart_from_the_time_between_them(opened: Open) -> None:
+    page = opened("#/instances/order-1").page
+    line = page.locator(".line", has_text="book_courier")
+    expect(line.locator("rect.run")).to_have_count(3)
+    expect(line.locator("rect.run.failed")).to_have_count(2)
+    expect(line.locator("rect.backoff")).to_have_count(2)
+    expect(line.locator("line.tick")).to_have_count(3)
+    expect(page.locator(".line", has_text="take_payment").locator("rect.queue")).to_have_count(1)
+    page.get_by_role("tab", name="Attempts").click()
+    expect(page.locator("table.attempts tbody tr")).to_have_count(3)
+    expect(page.locator("table.attempts")).to_contain_text("courier.example does not answer")
+
+
 def test_the_tree_shows_what_it_called_and_what_has_called_it(opened: Open) -> None:
     page = opened("#/instances/order-1?tab=tree").page
     page.locator(".tree .instance", has_text="order-1-parcel").click()

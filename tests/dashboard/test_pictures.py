@@ -52,7 +52,7 @@ def test_a_picture_is_small_and_shows_the_dashboard(
     if "1001" in address:
         expect(page.locator(".sentence")).to_contain_text("the event 'Delivered'")
     if "1002" in address:
-        expect(page.locator(".line", has_text="book_courier")).to_be_visible()
+        expect(page.locator(".line", has_text="book_courier").locator("line.tick")).to_have_count(5)
     folder = IMAGES if os.environ.get("DURABLE_PICTURES") else tmp_path
     page.screenshot(path=folder / name)
     assert 10_000 < (folder / name).stat().st_size < LARGEST

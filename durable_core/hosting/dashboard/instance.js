@@ -4,7 +4,6 @@ import { ApiError, get, ofInstance, token, useFresh } from "./api.js";
 import { ActionBar } from "./actions.js";
 import { Empty, Id, InstanceLink, Loaded, Shape, Status, Time, Value } from "./parts.js";
 import { absolute, at, brief, clock, count, duration, plural, visible } from "./format.js";
-import { readTimeline } from "./history-rows.js";
 import { Tags, hasEnded } from "./list.js";
 import { address, go, href, now, seconds, useStore, zone } from "./state.js";
 import { Attempts, Timeline, attemptsOf } from "./timeline.js";
@@ -16,8 +15,8 @@ const QUIET = 30_000; // ms after which an instance that did not change is asked
 // when it has changed, or every few seconds, since that may replay its code.
 async function load(id, signal, before) {
   const first = before === undefined;
-  const [{ data: status }, timeline] = await Promise.all([
-    get(ofInstance(id), { query: { showInput: first }, signal }), readTimeline(id, signal),
+  const [{ data: status }, { data: timeline }] = await Promise.all([
+    get(ofInstance(id), { query: { showInput: first }, signal }), get(ofInstance(id, "timeline"), { signal }),
   ]);
   if (!first) status.input = before.status.input;
   const isNew = first || fingerprint(status, timeline) !== fingerprint(before.status, before.timeline);
@@ -57,7 +56,7 @@ export function InstancePage({ id, query }) {
 }
 
 function Shown({ status, timeline, explanation, reload, query }) {
-  const loadChild = useCallback(async (child) => (await readTimeline(child)).rows, []);
+  const loadChild = useCallback(async (child) => (await get(ofInstance(child, "timeline"))).data.rows, []);
   return html`<article class="instance-page">
     <${Head} status=${status} timeline=${timeline} explanation=${explanation} reload=${reload}/>
     <${Timeline} timeline=${timeline} loadChild=${token ? null : loadChild}/>
@@ -84,7 +83,8 @@ function Head({ status, timeline, explanation, reload }) {
       ${status.scheduledStartTime && html`<span>starts <${Time} at=${status.scheduledStartTime}/></span>`}
       ${status.restartedFrom && html`<span>restart of <${InstanceLink} id=${status.restartedFrom.instanceId}/></span>`}
       ${status.deadline && html`<span>ends at the latest <${Time} at=${status.deadline}/></span>`}
-      <span>${plural(timeline.rows.length, "call")}</span><${Tags} tags=${status.tags}/></p></div>`;
+      ${timeline.generations.length > 0 && html`<span>generation ${timeline.generations.at(-1).number + 1}</span>`}
+      <span>${plural(timeline.rows.filter((row) => row.taskId !== undefined).length, "call")}</span><${Tags} tags=${status.tags}/></p></div>`;
 }
 
 // Why it does not go on, or how it has ended; what to do; and where that began, if in another instance.

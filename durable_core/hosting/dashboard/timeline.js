@@ -52,7 +52,8 @@ export function Timeline({ timeline, loadChild }) {
   const labelWidth = width < 560 ? 132 : width < 900 ? 210 : 280;
   const chart = Math.max(60, width - labelWidth - 64);
 
-  const from = at(timeline.createdTime);
+  // Of a generation after a continue-as-new, the picture begins where the one before has ended.
+  const from = at(timeline.generations.at(-1)?.endedTime ?? timeline.createdTime);
   const rows = useMemo(() => unfolded(timeline.rows, folds, 0), [timeline.rows, folds]);
   const last = rows.reduce((latest, { row }) => Math.max(latest, at(row.endedTime) ?? at(row.scheduledTime) ?? 0), from);
   const to = timeline.endedTime ? Math.max(at(timeline.endedTime), last) : Math.max(clockTime, last, from + 1);
