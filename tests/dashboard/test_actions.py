@@ -85,6 +85,24 @@ def test_a_rewind_says_what_is_done_again_and_the_instance_goes_on(opened: Open,
     expect(page.locator(".title .status")).to_have_text("Completed")
 
 
+def test_a_fork_says_what_runs_again_and_leads_to_the_new_instance(opened: Open, board: Board) -> None:
+    board.run("approved", "order-9", "9")
+    page = opened("#/instances/order-9").page
+    page.get_by_role("group", name="Actions").get_by_role("button", name="Fork").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("With").select_option("result")
+    dialog.get_by_label("Of the open task number").fill("2")
+    dialog.get_by_label("As JSON").fill('"approved by hand"')
+    dialog.get_by_label("Id of the new instance").fill("order-9-fork")
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog.get_by_role("region", name="Preview")).to_contain_text("Nothing runs again")
+    dialog.get_by_role("button", name="Fork").click()
+    expect(page.locator(".title h1")).to_have_text("order-9-fork")
+    expect(page.get_by_label("output", exact=True)).to_have_text('"approved by hand"')
+    expect(page.locator(".facts-line")).to_contain_text("fork of order-9")
+    assert board.status("order-9") == "Failed"
+
+
 def test_cancel_and_purge(opened: Open, board: Board) -> None:
     watched = opened_instance(opened, board, "order-3")
     watched.expected.append("404")

@@ -3,6 +3,7 @@ import { html, useEffect, useState } from "./preact-htm.js";
 import { call, ofInstance } from "./api.js";
 import { Shape, Skeleton, closeDialog, openDialog, say } from "./parts.js";
 import { duration, plural, visible } from "./format.js";
+import { openFork } from "./fork.js";
 import { hasEnded } from "./list.js";
 import { go } from "./state.js";
 
@@ -77,7 +78,8 @@ export function ActionBar({ status, timeline, reload }) {
   const offered = ACTIONS.filter((action) => action.isOffered(status));
   const open = (action) => openDialog(() => html`<${Confirmation} action=${action} status=${status} timeline=${timeline} reload=${reload}/>`);
   return html`<div class="actions" role="group" aria-label="Actions">${offered.map((action) => html`<button type="button" key=${action.name}
-    class=${action.isGrave ? "grave" : ""} onClick=${() => open(action)}>${action.title}</button>`)}</div>`;
+    class=${action.isGrave ? "grave" : ""} onClick=${() => open(action)}>${action.title}</button>`)}
+    <button type="button" onClick=${() => openFork(status, timeline)}>Fork</button></div>`;
 }
 
 function Confirmation({ action, status, timeline, reload }) {
@@ -134,7 +136,7 @@ function Confirmation({ action, status, timeline, reload }) {
       <button type="submit" class=${action.isGrave ? "grave solid" : "primary"} disabled=${isSending || problem !== null} title=${problem}>${action.button}</button></div></form>`;
 }
 
-function jsonProblem(text) {
+export function jsonProblem(text) {
   if (!text.trim()) return null;
   try {
     JSON.parse(text);

@@ -82,6 +82,7 @@ function Head({ status, timeline, explanation, reload }) {
         : html`<span>open for ${duration(now() - created)}</span>`}
       ${status.scheduledStartTime && html`<span>starts <${Time} at=${status.scheduledStartTime}/></span>`}
       ${status.restartedFrom && html`<span>restart of <${InstanceLink} id=${status.restartedFrom.instanceId}/></span>`}
+      ${status.forkedFrom && html`<span>fork of <${InstanceLink} id=${status.forkedFrom.instanceId}/></span>`}
       ${status.deadline && html`<span>ends at the latest <${Time} at=${status.deadline}/></span>`}
       ${timeline.generations.length > 0 && html`<span>generation ${timeline.generations.at(-1).number + 1}</span>`}
       <span>${plural(timeline.rows.filter((row) => row.taskId !== undefined).length, "call")}</span><${Tags} tags=${status.tags}/></p></div>`;
