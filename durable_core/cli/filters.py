@@ -20,6 +20,14 @@ Filter: TypeAlias = list[tuple[str, str]]
 """Query parameters of ``GET /instances``."""
 
 MAX_PAGE = 1000
+_MOMENTS = {
+    "created_from": "createdTimeFrom",
+    "created_to": "createdTimeTo",
+    "ended_from": "endedFrom",
+    "ended_to": "endedTo",
+}
+_TEXTS = {"name": "name", "version": "version", "prefix": "instanceIdPrefix"}
+"""Options that become query parameters."""
 _CONTINUATION = "x-ms-continuation-token"
 
 
@@ -45,7 +53,16 @@ def status_option(statuses: Sequence[RuntimeStatus]) -> Callable[[F], F]:
     )
 
 
-_PREFIX = click.option("--prefix", metavar="TEXT", help="Those whose id begins so.")
+_MORE = (
+    click.option("--name", metavar="ORCHESTRATOR", help="Those of this orchestrator."),
+    click.option("--version", metavar="TEXT", help="Those of this version of their orchestrator."),
+    click.option("--prefix", metavar="TEXT", help="Those whose id begins so."),
+    click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="May be given several times."),
+    click.option("--stuck", is_flag=True, help="Those whose code cannot go on."),
+    click.option("--retrying", is_flag=True, help="Those with a call that is tried again for long."),
+    click.option("--ended-from", callback=moment_option, metavar="TIME", help="Ended at this time or later."),
+    click.option("--ended-to", callback=moment_option, metavar="TIME", help="Ended at this time or before."),
+)
 _TIMES = (
     click.option(
         "--created-from", callback=moment_option, metavar="TIME", help="Created at this time or later: ISO 8601, or 7d."
@@ -55,29 +72,36 @@ _TIMES = (
 
 
 def filter_options(
-    statuses: Sequence[RuntimeStatus] = tuple(RuntimeStatus), *, with_prefix: bool = True
+    statuses: Sequence[RuntimeStatus] = tuple(RuntimeStatus), *, of_a_purge: bool = False
 ) -> Callable[[F], F]:
-    """The options of a filter, given to the verb as one ``chosen``."""
+    """The options of a filter, given to the verb as one ``chosen``.
+
+    of_a_purge: only those that ``DELETE /instances`` takes.
+    """
 
     def decorate(command: F) -> F:
         @wraps(command)
         def with_filter(*args: Any, **more: Any) -> Any:
             chosen: Filter = [("runtimeStatus", status) for status in more.pop("statuses")]
-            for name, parameter in (("created_from", "createdTimeFrom"), ("created_to", "createdTimeTo")):
-                moment: datetime | None = more.pop(name)
+            for option, parameter in _MOMENTS.items():
+                moment: datetime | None = more.pop(option, None)
                 if moment is not None:
                     chosen.append((parameter, iso(moment)))
-            prefix = more.pop("prefix", None)
-            if prefix is not None:
-                if not prefix:
-                    raise click.BadParameter("an empty prefix fits every instance; leave --prefix out for that")
-                chosen.append(("instanceIdPrefix", prefix))
+            for option, parameter in _TEXTS.items():
+                text: str | None = more.pop(option, None)
+                if text == "" and option != "version":  # which is empty for an orchestrator without one
+                    raise click.BadParameter(f"an empty --{option} fits every instance; leave it out for that")
+                if text is not None:
+                    chosen.append((parameter, text))
+            chosen.extend(("tags", tag) for tag in more.pop("tags", ()))
+            chosen.extend((flag, "true") for flag in ("stuck", "retrying") if more.pop(flag, False))
             return command(*args, chosen=chosen, **more)
 
         for option in reversed(_TIMES):
             option(with_filter)
-        if with_prefix:
-            _PREFIX(with_filter)
+        if not of_a_purge:
+            for option in reversed(_MORE):
+                option(with_filter)
         status_option(statuses)(with_filter)
         return with_filter  # pyright: ignore[reportReturnType]  click calls it by keyword
 

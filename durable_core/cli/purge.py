@@ -25,7 +25,7 @@ _EARLIEST = ("createdTimeFrom", "0001-01-01T00:00:00Z")
 
 @click.command()
 @click.argument("instance_ids", metavar="[ID]...", nargs=-1)
-@filter_options(_ENDED, with_prefix=False)
+@filter_options(_ENDED, of_a_purge=True)
 @click.option("--recursive", is_flag=True, help="Their sub-orchestrations, too.")
 @yes_option
 @place_options

@@ -198,6 +198,24 @@ def test_no_key_or_a_wrong_one_is_said(host: tuple[HostProcess, dict[str, str]])
     assert pasted.returncode in (0, 3), pasted.stderr
 
 
+def test_the_hub_at_this_moment(hub: Hub) -> None:
+    assert hub.run("start", "order", "h-1", "--input", '"waits"').returncode == 0
+    hub.until(lambda: hub.json("list", "--prefix", "h-")[0]["runtimeStatus"] == "Running")
+    counted = hub.json("stats")
+    assert (counted["isComplete"], counted["stuck"]) == (True, 0)
+    assert counted["counts"]["Running"] >= 1
+    assert "Running" in hub.run("stats").stdout
+    assert [each["isAlive"] for each in hub.json("hosts")] == [True]
+    assert {"control", "work", "poison"} <= {queue["kind"] for queue in hub.json("queues")}
+    assert hub.run("timers").returncode == 3
+    assert hub.json("list", "--name", "order", "--prefix", "h-")[0]["instanceId"] == "h-1"
+    for other in (["--name", "tick"], ["--stuck"], ["--retrying"], ["--ended-from", "1h"], ["--tag", "a=b"]):
+        assert hub.run("list", "--prefix", "h-", *other).returncode == 3, other
+    assert hub.run("terminate", "h-1", "--yes").returncode == 0
+    assert hub.run("tail", "h-1").returncode == 1
+    assert hub.run("purge", "h-1", "--yes").returncode == 0
+
+
 def test_one_action_on_many(hub: Hub) -> None:
     assert hub.run("bulk", "terminate", "--prefix", "b-").returncode == 3
     assert hub.run("bulk", "terminate", "--yes").returncode == 2  # every instance is meant only with --all
