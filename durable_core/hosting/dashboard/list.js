@@ -1,6 +1,7 @@
 // The list of instances. Its filters are the page's address.
 import { html, useEffect, useRef, useState } from "./preact-htm.js";
 import { get, useFresh } from "./api.js";
+import { openBulk } from "./bulk.js";
 import { Brief, Empty, InstanceLink, Loaded, Shape, Status, Time } from "./parts.js";
 import { duration, plural, rootCause, shortType, visible } from "./format.js";
 import { address, go, href, now } from "./state.js";
@@ -52,6 +53,8 @@ export function ListPage({ query }) {
 
 // ---------------------------------------------------------------- filters
 
+const isFiltered = (query) => [...query.keys()].some((name) => name !== "after");
+
 function change(changes) {
   const query = new URLSearchParams(address.get().query);
   query.delete("after");
@@ -78,7 +81,8 @@ function Filters({ query }) {
       class="chip" aria-pressed=${statuses.includes(status)} onClick=${() => toggle(status)}>
       <${Status} status=${status} quiet/></button>`)}
       ${["Stuck", "Retrying"].map((kind) => html`<${Only} key=${kind} kind=${kind} query=${query}/>`)}</div>
-    ${query.size > 0 && html`<a class="clear" href=${href(["instances"])}>Clear</a>`}</div>`;
+    ${query.size > 0 && html`<a class="clear" href=${href(["instances"])}>Clear</a>`}
+    ${isFiltered(query) && html`<button type="button" onClick=${() => openBulk(asked(query))}>Act on all …</button>`}</div>`;
 }
 
 // A filter that is on or off, beside the status.
