@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ...activity_context import ActivityContext
 from ...errors import (
@@ -70,8 +70,9 @@ class BulkSlices:
         if query.created_to is None or query.created_to > until:
             query = replace(query, created_to=until)
         progress, token = BulkProgress(), asked["token"]
-        if isinstance(ctx.last_heartbeat, dict):  # of an attempt that a crash ended
-            kept = dict(cast("dict[str, Any]", ctx.last_heartbeat))
+        last: Any = ctx.last_heartbeat
+        if last is not None:  # of an attempt that a crash ended
+            kept: dict[str, Any] = dict(last)
             token = kept.pop("token")
             progress = BulkProgress(**kept)
         loop = asyncio.get_running_loop()
