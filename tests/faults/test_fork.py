@@ -245,8 +245,9 @@ def test_what_cannot_be_forked_is_refused_and_writes_nothing() -> None:
             (ExecutionGoneError, "earlier", "one", {"until_failure": True, "execution_id": "another"}),
         ]
         for error, problem, name, options in wrong:
+            options.setdefault("new_instance_id", "two")
             with pytest.raises(error, match=problem):
-                await world.client.fork(name, **{"new_instance_id": "two", **options})
+                await world.client.fork(name, **options)
         assert not await world.client.get_status("two")
         return len(await world.client.get_status_all())
 
