@@ -303,13 +303,22 @@ async def retries(world: World) -> Histories:
     return await take(world, retried="r", retried_child=last, ended_by_two="e")
 
 
+async def rewinds(world: World) -> Histories:
+    """The activity succeeds at its thousandth attempt, and the first attempt after a rewind has the number 1001."""
+    await world.client.start_new("retried", "again", 1000)
+    await until_ended(world, "again")
+    await world.client.rewind("again", "the reason is gone")
+    await until_ended(world, "again")
+    return await take(world, rewound="again")
+
+
 GOLDEN: dict[str, Golden] = {
     **{run.__name__: Golden(SAMPLES, run) for run in (orders, word_counts, watches, approvals)},
     **{
         run.__name__: Golden(FEATURES, run)
         for run in (
             families, steps, timers, baskets, signatures, trips, generations, films, endings, fans, schedules, bulk,
-            recipes, retries,
+            recipes, retries, rewinds,
         )
     },
 }  # fmt: skip

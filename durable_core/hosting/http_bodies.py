@@ -93,9 +93,10 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
     if status.tags:
         shown["tags"] = dict(status.tags)
     if status.parent_instance_id is not None:
-        shown["parent"] = {"instanceId": status.parent_instance_id}
+        parent: dict[str, JSON] = {"instanceId": status.parent_instance_id}
         if status.parent_task_id is not None:
-            shown["parent"]["taskId"] = status.parent_task_id
+            parent["taskId"] = status.parent_task_id
+        shown["parent"] = parent
     if status.generation:
         shown["generation"] = status.generation
     if status.pause_reason:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import PayloadTooLargeError, RowExistsError, StorageError
@@ -130,6 +131,6 @@ def join_bytes(name: str, props: Props) -> bytes:
     return b"".join(pieces)
 
 
-def size_of(props: dict[str, Any]) -> int:
+def size_of(props: Mapping[str, Any]) -> int:
     """What properties weigh in a row: text as UTF-16."""
     return sum(2 * len(v) if isinstance(v, str) else len(v) if isinstance(v, bytes) else 8 for v in props.values())

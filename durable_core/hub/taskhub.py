@@ -166,9 +166,10 @@ class TaskHub:
         """The state of every queue of this app in this hub. Two operations for each queue with messages, one for each
         other."""
         names = self.names
-        kinds = [("control", "", name) for name in names.control]
-        kinds += [("work", own, name) for own, several in names.all_work.items() for name in several]
-        kinds += [("poison", names.work_queue_of(queue) or "", f"{queue}-poison") for queue in names.queues]
+        kinds: list[tuple[QueueKind, str, str]] = []
+        kinds.extend(("control", "", name) for name in names.control)
+        kinds.extend(("work", own, name) for own, several in names.all_work.items() for name in several)
+        kinds.extend(("poison", names.work_queue_of(queue) or "", f"{queue}-poison") for queue in names.queues)
         return list(await asyncio.gather(*(self._queue_state(*each) for each in kinds)))
 
     async def _queue_state(self, kind: QueueKind, own: str, name: str) -> QueueState:

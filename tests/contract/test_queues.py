@@ -185,9 +185,9 @@ async def test_the_oldest_visible_message_is_looked_at_and_stays(queue: Queue) -
     (message,) = await queue.receive(1, lease=1)
     assert message.body == "first"
     assert message.inserted_at == oldest.inserted_at
+    again = None
     for _ in range(400):
-        again = await queue.oldest()
-        if again is not None:
+        if (again := await queue.oldest()) is not None:
             break
         await asyncio.sleep(0.05)
     assert again is not None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.support.hosts import HostProcess
 from tests.support.http_client import HttpClient
 
 
-async def shows(client: HttpClient, holds: Any, within: float = 60) -> dict[str, Any]:
+async def shows(client: HttpClient, holds: Callable[[dict[str, Any]], bool], within: float = 60) -> dict[str, Any]:
     """The first overview for which ``holds`` is true."""
     give_up_at = time.monotonic() + within
     while True:

@@ -260,8 +260,7 @@ def run(scenario: Rewound, plan: FaultPlan, **options: Any) -> tuple[Any, World]
 
     async def drive(world: World) -> Any:
         client = world.client
-        limit = {} if scenario.timeout is None else {"timeout": scenario.timeout}
-        await client.start_new(scenario.orchestrator, "one", scenario.data, **limit)
+        await client.start_new(scenario.orchestrator, "one", scenario.data, timeout=scenario.timeout)
         if scenario.before is not None:
             await scenario.before(world)
         await until_ended(world)

@@ -85,7 +85,7 @@ MESSAGES = [
 BODIES = [
     *map(encode, MESSAGES),
     *(encode(message, Encoding(Plain())) for message in MESSAGES),
-    reference_body("live", f"@{EXECUTION}-{'0' * 64}-1"),
+    reference_body(MESSAGES[0], f"@{EXECUTION}-{'0' * 64}-1"),
 ]
 HOSTILE_TEXTS = st.sampled_from(
     ["", "'", "' or 1 eq 1 or '", "../..", "%2f", "\0", "\u202e", "\ud800", "x" * 5000, "<script>alert(1)</script>"]
