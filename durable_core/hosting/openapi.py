@@ -222,6 +222,7 @@ def _answers(fine: Mapping[int, JSON], *refusals: int) -> JSON:
 
 
 _DELETED = _ok("Deleted", "Deleted")
+_REWOUND = _ok("What the rewind has done, or would do", "Rewound")
 _TAKEN = {"description": "The request is accepted and durable; of a restart: the management payload"}
 _STARTED = _ok("Started", "ManagementPayload", ("Location", "Retry-After"))
 _ENDED = _ok("The instance has ended", "Status")
@@ -319,7 +320,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     (Endpoint.REWIND, "POST"): {
         "summary": "Let an instance that failed, was terminated or was canceled go on from before its end",
         "parameters": [_REASON, _flag("force", False), _flag("dryRun", False)],
-        "responses": _answers({200: _ok("What the rewind has done, or would do", "Rewound")}, 404, 409),
+        "responses": _answers({200: _REWOUND}, 404, 409),
     },
     (Endpoint.RESTART, "POST"): {
         "summary": "Start the orchestrator of an instance again, with the same input or another one",
@@ -442,7 +443,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
         "summary": "An event, a callback's result, or the operation that the token is for",
         "parameters": [_REASON, _WITH_NEW_ID],
         "requestBody": _body(),
-        "responses": _answers({202: _TAKEN}, 403, 404, 405, 409, 410, 413),
+        "responses": _answers({200: _REWOUND, 202: _TAKEN}, 403, 404, 405, 409, 410, 413),
     },
     (Endpoint.CAPABILITY, "DELETE"): {
         "summary": "Purge the instance that the token is for",

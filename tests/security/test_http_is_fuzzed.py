@@ -102,12 +102,16 @@ def _with_what_exists(app: FuzzedApp, template: str, url: str, number: int) -> s
     """The generated request, sent to something that is there."""
     uris = [uri for key, uri in app.uris.items() if key != "id"]
     token = uris[number % len(uris)].partition("/c/")[2].partition("?")[0].partition("/")[0]
+    operations = ("suspend", "resume", "terminate", "cancel", "no")
+    if "/schedules/" in template:
+        operations = ("pause", "resume", "trigger", "no", "delete" if number > 60 else "pause")
     known = {
         "name": ("waits", "order", "fails")[number % 3],
         "instanceId": ("live", "ended", "failed", "nobody")[number % 4],
         "eventName": ("Go", "other")[number % 2],
         "queryName": ("echo", "none")[number % 2],
-        "operation": ("suspend", "resume", "terminate", "cancel", "no")[number % 5],
+        "scheduleId": ("nightly", "nightly", "nobody")[number % 3],
+        "operation": operations[number % len(operations)],
         "token": token,
         "file": ("app.js", "style.css", "nothing.js")[number % 3],
     }

@@ -79,6 +79,7 @@ async def test_every_operation_of_a_queue_says_what_it_is_about(store: Storage) 
     [message] = await queue.receive()
     await queue.delete(await queue.extend(message, 30.0))
     assert await queue.count() == 0
+    assert await queue.oldest() is None
     await queue.clear()
 
     assert {each.verb for each in queue.seen} == _methods(Queue)
