@@ -207,7 +207,8 @@ def test_the_hub_at_this_moment(hub: Hub) -> None:
     assert "Running" in hub.run("stats").stdout
     assert [each["isAlive"] for each in hub.json("hosts")] == [True]
     assert {"control", "work", "poison"} <= {queue["kind"] for queue in hub.json("queues")}
-    assert hub.run("timers").returncode == 3
+    timers = hub.run("timers")  # of schedules, if any
+    assert timers.returncode in (0, 3) and "h-1" not in timers.stdout
     assert hub.json("list", "--name", "order", "--prefix", "h-")[0]["instanceId"] == "h-1"
     for other in (["--name", "tick"], ["--stuck"], ["--retrying"], ["--ended-from", "1h"], ["--tag", "a=b"]):
         assert hub.run("list", "--prefix", "h-", *other).returncode == 3, other
@@ -236,7 +237,8 @@ def test_one_action_on_many(hub: Hub) -> None:
 def test_ctrl_c_and_a_reader_that_leaves_are_quiet(hub: Hub) -> None:
     assert hub.run("start", "order", "w-1", "--input", '"waits"').returncode == 0
     with hub.begin("tail", "w-1") as following:
-        assert following.stdout is not None and "ExecutionStarted" in following.stdout.readline()
+        assert following.stdout is not None
+        assert any("ExecutionStarted" in line for line in iter(following.stdout.readline, ""))
         following.send_signal(signal.SIGINT)
         _, complaint = following.communicate(timeout=PATIENCE)
         assert (following.returncode, complaint) == (130, "")

@@ -86,8 +86,9 @@ def test_invariant_1_a_changed_history_is_seen() -> None:
         row = await world.storage.table(world.outside.hub.names.instances).get("one", "z")
         assert row is not None
         text = str(row.props["s1_0"])
-        assert "[" in text
-        await world.storage.table(row_table(world)).merge("one", "z", {"s1_0": text.replace(",2]", ",3]")})
+        assert '["TC",1,2,' in text
+        changed = text.replace('["TC",1,2,', '["TC",1,3,')
+        await world.storage.table(row_table(world)).merge("one", "z", {"s1_0": changed})
 
     with pytest.raises(AssertionError, match="invariant 1: commit 1 of 'one' was changed"):
         judge(NAMED["chain"], meddle=change)

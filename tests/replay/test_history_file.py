@@ -36,6 +36,7 @@ BY_ANNOTATION: dict[str, st.SearchStrategy[Any]] = {
     "JSON": values,
     "int": st.integers(0, 2**40),
     "str": texts,
+    "float": st.floats(allow_nan=False, allow_infinity=False),
     "bool": st.booleans(),
     "datetime": moments,
     "FailureDetails": failures,
