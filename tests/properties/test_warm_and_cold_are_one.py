@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 from collections.abc import Generator
@@ -41,6 +42,18 @@ from durable_core.registry import OrchestratorDefinition
 from durable_core.runtime.activities.call_options import timed_out
 
 from .programs import NAMES, Program, Run, Stage, programs
+
+pytestmark = pytest.mark.filterwarnings(
+    # These tests drop generators halfway, and some programs wait in a ``finally``: Python warns when it collects them.
+    "ignore:Exception ignored in. <generator object Run:pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def dropped_generators_are_collected_here() -> Generator[None]:
+    yield
+    gc.collect()  # and not in another test, which would be blamed
+
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 FAILURES = (FailureDetails("ValueError", "no"), timed_out("too slow"))
