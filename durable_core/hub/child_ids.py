@@ -9,6 +9,11 @@ from ..models import ParentLink
 from .instance_row import Instance
 
 
+def link_of(parent: Instance, task_id: int, attempt: int) -> ParentLink:
+    """By what the sub-orchestration of this attempt at a call of the parent's generation knows its parent."""
+    return ParentLink(parent.instance_id, parent.execution_id, parent.generation, task_id, attempt)
+
+
 def child_id_of(parent: Instance, link: ParentLink, asked: str) -> str:
     """The id given by the code, or one that holds the parent's execution and generation; a retry has its own id."""
     retry = f".{link.attempt}" if link.attempt > 1 else ""

@@ -37,7 +37,7 @@ from ..engine.events import (
     TimerFired,
 )
 from ..hub.attempts import EndedAttempt, KeptAttempts, attempts_in, span_of
-from ..hub.child_ids import child_id_of
+from ..hub.child_ids import child_id_of, link_of
 from ..hub.heartbeats import RunningAttempt
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
@@ -46,7 +46,7 @@ from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..hub.times import iso
 from ..hub.waits import waits_in
-from ..models import JSON, FailureDetails, ParentLink, RuntimeStatus, Wait
+from ..models import JSON, FailureDetails, RuntimeStatus, Wait
 from ..moments import after, from_epoch
 
 RowKind = Literal["activity", "step", "timer", "child", "event", "detached", "request"]
@@ -413,8 +413,7 @@ class _OpenTasks:
 
 
 def _child_id(instance: Instance, call: SubOrchestrationCreated, attempt: int) -> str:
-    link = ParentLink(instance.instance_id, instance.execution_id, instance.generation, call.task_id, attempt)
-    return child_id_of(instance, link, call.instance_id)
+    return child_id_of(instance, link_of(instance, call.task_id, attempt), call.instance_id)
 
 
 def _step(event: StepCompleted, at: datetime) -> TimelineRow:

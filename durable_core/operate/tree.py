@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..engine.events import SubOrchestrationCompleted, SubOrchestrationCreated, SubOrchestrationFailed
 from ..errors import CodecError, DamagedRowError, NewerFormatError
-from ..hub.child_ids import child_id_of
+from ..hub.child_ids import child_id_of, link_of
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.payloads import PayloadGoneError
@@ -133,7 +133,7 @@ def _link(parent: Instance, called: Called) -> ParentLink:
     attempt, state = called.attempt, parent.retries.get(called.event.task_id)
     if state is not None:
         attempt = state.attempt
-    return ParentLink(parent.instance_id, parent.execution_id, parent.generation, called.event.task_id, attempt)
+    return link_of(parent, called.event.task_id, attempt)
 
 
 async def _child(hub: TaskHub, instance_id: str, link: ParentLink) -> tuple[Instance, Sequence[Called]] | None:

@@ -9,14 +9,14 @@ from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..engine.events import Segment
 from ..errors import CodeHangsError, DeterminismError, NonDeterminismError, UnknownOrchestratorError
-from ..hang_watch import Code, sign_of_life, stretch
+from ..hang_watch import Code, stretch
 from ..hub.instance_row import Instance
 from ..hub.taskhub import TaskHub
 from ..operate.explain.code_here import Replayed
 from ..registry import ActivityDefinition, Registry
 from .activities.call_options import definition_here
 from .hangs import Hangs
-from .turn.cached import definition_for, info_of, replayed
+from .turn.cached import definition_for, info_of, watched_replay
 
 
 class CodeAtHand:
@@ -58,17 +58,7 @@ class CodeAtHand:
         carry = await self._hub.instances.carry(instance)
         info = info_of(instance, self._callback_urls)
         try:
-            live = stretch(
-                code,
-                replayed,
-                definition,
-                info,
-                self._converter,
-                segments,
-                carry.seen,
-                guard=self._guard,
-                follow=sign_of_life(),
-            )
+            live = watched_replay(code, definition, info, self._converter, segments, carry.seen, guard=self._guard)
         except NonDeterminismError as error:
             held, made = error.expected or "nothing", error.actual or "nothing"
             problem = f"at this place the history holds {held}, and the code did {made}"

@@ -41,7 +41,7 @@ from ..errors import (
     RowExistsError,
     UnknownOrchestratorError,
 )
-from ..hang_watch import Code, sign_of_life, stretch
+from ..hang_watch import Code, stretch
 from ..hub.inbox import InboxKind
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, Commit, HistoryMovedError
@@ -53,7 +53,7 @@ from ..moments import after
 from ..registry import RESERVED, Registry
 from ..storage.ports import Insert
 from .clock import Clock
-from .turn.cached import definition_for, info_of, replayed, seed_of
+from .turn.cached import definition_for, info_of, seed_of, watched_replay
 from .turn.decision import bare_wake_up, entry_of
 from .turn.fork_plan import Copy, Until, collisions, copy_of, cut_for, dispatched_of, first_event
 from .turn.rewind_plan import RewoundTask, tasks_of
@@ -295,9 +295,7 @@ class Forks:
         shown = [_with_input(segment, data) for segment in segments]
         info = info_of(fresh, self._callback_urls)
         try:
-            live = stretch(
-                code, replayed, definition, info, self._converter, shown, guard=self._guard, follow=sign_of_life()
-            )
+            live = watched_replay(code, definition, info, self._converter, shown, guard=self._guard)
         except (NonDeterminismError, DeterminismError, CodeHangsError) as error:
             raise OperationRefusedError(
                 fresh.instance_id, f"the code of this app does not fit the history that is to be copied: {error}"

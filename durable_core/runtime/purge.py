@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from ..engine.events import SubOrchestrationCreated
 from ..errors import ExecutionGoneError, PreconditionFailedError, RowNotFoundError
-from ..hub.child_ids import child_id_of
+from ..hub.child_ids import child_id_of, link_of
 from ..hub.instance_row import Instance
 from ..hub.instances import HistoryMovedError
 from ..hub.taskhub import TaskHub
 from ..instance_ids import check_instance_id
-from ..models import ParentLink, RuntimeStatus
+from ..models import RuntimeStatus
 from .listing import LOOKED_AT_ONCE, UNREADABLE, Listing, Query
 from .turn.after_end import forget
 from .turn.dispatch import Dispatcher
@@ -109,7 +109,7 @@ class Purge:
         """Purge the children of one call: each attempt at the call has its own child."""
         deleted = 0
         for attempt in count(1):
-            link = ParentLink(parent.instance_id, parent.execution_id, parent.generation, call.task_id, attempt)
+            link = link_of(parent, call.task_id, attempt)
             child = await self._hub.instances.get(child_id_of(parent, link, call.instance_id))
             if child is None and attempt > 1:
                 break

@@ -10,13 +10,13 @@ from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..engine.events import ExecutionStarted
 from ..errors import InstanceNotFoundError, InstanceStuckError
-from ..hang_watch import Code, sign_of_life, stretch
+from ..hang_watch import Code, stretch
 from ..hub.instances import HistoryMovedError
 from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import Registry
 from .hangs import Hangs
-from .turn.cached import definition_for, info_of, replayed
+from .turn.cached import definition_for, info_of, watched_replay
 
 
 async def ask(
@@ -50,9 +50,7 @@ async def ask(
     definition = definition_for(registry, instance.name, instance.version)
     carry = await hub.instances.carry(instance)
     info = info_of(instance, callback_urls)
-    live = stretch(
-        code, replayed, definition, info, converter, segments, carry.seen, guard=guard, follow=sign_of_life()
-    )
+    live = watched_replay(code, definition, info, converter, segments, carry.seen, guard=guard)
     try:
         if instance.is_unstarted:  # its beginning tells which queries there are; nothing of it is kept
             data = await hub.payloads.load(instance.instance_id, instance.input)

@@ -20,7 +20,7 @@ from ..errors import (
     OperationRefusedError,
     UnknownOrchestratorError,
 )
-from ..hang_watch import Code, sign_of_life, stretch
+from ..hang_watch import Code, stretch
 from ..hub.inbox import InboxRow
 from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
@@ -28,7 +28,7 @@ from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import RESERVED, Registry
-from .turn.cached import definition_for, info_of, replayed
+from .turn.cached import definition_for, info_of, watched_replay
 from .turn.rewind_plan import RewindPlan, RewoundTask
 from .turn.rewinding import Rewinding
 
@@ -166,16 +166,8 @@ class Rewinds:
             return None
         code = Code(f"orchestrator '{instance.name}' of instance '{instance.instance_id}'")
         try:
-            live = stretch(
-                code,
-                replayed,
-                definition,
-                info_of(instance, self._callback_urls),
-                self._converter,
-                plan.segments,
-                guard=self._guard,
-                follow=sign_of_life(),
-            )
+            info = info_of(instance, self._callback_urls)
+            live = watched_replay(code, definition, info, self._converter, plan.segments, guard=self._guard)
         except (NonDeterminismError, DeterminismError, CodeHangsError) as error:
             raise OperationRefusedError(
                 instance.instance_id,

@@ -26,7 +26,7 @@ from ...engine.events import (
     TimerFired,
 )
 from ...errors import CodecError, DamagedRowError, NewerFormatError
-from ...hub.child_ids import child_id_of
+from ...hub.child_ids import child_id_of, link_of
 from ...hub.inbox import InboxRow
 from ...hub.instance_row import Instance
 from ...hub.instances import MOVED_TRIES, HistoryMovedError
@@ -145,12 +145,12 @@ class Facts:
 
     def link(self, call: SubOrchestrationCreated) -> ParentLink:
         """By what the sub-orchestration of this call knows its parent."""
-        state, instance = self.instance.retries.get(call.task_id), self.instance
+        state = self.instance.retries.get(call.task_id)
         attempt = 1 if state is None else state.attempt if state.next_try <= self.now else state.attempt - 1
         end = self.history.ends.get(call.task_id)
         if end is not None and isinstance(end[0], SubOrchestrationCompleted | SubOrchestrationFailed):
             attempt = end[0].attempt
-        return ParentLink(instance.instance_id, instance.execution_id, instance.generation, call.task_id, attempt)
+        return link_of(self.instance, call.task_id, attempt)
 
 
 async def read_facts(hub: TaskHub, instance_id: str, now: datetime, code: CodeHere | None) -> Facts | None:

@@ -124,6 +124,20 @@ def replayed(
     return live
 
 
+def watched_replay(
+    code: Code,
+    definition: OrchestratorDefinition,
+    info: InstanceInfo,
+    converter: Converter,
+    segments: Iterable[Segment],
+    seen: Iterable[str] = (),
+    *,
+    guard: bool,
+) -> OrchestrationExecutor:
+    """``replayed``, where ``code`` is interrupted if it hangs: CodeHangsError. Each event is a sign of life."""
+    return stretch(code, replayed, definition, info, converter, segments, seen, guard=guard, follow=sign_of_life())
+
+
 async def revive(services: Services, instance: Instance, dispatched_up_to: int) -> CachedOrchestrator:
     """Build the cached orchestrator of an instance by a replay of its stored history.
 
@@ -141,17 +155,7 @@ async def revive(services: Services, instance: Instance, dispatched_up_to: int) 
     code = services.hangs.code_of(instance)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    live = stretch(
-        code,
-        replayed,
-        definition,
-        info,
-        services.converter,
-        segments,
-        seen,
-        guard=services.settings.guard,
-        follow=sign_of_life(),
-    )
+    live = watched_replay(code, definition, info, services.converter, segments, seen, guard=services.settings.guard)
     if services.observer.is_on:
         events = sum(len(segment.events) for segment in segments)
         services.observer.replayed(instance, events, loop.time() - started)

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ...engine.events import ExecutionRewound, SubOrchestrationCreated
 from ...errors import OperationRefusedError, PreconditionFailedError, RowExistsError, RowNotFoundError
-from ...hub.child_ids import child_id_of
+from ...hub.child_ids import child_id_of, link_of
 from ...hub.instance_row import Instance
 from ...hub.instances import MOVED_TRIES, Commit, HistoryMovedError
 from ...hub.payloads import PayloadGoneError
 from ...hub.taskhub import TaskHub
 from ...hub.voiding import rewind_in
-from ...models import FailureDetails, ParentLink, RuntimeStatus
+from ...models import FailureDetails, RuntimeStatus
 from ..clock import Clock
 from .after_end import dispatch_left, is_end_undispatched
 from .decision import bare_wake_up, entry_of
@@ -189,7 +189,7 @@ class Rewinding:
         """The child of the last attempt at a call, and its attempt."""
         found: Instance | None = None
         for attempt in count(1):
-            link = ParentLink(parent.instance_id, parent.execution_id, parent.generation, call.task_id, attempt)
+            link = link_of(parent, call.task_id, attempt)
             child = await self._hub.instances.get(child_id_of(parent, link, call.instance_id))
             if child is None or child.parent != link:
                 return (max(attempt - 1, 1), found)
