@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 # and no worker waits long for another.
 IN_PARALLEL = $(BIN)/python -m pytest --dist loadscope --no-loadscope-reorder
 RULES = $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && \
-	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks function_app.py
+	$(BIN)/python -m durable_core lint orchestrators docs/examples benchmarks samples function_app.py
 TYPES = $(BIN)/pyright --pythonpath $(BIN)/python
 BESIDE_PEERS = $(if $(PEERS),--peers "$(PEERS)")
 

@@ -20,5 +20,6 @@ AIMS: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("w7", "after_kill_s"): {"sqlite": 0.5},
     ("w8chain", "wall_ms"): {"sqlite": 40},
     ("w8fan", "wall_ms"): {"sqlite": 30},
+    ("w9", "wf_per_s"): {"sqlite": 900},
     ("idle", "mem_mb"): {"sqlite": 70, "azurite": 90},
 }

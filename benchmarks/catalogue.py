@@ -178,6 +178,15 @@ WORKLOADS = (
         needs_store=False,
     ),
     Workload(
+        name="w9",
+        title="W9 {size} instances of one activity, in process",
+        size=2000,
+        how=InProcess(workloads.short_instances),
+        metrics=(Metric(key="wf_per_s", label="instances/s", better="higher"),),
+        against=("w9",),
+        driver="in process",
+    ),
+    Workload(
         name="floor",
         title="one durable write",
         size=300,
@@ -222,7 +231,7 @@ WORKLOADS = (
     ),
 )
 
-USUAL = "w1,w2,w3,w3x5000,w3short,w3shortx5000,w4,w5,w6,w8chain,w8fan,floor,idle,w1h,w2h,w7"
+USUAL = "w1,w2,w3,w3x5000,w3short,w3shortx5000,w4,w5,w6,w8chain,w8fan,w9,floor,idle,w1h,w2h,w7"
 
 
 def parse(names: str) -> list[Sized]:

@@ -55,7 +55,7 @@ async def _replay(client: DurableClient, orchestrator: str, events: int) -> Figu
             read = time.perf_counter()
             definition = definition_for(app.registry, instance.name, instance.version)
             converter = Converter(settings.max_payload)
-            replayed(definition, info_of(instance), converter, segments, guard=settings.guard).close()
+            replayed(definition, info_of(instance, ""), converter, segments, guard=settings.guard).close()
             replays.append((time.perf_counter() - read) * 1000)
             reads.append((read - began) * 1000)
             if (found := sum(len(segment.events) for segment in segments)) < events:

@@ -132,6 +132,17 @@ async def events(client: DurableClient, instances: int) -> Figures:
     return {"wall_s": wall, "sent_s": sent, "lost": lost}
 
 
+async def short_instances(client: DurableClient, instances: int) -> Figures:
+    """W9: many instances of one activity, all started at once."""
+    began = time.perf_counter()
+    ids = await bounded(client.start_new("one", None, number) for number in range(instances))
+    started = time.perf_counter() - began
+    results = await asyncio.gather(*[result_of(client, instance_id) for instance_id in ids])
+    wall = time.perf_counter() - began
+    check(results, list(range(instances)))
+    return {"wf_per_s": instances / wall, "wall_s": wall, "started_s": started, "n": instances}
+
+
 def latencies(took: Sequence[float]) -> Figures:
     return {"p50_ms": percentile(took, 50), "p99_ms": percentile(took, 99), "max_ms": max(took), "n": len(took)}
 

@@ -1,21 +1,31 @@
-"""The context of an activity's attempt: its ids, its last heartbeat, and whether it is cancelled."""
+"""The context of an activity's attempt: its ids, its last heartbeat, its streams, and whether it is cancelled."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING, Protocol
 
+from .errors import ConfigurationError
+from .lazy_dataclass import dataclass
 from .models import JSON
+from .streams import StreamWriter
+
+if TYPE_CHECKING:
+    from .runtime.client import DurableClient
 
 
 class Listener(Protocol):
-    """The receiver of an attempt's heartbeats. Its members may be used from any thread."""
+    """The receiver of an attempt's heartbeats and streams. Its members may be used from any thread."""
 
     @property
     def is_cancelled(self) -> bool: ...
 
     def heartbeat(self, details: object) -> None: ...
+
+    def stream(self, name: str, *, shared: bool) -> StreamWriter: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +39,8 @@ class ActivityContext:
     last_heartbeat: the last heartbeat details of the attempt before this one, as JSON; None if there are none. After a
         crash of the host they may not be the very last ones: see ``heartbeat``.
     logger: logs to ``durable_core.activity``.
+    name: of the activity.
+    headers: those of the instance that calls it, or other ones that an interceptor has given the call.
     """
 
     instance_id: str
@@ -40,7 +52,31 @@ class ActivityContext:
     logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = field(
         default_factory=lambda: logging.getLogger("durable_core.activity")
     )
+    name: str = ""
+    headers: Mapping[str, JSON] = field(default_factory=lambda: {}, repr=False)
     listener: Listener | None = field(default=None, repr=False, compare=False)
+    host_client: DurableClient | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def client(self) -> DurableClient:
+        """The client of the app that runs the activity, for async activities: ``await ctx.client.raise_event(...)``.
+
+        The activity may run again after a crash, and so do its requests: take ``ctx.idempotency_key`` as the id of an
+        instance that it starts, with ``if_exists="return"``, and as the ``event_id`` of an event.
+        Raises ConfigurationError in a plain function, which runs in a thread, where nothing can be awaited; and where a
+        test has given no client.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError(
+                "ctx.client is for async activities, since its methods are awaited: write 'async def'"
+            ) from None
+        if self.host_client is None:
+            raise ConfigurationError(
+                "this context has no client; a test gives one with ActivityEnvironment(client=...)"
+            )
+        return self.host_client
 
     def heartbeat(self, details: object = None) -> None:
         """Report that the attempt is alive and, in ``details``, its progress for an attempt that may follow.
@@ -52,6 +88,20 @@ class ActivityContext:
         """
         if self.listener is not None:
             self.listener.heartbeat(details)
+
+    def stream(self, name: str = "output", *, shared: bool = False) -> StreamWriter:
+        """The writer of a stream of the instance, which ``DurableClient.stream`` reads while the activity runs.
+
+        name: 1 to 256 characters. Calls with the same name return the same writer.
+        shared: several calls of the instance may write to the stream, about four at a time. Not shared, it belongs to
+            the first call that writes to it. A shared stream ends with its instance.
+
+        Another attempt at the call writes its chunks anew, and readers get ``StreamRestarted`` first. An activity that
+        writes no stream costs nothing. Raises InvalidInputError for a name that is none.
+        """
+        if self.listener is None:
+            return StreamWriter(name)
+        return self.listener.stream(name, shared=shared)
 
     @property
     def is_cancelled(self) -> bool:

@@ -25,7 +25,7 @@ MAX_DEPTH = 100  # of lists and objects inside each other: readers of JSON give 
 MAX_PAYLOAD = 10 * 1024 * 1024
 
 _SCALARS = frozenset({str, int, float})
-_LEAVES = frozenset({bool, type(None), str, int, float})
+LEAVES = frozenset({bool, type(None), str, int, float})
 """Types whose values need no conversion when they are read."""
 _CONTAINERS = frozenset({list, dict})
 _UNCHECKED = frozenset({Any, object, None})
@@ -82,7 +82,7 @@ class Converter:
         """
         if kind in _UNCHECKED:
             return data
-        if type(data) is kind and kind in _LEAVES:
+        if type(data) is kind and kind in LEAVES:
             return data
         from .typed_values import read
 

@@ -2,15 +2,18 @@
 
     DurableError
     ├── ConfigurationError            a setting, or the app's own set-up, is wrong
+    │   ├── HubNotFoundError          the storage has no task hub of this name
     │   └── RegistrationError         an orchestrator or activity cannot be registered
     ├── SourceError                   the linter cannot read a source file: it is missing, or not Python
     ├── InvalidInputError             an argument or a request body is refused; .problems has a line per field
     │   ├── InvalidInstanceIdError    the instance id holds characters, or a length, that Azure Tables refuses
     │   └── UnknownOrchestratorError  no orchestrator of that name or version is registered; .known lists the names
     ├── UnknownActivityError          this host has no activity of that name; .known lists the names it has
+    ├── UnknownEntityError            this host has no entity of that name; .known lists the names it has
     ├── InstanceError                 base of the errors about one instance; .instance_id is its id
     │   ├── InstanceNotFoundError     the task hub has no instance with this id
     │   ├── InstanceAlreadyExistsError  an instance with this id exists; .status is its runtime status
+    │   │   └── ScheduleAlreadyExistsError  there is a schedule of this id; .schedule_id is the id
     │   ├── InstanceCompletedError    the instance has ended and accepts no more requests
     │   ├── ExecutionGoneError        the request was for an execution that was purged or started again since
     │   ├── OperationRefusedError     the instance is in no state for this operation; .problems lists why
@@ -18,12 +21,19 @@
     │   ├── InstanceWaitsError        the instance waits, and no timer, activity or event of the test will wake it up
     │   ├── InstanceStuckError        the instance is stuck; .reason says why
     │   ├── UnknownQueryError         the orchestrator has no handler for this query; .known lists its queries
-    │   └── QueryFailedError          the orchestrator's query handler raised
+    │   ├── QueryFailedError          the orchestrator's query handler raised
+    │   ├── UnknownUpdateError        the orchestrator has no handler for this update; .known lists its updates
+    │   ├── UpdateRefusedError        the validator of the update's handler refused it; .failure says why
+    │   ├── UpdateFailedError         the update's handler raised, or did not end before its orchestrator
+    │   └── UpdateNotEndedError       the update was not answered in time, and goes on
     ├── CrashTestError                a crash changes the outcome of a scenario; .report lists where
     ├── SerializationError            a value cannot be written as, or read from, JSON
     ├── PayloadTooLargeError          a value has more bytes of JSON than max_payload allows
     ├── CodecError                    stored data cannot be decoded: the payload codec has another key, or is missing
     ├── NonRetriableError             for activities to raise: a failure that is not retried
+    │   └── JournalError              the code of a journaled activity does not fit its journal, or misuses it
+    ├── CallRefusedError              for interceptors to raise: the caller may not make this call
+    ├── InterceptorError              an interceptor called proceed() twice
     ├── OrchestratorCodeError         an orchestrator did something that orchestrators must not do; .location says where
     ├── DeterminismError              an orchestrator used a file, a clock, chance or the like; .location says where
     ├── NonDeterminismError           the orchestrator's code does not match its history; the text shows both
@@ -40,6 +50,7 @@
     │   ├── LeaseLostError            the message was deleted, or another receiver has leased it since
     │   ├── LimitExceededError        Azure would refuse this size, count or character
     │   └── QueueNotFoundError        the queue does not exist
+    ├── StreamError                   an activity cannot write to a stream: not its own, ended, full, or not needed
     ├── CodeHangsError                user code blocked the event loop for too long; .line says where
     ├── CompensationError             some compensations of a saga failed; .failures lists them with their errors
     ├── HttpCallError                 a durable HTTP call got no answer, or, with a retry policy, only refusals
@@ -47,6 +58,9 @@
         ├── ActivityFailedError       an activity failed, and its retries are used up
         ├── StepFailedError           an inline step (ctx.run) failed, and its retries are used up
         ├── SubOrchestrationFailedError  a sub-orchestration failed or was terminated
+        ├── EntityOperationFailedError  an operation of an entity failed
+        ├── BranchFailedError         a branch ended with an exception of its own code; a result of gather only
+        ├── MapFailedError            more items of a map failed than its policy allows; .result has the others
         ├── TaskTimeoutError          a task did not end in its time
         └── TaskCancelledError        a task was cancelled before it ended
 
@@ -66,9 +80,10 @@ Each text says what to do next. An exception of an SDK is kept as the ``__cause_
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .engine.mapping.results import MapResult
     from .models import FailureDetails, OrchestrationStatus
 
 
@@ -80,8 +95,12 @@ class ConfigurationError(DurableError):
     """A setting or the set-up of the app is wrong. The text names the setting and says what to do."""
 
 
+class HubNotFoundError(ConfigurationError):
+    """The storage has no task hub of this name: no host has created one there."""
+
+
 class RegistrationError(ConfigurationError):
-    """An orchestrator or activity cannot be registered as it is written. The text has the file and line."""
+    """An orchestrator, activity or entity cannot be registered as it is written. The text has the file and line."""
 
 
 class SourceError(DurableError):
@@ -103,18 +122,25 @@ class InvalidInstanceIdError(InvalidInputError):
 class UnknownOrchestratorError(InvalidInputError):
     """No orchestrator of this name, or no such version of it, is registered on this host.
 
-    ``known`` lists the registered names; the text also lists the registered versions of ``name``.
+    ``known`` lists the registered names, ``versions`` the registered versions of ``name``, if that has another one.
     """
 
     def __init__(
-        self, name: str, known: Sequence[str], version: str | None = None, versions: Sequence[str] = ()
+        self,
+        name: str,
+        known: Sequence[str],
+        version: str | None = None,
+        versions: Sequence[str] = (),
+        *,
+        hint: str = "",
     ) -> None:
         wanted = f"'{name}'" if version is None else f"'{name}' version '{version}'"
         listed = ", ".join(sorted(known)) or "none"
         if versions:
             listed = f"'{name}' in " + ", ".join(f"version '{v}'" if v else "no version" for v in versions)
-        super().__init__(f"there is no orchestrator {wanted}; registered: {listed}")
-        self.name, self.known, self.version = name, tuple(sorted(known)), version
+        because = f": {hint}" if hint else ""
+        super().__init__(f"there is no orchestrator {wanted}{because}; registered: {listed}")
+        self.name, self.known, self.version, self.versions = name, tuple(sorted(known)), version, tuple(versions)
 
 
 class UnknownActivityError(DurableError):
@@ -126,6 +152,15 @@ class UnknownActivityError(DurableError):
         self.name, self.known = name, tuple(sorted(known))
 
 
+class UnknownEntityError(DurableError):
+    """No entity of this name is registered on this host; another host may have it. ``known`` lists the names."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(f"no entity '{name}' is registered on this host; registered: {listed}")
+        self.name, self.known = name, tuple(sorted(known))
+
+
 class InstanceError(DurableError):
     """Base of the errors about one instance. ``instance_id`` is its id."""
 
@@ -134,11 +169,16 @@ class InstanceError(DurableError):
         self.instance_id = instance_id
 
 
+_SCHEDULE = "durable.schedule:"  # begins the id of the instance that is a schedule
+
+
 class InstanceNotFoundError(InstanceError):
     """The task hub has no instance with this id."""
 
     def __init__(self, instance_id: str) -> None:
-        super().__init__(instance_id, f"there is no instance '{instance_id}' in this task hub")
+        name = instance_id.removeprefix(_SCHEDULE)
+        what = f"instance '{instance_id}'" if name == instance_id else f"schedule '{name}'"
+        super().__init__(instance_id, f"there is no {what} in this task hub")
 
 
 class InstanceAlreadyExistsError(InstanceError):
@@ -150,6 +190,19 @@ class InstanceAlreadyExistsError(InstanceError):
             f"instance '{instance_id}' exists already and is {status}; use another id, or purge it first",
         )
         self.status = status
+
+
+class ScheduleAlreadyExistsError(InstanceAlreadyExistsError):
+    """There is a schedule of this id. ``schedule_id`` is its id, ``status`` that of the instance that runs it."""
+
+    def __init__(self, schedule_id: str, instance_id: str, status: str) -> None:
+        super().__init__(instance_id, status)
+        self.schedule_id = schedule_id
+        self.args = (
+            f"there is a schedule '{schedule_id}' already; create_schedule(if_exists='update') changes it, "
+            "if_exists='ignore' leaves it as it is, pause_schedule and resume_schedule stop and continue it, "
+            "delete_schedule removes it; or give the new one another id",
+        )
 
 
 class InstanceCompletedError(InstanceError):
@@ -247,6 +300,49 @@ class QueryFailedError(InstanceError):
         self.query = query
 
 
+class UnknownUpdateError(InstanceError):
+    """The orchestrator has registered no handler for this update, or not yet. ``known`` lists its updates."""
+
+    def __init__(self, instance_id: str, update: str, known: Sequence[str]) -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(instance_id, f"instance '{instance_id}' has no update '{update}'; it has: {listed}")
+        self.update, self.known = update, tuple(sorted(known))
+
+
+class UpdateRefusedError(InstanceError):
+    """An update was refused before anything of it was recorded: by the validator of its handler, because its arguments
+    do not fit, or because 40 updates of the instance are under way. ``failure`` says why."""
+
+    def __init__(self, instance_id: str, update: str, failure: FailureDetails) -> None:
+        super().__init__(
+            instance_id, f"update '{update}' of instance '{instance_id}' was refused: {failure.type}: {failure.message}"
+        )
+        self.update, self.failure = update, failure
+
+
+class UpdateFailedError(InstanceError):
+    """The handler of an update raised ``failure``, or had not ended when its orchestrator ended or continued as new.
+    The instance itself is not affected."""
+
+    def __init__(self, instance_id: str, update: str, update_id: str, failure: FailureDetails) -> None:
+        super().__init__(
+            instance_id, f"update '{update}' of instance '{instance_id}' failed: {failure.type}: {failure.message}"
+        )
+        self.update, self.update_id, self.failure = update, update_id, failure
+
+
+class UpdateNotEndedError(InstanceError, TimeoutError):
+    """An update was not answered in time. It goes on: the same call with ``update_id`` waits for its answer again."""
+
+    def __init__(self, instance_id: str, update: str, update_id: str, seconds: float) -> None:
+        super().__init__(
+            instance_id,
+            f"update '{update}' of instance '{instance_id}' was not answered within {seconds:g} s, and goes on: "
+            f"call it again with update_id='{update_id}' to wait for its answer",
+        )
+        self.update, self.update_id = update, update_id
+
+
 class SerializationError(DurableError):
     """A value cannot be written as JSON, or values of the annotated type cannot be read from JSON."""
 
@@ -279,6 +375,15 @@ class NonRetriableError(DurableError):
 
     No retry policy starts another attempt. ``raise NonRetriableError("card refused") from error`` keeps the cause.
     """
+
+
+class CallRefusedError(DurableError):
+    """Raised by an interceptor of client calls that refuses one, such as for a caller without the right to make it.
+    The management API answers with 403 and this text."""
+
+
+class InterceptorError(DurableError):
+    """An interceptor did something that interceptors must not do: it called ``proceed()`` twice."""
 
 
 class OrchestratorCodeError(DurableError):
@@ -446,11 +551,35 @@ class ActivityFailedError(TaskFailedError):
 
 
 class StepFailedError(TaskFailedError):
-    """An inline step (``ctx.run``) failed, and its retries are used up."""
+    """A step failed, of an orchestrator (``ctx.run``) or of a journaled activity, and its retries are used up."""
 
 
 class SubOrchestrationFailedError(TaskFailedError):
     """A sub-orchestration failed or was terminated."""
+
+
+class EntityOperationFailedError(TaskFailedError):
+    """An operation of an entity failed. ``name`` is the entity and the operation."""
+
+
+class BranchFailedError(TaskFailedError):
+    """A branch ended with an exception of its own code; ``__cause__`` is that exception.
+
+    Only ``gather`` with ``all_settled`` has it, as a result. A wait for a branch raises the exception itself.
+    """
+
+
+class MapFailedError(TaskFailedError):
+    """More items of a ``ctx.map`` failed than its policy allows, or too few can still succeed.
+
+    ``result`` has what became of the items until then; ``failure`` is that of the item which decided.
+    """
+
+    def __init__(
+        self, message: str, failure: FailureDetails, result: MapResult[Any], *, task_id: int = -1, name: str = ""
+    ) -> None:
+        super().__init__(message, failure, task_id=task_id, name=name)
+        self.result = result
 
 
 class TaskTimeoutError(TaskFailedError):
@@ -459,6 +588,16 @@ class TaskTimeoutError(TaskFailedError):
 
 class TaskCancelledError(TaskFailedError):
     """A task was cancelled before it ended."""
+
+
+class JournalError(NonRetriableError):
+    """A journaled activity cannot take a step: its code does not come to the steps that its journal has, or the step is
+    called in a way that no journal can record. No retry policy starts another attempt."""
+
+
+class StreamError(DurableError):
+    """An activity cannot write to a stream: it belongs to another call, has ended or is full, or the result of the
+    attempt is no longer needed."""
 
 
 class CodeHangsError(DurableError):

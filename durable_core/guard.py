@@ -1,4 +1,4 @@
-"""The run-time guard: stops orchestrator code at the line where it uses a file, a clock or chance.
+"""The run-time guard: stops orchestrator code where it uses a file, a clock or chance, or calls an activity directly.
 
 Orchestrator code runs again at every replay and must make the same decisions. While it runs, and only in its thread,
 the guard uses two hooks of Python:
@@ -6,7 +6,8 @@ the guard uses two hooks of Python:
 * the audit hook (PEP 578) reports files, sockets, processes, threads and ``time.sleep``. It cannot be removed, so it is
   installed with the first guarded orchestrator, and does nothing unless orchestrator code runs;
 * the profiler reports calls, and so calls of clocks and of random numbers. It slows every call down, so it is set only
-  for an orchestrator whose code mentions such a name (``names_clock_or_chance``), and not if another profiler is set.
+  for an orchestrator whose code mentions such a name, or calls an activity as a plain function (``needs_profiler``),
+  and not if another profiler is set.
 
 Uses by libraries on their own account are allowed: imports, time zones, tracebacks and their source lines, logging,
 debuggers, coverage, finalizers. To catch the error in the orchestrator does not help: it is raised again at the next
@@ -29,7 +30,7 @@ from .guard_rules import (
     Use,
     audited,
     c_function,
-    names_clock_or_chance,
+    needs_profiler,
     python_function,
 )
 from .source_location import is_library, place
@@ -45,6 +46,7 @@ _EXCUSED = frozenset(  # top-level names of libraries that do IO on their own ac
         *("bdb", "pdb", "pydevd", "_pydevd_bundle", "_pydevd_frame_eval", "debugpy", "coverage", "_pytest", "pluggy"),
     )
 )
+_OF_THE_HOST = "durable_core.hosting.callback_urls"  # reads key and address, which are no part of the history
 _ZONES = "/zoneinfo/"  # the C code of zoneinfo opens its files without a frame of its own
 
 
@@ -59,22 +61,17 @@ def unwatched(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     return code(*args, **kwargs)
 
 
-def watch_of(orchestrator: Callable[..., Any]) -> Watch:
-    """The guarding ``Watch`` for the code of one orchestrator, its handlers and conditions."""
+def watch_of(*code: Callable[..., Any]) -> Watch:
+    """The guarding ``Watch`` for the code of one orchestrator, its handlers and conditions, and its interceptors."""
     _install()
-    return _watched_calls if names_clock_or_chance(orchestrator) else _watched
+    for each in code:
+        if needs_profiler(each):
+            return _watched_calls
+    return _watched
 
 
-class _Watched:
-    """Orchestrator code that runs now in one thread. ``error``: its first forbidden use."""
-
-    __slots__ = ("error",)
-
-    def __init__(self) -> None:
-        self.error: DeterminismError | None = None
-
-
-_WATCHED: dict[int, _Watched] = {}  # by the id of the thread; empty unless orchestrator code runs now
+_WATCHED: dict[int, DeterminismError | None] = {}
+"""The threads in which orchestrator code runs now, by their ids, each with the code's first forbidden use."""
 
 
 def _watched(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -82,13 +79,13 @@ def _watched(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     thread = get_ident()
     if thread in _WATCHED:  # a handler that the code itself calls
         return code(*args, **kwargs)
-    watched = _WATCHED[thread] = _Watched()
+    _WATCHED[thread] = None
     try:
         return code(*args, **kwargs)
     finally:
-        del _WATCHED[thread]
-        if watched.error is not None:
-            raise watched.error
+        error = _WATCHED.pop(thread)
+        if error is not None:
+            raise error
 
 
 def _watched_calls(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -120,8 +117,7 @@ def _install() -> None:
 def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
     if not _WATCHED:
         return
-    watched = _WATCHED.get(get_ident())
-    if watched is None:
+    if get_ident() not in _WATCHED:
         return
     use = audited(event)
     if use is None:
@@ -131,7 +127,7 @@ def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
         if _ZONES in name.replace("\\", "/"):
             return
         use = Use(f"open({name!r})", use.replacement)
-    _judge(watched, use, sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
+    _judge(use, sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
 
 
 def _on_call(frame: FrameType, event: str, called: Any) -> None:
@@ -149,13 +145,12 @@ def _on_call(frame: FrameType, event: str, called: Any) -> None:
         use, caller = c_function(called), frame
     else:
         return
-    watched = _WATCHED.get(get_ident())
-    if use is None or watched is None or caller is None or is_library(caller.f_code.co_filename):
+    if use is None or caller is None or get_ident() not in _WATCHED or is_library(caller.f_code.co_filename):
         return
-    _judge(watched, use, caller)
+    _judge(use, caller)
 
 
-def _judge(watched: _Watched, use: Use, frame: FrameType | None) -> None:
+def _judge(use: Use, frame: FrameType | None) -> None:
     """Raise DeterminismError at the line of the use, unless a library did it on its own account."""
     location = ""
     while frame is not None and frame.f_code not in _BOUNDARIES:
@@ -163,12 +158,14 @@ def _judge(watched: _Watched, use: Use, frame: FrameType | None) -> None:
         if code.co_name == "__del__":  # the garbage collector may run the finalizer of any object here
             return
         if is_library(code.co_filename):
-            if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _EXCUSED:
+            module = str(frame.f_globals.get("__name__", ""))
+            if module == _OF_THE_HOST or module.partition(".")[0] in _EXCUSED:
                 return
         elif not location and not code.co_filename.startswith("<"):
             location = place(code.co_filename, frame.f_lineno)
         frame = frame.f_back
     error = DeterminismError(used=use.used, location=location, replacement=use.replacement)
-    if watched.error is None:
-        watched.error = error
+    thread = get_ident()
+    if _WATCHED[thread] is None:
+        _WATCHED[thread] = error
     raise error

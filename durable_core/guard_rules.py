@@ -16,10 +16,10 @@ import time
 import types
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeVar, cast
 
+from .lazy_dataclass import dataclass
 from .registry import ActivityDefinition, definition_of
 from .source_location import is_library
 
@@ -140,8 +140,10 @@ _FUNCTIONS: dict[types.CodeType, Use] = {
     type(os.environ).__iter__.__code__: Use("os.environ", SETTING),
 }
 _FUNCTIONS_BY_ID = _by_id(_FUNCTIONS)
-CODES_OF_INTEREST = frozenset({*_FUNCTIONS_BY_ID, *_RANDOM_METHODS})
+CODES_OF_INTEREST = {*_FUNCTIONS_BY_ID, *_RANDOM_METHODS}
 """The ids of the code of all Python functions that ``python_function`` recognises."""
+_ACTIVITIES: dict[int, tuple[types.CodeType, str]] = {}
+"""Activities that orchestrator code calls as plain functions: their code, which is kept alive for its id, and name."""
 _PASSED_ON = (
     "threading",
     "concurrent.futures.thread",
@@ -158,6 +160,9 @@ def python_function(frame: types.FrameType) -> tuple[Use, types.FrameType | None
     code = frame.f_code
     caller = frame.f_back
     use = _FUNCTIONS_BY_ID.get(id(code))
+    if use is None and (activity := _ACTIVITIES.get(id(code))) is not None:
+        called = f"ctx.call_activity({activity[1]}, ...)"
+        return Use(f"the activity {activity[1]}() as a plain function", f"write: x = yield from {called}"), caller
     if use is None:
         name = _RANDOM_METHODS.get(id(code))
         if name is None:
@@ -186,25 +191,65 @@ _MOST = 5_000  # functions looked through for one orchestrator
 
 
 @lru_cache(maxsize=1024)
-def names_clock_or_chance(fn: Callable[..., Any]) -> bool:
-    """Whether this function, or one of the project's that it names, mentions a use that only the profiler reports.
+def needs_profiler(fn: Callable[..., Any]) -> bool:
+    """Whether this function, or one of the project's that it names, mentions a use that only the profiler reports: a
+    clock, chance, or an activity that it calls as a plain function.
 
     Compared by name, so it is True too often rather than too seldom. Functions that are reached through objects alone
     (an attribute of a parameter) are not found.
     """
     seen: set[int] = set()
     left: list[Any] = [fn]
+    found = False
     while left and len(seen) < _MOST:
         value = left.pop()
         if id(value) in seen:
             continue
         seen.add(id(value))
-        if isinstance(value, types.FunctionType) and isinstance(definition_of(value), ActivityDefinition):
+        if isinstance(value, types.FunctionType) and _is_activity(value):
             continue  # the orchestrator names an activity to schedule it, and does not run its code
-        if _is_forbidden(value):
-            return True
-        left.extend(_named_by(value))
-    return bool(left)  # too much to look through: assume the worst
+        found |= _is_forbidden(value)
+        named = list(_named_by(value))
+        activities = [each for each in named if isinstance(each, types.FunctionType) and _is_activity(each)]
+        if activities and isinstance(value, types.FunctionType):
+            found |= _note_called(activities, value)
+        left.extend(named)
+    return found or bool(left)  # too much to look through: assume the worst
+
+
+def _is_activity(fn: types.FunctionType) -> bool:
+    return isinstance(definition_of(fn), ActivityDefinition)
+
+
+def _note_called(activities: list[types.FunctionType], fn: types.FunctionType) -> bool:
+    """Keep those of these activities that the code of ``fn`` seems to call; whether there are any.
+
+    The compiler pushes a null beside a function that is called, and none beside one that is passed to a call.
+    """
+    called: set[str] = set()
+    codes = [fn.__code__]
+    while codes:
+        code = codes.pop()
+        codes.extend(constant for constant in code.co_consts if isinstance(constant, types.CodeType))
+        steps = [step for step in dis.get_instructions(code) if step.opname not in ("CACHE", "EXTENDED_ARG")]
+        for before, step, after in zip([None, *steps], steps, [*steps[1:], None], strict=False):
+            beside = {each.opname for each in (before, after) if each is not None}
+            if "NULL" in step.argrepr or step.opname == "LOAD_METHOD" or "PUSH_NULL" in beside:
+                called.add(str(step.argval))
+    found = False
+    names = {name: value for name, value in (*_bindings(fn),) if isinstance(value, types.FunctionType)}
+    for activity in activities:
+        if activity.__name__ in called or any(value is activity and name in called for name, value in names.items()):
+            _ACTIVITIES[id(activity.__code__)] = (activity.__code__, activity.__name__)
+            CODES_OF_INTEREST.add(id(activity.__code__))
+            found = True
+    return found
+
+
+def _bindings(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """The names by which the code of a function refers to objects outside of it."""
+    yield from ((name, fn.__globals__.get(name)) for name in fn.__code__.co_names)
+    yield from zip(fn.__code__.co_freevars, _cells(fn), strict=False)
 
 
 def _is_forbidden(value: Any) -> bool:

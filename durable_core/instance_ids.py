@@ -80,10 +80,15 @@ def check_instance_id(instance_id: str) -> None:
 
 def check_event_name(name: str) -> None:
     """InvalidInputError if this cannot be the name of an event."""
+    check_name(name, "an event name")
+
+
+def check_name(name: str, what: str) -> None:
+    """InvalidInputError if this is not a text of 1 to 256 characters. ``what`` names it, such as "an event name"."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_EVENT_NAME:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"an event name is a text of 1 to {MAX_EVENT_NAME} characters, not {name!r:.300}")
+        raise InvalidInputError(f"{what} is a text of 1 to {MAX_EVENT_NAME} characters, not {name!r:.300}")
     if HALF_PAIR.search(name):
-        raise InvalidInputError("an event name must not hold half a surrogate pair, which is not a character")
+        raise InvalidInputError(f"{what} must not hold half a surrogate pair, which is not a character")
 
 
 MAX_TEXT = 4_000  # characters of a reason

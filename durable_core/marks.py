@@ -1,11 +1,9 @@
-"""How functions are marked by ``@orchestrator`` and ``@activity``, and how marked functions are found in modules."""
+"""How ``@orchestrator``, ``@activity`` and ``@entity`` mark objects, and how marked objects are found in modules."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +12,9 @@ from .errors import RegistrationError
 F = TypeVar("F", bound=Callable[..., Any])
 
 MARK = "__durable_definition__"
+
+RESERVED = "durable."
+"""Names of orchestrators, activities and entities that begin so belong to the framework."""
 
 
 class Definition(Protocol):
@@ -35,23 +36,17 @@ def mark_as(function: F, definition: Definition) -> F:
     return function
 
 
-def marked_in(module: ModuleType) -> Iterator[Callable[..., Any]]:
-    """The marked objects in the namespace of a module; of a package, also those of all modules in it.
+def marked_in(modules: Iterable[ModuleType]) -> Iterator[Callable[..., Any]]:
+    """The marked objects in the namespaces of these modules.
 
     RegistrationError if a decorator hides the mark.
     """
-    for found in _walk(module):
+    for found in modules:
         for name, value in list(vars(found).items()):
             if _is_marked(value):
                 yield value
             else:
                 _refuse_hidden(found, name, value)
-
-
-def _walk(module: ModuleType) -> Iterator[ModuleType]:
-    yield module
-    for info in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
-        yield importlib.import_module(info.name)
 
 
 def _is_marked(value: object) -> bool:

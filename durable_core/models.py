@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from .errors import NonRetriableError, TaskFailedError
+from .lazy_dataclass import dataclass
 from .moments import LAST_SECONDS
 from .user_code import is_interrupt
 
@@ -43,6 +44,8 @@ class RuntimeStatus(StrEnum):
 
 
 _TERMINAL = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.FAILED, RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED})
+STATUSES = {status.value: status for status in RuntimeStatus}
+"""The statuses by their texts: the enum itself takes three calls to find one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +240,8 @@ class RetryPolicy:
 
 def RetryOptions(first_retry_interval_in_milliseconds: int, max_number_of_attempts: int) -> RetryPolicy:
     """A retry policy with a fixed interval, with the parameter names of Durable Functions."""
-    return RetryPolicy(
-        max_attempts=max_number_of_attempts,
-        first_interval=timedelta(milliseconds=first_retry_interval_in_milliseconds),
-        backoff=1.0,
-    )
+    interval = timedelta(milliseconds=first_retry_interval_in_milliseconds)
+    return RetryPolicy(max_attempts=max_number_of_attempts, first_interval=interval, backoff=1.0, max_interval=interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,34 @@ class Origin:
     execution_id: str
 
 
-WaitKind: TypeAlias = Literal["activity", "timer", "event", "child", "condition", "step", "callback", "retry"]
+class Operations(NamedTuple):
+    """Numbers of storage operations, each as Azure bills it.
+
+    reads: of tables, a page of rows is one. writes: of tables, a transaction is one.
+    messages: on queues: each send, receipt and deletion of a message.
+    """
+
+    reads: int = 0
+    writes: int = 0
+    messages: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.reads + self.writes + self.messages
+
+    def plus(self, other: Operations) -> Operations:
+        if other is NO_OPERATIONS:  # nearly always
+            return self
+        if self is NO_OPERATIONS:
+            return other
+        return Operations(self.reads + other.reads, self.writes + other.writes, self.messages + other.messages)
+
+
+NO_OPERATIONS = Operations()
+
+WaitKind: TypeAlias = Literal[
+    "activity", "timer", "event", "child", "condition", "step", "callback", "retry", "entity", "lock"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +302,7 @@ class Wait:
     name: of the activity, orchestrator, step, event or callback; '' for a timer or a condition.
     line: ``file:line`` of the call. task_id: the number of the call; 0 for an event or a condition.
     since: the time of the call. due: when a timer is due. Both in UTC.
+    instance_id: of a sub-orchestration that is waited for, that of its last attempt.
     """
 
     kind: WaitKind
@@ -283,6 +311,7 @@ class Wait:
     task_id: int = 0
     since: datetime | None = None
     due: datetime | None = None
+    instance_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,8 +331,13 @@ class OrchestrationStatus:
     ended_time: when the instance ended, in UTC; None if it has not ended.
     retrying: the number of open calls that are tried again for long: at the fourth attempt, or half a minute after the
         call. In a list without details it is 0 or 1, and may be out of date.
+    operations: the storage operations of this execution up to its last commit, and after its end those that follow an
+        end. Approximate: what a crashed host did after its last commit is missing, and a receipt of several messages
+        counts one for each. None if it was begun by a version of durable_core that did not count; in a list without
+        details, if it has not ended.
     waits: what the code waits for, at most eight; empty if the instance has ended, has not begun, or was committed last
         by a version of durable_core that did not record it.
+    headers: those of the instance, if they were asked for; else None.
     """
 
     instance_id: str
@@ -331,6 +365,8 @@ class OrchestrationStatus:
     parent_task_id: int | None = None
     ended_time: datetime | None = None
     retrying: int = 0
+    operations: Operations | None = None
+    headers: dict[str, JSON] | None = None
 
     def __bool__(self) -> bool:
         return self.runtime_status is not None

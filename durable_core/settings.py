@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
 
 from .errors import ConfigurationError
+from .host_json import app_folder, hub_name
+from .lazy_dataclass import dataclass, fields_of
 from .models import RuntimeStatus
+from .prices import Prices, read_prices
 from .retention_setting import read_retention
 
 DEFAULT_STORE = ".durable/durable.db"
+LONGEST_LEASE = 604_800  # seconds; Azure Queues hides a message for seven days at most
 
 _ENVIRONMENT = {
     "hub": "DURABLE_HUB",
@@ -22,6 +26,7 @@ _ENVIRONMENT = {
     "warm_cache": "DURABLE_WARM_CACHE",
     "warm_instances": "DURABLE_WARM_INSTANCES",
     "inline_default": "DURABLE_INLINE",
+    "turns_at_work": "DURABLE_TURNS_AT_WORK",
     "message_lease": "DURABLE_MESSAGE_LEASE",
     "max_payload": "DURABLE_MAX_PAYLOAD",
     "signing_keys": "DURABLE_SIGNING_KEYS",
@@ -32,8 +37,31 @@ _ENVIRONMENT = {
     "http_allow": "DURABLE_HTTP_ALLOW",
     "code_limit": "DURABLE_CODE_LIMIT",
     "metrics": "DURABLE_METRICS",
+    "instance_log": "DURABLE_INSTANCE_LOG",
     "retention": "DURABLE_RETENTION",
+    "timer_rows_from": "DURABLE_TIMER_ROWS_FROM",
+    "prices": "DURABLE_PRICES",
+    "azure_sdk": "DURABLE_AZURE_SDK",
 }
+_SWITCH = "true, false, 1 or 0"
+_WANTED = {
+    "partitions": "a whole number, 1 to 64",
+    "warm_cache": "a whole number of bytes, such as 67108864, at least 0",
+    "warm_instances": "a whole number, at least 0",
+    "max_payload": "a whole number of bytes, such as 10485760, at least 1",
+    "max_threads": "a whole number, at least 1",
+    "message_lease": f"a number of seconds, 1 to {LONGEST_LEASE:,}",
+    "code_limit": "a number of seconds, at least 0; 0 for no limit",
+    "timer_rows_from": "a number of seconds, 60 to 600",
+    "inline_default": _SWITCH,
+    "guard": _SWITCH,
+    "metrics": _SWITCH,
+    "instance_log": _SWITCH,
+    "azure_sdk": _SWITCH,
+    "http_allow": "a list of at least one host, such as api.example.com, *.example.org; unset it to allow every host",
+}
+"""What a setting takes that is not a text, for the error about a value that cannot be read."""
+_HUB_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9]{2,39}")
 _HOST_PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
 
@@ -42,6 +70,7 @@ class Settings:
     """Settings of an app. ``docs/settings.md`` names the environment variable of each field.
 
     hub: name of the task hub, a prefix of its tables and queues; 3 to 40 letters and digits, begins with a letter.
+        Without DURABLE_HUB it is ``extensions.durableTask.hubName`` of host.json, as in Durable Functions.
     partitions: number of control queues, work queues and catalogue shards of the hub, 1 to 64; fixed once the hub
         exists.
     store: path of the embedded SQLite file, used if no ``AzureWebJobsStorage`` is set; ``:memory:`` stores nothing on
@@ -50,7 +79,9 @@ class Settings:
     warm_cache: bytes of memory, estimated, for warm instances, their histories and locals; 0 replays at every message.
     warm_instances: highest number of warm instances in one process, whatever memory they need.
     inline_default: whether an activity that was scheduled alone may run in the turn that scheduled it.
-    message_lease: seconds of the lease on a message, before any renewal; at least 1.
+    turns_at_work: whether the host that has run the only open activity of a short instance runs the next turn, too, and
+        up to four such activities in a row; else it sends each result by a control queue.
+    message_lease: seconds of the lease on a message, before any renewal; 1 to 604,800.
     max_payload: highest number of bytes of JSON of one input, result or event.
     signing_keys: secrets by which capability URLs are signed, newest first.
     base_url: the public address of the app, such as https://orders.example.com, for all URLs that it returns; if
@@ -62,10 +93,17 @@ class Settings:
     http_allow: hosts to which ``ctx.call_http`` may send requests, redirects included: ``api.example.com`` (any port),
         ``api.example.com:8443``, ``*.example.com`` (every host of that domain); empty: every host, internal ones too.
     retention: for how long ended instances are kept, by their status; those of other statuses are kept for ever.
+    timer_rows_from: seconds, 60 to 600; a timer or a retry that is further away is a row of the timers table, not a
+        delayed message, for which Azure would start machines. The same for all hosts of a hub.
     code_limit: seconds for which orchestrators, async activities, validators and codecs may block the event loop
         before they are interrupted; 0: no limit.
-
+    instance_log: whether the start and the end of each instance is logged, by ``durable_core.instances``. The local
+        host turns it on unless this setting is given.
     metrics: whether the process counts what it does, for ``GET /metrics``.
+    prices: what storage operations cost; None: Azure's prices as ``durable_core.prices`` has them, and nothing in the
+        embedded store.
+    azure_sdk: whether every storage operation passes the whole pipeline of Azure's SDKs, which takes five times as much
+        CPU; for what only that does, such as the SDKs' own tracing.
 
     Raises ConfigurationError, with the name of the environment variable, for a value out of its range.
     """
@@ -77,6 +115,7 @@ class Settings:
     warm_cache: int = 64 * 1024 * 1024
     warm_instances: int = 5_000
     inline_default: bool = True
+    turns_at_work: bool = True
     message_lease: float = 600.0
     max_payload: int = 10 * 1024 * 1024
     signing_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -87,10 +126,14 @@ class Settings:
     http_allow: tuple[str, ...] = ()
     code_limit: float = 10.0
     metrics: bool = False
+    instance_log: bool = False
+    prices: Prices | None = None
+    azure_sdk: bool = False
+    timer_rows_from: float = 600.0
     retention: Mapping[RuntimeStatus, timedelta] = field(default_factory=dict[RuntimeStatus, timedelta])
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,39}", self.hub):
+        if not _HUB_PATTERN.fullmatch(self.hub):
             raise ConfigurationError(
                 f"hub name '{self.hub}' must have 3 to 40 letters and digits and begin with a letter (DURABLE_HUB)"
             )
@@ -124,9 +167,14 @@ class Settings:
             raise ConfigurationError(
                 f"code_limit must be a number of seconds, or 0 for no limit, not {self.code_limit} (DURABLE_CODE_LIMIT)"
             )
-        if self.message_lease < 1:
+        if not 60 <= self.timer_rows_from <= 600:
             raise ConfigurationError(
-                f"message_lease must be at least 1 second, not {self.message_lease} (DURABLE_MESSAGE_LEASE)"
+                f"timer_rows_from must be 60 to 600 seconds, not {self.timer_rows_from} (DURABLE_TIMER_ROWS_FROM)"
+            )
+        if not 1 <= self.message_lease <= LONGEST_LEASE:
+            raise ConfigurationError(
+                f"message_lease must be 1 to {LONGEST_LEASE:,} seconds, not {self.message_lease} "
+                "(DURABLE_MESSAGE_LEASE)"
             )
 
     @property
@@ -140,19 +188,24 @@ class Settings:
         return Path(DEFAULT_STORE).parent if self.store == ":memory:" else Path(self.store).parent
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read all settings from ``environ``, or else from ``os.environ``.
+    def from_environment(cls, environ: Mapping[str, str] | None = None, *, folder: Path | None = None) -> Settings:
+        """Read all settings from ``environ``, or else from ``os.environ`` and the host.json of the app.
 
+        folder: where that host.json is; None: the app's own folder, unless ``environ`` is given.
         Raises ConfigurationError, with the name of the variable, for a value that is not valid.
         """
         env = os.environ if environ is None else environ
+        if folder is None and environ is None:
+            folder = app_folder(env)
         values: dict[str, object] = {}
-        for f in fields(cls):
-            variable = _ENVIRONMENT.get(f.name)
+        for name in fields_of(cls):
+            variable = _ENVIRONMENT.get(name)
             raw = env.get(variable) if variable else None
             if raw is None or variable is None:
                 continue
-            values[f.name] = _parse(f.name, variable, raw)
+            values[name] = _parse(name, variable, raw)
+        if "hub" not in values and folder is not None and (name := hub_name(folder, env)) is not None:
+            values["hub"] = _of_host_json(name)
         prefix = "AzureWebJobsStorage"
         connection = {
             name[len(prefix) :].lstrip("_"): value
@@ -162,6 +215,15 @@ class Settings:
         return cls(connection=connection, **values)  # pyright: ignore[reportArgumentType]
 
 
+def _of_host_json(name: str) -> str:
+    if not _HUB_PATTERN.fullmatch(name):
+        raise ConfigurationError(
+            f"host.json names the hub '{name}' (extensions.durableTask.hubName), but a hub's name has 3 to 40 letters "
+            "and digits and begins with a letter; change it there, or set DURABLE_HUB, which has precedence"
+        )
+    return name
+
+
 def _parse(name: str, variable: str, raw: str) -> object:
     try:
         match name:
@@ -169,9 +231,11 @@ def _parse(name: str, variable: str, raw: str) -> object:
                 return int(raw)
             case "retention":
                 return read_retention(raw)
-            case "message_lease" | "code_limit":
+            case "prices":
+                return read_prices(raw)
+            case "message_lease" | "code_limit" | "timer_rows_from":
                 return float(raw)
-            case "inline_default" | "guard" | "metrics":
+            case "inline_default" | "turns_at_work" | "guard" | "metrics" | "instance_log" | "azure_sdk":
                 if raw.lower() not in ("0", "1", "false", "true"):
                     raise ValueError(raw)
                 return raw.lower() in ("1", "true")
@@ -185,5 +249,5 @@ def _parse(name: str, variable: str, raw: str) -> object:
             case _:
                 return raw
     except ValueError as error:
-        why = f": {error}" if name == "retention" else ""
-        raise ConfigurationError(f"{variable}={raw!r} is not a valid value for {name}{why}") from error
+        why = str(error) if name in ("retention", "prices") else f"it must be {_WANTED[name]}"
+        raise ConfigurationError(f"{variable}={raw!r} is not a valid value for {name}: {why}") from error

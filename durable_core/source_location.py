@@ -21,6 +21,11 @@ def place(filename: str, line: int) -> str:
     return "/".join(filename.replace("\\", "/").rsplit("/", 2)[-2:]) + f":{line}"
 
 
+def short(location: str) -> str:
+    """A ``file:line`` as history stores it: ``folder/file.py:12``."""
+    return "/".join(location.replace("\\", "/").rsplit("/", 2)[-2:])
+
+
 @lru_cache(maxsize=4096)
 def is_library(filename: str) -> bool:
     """Whether this file belongs to Python, to an installed package or to durable_core, and not to the project."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from dis import opmap
 from threading import current_thread, main_thread
 from types import CodeType
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import DeterminismError
+from .lazy_dataclass import dataclass
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -18,6 +19,11 @@ settings.load_profile("busy machine")
 
 _TOTALS = pytest.StashKey[Totals]()
 _HANDED_OVER = "durable_core_totals"
+
+
+# A shell without job control lets what it starts in the background ignore Ctrl-C, and so would the programs of tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

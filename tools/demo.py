@@ -157,6 +157,8 @@ class Demo:
                 f"{instance.steps} of {instance.planned}",
                 Text(json.dumps(detail) if detail is not None else "", style="dim", overflow="ellipsis"),
             )
+        if not self.console.is_terminal:  # the log has the headline already, and Live ends no line
+            return Group(table, Text())
         return Group(Text(self.headline, style="bold"), table)
 
 

@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,12 +24,15 @@ from aiohttp import web
 
 import activities
 import orchestrators
-from durable_core import Registry, activity
+from durable_core import Registry, RuntimeStatus, activity
 from durable_core.engine.events import TaskScheduled
+from durable_core.errors import UpdateFailedError
+from durable_core.registry import MAP_NAME
 from durable_core.replay.history import from_text, to_text
 from durable_core.runtime.schedules.orchestrator import SCHEDULE_PREFIX
 from durable_core.testing import History, load_history
-from durable_core.testing.simulation import World
+from durable_core.testing.simulation import Role, World
+from tests.histories import durable_functions as df_app
 from tests.histories import features
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +67,7 @@ class Golden:
 
     registry: Registry
     run: Callable[[World], Awaitable[Histories]]
+    hosts: int | tuple[Role, ...] = 1
 
 
 async def take(world: World, **ids: str) -> Histories:
@@ -75,6 +79,18 @@ async def until_ended(world: World, *ids: str) -> None:
     for instance_id in ids:
         status = await world.client.wait_for_completion(instance_id, 400 * 24 * 3600)
         assert status.is_terminal, status
+
+
+async def take_twice(
+    world: World, name: str, instance_id: str, event: str, value: Any = None, *, wait: float
+) -> Histories:
+    """``NAME_mid_wait`` is the history of the instance as it waits after ``wait`` seconds, ``NAME`` that of its end, to
+    which the event leads."""
+    await asyncio.sleep(wait)
+    waiting = await take(world, **{f"{name}_mid_wait": instance_id})
+    await world.client.raise_event(instance_id, event, value)
+    await until_ended(world, instance_id)
+    return waiting | await take(world, **{name: instance_id})
 
 
 # ---------------------------------------------------------------- samples
@@ -150,6 +166,21 @@ async def families(world: World) -> Histories:
     return await take(world, sub_orchestrations="f", sub_orchestration="f-second", detached="f-detached")
 
 
+async def closing(world: World) -> Histories:
+    await world.client.start_new("waits_with_children", "c")
+    await until_ended(world, "c", "c-cancelled", "c-terminated")
+    assert not (await world.client.get_status("c-abandoned")).is_terminal
+    return await take(world, parent_close="c", parent_close_child="c-cancelled")
+
+
+async def mapped(world: World) -> Histories:
+    await world.client.start_new("maps", "m", 7)
+    await until_ended(world, "m")
+    batches = await world.client.get_status_by(name=MAP_NAME)
+    batch = next(each for each in batches if each.runtime_status is RuntimeStatus.COMPLETED)
+    return await take(world, maps="m", map_batch=batch.instance_id)
+
+
 async def steps(world: World) -> Histories:
     await world.client.start_new("steps", "s", "tea")
     await until_ended(world, "s")
@@ -202,11 +233,7 @@ async def generations(world: World) -> Histories:
     await world.client.start_new("rounds", "r", 3)
     for number in range(4):
         await world.client.raise_event("r", "next", f"n{number}", event_id=f"e{number}")
-    await asyncio.sleep(600)
-    waiting = await take(world, continue_as_new_mid_wait="r")
-    await world.client.raise_event("r", "stop")
-    await until_ended(world, "r")
-    return waiting | await take(world, continue_as_new="r")
+    return await take_twice(world, "continue_as_new", "r", "stop", wait=600)
 
 
 async def films(world: World) -> Histories:
@@ -277,6 +304,27 @@ async def schedules(world: World) -> Histories:
     )
 
 
+async def more_schedules(world: World) -> Histories:
+    """With what the first version of schedules did not have, an update, and a backfill."""
+    client, now = world.client, world.loop.now()
+    await client.create_schedule(
+        "spread", "report", interval=timedelta(hours=1), client_input="EU", jitter=timedelta(minutes=5)
+    )
+    await client.pause_schedule("spread")
+    await asyncio.sleep(60)
+    await client.create_schedule(
+        "spread",
+        "report",
+        interval=timedelta(hours=2),
+        client_input="US",
+        catch_up=timedelta(hours=6),
+        if_exists="update",
+    )
+    backfill = await client.backfill_schedule("spread", now - timedelta(hours=5), now, max_concurrency=2)
+    await asyncio.sleep(10)
+    return await take(world, schedule_updated=f"{SCHEDULE_PREFIX}spread", backfill=backfill)
+
+
 async def bulk(world: World) -> Histories:
     client = world.client
     await client.start_new("tidy", "held")
@@ -312,15 +360,103 @@ async def rewinds(world: World) -> Histories:
     return await take(world, rewound="again")
 
 
+async def entities(world: World) -> Histories:
+    await world.client.start_new("purses", "p", 5)
+    await until_ended(world, "p")
+    return await take(world, entities="p")
+
+
+async def limits(world: World) -> Histories:
+    await world.client.start_new("bakes", "b", ["bread", "bread", "cake"])
+    return await take_twice(world, "limits", "b", "served", wait=60)
+
+
+async def whole_limits(world: World) -> Histories:
+    await world.client.start_new("shifts", "s", 1)
+    await asyncio.sleep(60)
+    await world.client.start_new("shifts", "t", 1)
+    await asyncio.sleep(60)
+    waiting = await take(world, limit_of_run_mid_wait="t")
+    await world.client.raise_event("s", "closed")
+    await until_ended(world, "s")
+    return waiting | await take(world, limit_of_run="s")
+
+
+async def turns_at_work(world: World) -> Histories:
+    await world.client.start_new("errands", "e", 6)
+    return await take_twice(world, "turns_at_work", "e", "More", "flowers", wait=60)
+
+
+async def journals(world: World) -> Histories:
+    await world.client.start_new("journals", "j", 3)
+    return await take_twice(world, "journals", "j", "Said", "word", wait=60)
+
+
+async def updates(world: World) -> Histories:
+    client = world.client
+    await client.start_new("counter_of_votes", "v", 0)
+    await client.update("v", "vote", 2, update_id="v-1")
+    asking = asyncio.create_task(client.update("v", "ask", "berlin", update_id="a-1", timeout=3600))
+    await asyncio.sleep(5)
+    waiting = await take(world, updates_mid_wait="v")
+    await client.raise_event("v", "Answered", 3)
+    await asking
+    with suppress(UpdateFailedError):
+        await client.update("v", "object", update_id="o-1")
+    await client.update("v", "close", update_id="c-1")
+    await until_ended(world, "v")
+    return waiting | await take(world, updates="v")
+
+
+async def branches(world: World) -> Histories:
+    taken: Histories = {}
+    for name, orchestrator in (("branches", "excursion"), ("async_def", "excursion_in_async")):
+        await world.client.start_new(orchestrator, name, 3)
+        taken |= await take_twice(world, name, name, "Word", "enough", wait=90 * 60)
+    return taken
+
+
+async def async_updates(world: World) -> Histories:
+    client = world.client
+    await client.start_new("waiter", "w")
+    waiting = asyncio.create_task(client.update("w", "wait", update_id="w-1", timeout=7200))
+    await asyncio.sleep(60)
+    orders = [client.update("w", "order", dish, update_id=dish, timeout=3600) for dish in ("soup", "rice")]
+    assert await asyncio.gather(*orders) == [2, 2]
+    mid_wait = await take(world, async_updates_mid_wait="w")
+    await until_ended(world, "w")
+    with suppress(UpdateFailedError):
+        await waiting
+    return mid_wait | await take(world, async_updates="w")
+
+
+async def headers(world: World) -> Histories:
+    await world.client.start_new("headed", "h", headers={"tenant": "acme", "calls": 2})
+    await until_ended(world, "h", "headed-other")
+    return await take(world, headers="h", headers_child="headed-child")
+
+
+async def durable_functions(world: World) -> Histories:
+    await world.client.start_new("df_booking", "b")
+    taken = await take_twice(world, "durable_functions", "b", "paid", {"cents": 250}, wait=60)
+    return taken | await take(world, durable_functions_child="b-child")
+
+
 GOLDEN: dict[str, Golden] = {
     **{run.__name__: Golden(SAMPLES, run) for run in (orders, word_counts, watches, approvals)},
     **{
         run.__name__: Golden(FEATURES, run)
         for run in (
-            families, steps, timers, baskets, signatures, trips, generations, films, endings, fans, schedules, bulk,
-            recipes, retries, rewinds,
+            families, closing, mapped,
+            steps, timers, baskets, signatures, trips, generations, films, endings, fans, schedules,
+            more_schedules, bulk,
+            recipes, retries, rewinds, entities, limits, whole_limits, updates, branches, async_updates,
+            journals,
         )
     },
+    "headers": Golden(Registry.scan(features).intercept(features.Stamping()), headers),
+    "turns_at_work": Golden(FEATURES, turns_at_work, ("control", "work")),
+    "durable_functions": Golden(df_app.app.registry, durable_functions),
 }  # fmt: skip
 
 
@@ -331,7 +467,7 @@ def make(name: str) -> dict[str, str]:
     """The contents of the files of one run, by their names."""
     golden = GOLDEN[name]
     with _in_a_folder_of_its_own():
-        world = World(golden.registry, seed=sum(name.encode()))
+        world = World(golden.registry, hosts=golden.hosts, seed=sum(name.encode()))
         histories = world.run(golden.run)
     assert not world.errors, world.errors
     return {f"{file}.json": _without_paths(to_text(history)) for file, history in histories.items()}

@@ -26,6 +26,10 @@ GUIDE = DOCS / "guide"
 PUBLIC: dict[str, list[str]] = {
     "durable_core": durable_core.__all__,
     "durable_core.hosting.functions": ["Durable", "durable_blueprint"],
+    "durable_core.df": [
+        *("Blueprint", "DFApp", "DurableEntityContext", "DurableOrchestrationClient", "DurableOrchestrationContext"),
+        *("ManagedIdentityTokenSource", "OrchestrationRuntimeStatus"),
+    ],
     "durable_core.settings": ["Settings"],
     "durable_core.storage.sqlite": ["SqliteStorage"],
     "durable_core.testing": import_module("durable_core.testing").__all__,
@@ -33,18 +37,24 @@ PUBLIC: dict[str, list[str]] = {
 """What users import, by module."""
 
 FIRST: list[str] = [
-    *("orchestrator", "activity", "OrchestrationContext", "Task", "TimerTask", "ActivityContext"),
+    *("orchestrator", "activity", "entity", "OrchestrationContext", "Task", "TimerTask", "ActivityContext"),
     *("Registry", "Durable", "Settings", "DurableClient", "OrchestrationStatus"),
 ]
 """What a reader looks for first, in this order; the rest follows by name."""
 
 INTERNAL: dict[str, list[str]] = {
     "ActivityContext": ["listener"],
+    "BranchTask": [
+        *("begin", "child_ended", "close", "code", "is_ending", "left", "line", "name", "open_children", "owned"),
+        *("parent", "runs_by_itself", "section", "stop", "waits_at"),
+    ],
     "Durable": ["start", "stop"],
+    "EntityContext": ["keep_live", "live_state"],
+    "EntityId": ["partition"],
     "DurableClient": ["longest_poll", "raise_event_once", "redeem_callback"],
     "FailureDetails": ["from_exception", "from_json", "to_json"],
     "History": ["info", "seen", "segments"],
-    "Registry": ["activity", "orchestrator", "orchestrator_functions", "queues", "with_built_in"],
+    "Registry": ["activity", "entity", "orchestrator", "orchestrator_functions", "queues", "with_built_in"],
     "RetryPolicy": ["allows", "delay_after"],
     "Settings": ["durable_folder", "is_embedded"],
     "TestEnvironment": ["overdue_activities", "snapshot"],
@@ -70,7 +80,7 @@ def render_reference() -> str:
         if inspect.isclass(value) and not issubclass(value, Exception | enum.Enum):
             parts.append(section(f"`{name}`", module, value, members(value)))
         elif inspect.isfunction(value):
-            is_decorator = name in ("orchestrator", "activity")
+            is_decorator = name in ("orchestrator", "activity", "entity")
             title = f"`@{name}`" if is_decorator else f"`{_signature(name, value)}`"
             parts.append(section(title, module, value, options(value) if is_decorator else iter(())))
     others = [(name, module, value) for name, (module, value) in public.items() if _is_other(value)]

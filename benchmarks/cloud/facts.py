@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-READ = "2026-11-26"
+from durable_core.prices import AZURE
+
+READ = AZURE.date
 """The day all of them were read, in stored copies of the pages, which may be older than that."""
 
 
@@ -91,10 +93,10 @@ class Prices:
     """US dollars, pay as you go, locally redundant storage (LRS), a general-purpose v2 account."""
 
     table_transactions: Fact = Fact(
-        value=0.00036, unit="$ per 10,000 table transactions", source=_PRICES_TABLES, per_region=True
+        value=AZURE.table_writes, unit="$ per 10,000 table transactions", source=_PRICES_TABLES, per_region=True
     )
     queue_operations: Fact = Fact(
-        value=0.004,
+        value=AZURE.queue_operations,
         unit="$ per 10,000 queue operations",
         source=_PRICES_QUEUES,
         per_region=True,

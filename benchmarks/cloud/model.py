@@ -82,14 +82,17 @@ def one_instance(footprint: Footprint, rates: Rates) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compute:
-    """What a machine is taken to need. These are assumptions, not counts: measure them for your own activities.
+    """What a machine is taken to need: measure it for your own activities.
 
-    cpu_operation: seconds of one core for a storage operation, with the engine's share. cpu_execution: the same for a
-    function execution, on its way from host to worker and back. cores: of a machine. memory: its GB. used_memory: GB
+    cpu_operation: seconds of one core for a storage operation, as ``benchmarks.azure_cpu`` measures a guarded merge.
+    cpu_step: the engine's for an activity and its turn, as a host of docs/performance.md needs for a step of a chain on
+    the embedded store, the store included. cpu_execution: for a function execution, on its way from host to worker and
+    back; assumed, as all that follows. cores: of a machine. memory: its GB. used_memory: GB
     that the process uses. busy: share of its cores that is used while it is at work; the rest is waited away.
     """
 
-    cpu_operation: float = 0.001
+    cpu_operation: float = 0.0005
+    cpu_step: float = 0.0005
     cpu_execution: float = 0.002
     cores: float = 1.0
     memory: float = 2.0
@@ -99,7 +102,7 @@ class Compute:
     def cpu(self, footprint: Footprint) -> float:
         """Seconds of a core for each step, activities' own work left out."""
         operations = footprint.requests * self.cpu_operation
-        return (operations + footprint.executions * self.cpu_execution) / footprint.steps
+        return (operations + footprint.executions * self.cpu_execution) / footprint.steps + self.cpu_step
 
     def steps_per_machine(self, footprint: Footprint) -> float:
         return self.cores * self.busy / self.cpu(footprint)

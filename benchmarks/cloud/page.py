@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from durable_core.runtime.turn.inline_activity import AT_WORK
+
 from ..markdown import table
 from .catalogue import CHAIN, FAN, HUBS, QUEUED, SHORT_FAN, Counted
 from .facts import LIMITS, PRICES, READ, Limits, Prices, facts_of
@@ -45,6 +47,7 @@ def parts_of(counts: Counted) -> list[str]:
         "## Hot spots\n\n" + _hot_spots(counts, rates),
         "## Price of a million steps\n\n" + _prices(counts),
         "## Settings and their effect\n\n" + _what_to_turn(counts, rates),
+        "## Machines that are asked for\n\n" + _text("scaling_out.md"),
         "## Not in these figures\n\n" + _text("left_out.md"),
         "## Limits and prices\n\n" + _facts(),
     ]
@@ -63,12 +66,12 @@ def _in_short(counts: Counted, rates: Rates) -> str:
     return (
         f"A hub with one partition runs {_rate(one.steps_per_s)} steps per second of chains of ten, bounded by "
         f"{_place(one.limit)}; with 16 partitions {_rate(many.steps_per_s)}, bounded by {_place(many.limit)}; four "
-        f"accounts with a hub in each {_rate(accounts.steps_per_s)}. Where every activity goes through the queue it is "
+        f"accounts with a hub in each {_rate(accounts.steps_per_s)}. Where no activity may run inline it is "
         f"{_rate(ceiling(queued, rates).steps_per_s)}, {_rate(ceiling(queued, rates, partitions=16).steps_per_s)} and "
         f"{_rate(ceiling(queued, rates, partitions=16, accounts=4).steps_per_s)}. More than {enough} partitions "
-        f"({enough_queued} for queued activities) are of no use to one account. A million steps of busy chains cost "
+        f"({enough_queued} with `inline=False`) are of no use to one account. A million steps of busy chains cost "
         f"{_dollars(price(chain, COMPUTE).total)}, of which {_dollars(price(chain, COMPUTE).storage)} is storage; "
-        f"through the queue {_dollars(price(queued, COMPUTE).total)}.\n"
+        f"with `inline=False` {_dollars(price(queued, COMPUTE).total)}.\n"
     )
 
 
@@ -118,7 +121,7 @@ def _ceilings(counts: Counted, rates: Rates) -> str:
         "The first limit that is reached, and how far it lets each workload come:\n\n"
         + table(head, body)
         + "\nAll of them, for one account and a hub of one partition:\n\n"
-        + table(["Limit", f"{CHAIN.title}, steps/s", "through the queue, steps/s"], every)
+        + table(["Limit", f"{CHAIN.title}, steps/s", f"{QUEUED.title}, steps/s"], every)
     )
 
 
@@ -132,6 +135,7 @@ def _hot_spots(counts: Counted, rates: Rates) -> str:
         chain=float(_rounded(one_instance(counts.alone[CHAIN], rates))),
         written=ceiling(chain, rates, partitions=16).steps_per_s / chain.steps * chain.written / 1e6,
         ingress=LIMITS.ingress.value / 8 * 1000,
+        at_work=AT_WORK,
     )
 
 
@@ -171,7 +175,7 @@ def _prices(counts: Counted) -> str:
 def _what_to_turn(counts: Counted, rates: Rates) -> str:
     chain, queued = counts.apart[CHAIN], counts.apart[QUEUED]
     fan, short = counts.apart[FAN], counts.apart[SHORT_FAN]
-    together, cold = counts.together[QUEUED], counts.cold
+    together, cold = counts.together[FAN], counts.cold
     slow, eights = counts.slow, counts.slow_in_eights
 
     def rate(f: Footprint, partitions: int = 1, accounts: int = 1, of: Rates = rates) -> str:
@@ -195,11 +199,22 @@ def _what_to_turn(counts: Counted, rates: Rates) -> str:
             *effect(slow, eights),
         ],
         ["`short=True`: 32 activities to a message", FAN.title, *effect(fan, short)],
-        ["`DURABLE_WARM_CACHE`: its default in place of 0", QUEUED.title, *effect(cold, queued)],
+        [
+            "`DURABLE_TURNS_AT_WORK`: on, which it is: the machine that ran a lone activity runs the next "
+            f"turn, and up to {AT_WORK} lone activities in a row",
+            QUEUED.title,
+            *effect(counts.by_control, queued),
+        ],
+        [
+            "`DURABLE_WARM_CACHE`: its default in place of 0; as much is read where a work queue has so many machines "
+            "that each message comes to another one",
+            QUEUED.title,
+            *effect(cold, queued),
+        ],
         [
             "one kind of machine for all queues (not Flex Consumption): results need no message",
-            QUEUED.title,
-            *effect(queued, together),
+            FAN.title,
+            *effect(fan, together),
         ],
         [
             "`DURABLE_PARTITIONS` 1, 2, 4, 8, 16, before the first start",
@@ -214,6 +229,13 @@ def _what_to_turn(counts: Counted, rates: Rates) -> str:
             CHAIN.title,
             "the same",
             f"{rate(chain, 4)} → {rate(chain, 4, 1, published_rates(LARGE_REGION))}",
+            "the same",
+        ],
+        [
+            "a region with 40,000 requests/s, 16 partitions",
+            QUEUED.title,
+            "the same",
+            f"{rate(queued, 16)} → {rate(queued, 16, 1, published_rates(LARGE_REGION))}",
             "the same",
         ],
         [
@@ -245,8 +267,8 @@ def _machines(counts: Counted, rates: Rates) -> str:
     chain, queued = counts.apart[CHAIN], counts.apart[QUEUED]
     needed = [ceiling(f, rates, partitions=16).steps_per_s / COMPUTE.steps_per_machine(f) for f in (chain, queued)]
     return (
-        f"an account is full with about {needed[0]:,.0f} machines of chains, or {needed[1]:,.0f} with all activities "
-        f"through the queue, of the {LIMITS.flex_instances.value:,.0f} that Flex Consumption gives an app."
+        f"an account is full with about {needed[0]:,.0f} machines of chains, or {needed[1]:,.0f} where no activity "
+        f"runs inline, of the {LIMITS.flex_instances.value:,.0f} that Flex Consumption gives an app."
     )
 
 

@@ -17,8 +17,8 @@ from .host_group import Group, Hosts, serving
 
 GROUPS = tuple(Group.named(name) for name in ("1", "2", "4", "1+1", "2+2"))
 POLLING = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1"}
-"""Listeners that nothing wakes look ten times a second: how long they would sleep at first is not the question. No
-send wakes one in another process."""
+"""Listeners that nothing wakes look ten times a second: how long they would sleep at first is not the question. On the
+embedded store a send wakes those of the other processes, and they need not look so often."""
 
 REST = 1.0  # seconds after which what is to be tidied up has been
 FIRST = 2.5  # seconds after which every timer of a host has run once
@@ -108,7 +108,8 @@ def cases(variant: Variant, *, azure_like: bool) -> list[Case]:
 async def measure(case: Case, tell: Callable[[str], None], quiet: float, results: Path = RESULTS) -> Line:
     """One repetition on an empty store with fresh hosts."""
     load, variant = case.load, case.variant
-    env = {"DURABLE_INLINE": str(load.inline).lower(), **POLLING}
+    polling = POLLING if case.azure_like or variant == "azurite" else {}
+    env = {"DURABLE_INLINE": str(load.inline).lower(), **polling}
     with fresh_store(variant, results) as store:
         tell(f"{case.label} {case.group}")
         async with serving(case.group, store.folder, azure_like=case.azure_like, more_env=env) as hosts:

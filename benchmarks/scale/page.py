@@ -154,8 +154,9 @@ def _hosts(lines: Sequence[Line]) -> Iterator[str]:
     yield (
         "### Several hosts on one store\n\nAll on this machine, with the one that starts the work over HTTP, at one "
         "host after the other. Operations are those of the hosts, counted in their processes, until all is at rest; "
-        "polls that found nothing are left out. A conflict is a guarded write that came after another host's. A send "
-        "wakes the listeners of its own process, with `--azure-like` nobody; the others look ten times a second.\n"
+        "polls that found nothing are left out. A conflict is a guarded write that came after another host's. On the "
+        "embedded store a send wakes the listeners of all hosts; on Azurite it wakes nobody, and they look ten times a "
+        "second.\n"
     )
     for key, title in _STORES.items():
         if key in found:

@@ -9,51 +9,29 @@ try:
 except ImportError:
     sys.exit("the command line needs the extra 'local': pip install 'durable_core[local]'")
 
-from .. import __version__
 from .group import LazyGroup
+from .verbs import VERBS
 
-VERBS = {
-    "backup": "backup",
-    "bulk": "bulk",
-    "cancel": "requests",
-    "check-deploy": "check_deploy",
-    "completion": "completion",
-    "debug": "debug",
-    "events": "show",
-    "explain": "explain",
-    "fork": "fork",
-    "history": "history",
-    "host": "host",
-    "hosts": "hub",
-    "lint": "lint",
-    "list": "list_instances",
-    "purge": "purge",
-    "query": "query",
-    "queues": "hub",
-    "raise": "requests",
-    "recover": "recover",
-    "replay": "replay",
-    "restart": "restart",
-    "restore": "backup",
-    "resume": "requests",
-    "rewind": "rewind",
-    "schedules": "schedules",
-    "show": "show",
-    "start": "start",
-    "stats": "hub",
-    "suspend": "requests",
-    "tail": "tail",
-    "terminate": "requests",
-    "timers": "hub",
-    "tree": "explain",
-}
-"""Each verb with the module that holds it."""
+
+def _print_versions(context: click.Context, _: click.Parameter, is_given: bool) -> None:
+    if is_given and not context.resilient_parsing:
+        from .installed import versions
+
+        click.echo(versions())
+        context.exit()
 
 
 @click.group(
-    cls=LazyGroup, modules=VERBS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=LazyGroup, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
-@click.version_option(__version__, prog_name="durable_core", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_versions,
+    help="Print the versions of this package, of Python, SQLite and the SDKs, and exit.",
+)
 def main() -> None:
     """Durable execution for Python on plain Azure Storage.
 

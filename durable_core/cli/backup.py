@@ -9,6 +9,7 @@ import click
 
 from ..errors import ConfigurationError, DurableError
 from ..settings import Settings
+from .exit_codes import CannotRunError
 
 
 @click.command()
@@ -26,7 +27,7 @@ def backup(target: Path, store: Path | None) -> None:
     try:
         size = back_up(place, target)
     except DurableError as error:
-        raise click.ClickException(str(error)) from error
+        raise CannotRunError(str(error)) from error
     click.echo(f"{place}, {size:,} bytes, is in {target}")
 
 
@@ -45,7 +46,7 @@ def restore(source: Path, store: Path | None) -> None:
     try:
         kept = put_back(source, place, datetime.now(UTC))
     except DurableError as error:
-        raise click.ClickException(str(error)) from error
+        raise CannotRunError(str(error)) from error
     click.echo(f"{place} is the state of {source}" + (f"; what was there is in {kept}" if kept else ""))
 
 
@@ -58,5 +59,5 @@ def _embedded(store: Path | None) -> Path:
                 "docs/backup.md says how an account is backed up"
             )
     except ConfigurationError as error:
-        raise click.ClickException(str(error)) from error
+        raise CannotRunError(str(error)) from error
     return Path(settings.store) if store is None else store

@@ -34,6 +34,7 @@ _OPEN = ("Pending", "Running", "Suspended", "ContinuedAsNew")
 @click.option("--reason", metavar="TEXT", default="", help="Shown with the instances.")
 @click.option("--event", metavar="NAME", default="", help="The event of raiseEvent.")
 @json_options("data", "The event's data")
+@click.option("--recursive", is_flag=True, help="Of purge: their sub-orchestrations, too.")
 @click.option("--dry-run", is_flag=True, help="Only show how many instances it would touch, and some of them.")
 @click.option("--wait", is_flag=True, help="Show the progress until it has ended.")
 @yes_option
@@ -46,6 +47,7 @@ def bulk(
     reason: str,
     event: str,
     data: bytes | None,
+    recursive: bool,
     dry_run: bool,
     wait: bool,
     yes: bool,
@@ -59,6 +61,8 @@ def bulk(
     """
     body: dict[str, Any] = {"action": action, "filter": _filter_of(chosen), "all": every}
     body |= {name: text for name, text in (("reason", reason), ("eventName", event)) if text}
+    if recursive:
+        body["recursive"] = True
     if data is not None:
         body["data"] = json.loads(data)
 

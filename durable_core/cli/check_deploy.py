@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import HubNotFoundError
 from .app_options import absolute, code_options, hub_options, load_code, or_cannot_run
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--name", metavar="ORCHESTRATOR", help="Only instances of this orchestrator.")
 @click.option("--limit", type=click.IntRange(1), help="Only so many instances, the newest ones first.")
+@click.option("--allow-new", is_flag=True, help="A hub that no host has created yet is fine: nothing runs in it.")
 def check_deploy(
     hub: str | None,
     store: str | None,
@@ -34,6 +36,7 @@ def check_deploy(
     form: str,
     name: str | None,
     limit: int | None,
+    allow_new: bool,
 ) -> None:
     """Replay every open instance of a live hub with this code; the hub is only read.
 
@@ -51,9 +54,15 @@ def check_deploy(
         settings = with_place(code.settings, hub, store)
         async with open_to_read(settings, code.codec) as opened:
             with _progress() as progress, redirect_stdout(sys.stderr):  # orchestrators may print
-                return await deploy_check.check_deploy(
-                    opened, code.registry, code.converter, name=name, limit=limit, progress=progress
-                )
+                try:
+                    return await deploy_check.check_deploy(
+                        opened, code.registry, code.converter, name=name, limit=limit, progress=progress
+                    )
+                except HubNotFoundError as error:
+                    if not allow_new:
+                        raise
+                    click.echo(f"{error}; so nothing runs in it", err=True)
+                    return deploy_check.DeployReport(hub=settings.hub)
 
     with or_cannot_run():
         began = time.perf_counter()

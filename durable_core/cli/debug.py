@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 def debug(target: str, at: int | None, folder: Path, modules: str | None, hub: str | None, store: str | None) -> None:
     """Replay an instance, or an exported FILE, under pdb: step through its orchestrator, with the result of each yield.
 
+    Behind the call of a journaled activity its recorded steps are shown, with their lines and values.
+
     The hub is only read: no activity runs, and the instance does not change. Commands are pdb's: n (next line), s (into
     a function), p EXPR (print), b FILE:LINE (breakpoint), c (to the end, or the next breakpoint), q (quit).
     """
@@ -35,22 +37,26 @@ def debug(target: str, at: int | None, folder: Path, modules: str | None, hub: s
         from ..replay.replayer import History, definition_for
 
         code = load_code(folder, modules)
-        history = History.read(path) if is_file else asyncio.run(_load(code, target, hub, store))
+        history, steps = (History.read(path), {}) if is_file else asyncio.run(_load(code, target, hub, store))
         definition = definition_for(code.registry, history.name, history.version)
         click.echo(
             f"instance '{history.instance_id}' of '{history.name}', {history.status.value}: "
             f"{len(history.events)} events, code at {definition.location}"
         )
         try:
-            debug_history(definition, history, at=at, converter=code.converter, say=click.echo)
+            debug_history(definition, history, at=at, converter=code.converter, say=click.echo, steps=steps)
         except NonDeterminismError as error:
             click.echo(str(error))
             sys.exit(1)
 
 
-async def _load(code: AppCode, instance_id: str, hub: str | None, store: str | None) -> History:
+async def _load(
+    code: AppCode, instance_id: str, hub: str | None, store: str | None
+) -> tuple[History, dict[int, list[str]]]:
     from ..hosting.app_loader import open_to_read, with_place
     from ..replay.replayer import load_history
+    from ..replay.steps import load_steps
 
     async with open_to_read(with_place(code.settings, hub, store), code.codec) as opened:
-        return await load_history(opened, instance_id)
+        history = await load_history(opened, instance_id)
+        return history, await load_steps(opened, history)

@@ -74,7 +74,8 @@ def _lines(node: Document, here: str, below: str) -> Iterator[str]:
     status = str(node.get("runtimeStatus", ""))
     task = f"task {node['taskId']}, " if "taskId" in node else ""
     shown = coloured(status, status) if status else GONE
-    yield f"{here}{safe(str(node['instanceId']))}  {safe(str(node['name']))}  {task}{shown}"
+    policy = f"  on the parent's end: {safe(str(node['parentClose']))}" if "parentClose" in node else ""
+    yield f"{here}{safe(str(node['instanceId']))}  {safe(str(node['name']))}  {task}{shown}{policy}"
     children: list[Document] = node["children"]
     for number, child in enumerate(children, 1):
         is_last = number == len(children) and node.get("isComplete", True)

@@ -60,6 +60,7 @@ _MORE = (
     click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="May be given several times."),
     click.option("--stuck", is_flag=True, help="Those whose code cannot go on."),
     click.option("--retrying", is_flag=True, help="Those with a call that is tried again for long."),
+    click.option("--jobs", is_flag=True, help="Those that are jobs: activities that run by themselves."),
     click.option("--ended-from", callback=moment_option, metavar="TIME", help="Ended at this time or later."),
     click.option("--ended-to", callback=moment_option, metavar="TIME", help="Ended at this time or before."),
 )
@@ -94,7 +95,7 @@ def filter_options(
                 if text is not None:
                     chosen.append((parameter, text))
             chosen.extend(("tags", tag) for tag in more.pop("tags", ()))
-            chosen.extend((flag, "true") for flag in ("stuck", "retrying") if more.pop(flag, False))
+            chosen.extend((flag, "true") for flag in ("stuck", "retrying", "jobs") if more.pop(flag, False))
             return command(*args, chosen=chosen, **more)
 
         for option in reversed(_TIMES):

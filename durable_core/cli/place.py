@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import DurableError
+from ..lazy_dataclass import dataclass
 from .app_options import absolute, load_code
 from .exit_codes import CannotRunError
 from .text import safe_lines

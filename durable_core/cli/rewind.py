@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 @click.argument("instance_id", metavar="ID")
 @click.option("--reason", metavar="TEXT", default="", help="Kept in the history.")
 @click.option("--force", is_flag=True, help="Also when something happened after the failure that is not undone.")
+@click.option("--request-id", metavar="TEXT", help="Makes the command safe to repeat: it finds its own rewind.")
 @click.option("--dry-run", is_flag=True, help="Only print what the rewind would do.")
 @format_option
 @place_options
-def rewind(instance_id: str, reason: str, force: bool, dry_run: bool, form: Form, place: Place) -> int:
+def rewind(
+    instance_id: str, reason: str, force: bool, request_id: str | None, dry_run: bool, form: Form, place: Place
+) -> int:
     """Let the instance ID, which has failed, was terminated or was canceled, go on from before its end.
 
     The call that failed runs again; all commits since its failure are void. What they have done to the world outside is
@@ -33,7 +36,7 @@ def rewind(instance_id: str, reason: str, force: bool, dry_run: bool, form: Form
     async def work(api: ManagementApi) -> Any:
         from ..hosting.http_routes import Endpoint
 
-        query = [("reason", reason)] if reason else []
+        query = [(name, text) for name, text in (("reason", reason), ("requestId", request_id)) if text]
         query += [(name, "true") for name, is_given in (("force", force), ("dryRun", dry_run)) if is_given]
         return (await api.call(Endpoint.REWIND, route={"instanceId": instance_id}, query=query)).expect(200).json()
 

@@ -1,4 +1,4 @@
-"""``schedules``: lists the schedules of a hub, and pauses, resumes, triggers and deletes one."""
+"""``schedules``: lists the schedules of a hub, and pauses, resumes, triggers, backfills and deletes one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import click
 
 from .confirm import ask, yes_option
 from .exit_codes import FINE, NOTHING_MATCHED
+from .filters import iso, moment_option
 from .formats import Document, Form, format_option, now, print_document, print_documents, utc_option
 from .place import Place, place_options, run_at
 from .table import Column
 from .text import safe, span, when
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .api.port import Answer, ManagementApi
 
 COLUMNS = (
@@ -36,7 +39,7 @@ _schedule = click.argument("schedule_id", metavar="SCHEDULE")
 @place_options
 @click.pass_context
 def schedules(ctx: click.Context, form: Form, utc: bool, place: Place) -> int:
-    """List the schedules of a hub, newest first; or pause, resume, trigger or delete one."""
+    """List the schedules of a hub, newest first; or pause, resume, trigger, backfill or delete one."""
     ctx.obj = place
     if ctx.invoked_subcommand is not None:
         return FINE
@@ -88,6 +91,33 @@ def trigger(above: Place, schedule_id: str, form: Form, place: Place) -> int:
 
 @schedules.command()
 @_schedule
+@click.option(
+    "--from", "start", metavar="TIME", required=True, callback=moment_option, help="The first due time that is run."
+)
+@click.option(
+    "--to", "end", metavar="TIME", required=True, callback=moment_option, help="The last due time that is run."
+)
+@click.option(
+    "--at-once", metavar="N", type=click.IntRange(min=1), default=1, help="How many runs may go at once; 1 if left out."
+)
+@format_option
+@place_options
+@click.pass_obj
+def backfill(
+    above: Place, schedule_id: str, start: datetime, end: datetime, at_once: int, form: Form, place: Place
+) -> int:
+    """Start the runs of a past period, each once, and print the id of the backfill.
+
+    A run that has been started before is passed over. The backfill is an instance; `tail` follows it to its end.
+    """
+    more = [("from", iso(start)), ("to", iso(end)), ("maxConcurrency", str(at_once))]
+    begun = _operate(above, place, schedule_id, "backfill", more=more).json()
+    print_document(form, begun, lambda: [safe(begun["instanceId"])])
+    return FINE
+
+
+@schedules.command()
+@_schedule
 @yes_option
 @place_options
 @click.pass_obj
@@ -99,7 +129,14 @@ def delete(above: Place, schedule_id: str, yes: bool, place: Place) -> int:
 
 
 def _operate(
-    above: Place, place: Place, schedule_id: str, operation: str, reason: str = "", *, confirmed: bool = True
+    above: Place,
+    place: Place,
+    schedule_id: str,
+    operation: str,
+    reason: str = "",
+    *,
+    confirmed: bool = True,
+    more: Sequence[tuple[str, str]] = (),
 ) -> Answer:
     """above: the place that was given before the name of the operation."""
 
@@ -108,7 +145,7 @@ def _operate(
 
         if not confirmed:
             ask(f"delete: the schedule '{schedule_id}' of {api.place}", [])
-        query = [("reason", reason)] if reason else []
+        query = [("reason", reason)] if reason else list(more)
         route = {"scheduleId": schedule_id, "operation": operation}
         return (await api.call(Endpoint.SCHEDULE, route=route, query=query)).expect(200, 202)
 
@@ -121,8 +158,16 @@ def _cells(schedule: Document, at: datetime, *, utc: bool) -> list[object]:
         schedule["scheduleId"],
         schedule["orchestrator"],
         f"every {span(every)}" if every else f"{schedule.get('cron')} {schedule.get('timeZone')}",
-        "paused" if schedule.get("isPaused") else "active",
+        _state_of(schedule),
         when(schedule.get("nextDueTime"), at, utc=utc),
         schedule.get("runningInstanceId"),
         when(schedule.get("lastDueTime"), at, utc=utc),
     ]
+
+
+def _state_of(schedule: Document) -> str:
+    state = "paused" if schedule.get("isPaused") else "active"
+    if reason := schedule.get("pauseReason"):
+        state += f": {safe(str(reason))}"
+    missed = schedule.get("missedRuns")
+    return f"{state}; {missed} missed" if missed else state

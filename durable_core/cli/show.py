@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from .calls import call_lines
+from .cost import operations_text
 from .exit_codes import FINE
 from .formats import Document, Form, format_option, now, print_document, print_documents, utc_option
 from .list_instances import failure_text
@@ -38,14 +40,26 @@ _SHOWN_APART = ("EventType", "Timestamp", "TaskId", "Name")
 @utc_option
 @place_options
 def show(instance_id: str, form: Form, utc: bool, place: Place) -> int:
-    """Show an instance: status, input, output, failure. Exit code 3: there is none of this ID."""
+    """Show an instance: status, input, output, failure; and as a table its calls with queue time, run time, attempts.
+    Exit code 3: there is none of this ID.
+    """
 
-    async def work(api: ManagementApi) -> Document:
-        return await status_of(api, instance_id, show_input=True)
+    async def work(api: ManagementApi) -> tuple[Document, Document | None]:
+        found = await status_of(api, instance_id, show_input=True)
+        return found, await timeline_of(api, instance_id) if form == "table" else None
 
-    found = run_at(place, work)
-    print_document(form, found, lambda: status_lines(found, now(), utc=utc))
+    found, timeline = run_at(place, work)
+    calls = [] if timeline is None else call_lines(timeline, now(), utc=utc)
+    print_document(form, found, lambda: [*status_lines(found, now(), utc=utc), *calls])
     return FINE
+
+
+async def timeline_of(api: ManagementApi, instance_id: str) -> Document | None:
+    """None if it cannot be told: an app of an older version has none, and the instance may be gone by now."""
+    from ..hosting.http_routes import Endpoint
+
+    answer = await api.call(Endpoint.TIMELINE, route={"instanceId": instance_id})
+    return answer.json() if answer.status == 200 else None
 
 
 @click.command()
@@ -111,6 +125,8 @@ def _value_lines(name: str, value: Any, at: datetime, *, utc: bool) -> list[str]
         return [safe(str(value)) + ("" if utc else f"  ({relative(moment, at)})")]
     if name == "runtimeStatus":
         return [coloured(str(value), safe(str(value)))]
+    if name == "operations" and isinstance(value, dict):
+        return [operations_text(cast("Document", value))]
     if name == "failure" and isinstance(value, dict):
         return _failure_lines(cast("Document", value))
     if isinstance(value, str):

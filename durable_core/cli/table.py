@@ -6,10 +6,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import click
 
+from ..lazy_dataclass import dataclass
 from .text import cut, safe, width
 
 GAP = "  "

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..models import RuntimeStatus
+from .calls import under_way
 from .exit_codes import FINDING, FINE, NOTHING_MATCHED, NothingMatchedError
 from .filters import Filter, iso, some_of
 from .formats import Document, now
 from .list_instances import note_of
 from .place import Place, place_options, run_at
-from .show import details_of, status_of, with_history
+from .show import details_of, status_of, timeline_of, with_history
 from .table import coloured
 from .text import moment_of, safe, to_json
 
@@ -29,6 +30,7 @@ LONGEST_PAUSE = 30.0
 SHARE = 5  # a look takes at most one part in so many of the time
 FOLLOWED = 1000  # open instances of a hub
 AT_ONCE = 8
+QUIET = 5.0  # seconds without an event after which the calls are told that run or are tried again
 OVERLAP = timedelta(seconds=60)
 """Of two looks at what was created lately: the clocks of hosts differ."""
 _ENDED = {status.value for status in RuntimeStatus if status.is_terminal}
@@ -44,6 +46,8 @@ _NO_NEWS = ("OrchestratorStarted",)
 @place_options
 def tail(instance_id: str | None, every: bool, with_output: bool, form: str, place: Place) -> int:
     """Follow an instance live: its history so far, then each new event, until it has ended. Times are UTC.
+
+    While no event comes, it shows which calls run, and which are tried again.
 
     Exit code 0: it completed; 1: it ended otherwise; 3: there is none of this ID. --all goes on until Ctrl-C.
     """
@@ -82,6 +86,10 @@ class _Writer:
         parts += [safe(str(status["instanceId"])), safe(str(status["name"]))] if with_id else []
         click.echo("  ".join(part for part in (*parts, coloured(shown, safe(shown)), safe(_news_of(status))) if part))
 
+    def under_way(self, call: Sequence[str]) -> None:
+        if self._is_table:
+            click.echo("  ".join(safe(part) for part in (_time(now().isoformat()), *call) if part))
+
     def remark(self, text: str) -> None:
         click.echo(safe(text), err=True)
 
@@ -89,6 +97,7 @@ class _Writer:
 async def _follow_one(api: ManagementApi, instance_id: str, out: _Writer, *, with_output: bool) -> int:
     seen: list[Document] = []
     shown: tuple[object, ...] = ()
+    calls = _Calls(api, instance_id, out)
     async for status in _looks(lambda: with_history(api, instance_id, with_output=with_output), out):
         if status is None:
             if not shown:
@@ -101,6 +110,7 @@ async def _follow_one(api: ManagementApi, instance_id: str, out: _Writer, *, wit
             seen = []
         for event in events[len(seen) :]:
             out.event(event)
+        await calls.tell(is_quiet=len(events) == len(seen))
         seen = events
         state = _state_of(status)
         if state != shown:
@@ -109,6 +119,29 @@ async def _follow_one(api: ManagementApi, instance_id: str, out: _Writer, *, wit
         if _has_ended(status):
             return FINE if status["runtimeStatus"] == RuntimeStatus.COMPLETED.value else FINDING
     return FINE
+
+
+class _Calls:
+    """Tells the calls that run or are tried again, each when that has changed, at most once in ``QUIET`` seconds."""
+
+    def __init__(self, api: ManagementApi, instance_id: str, out: _Writer) -> None:
+        self._api, self._instance_id, self._out = api, instance_id, out
+        self._told: dict[int, tuple[str, ...]] = {}
+        self._since = asyncio.get_running_loop().time()
+
+    async def tell(self, *, is_quiet: bool) -> None:
+        at = asyncio.get_running_loop().time()
+        if is_quiet and at - self._since < QUIET:
+            return
+        self._since = at
+        timeline = await timeline_of(self._api, self._instance_id) if is_quiet else None
+        if timeline is None:
+            return
+        open_calls = under_way(timeline, now())
+        for task_id, call in open_calls.items():
+            if self._told.get(task_id) != call:
+                self._out.under_way(call)
+        self._told = open_calls
 
 
 async def _follow_hub(api: ManagementApi, out: _Writer) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..errors import OrchestratorCodeError
-from ..signatures import hints_of
+from ..signatures import function_in, hints_of
 
 
 @lru_cache(maxsize=1024)
@@ -25,7 +25,8 @@ def result_type(fn: Callable[..., Any]) -> Any:
     except TypeError:  # a callable object without annotations
         return Any
     origin, arguments = typing.get_origin(returned), typing.get_args(returned)
-    if isinstance(origin, type) and issubclass(origin, Generator):
+    is_generator = isinstance(origin, type) and issubclass(origin, Generator)
+    if is_generator and not inspect.iscoroutinefunction(function_in(fn)):
         return arguments[2] if len(arguments) == 3 else Any
     return returned
 

@@ -11,6 +11,7 @@ from ..models import JSON, RetryPolicy
 from ..moments import problem_of_time, seconds_of
 from ..orchestrator_versions import problem_of_version
 from ..registry import ActivityDefinition
+from .parent_close import check_parent_close
 from .user_frames import caller
 
 
@@ -35,6 +36,13 @@ class CallOptions(TypedDict, total=False):
     timeout: timedelta | None
     schedule_to_close: timedelta | None
     inline: bool | None
+
+
+class MapOptions(CallOptions, total=False):
+    """The options of ``ctx.map``, but for its policy, which decides what it returns."""
+
+    max_concurrency: int | None
+    batch_size: int | None
 
 
 def scheduled_options(definition: object, given: CallOptions) -> JSON:
@@ -68,13 +76,17 @@ def scheduled_options(definition: object, given: CallOptions) -> JSON:
     return options or None
 
 
-def run_options(timeout: timedelta | None) -> JSON:
-    """The options of a sub-orchestration call. OrchestratorCodeError for a timeout that is not valid."""
-    if timeout is None:
+def run_options(timeout: timedelta | None, parent_close: object = "abandon") -> JSON:
+    """The options of a sub-orchestration call. OrchestratorCodeError for one that is not valid."""
+    if timeout is None and parent_close == "abandon":
         return None
+    check_parent_close(parent_close)
+    closes: dict[str, JSON] = {} if parent_close == "abandon" else {"parent_close": parent_close}
+    if timeout is None:
+        return closes
     if (problem := problem_of_time(timeout)) is not None:
         raise OrchestratorCodeError(f"timeout={timeout!r} of a sub-orchestration {problem}", caller())
-    return {"timeout": seconds_of(timeout)}
+    return {"timeout": seconds_of(timeout), **closes}
 
 
 def check_version(version: str | None) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from ..errors import OrchestratorCodeError
+from ..lazy_dataclass import dataclass
 from .tasks import Task
 from .user_frames import caller
 
@@ -100,6 +100,22 @@ def make_ticket(
         nonce=hashlib.sha256(identity.encode()).hexdigest()[:24],
         expires_at=expires_at,
     )
+
+
+def ticket_of_copy(ticket: CallbackTicket, instance_id: str, execution_id: str, generation: int) -> CallbackTicket:
+    """The ticket of the same callback in another execution, of which this one is a copy, or that is a copy of this
+    one."""
+    number = int(ticket.event_name.rpartition(".")[2])
+    name = name_of_callback(ticket.event_name) or ""
+    return make_ticket(instance_id, execution_id, generation, number, name, ticket.expires_at)
+
+
+def event_in_generation(event_name: str, generation: int) -> str:
+    """The name of an event as it is in another generation: only those of callbacks hold the generation."""
+    if not event_name.startswith(_PREFIX):
+        return event_name
+    name, _, place = event_name.rpartition("/")
+    return f"{name}/{generation}.{place.rpartition('.')[2]}"
 
 
 def name_of_callback(event_name: str) -> str | None:

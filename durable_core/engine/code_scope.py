@@ -17,6 +17,10 @@ whose_code = _WHERE.get
 """Names the code that runs now, if it does not belong to an orchestrator; else ''."""
 
 
+enter_outside = _WHERE.set
+"""Marks all further code of this context, such as that of an asyncio task, as code outside of orchestrators."""
+
+
 class outside:
     """Marks the code in this block as code outside of orchestrators. ``what`` names it in errors."""
 

@@ -10,14 +10,18 @@ combination (a lazy iterable) runs at that moment, so that every replay makes th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from ..errors import OrchestratorCodeError, TaskCancelledError, TaskFailedError
-from ..guard import Watch
 from ..user_code import raise_unless_failure
-from .tasks import Combination, Task, fail, outcome, settle
+from .branches import as_outcome, checked_branch, is_of_a_branch
+from .tasks import Combination, Task, Waitable, fail, outcome, settle
 from .user_frames import caller, on_behalf_of
+
+if TYPE_CHECKING:
+    from .state import ExecutionState
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -25,18 +29,18 @@ T_co = TypeVar("T_co", covariant=True)
 GatherPolicy: TypeAlias = Literal["fail_fast", "all_settled", "first_error_after_all"]
 """The policies of ``gather`` for failures.
 
-fail_fast: it fails as soon as one task fails; the others continue. all_settled: it waits for all tasks, never fails,
-and has a TaskFailedError in the place of the result of a failed task. first_error_after_all: it waits for all tasks,
-then fails with the first failure.
+fail_fast: it fails as soon as one task fails; other tasks continue, other branches are cancelled. all_settled: it
+waits for all tasks, never fails, and has a TaskFailedError in the place of the result of a failed task.
+first_error_after_all: it waits for all tasks, then fails with the first failure.
 """
 
 
 class PulledTask(Combination[list[T]]):
     """Takes tasks from an iterable, so that at most ``limit`` of them are under way at a time."""
 
-    __slots__ = ("_is_pulling", "_limit", "_tasks", "_watch")
+    __slots__ = ("_is_pulling", "_limit", "_pulls", "_tasks")
 
-    def __init__(self, owner: object, tasks: Iterable[Task[T]], limit: int, watch: Watch) -> None:
+    def __init__(self, owner: ExecutionState, tasks: Iterable[Waitable[T]], limit: int) -> None:
         super().__init__(owner, (), "task_all")
         if limit < 1:
             raise OrchestratorCodeError(f"max_concurrency must be at least 1, not {limit}", caller())
@@ -46,9 +50,9 @@ class PulledTask(Combination[list[T]]):
                 "give a generator: ctx.task_all((ctx.call_activity(f, x) for x in xs), max_concurrency=...)",
                 caller(),
             )
-        self._tasks: Iterator[Task[T]] | None = iter(tasks)
+        self._tasks: Iterator[Any] | None = iter(tasks)
         self._limit = limit
-        self._watch = watch
+        self._pulls = pulling(owner)
         self._is_pulling = False
         self._pull()
 
@@ -75,25 +79,37 @@ class PulledTask(Combination[list[T]]):
             return
         self._is_pulling = True
         try:
-            while self._tasks is not None and self._waiting < self._limit and not self._done:
+            while self._tasks is not None and self._waiting < self._limit and not (self._done or self.is_ending):
                 try:
-                    child = self._watch(self._tasks.__next__)
-                    self._check(child)
+                    given: Any = self._pulls(self._tasks.__next__)
+                    if not self._is_own(given):
+                        checked_branch(given, self._verb)
                 except StopIteration:
                     self._tasks = None
                 except BaseException as error:  # noqa: BLE001  an exception of user code, which fails this task
                     raise_unless_failure(error)
                     self._give_up(error)
                 else:
+                    is_over = self._done or self.is_ending  # another task failed while this one was called
+                    child = cast("Task[T]", given) if self._is_own(given) else self._begun(given, is_over=is_over)
                     self._adopt(child)
-                    if self._done:  # another task failed while this one was called
+                    if is_over:
                         self._let_go()
                     elif child._done and child._error is not None:
                         self._give_up(child._error)
         finally:
             self._is_pulling = False
-        if not self._done and not self._waiting:
+        if not self._done and not self.is_ending and not self._waiting:
             settle(self, [child._value for child in self._children])
+
+    def _begun(self, code: Any, *, is_over: bool) -> Task[Any]:
+        """A branch that was pulled; closed, without a start, if it is not wanted any more."""
+        if is_over:
+            code.close()
+            return Task(self._owner)
+        branch = self._pulls(partial(cast("ExecutionState", self._owner).branches_to_start().start, code, self._verb))
+        self.owned = [*(each for each in self.owned if not each._done), branch]
+        return branch
 
     def _give_up(self, error: BaseException) -> None:
         self._tasks = None
@@ -105,7 +121,7 @@ class GatherTask(Combination[tuple[Any, ...]]):
 
     __slots__ = ("_collects", "_first_error")
 
-    def __init__(self, owner: object, tasks: Iterable[Task[Any]], *, collects: bool) -> None:
+    def __init__(self, owner: object, tasks: Iterable[Waitable[Any]], *, collects: bool) -> None:
         super().__init__(owner, tasks, "gather")
         self._collects = collects
         ended = (child._error for child in self._children if child._done)
@@ -119,8 +135,10 @@ class GatherTask(Combination[tuple[Any, ...]]):
         self._end_if_all()
 
     def _counts(self, error: BaseException | None) -> bool:
-        """Whether this error makes the combination fail. An error that is not a task's failure always does."""
-        return error is not None and not (self._collects and isinstance(error, TaskFailedError))
+        """Whether this error makes the combination fail. An error that no task and no branch has failed with does."""
+        if error is None:
+            return False
+        return not (self._collects and (isinstance(error, TaskFailedError) or is_of_a_branch(error)))
 
     def _end_if_all(self) -> None:
         if self._waiting:
@@ -128,7 +146,7 @@ class GatherTask(Combination[tuple[Any, ...]]):
         if self._first_error is not None:
             fail(self, self._first_error)
         else:
-            settle(self, tuple(child._value if child._error is None else child._error for child in self._children))
+            settle(self, tuple(child._value if child._error is None else as_outcome(child) for child in self._children))
 
 
 class NextTask(Task[T_co]):
@@ -146,7 +164,7 @@ class NextTask(Task[T_co]):
         """The given task that has ended. OrchestratorCodeError if none has ended yet."""
         self._seen = True
         if self._origin is None:
-            raise OrchestratorCodeError("no task has ended yet: wait for it with 'yield from'", caller())
+            raise OrchestratorCodeError("no task has ended yet: wait for it with 'yield from' or 'await'", caller())
         return self._origin
 
 
@@ -155,7 +173,7 @@ class Completions(Combination[None]):
 
     __slots__ = ("_ended", "_open", "_taken")
 
-    def __init__(self, owner: object, tasks: Iterable[Task[Any]]) -> None:
+    def __init__(self, owner: object, tasks: Iterable[Waitable[Any]]) -> None:
         super().__init__(owner, tasks, "as_completed")
         self._ended = [child for child in self._children if child._done]
         self._taken = 0  # number of ended tasks that were given to a NextTask
@@ -224,9 +242,27 @@ class FlowTask(Combination[T_co]):
                     return
                 ended = following
         except StopIteration as stop:
-            settle(self, stop.value)
-        except Exception as error:  # noqa: BLE001  an exception of the generator is the failure of this task
-            fail(self, error)
+            value, error = stop.value, None
+        except Exception as raised:  # noqa: BLE001  an exception of the generator is the failure of this task
+            value, error = None, raised
         finally:
             on_behalf_of.reset(asked)
             self._is_running = False
+        settle(self, value, error)  # code that waits for this task runs now, so not on behalf of this line
+
+
+def pulling(decisions: ExecutionState) -> Callable[[Callable[[], Any]], Any]:
+    """Calls code that the code which runs now has given, such as a lazy iterable, as a part of the same branch."""
+    branch = None if decisions.branches is None else decisions.branches.running
+    if branch is None:
+        return decisions.watch
+
+    def call(code: Callable[[], Any]) -> Any:
+        branches = decisions.branches_to_start()
+        outer, branches.running = branches.running, branch
+        try:
+            return decisions.watch(code)
+        finally:
+            branches.running = outer
+
+    return call

@@ -14,12 +14,13 @@ end with a default value, so that older events stay readable; trailing default v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, TypeAlias
 
 from ..errors import DamagedRowError, NewerFormatError
+from ..lazy_dataclass import dataclass, fields_of
 from ..models import JSON, FailureDetails
 from ..moments import from_epoch
 from .frozen import maker, twin_of
@@ -29,9 +30,12 @@ from .frozen import maker, twin_of
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStarted:
+    """slot: that of a limit, which the generation before has held and this one goes on to hold: ``[gate, name]``."""
+
     name: str
     version: str
     input: JSON = None
+    slot: JSON = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class TaskCompleted:
     of the host process. attempt: the number of the last attempt. tries: the first attempt and the last four, where
     there was more than one (see ``hub.attempts``). Here and below, these three are for people: two events that differ
     in nothing else are equal.
+    waits: an invocation of a journaled activity has ended, and these are what the call waits for (``journal_waits``);
+        None: the call has ended. Versions before journals do not read it, and leave the instance to others.
     """
 
     task_id: int
@@ -49,6 +55,7 @@ class TaskCompleted:
     timing: JSON = field(default=None, compare=False)
     attempt: int = field(default=1, compare=False)
     tries: JSON = field(default=None, compare=False)
+    waits: JSON = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,22 @@ class SubOrchestrationFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationAnswered:
+    """The answer of an entity to a call. ``failure`` None: success."""
+
+    task_id: int
+    result: JSON = None
+    failure: FailureDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockGranted:
+    """All entities of a lock request are locked."""
+
+    task_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class EventRaised:
     """An external event; ``name`` in the sender's letter case. Here and below, ``event_id`` is the key of the event's
     inbox row, by which a row that is read twice is recognised."""
@@ -89,6 +112,17 @@ class EventRaised:
     name: str
     data: JSON = None
     event_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAccepted:
+    """An update that a handler has accepted; its validator is not called again in a replay. ``data``: the arguments.
+    ``update_id``: chosen by the sender, unique in the execution."""
+
+    name: str
+    data: JSON = None
+    event_id: str = ""
+    update_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +204,17 @@ class ExecutionRewound:
 
 @dataclass(frozen=True, slots=True)
 class TaskScheduled:
-    """A call of an activity. ``line`` is the ``file:line`` of the call; ``options`` are those that the worker needs."""
+    """A call of an activity. ``line`` is the ``file:line`` of the call; ``options`` are those that the worker needs.
+
+    headers: here and below, those that interceptors have given the call, as an object; None: those of the instance.
+    """
 
     task_id: int
     name: str
     input: JSON = None
     line: str = ""
     options: JSON = None
+    headers: JSON = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +247,7 @@ class SubOrchestrationCreated:
     input: JSON = None
     line: str = ""
     options: JSON = None
+    headers: JSON = field(default=None, compare=False)
 
     def option(self, name: str) -> JSON:
         """An option by name; None if it was not given."""
@@ -226,6 +265,7 @@ class OrchestrationStarted:
     version: str | None = None
     input: JSON = None
     line: str = ""
+    headers: JSON = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +278,66 @@ class EventSent:
 
 
 @dataclass(frozen=True, slots=True)
+class EntityCalled:
+    """A call of an operation of an entity. ``entity`` as ``@name@key``.
+
+    section: the task id of the lock request, if the call is made in a critical section; 0 if not.
+    after, busy: here and below. after: the number of the commit of this generation before this one that holds a
+        decision for the same entity; -1 if there is none. The entity applies the decisions of one sender in their
+        order.
+    busy: whether earlier calls to this entity are open, so that it must keep their answers.
+    """
+
+    task_id: int
+    entity: str
+    operation: str
+    input: JSON = None
+    line: str = ""
+    section: int = 0
+    after: int = field(default=-1, compare=False)
+    busy: bool = field(default=False, compare=False)
+    headers: JSON = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySignaled:
+    """An operation that is sent to an entity without waiting for it. ``at``: not to run before then, in UTC."""
+
+    task_id: int
+    entity: str
+    operation: str
+    input: JSON = None
+    line: str = ""
+    at: datetime | None = None
+    after: int = field(default=-1, compare=False)
+    busy: bool = field(default=False, compare=False)
+    headers: JSON = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LockRequested:
+    """A request to lock these entities, in the order in which they are locked. Begins a critical section, which is
+    known by this task id."""
+
+    task_id: int
+    entities: JSON
+    line: str = ""
+    after: int = field(default=-1, compare=False)
+    busy: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LockReleased:
+    """The end of a critical section, or of the request for its locks. ``entities`` as in the request."""
+
+    section: int
+    entities: JSON
+    line: str = field(default="", compare=False)
+    after: int = field(default=-1, compare=False)
+    busy: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RequestSent:
     """A cancellation or termination that is sent to an open sub-orchestration.
 
@@ -247,6 +347,16 @@ class RequestSent:
     child: int
     kind: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateEnded:
+    """The handler of an update has ended. The result or failure is in the row of the update, written by the same
+    commit. ``line``: where the handler has raised."""
+
+    update_id: str
+    failed: bool = False
+    line: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +405,10 @@ Incoming: TypeAlias = (
     | TimerFired
     | SubOrchestrationCompleted
     | SubOrchestrationFailed
+    | OperationAnswered
+    | LockGranted
     | EventRaised
+    | UpdateAccepted
     | StepCompleted
     | ExecutionSuspended
     | ExecutionResumed
@@ -311,12 +424,25 @@ Outgoing: TypeAlias = (
     | SubOrchestrationCreated
     | OrchestrationStarted
     | EventSent
+    | EntityCalled
+    | EntitySignaled
+    | LockRequested
+    | LockReleased
     | RequestSent
+    | UpdateEnded
     | PatchMarked
     | ContinueAsNew
     | ExecutionCompleted
 )
 Event: TypeAlias = Incoming | Outgoing
+Called: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated | EntityCalled | LockRequested
+"""Decisions that have a result, for which the code can wait."""
+Answered: TypeAlias = (
+    TaskCompleted | TaskFailed | SubOrchestrationCompleted | SubOrchestrationFailed | OperationAnswered | LockGranted
+)
+"""The ends of calls that others have carried out: of all but timers."""
+ForEntity: TypeAlias = EntityCalled | EntitySignaled | LockRequested | LockReleased
+"""Decisions that are sent to an entity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +471,10 @@ _CODES: dict[str, type[Any]] = {
     "RF": TimerFired,
     "SD": SubOrchestrationCompleted,
     "SF": SubOrchestrationFailed,
+    "NA": OperationAnswered,
+    "LG": LockGranted,
     "ER": EventRaised,
+    "UA": UpdateAccepted,
     "IC": StepCompleted,
     "XP": ExecutionSuspended,
     "XR": ExecutionResumed,
@@ -359,14 +488,19 @@ _CODES: dict[str, type[Any]] = {
     "SC": SubOrchestrationCreated,
     "OS": OrchestrationStarted,
     "ES": EventSent,
+    "NC": EntityCalled,
+    "NS": EntitySignaled,
+    "LQ": LockRequested,
+    "LX": LockReleased,
     "QS": RequestSent,
+    "UE": UpdateEnded,
     "PM": PatchMarked,
     "CN": ContinueAsNew,
     "XC": ExecutionCompleted,
 }
 _CODE_OF = {kind: code for code, kind in _CODES.items()}
-_DEFAULTS = {kind: tuple(f.default for f in fields(kind)) for kind in _CODE_OF}
-_NAMES = {kind: tuple(f.name for f in fields(kind)) for kind in _CODE_OF}
+_DEFAULTS = {kind: tuple(each.default for each in fields_of(kind).values()) for kind in _CODE_OF}
+_NAMES = {kind: tuple(fields_of(kind)) for kind in _CODE_OF}
 
 
 def to_array(event: Event) -> list[JSON]:
@@ -439,6 +573,11 @@ def _failure_if_any_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
     return lambda array: array if len(array) <= at or array[at] is None else read(array)
 
 
+def _time_if_any_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
+    read = _time_at(at)
+    return lambda array: array if len(array) <= at or array[at] is None else read(array)
+
+
 def _time_at(at: int) -> Callable[[list[JSON]], list[JSON]]:
     return lambda array: [*array[:at], from_epoch(array[at]), *array[at + 1 :]]
 
@@ -448,11 +587,21 @@ _CONVERTED = {  # kinds with a field that is not a JSON value
     SubOrchestrationFailed: _failure_at(2),
     StepCompleted: _failure_if_any_at(4),
     ExecutionCompleted: _failure_if_any_at(3),
+    OperationAnswered: _failure_if_any_at(3),
+    EntitySignaled: _time_if_any_at(6),
     TimerCreated: _time_at(2),
     ExecutionTimedOut: _time_at(1),
 }
 _VALUES = {kind: _values_of(kind) for kind in _CODE_OF}
 _FORMS = {code: (twin_of(kind, "code"), kind, _CONVERTED.get(kind)) for code, kind in _CODES.items()}
+
+
+_DESCRIBED = frozenset(
+    {
+        *("task_id", "name", "instance_id", "fire_at", "patch_id", "status", "event_id", "child", "kind"),
+        *("entity", "operation", "section", "entities", "update_id"),
+    }
+)
 
 
 def describe(event: Event) -> str:
@@ -461,7 +610,6 @@ def describe(event: Event) -> str:
     parts = [
         f"{name}={value.isoformat() if isinstance(value, datetime) else repr(value)}"
         for name in _NAMES[kind]
-        if name in ("task_id", "name", "instance_id", "fire_at", "patch_id", "status", "event_id", "child", "kind")
-        and (value := getattr(event, name)) not in ("", None)
+        if name in _DESCRIBED and (value := getattr(event, name)) not in ("", None)
     ]
     return f"{kind.__name__}({', '.join(parts)})"

@@ -20,9 +20,9 @@ only, not on how they were divided into steps; the clock is the time of the segm
 
 ``_accept`` *admits* an event first: a result must belong to a pending call of its kind, an event from the inbox must be
 new, and the orchestration must not have ended. An event that is not admitted is not recorded, so that the history holds
-nothing twice. A request that changes nothing (a second suspend) is recorded all the same, because its inbox row is
-recognised by that. While the instance is suspended, admitted events are recorded and held, and applied in order at the
-resume.
+nothing twice. An update must also be accepted by its handler; a replay does not ask again. A request that changes
+nothing (a second suspend) is recorded all the same, because its inbox row is recognised by that. While the instance is
+suspended, admitted events are recorded and held, and applied in order at the resume.
 
 Two sets of open tasks are therefore kept apart: ``pending`` has the calls whose result is not in the history (for
 which the runtime must act), ``ExecutionState.open`` the calls whose result was not given to the code. A step
@@ -45,8 +45,8 @@ that a replay made, so that a redispatch sends exactly what was sent before.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import is_
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, cast, get_args
@@ -55,19 +55,25 @@ from ..converter import Converter
 from ..errors import (
     ActivityFailedError,
     DurableError,
+    EntityOperationFailedError,
     StepFailedError,
     SubOrchestrationFailedError,
     TaskFailedError,
     TaskTimeoutError,
 )
-from ..guard import unwatched, watch_of
+from ..guard import Watch, unwatched, watch_of
+from ..lazy_dataclass import dataclass
 from ..models import JSON, FailureDetails, Wait, type_name
 from ..registry import OrchestratorDefinition
 from ..user_code import raise_unless_failure
 from . import nondeterminism
+from .callbacks import CallbackTicket
+from .critical_section import granted, release_at_the_end
 from .events import (
+    Called,
     CancelRequested,
     ContinueAsNew,
+    EntityCalled,
     Event,
     EventRaised,
     ExecutionResumed,
@@ -77,6 +83,9 @@ from .events import (
     ExecutionTerminated,
     ExecutionTimedOut,
     Incoming,
+    LockGranted,
+    LockRequested,
+    OperationAnswered,
     Outgoing,
     PatchMarked,
     RequestSent,
@@ -90,22 +99,29 @@ from .events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    UpdateAccepted,
 )
 from .external_events import ExternalEvents
-from .frozen import maker
 from .generator import UserGenerator
+from .journal_waits import begin_waits, end_waits
+from .parent_close import close_children
+from .slots import give_all_back, kept_slot, take_over_unstarted
 from .state import Completion, ExecutionState, InstanceInfo, PendingTask
 from .steps import Step
 from .tasks import Task, describe_call, fail, settle
+from .updates import UpdateAnswer, UpdateInProgress
 from .user_frames import names_in
 from .values import read
+from .waits import waits_of
 
-__all__ = ["Completion", "FromInbox", "InstanceInfo", "OrchestrationExecutor", "PendingTask", "Turn"]
+__all__ = ["Completion", "FromInbox", "InstanceInfo", "OrchestrationExecutor", "PendingTask", "Turn", "UpdateAnswer"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FromInbox: TypeAlias = EventRaised | ExecutionSuspended | ExecutionResumed | ExecutionTerminated | CancelRequested
+FromInbox: TypeAlias = (
+    EventRaised | UpdateAccepted | ExecutionSuspended | ExecutionResumed | ExecutionTerminated | CancelRequested
+)
 """Events that come through the inbox: all but the start and the results of calls."""
 
 _DECISIONS = frozenset(get_args(Outgoing)) - {PatchMarked}
@@ -113,10 +129,10 @@ _AT_ONCE = frozenset(  # while suspended, too
     {ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut, ExecutionRewound}
 )
 _TIMEOUT = type_name(TaskTimeoutError)  # the failure of an activity, or of a whole run, that took too long
-_CALLS = frozenset({TaskScheduled, TimerCreated, SubOrchestrationCreated})
+_CALLS = frozenset(get_args(Called))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """The result of one step.
 
@@ -124,11 +140,13 @@ class Turn:
     outgoing: decisions of the code, in order.
     unapplied: external events and management requests that came after the end, and are in no history. After
         continue-as-new they go to the next generation.
+    answers: to updates, those that were refused included; to be written in the same transaction.
     """
 
     recorded: tuple[Incoming, ...]
     outgoing: tuple[Outgoing, ...]
     unapplied: tuple[FromInbox, ...] = ()
+    answers: tuple[UpdateAnswer, ...] = ()
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -136,27 +154,75 @@ class Turn:
         return self.recorded + self.outgoing
 
 
-_make_turn = maker(Turn)
-
-
 class OrchestrationExecutor:
     """Runs the generator of one generation, replays its history and applies new events.
+
+    These are views, which change with each step:
+
+    history: the committed segments of this generation.
+    pending: open activities, timers and sub-orchestrations, in order of task id.
+    steps: steps that were called and have not ended, in order of task id.
+    undone: the tasks that are done again after a rewind, each with the number of the last rewind that undid it.
+
+    These are set after each step and replay:
+
+    completion: how this generation ended; None while it runs. custom_status: as the code has set it.
+    again_at: the index in the history of the commit that dispatches ``again``: the last rewind, or the one that resumes
+        a fork that began suspended. None without a rewind, and while ``is_held``.
 
     Not thread-safe: only one actor uses it. After an error of ``replay`` or ``step``, only ``close`` may be called.
     """
 
+    __slots__ = (
+        "_context",
+        "_converter",
+        "_decisions",
+        "_held",
+        "_inbox_seen",
+        "_mailbox",
+        "_runner",
+        "again_at",
+        "compares_values",
+        "completion",
+        "custom_status",
+        "definition",
+        "history",
+        "info",
+        "pause_reason",
+        "pending",
+        "started",
+        "steps",
+        "suspended",
+        "undone",
+    )
+
     def __init__(
-        self, definition: OrchestratorDefinition, info: InstanceInfo, converter: Converter, *, guard: bool = False
+        self,
+        definition: OrchestratorDefinition,
+        info: InstanceInfo,
+        converter: Converter,
+        *,
+        guard: bool = False,
+        watch: Watch | None = None,
     ) -> None:
-        """guard: whether forbidden uses raise DeterminismError, which ``step`` and ``replay`` then raise."""
+        """guard: whether forbidden uses raise DeterminismError, which ``step`` and ``replay`` then raise. watch: the
+        function by which user code is called, in the place of the guard."""
         self.definition, self.info = definition, info
         self.started = False
         self.suspended = False
         self.pause_reason = ""  # of the last suspension
         self.compares_values = False  # in a replay: whether inputs and due times must equal those of the history, too
         self._converter = converter
-        watch = watch_of(definition.fn) if guard else unwatched
-        self._decisions = ExecutionState(watch)
+        if watch is None:
+            watch = watch_of(definition.fn, *definition.interceptors.of_code) if guard else unwatched
+        self._decisions = decisions = ExecutionState(watch)
+        self.history: Sequence[Segment] = decisions.history
+        self.pending: Mapping[int, PendingTask] = decisions.pending
+        self.steps: Mapping[int, Step] = decisions.steps
+        self.undone: Mapping[int, int] = decisions.undone
+        self.completion: Completion | None = None
+        self.custom_status: JSON = None
+        self.again_at: int | None = None
         self._mailbox = ExternalEvents(converter, watch)
         self._context = (
             contextvars.Context()
@@ -168,33 +234,9 @@ class OrchestrationExecutor:
     # ------------------------------------------------------------ state, for the runtime
 
     @property
-    def history(self) -> list[Segment]:
-        """The committed segments of this generation."""
-        return self._decisions.history
-
-    @property
-    def completion(self) -> Completion | None:
-        """How this generation ended; None while it runs."""
-        return self._decisions.completion
-
-    @property
-    def custom_status(self) -> JSON:
-        return self._decisions.custom_status
-
-    @property
-    def pending(self) -> Mapping[int, PendingTask]:
-        """Open activities, timers and sub-orchestrations, in order of task id. A view: it changes with each step."""
-        return self._decisions.pending
-
-    @property
-    def steps(self) -> Mapping[int, Step]:
-        """Steps that were called and have not ended, in order of task id. A view: it changes with each step."""
-        return self._decisions.steps
-
-    @property
     def waits(self) -> list[Wait]:
         """What the code waits for, at most eight; nothing before it began and after it has ended."""
-        return self._runner.waits
+        return waits_of(self._runner.waiting, self._decisions)
 
     @property
     def waits_at(self) -> str:
@@ -202,9 +244,9 @@ class OrchestrationExecutor:
         return self._runner.waits_at
 
     @property
-    def generator(self) -> Generator[Any, Any, Any] | None:
-        """The generator of the code, while it runs, for estimates of its memory and for debuggers."""
-        return self._runner.generator
+    def generators(self) -> list[object]:
+        """The generator or coroutine of the code, while it runs, and those of its branches, to estimate memory."""
+        return self._runner.generators
 
     @property
     def awaited_events(self) -> list[tuple[str, str]]:
@@ -215,6 +257,30 @@ class OrchestrationExecutor:
     def handled_events(self) -> list[str]:
         """Names of the external events for which the code has a handler, without letter case."""
         return self._mailbox.handled()
+
+    @property
+    def update_names(self) -> str:
+        """The names of the handlers of updates, as a JSON array; '' for none."""
+        return self._runner.updates.names
+
+    @property
+    def updates_in_progress(self) -> list[UpdateInProgress]:
+        """The updates whose handlers have not ended, in the order in which they were accepted."""
+        return self._runner.updates.in_progress()
+
+    @property
+    def section(self) -> str:
+        """The critical section that the code is in, or has asked for, as JSON: task id and entities of the request, and
+        the number of its commit in this generation; '' for none."""
+        section = self._decisions.section
+        if section is None:
+            return ""
+        return json.dumps([section.task_id, list(section.entities), section.asked], separators=(",", ":"))
+
+    @property
+    def kept_slot(self) -> str:
+        """The slot of the whole orchestration that goes on to the next generation, as JSON; '' if there is none."""
+        return kept_slot(self._decisions)
 
     def remember(self, event_ids: Iterable[str]) -> None:
         """Note the inbox rows that earlier generations consumed, to ignore them if they come again. Call it first."""
@@ -250,14 +316,14 @@ class OrchestrationExecutor:
         return self._decisions.open[task_id].returns
 
     @property
-    def undone(self) -> Mapping[int, int]:
-        """The tasks that are done again after a rewind, each with the number of the last rewind that undid it."""
-        return self._decisions.undone
+    def again(self) -> Sequence[int]:
+        """The calls that the last rewind dispatches again."""
+        return self._decisions.again
 
     @property
-    def rewound_at(self) -> int | None:
-        """The index in the history of the last commit that is a rewind."""
-        return self._decisions.rewound_at
+    def is_held(self) -> bool:
+        """Whether this is a fork that began suspended and has not been resumed: its open calls are not dispatched."""
+        return self._decisions.is_held
 
     @property
     def is_rewound(self) -> bool:
@@ -270,6 +336,11 @@ class OrchestrationExecutor:
         history = self._decisions.history
         return history[-1].told if history else ()
 
+    def open_callbacks(self) -> list[CallbackTicket]:
+        """The callbacks that nobody has completed, in the order in which the code made them."""
+        waiting = {task.event_name for task in self._mailbox.waiters()}
+        return [ticket for ticket in self._decisions.callbacks if ticket.event_name in waiting]
+
     def unconsumed_events(self) -> list[EventRaised]:
         """External events in the history that the code has not received, in the order in which they came."""
         return [*self._mailbox.kept(), *(event for event in self._held if isinstance(event, EventRaised))]
@@ -281,6 +352,8 @@ class OrchestrationExecutor:
     def due_timers(self, now: datetime) -> list[TimerFired]:
         """Pending timers due at ``now``, earliest first."""
         decisions = self._decisions
+        if not decisions.timers:
+            return []
         timers = [cast("TimerCreated", decisions.pending[task_id].event) for task_id in decisions.timers]
         due = sorted((timer.fire_at, timer.task_id) for timer in timers if timer.fire_at <= now)
         return [TimerFired(task_id) for _, task_id in due]
@@ -316,7 +389,7 @@ class OrchestrationExecutor:
             self._decisions.now, self._decisions.is_replaying = now, True
             self._decisions.patches.in_history = False
             for event in incoming:
-                if self.completion is None:
+                if self._decisions.completion is None:
                     self._accept(event)
 
         self._run(apply)
@@ -330,18 +403,27 @@ class OrchestrationExecutor:
         return self._context.run(self._runner.queries.answer, name, args)
 
     def close(self) -> None:
-        """Close the generator. Its ``finally:`` blocks run; calls in them are not recorded."""
+        """Close the generator. Its ``finally:`` blocks run; calls in them are not recorded.
+
+        Then let go of the tasks that wait. They lead back to what holds them: their memory would stay until Python
+        looks for such circles, which it does seldom in a host. History, decisions and completion can still be read.
+        """
         self._context.run(self._runner.close)
+        self._decisions.open.clear()
+        self._mailbox.let_go()
 
     # ------------------------------------------------------------ replay and step
 
     def _run(self, move: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The only place where the code runs: with its own context variables, and with its decisions recorded."""
-        self._decisions.is_running = True
+        decisions = self._decisions
+        decisions.is_running = True
         try:
             return self._context.run(move, *args, **kwargs)
         finally:
-            self._decisions.is_running = False
+            decisions.is_running = False
+            self.completion, self.custom_status = decisions.completion, decisions.custom_status
+            self.again_at = decisions.again_at
 
     def _replay(self, segments: Sequence[Segment], follow: Callable[[Event], None] | None) -> None:
         decisions, patches = self._decisions, self._decisions.patches
@@ -351,6 +433,7 @@ class OrchestrationExecutor:
             decisions.now = segment.timestamp
             expected: list[Any] = [event for event in segment.events if type(event) in _DECISIONS]
             decisions.expected_decisions = () if self.compares_values else expected
+            decisions.foretold = expected
             marks: list[PatchMarked] = []
             event: Any  # its class is checked below; a cast for each would take as long as the rest of the loop
             for event in segment.events:
@@ -373,7 +456,7 @@ class OrchestrationExecutor:
                 raise nondeterminism.unasked_patch(self.info, self.history, segment, mark, self._runner.waits_at)
             self._confirm(segments, number, expected)
             decisions.history.append(segment)
-        decisions.expected_decisions = ()
+        decisions.expected_decisions = decisions.foretold = ()
 
     def _confirm(self, segments: Sequence[Segment], number: int, expected: list[Outgoing]) -> None:
         """Compare the decisions of the code with those in a segment, and keep the calls of the history as pending."""
@@ -409,14 +492,23 @@ class OrchestrationExecutor:
         unapplied: tuple[FromInbox, ...] = ()
         for at, event in enumerate(incoming):
             if decisions.completion is not None and self._end_before(event) is not None:
-                rest = (late for late in incoming[at:] if isinstance(late, FromInbox))
-                unapplied = tuple(late for late in rest if self._is_new_row(late.event_id))
+                unapplied = self._after_the_end(incoming[at:])
                 break
             if self._accept(event):
                 recorded.append(event)
         outgoing = tuple(decisions.made)
         decisions.made.clear()
-        return _make_turn(tuple(recorded), outgoing, unapplied)
+        return Turn(tuple(recorded), outgoing, unapplied, self._runner.updates.take_answers())
+
+    def _after_the_end(self, incoming: Sequence[Incoming]) -> tuple[FromInbox, ...]:
+        """Of these events, those that the next generation may receive. Updates of an ended instance are refused."""
+        late = [event for event in incoming if isinstance(event, FromInbox) and self._is_new_row(event.event_id)]
+        if not isinstance(self._decisions.completion, ContinueAsNew):
+            for event in late:
+                if isinstance(event, UpdateAccepted):
+                    self._runner.updates.refuse_after_end(event)
+            late = [event for event in late if not isinstance(event, UpdateAccepted)]
+        return tuple(late)
 
     # ------------------------------------------------------------ incoming events
 
@@ -445,17 +537,25 @@ class OrchestrationExecutor:
     def _admit(self, event: Incoming) -> bool:
         """Whether this event is new and has a pending call. That call is no longer pending afterwards."""
         match event:
-            case TaskCompleted() | TaskFailed():
+            case TaskCompleted(waits=None) | TaskFailed():
                 return self._decisions.answered(event.task_id, TaskScheduled)
+            case TaskCompleted():
+                return self._decisions.part_ended(event.task_id)
             case TimerFired():
                 return self._decisions.answered(event.task_id, TimerCreated)
             case SubOrchestrationCompleted() | SubOrchestrationFailed():
                 return self._decisions.answered(event.task_id, SubOrchestrationCreated)
+            case OperationAnswered():
+                return self._decisions.answered(event.task_id, EntityCalled)
+            case LockGranted():
+                return self._decisions.answered(event.task_id, LockRequested)
             case ExecutionStarted():
                 is_first, self.started = not self.started, True
                 return is_first
             case EventRaised() | ExecutionSuspended() | ExecutionResumed() | ExecutionTerminated() | CancelRequested():
                 return self._is_new_row(event.event_id)
+            case UpdateAccepted():
+                return self._is_new_row(event.event_id) and self._is_accepted(event)
             case ExecutionTimedOut() | ExecutionRewound():
                 return True
             case StepCompleted():
@@ -470,6 +570,13 @@ class OrchestrationExecutor:
         step = self._decisions.steps.get(event.task_id)
         return step is not None and step.name == event.name
 
+    def _is_accepted(self, event: UpdateAccepted) -> bool:
+        """Whether the update is recorded: it was accepted before, or its handler accepts it now."""
+        history = self._decisions.history
+        if self._decisions.is_replaying or (history and any(event is told for told in history[-1].told)):
+            return True
+        return self._runner.updates.accepts(event, suspended=self.suspended)
+
     def _is_new_row(self, event_id: str) -> bool:
         if not event_id:
             return True
@@ -481,28 +588,44 @@ class OrchestrationExecutor:
     def _apply(self, event: Incoming) -> None:
         """Apply an admitted event, and run the code until its next wait."""
         match event:
-            case TaskCompleted() | SubOrchestrationCompleted():
+            case TaskCompleted(waits=None) | SubOrchestrationCompleted():
                 self._end_task(event.task_id, event.result, None)
+            case TaskCompleted():
+                begin_waits(self._decisions, self._mailbox, event.task_id, event.waits)
             case TaskFailed() | SubOrchestrationFailed():
                 self._end_task(event.task_id, None, event.failure)
             case TimerFired():
                 self._end_task(event.task_id, None, None)
+            case OperationAnswered():
+                self._end_task(event.task_id, event.result, event.failure)
+            case LockGranted():
+                self._lock_granted(event.task_id)
             case StepCompleted():
                 self._end_task(event.task_id, event.result, event.failure)
             case EventRaised():
                 self._put(event)
+            case UpdateAccepted():
+                self._runner.updates.apply(event)
+                self._runner.go_on()
             case ExecutionStarted():
-                self._runner.start(event.input)
+                self._runner.start(event.input, event.slot)
             case ExecutionSuspended():
                 self.suspended, self.pause_reason = True, event.reason
+                self._decisions.hold()
             case ExecutionResumed():  # if the instance is not suspended, no events are held
                 self._resume()
             case ExecutionRewound():
-                self._decisions.rewound_at = len(self._decisions.history)
                 self._decisions.rewind(event)
             case ExecutionTerminated():
+                if not self.started:
+                    take_over_unstarted(self._decisions, self.info.slot)
                 if event.recursive:
                     self._tell_children("terminate", event.reason)
+                release_at_the_end(self._decisions)
+                if self._decisions.pending:
+                    close_children(self._decisions)
+                give_all_back(self._decisions)
+                self._runner.updates.abandon()
                 self._decisions.completion = event
                 self._runner.close()
             case CancelRequested():
@@ -511,6 +634,8 @@ class OrchestrationExecutor:
                         self._tell_children("cancel", event.reason)
                     self._runner.cancel(event.reason)
             case ExecutionTimedOut():
+                if not self.started:
+                    take_over_unstarted(self._decisions, self.info.slot)
                 self._tell_children("terminate", "its parent ran out of time")
                 self._runner.time_out(event.deadline)
             case _:
@@ -531,16 +656,25 @@ class OrchestrationExecutor:
         task = self._decisions.open.pop(task_id, None)
         if task is None:
             return  # a timer that fired while suspended, and was cancelled before that was applied
+        if self._decisions.journaled:
+            end_waits(self._decisions, task)
         if failure is not None:
-            fail(task, _failed(task, failure))
+            fail(task, _failed(task, task_id, failure))
         else:
             try:
                 value = read(self._converter, result, task.returns)
             except DurableError as error:
                 reason = FailureDetails.from_exception(error, retriable=False)
-                fail(task, _failed(task, reason, "returned a result that does not fit the expected type"))
+                fail(task, _failed(task, task_id, reason, "returned a result that does not fit the expected type"))
             else:
                 settle(task, value)
+        self._runner.run_on(task)
+
+    def _lock_granted(self, task_id: int) -> None:
+        task = self._decisions.open.pop(task_id, None)
+        if task is None:
+            return  # granted while suspended, and withdrawn before that was applied
+        settle(task, granted(self._decisions, task_id))
         self._runner.run_on(task)
 
     def _tell_children(self, kind: str, reason: str) -> None:
@@ -551,16 +685,19 @@ class OrchestrationExecutor:
 
     def _resume(self) -> None:
         self.suspended = False
+        self._decisions.release()
         held, self._held = self._held, []
         for at, event in enumerate(held):
             self._apply(event)
-            if self.completion is not None:
+            if self._decisions.completion is not None:
                 self._held = held[at + 1 :]
                 return
 
 
-def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> TaskFailedError:
-    call = cast("TaskScheduled | SubOrchestrationCreated | Step", task.call)  # a timer cannot fail
+def _failed(task: Task[Any], task_id: int, failure: FailureDetails, what: str = "failed") -> TaskFailedError:
+    """``task_id``: of the call that has failed: a later one than the task's, if a journaled activity has waited."""
+    # A timer and a lock cannot fail.
+    call = cast("TaskScheduled | SubOrchestrationCreated | EntityCalled | Step", task.call)
     overran = failure.type == _TIMEOUT and failure.cause is None  # a timeout of something within it has a cause
     kind: type[TaskFailedError]
     match call:
@@ -568,7 +705,10 @@ def _failed(task: Task[Any], failure: FailureDetails, what: str = "failed") -> T
             kind = TaskTimeoutError if overran else ActivityFailedError
         case SubOrchestrationCreated():
             kind = TaskTimeoutError if overran else SubOrchestrationFailedError
+        case EntityCalled():
+            kind = EntityOperationFailedError
         case Step():
             kind = StepFailedError
     message = f"{describe_call(task)} {what}: {failure.type}: {failure.message}"
-    return kind(message, failure, task_id=call.task_id, name=call.name)
+    name = f"{call.entity} {call.operation}" if isinstance(call, EntityCalled) else call.name
+    return kind(message, failure, task_id=task_id, name=name)

@@ -8,24 +8,27 @@ with the same slots that is not frozen. It becomes an instance of the real class
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, Field, InitVar, field, fields, make_dataclass
 from typing import Any, TypeVar, TypeVarTuple, cast
+
+from ..lazy_dataclass import MadeAtUse, fields_of, init_of
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
 
 def twin_of(kind: type[Any], *passed_over: str) -> type[Any]:
-    """The twin of a frozen dataclass with slots, each of whose fields has a plain default or none.
+    """The twin of a frozen dataclass with slots. Its ``__init__`` is compiled when the first instance is made.
 
     passed_over: names of arguments before the fields that the twin accepts and ignores.
     TypeError for a class of another kind.
     """
-    unused = [(name, InitVar) for name in passed_over]
-    twin = make_dataclass(kind.__name__, [*unused, *((f.name, Any, _like(f)) for f in fields(kind))], slots=True)
-    twin(
-        *(None,) * (len(unused) + len(fields(kind)))
-    ).__class__ = kind  # raises for an unsuitable class here, and not at the first event
+    fields = fields_of(kind)
+
+    def init(twin: type[Any]) -> Callable[..., None]:
+        return init_of(fields, kind.__module__, passed_over=passed_over)
+
+    twin: Any = type(kind.__name__, (), {"__slots__": tuple(fields), "__init__": MadeAtUse(init)})
+    object.__new__(twin).__class__ = kind  # raises for an unsuitable class here, and not at the first event
     return twin
 
 
@@ -40,7 +43,3 @@ def maker(kind: Callable[[*Ts], T]) -> Callable[[*Ts], T]:
         return made
 
     return make
-
-
-def _like(original: Field[Any]) -> Any:
-    return field() if original.default is MISSING else field(default=original.default)

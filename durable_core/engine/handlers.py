@@ -1,7 +1,7 @@
-"""Event handlers and query handlers, which orchestrator code registers: how they are checked and called.
+"""Handlers of events and queries, which orchestrator code registers: how they are checked and called.
 
 An event handler runs as part of the orchestrator. A query handler runs outside of it: it may read the orchestrator's
-variables, and makes no decisions.
+variables, and makes no decisions. Handlers of updates are in ``updates``.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ..converter import Converter
 from ..errors import InvalidInputError, OrchestratorCodeError, QueryFailedError, UnknownQueryError
 from ..guard import Watch
+from ..lazy_dataclass import dataclass
 from ..models import JSON
 from ..user_code import is_interrupt
 from .annotations import parameter_types
 from .code_scope import outside, refuse_outside
+from .no_entries import NO_ENTRIES
 from .user_frames import caller
 from .values import read
 
@@ -35,8 +36,13 @@ class Handler:
     line: str
 
     @classmethod
-    def checked(cls, what: str, name: object, fn: Callable[..., Any], present: Handler | None) -> Handler:
-        """The handler. OrchestratorCodeError, with the line, if the function cannot be a handler of this kind."""
+    def checked(
+        cls, what: str, name: object, fn: Callable[..., Any], present: Handler | None, *, may_wait: bool = False
+    ) -> Handler:
+        """The handler. OrchestratorCodeError, with the line, if the function cannot be a handler of this kind.
+
+        may_wait: whether it may be a generator function, or an ``async def``.
+        """
         refuse_outside()
         line = caller()
         if not isinstance(name, str) or not name:
@@ -49,7 +55,14 @@ class Handler:
                 "combine them, or rename one",
                 line,
             )
-        if inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
+        is_generator = inspect.isgeneratorfunction(fn)
+        if may_wait and inspect.isasyncgenfunction(fn):
+            raise OrchestratorCodeError(
+                f"the handler of {what} '{name}' is an async generator, because it has a 'yield': it must be a plain "
+                "function, a generator function that waits with 'yield from', or an 'async def' with 'await'",
+                line,
+            )
+        if not may_wait and (is_generator or inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn)):
             raise OrchestratorCodeError(
                 f"the handler of {what} '{name}' must be a plain function, since a handler cannot wait; "
                 "let it set a variable, and let the orchestrator wait with ctx.wait_condition",
@@ -92,9 +105,10 @@ class Queries:
         self._instance_id = instance_id
         self._watch = watch
         self._converter = converter
-        self._handlers: dict[str, Handler] = {}
+        self._handlers: dict[str, Handler] = NO_ENTRIES
 
     def add(self, name: str, fn: Callable[..., Any]) -> None:
+        self._handlers = self._handlers or {}
         self._handlers[name] = Handler.checked("query", name, fn, self._handlers.get(name))
 
     def answer(self, name: str, args: JSON) -> JSON:

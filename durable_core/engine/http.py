@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import InvalidInputError, OrchestratorCodeError, PayloadTooLargeError, TaskTimeoutError
+from ..lazy_dataclass import dataclass
 from ..models import JSON, FailureDetails, RetryPolicy, type_name
 from ..moments import problem_of_time
 from .call_options import check_retry
@@ -58,6 +59,16 @@ class HttpRequest:
     refusals_fail: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequestWithToken(HttpRequest):
+    """A request to which the activity adds the token of a resource; '' for none.
+
+    A class of its own, because the history holds the fields of a request: one without a token has none for it.
+    """
+
+    token_resource: str = ""
+
+
 def call_http(
     ctx: OrchestrationContext,
     owner: object,
@@ -69,6 +80,7 @@ def call_http(
     retry: RetryPolicy | None,
     timeout: timedelta | None,
     poll: bool,
+    token_resource: str | None = None,
 ) -> Task[DurableHttpResponse]:
     """See ``OrchestrationContext.call_http``."""
     line = caller()
@@ -81,6 +93,8 @@ def call_http(
         raise OrchestratorCodeError(f"call_http takes an http or https address with a host, not {shown(uri)!r}", line)
     if (problem := problem_of_time(timeout)) is not None:
         raise OrchestratorCodeError(f"timeout={timeout!r} of call_http {problem}", line)
+    if token_resource is not None and (not isinstance(token_resource, str) or not token_resource):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OrchestratorCodeError(f"token_resource={token_resource!r} of call_http must be a text", line)
     check_retry(retry, "call_http")
     if content is not None and not isinstance(content, str):
         content = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
@@ -91,6 +105,8 @@ def call_http(
     request = HttpRequest(
         method=method.upper(), uri=uri, headers=headers, content=content, refusals_fail=retry is not None
     )
+    if token_resource is not None:
+        request = HttpRequestWithToken(**_fields_of(request), token_resource=token_resource)
     return FlowTask(owner, _call(ctx, request, retry, timeout, poll))
 
 
@@ -116,10 +132,17 @@ def next_request(request: HttpRequest, location: str, *, method: str, with_conte
     uri = following(request.uri, location)
     if uri is None:
         return None
-    headers = request.headers if origin(uri) == origin(request.uri) else {}
+    if origin(uri) != origin(request.uri):  # another server gets neither headers nor a token
+        request = replace(HttpRequest(**_fields_of(request)), headers={})
+    headers = request.headers
     if not with_content:
         headers = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
     return replace(request, method=method, uri=uri, headers=headers, content=request.content if with_content else None)
+
+
+def _fields_of(request: HttpRequest) -> dict[str, Any]:
+    """The fields that every request has."""
+    return {field.name: getattr(request, field.name) for field in fields(HttpRequest)}
 
 
 def _call(

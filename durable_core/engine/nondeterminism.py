@@ -10,17 +10,22 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from operator import attrgetter
 from typing import Any
 
 from ..errors import NonDeterminismError
+from ..lazy_dataclass import dataclass
 from .events import (
+    Called,
     ContinueAsNew,
+    EntityCalled,
+    EntitySignaled,
     Event,
     EventSent,
     ExecutionCompleted,
+    LockReleased,
+    LockRequested,
     OrchestrationStarted,
     Outgoing,
     PatchMarked,
@@ -31,6 +36,7 @@ from .events import (
     TaskScheduled,
     TimerCanceled,
     TimerCreated,
+    UpdateEnded,
     describe,
 )
 from .state import Completion, ExecutionState, InstanceInfo
@@ -46,13 +52,17 @@ _IDENTITY: dict[type, Callable[[Any], object]] = {
     TimerCanceled: attrgetter("task_id"),
     OrchestrationStarted: attrgetter("task_id", "name"),
     EventSent: attrgetter("task_id", "name"),
+    EntityCalled: attrgetter("task_id", "entity", "operation"),
+    EntitySignaled: attrgetter("task_id", "entity", "operation"),
+    LockRequested: attrgetter("task_id", "entities"),
+    LockReleased: attrgetter("section"),
     RequestSent: attrgetter("child", "kind"),
+    UpdateEnded: attrgetter("update_id"),
     PatchMarked: attrgetter("patch_id"),
     ContinueAsNew: _always,
     ExecutionCompleted: attrgetter("status"),
 }
 
-_CALLS = TaskScheduled | TimerCreated | SubOrchestrationCreated
 _NAMED = TaskScheduled | SubOrchestrationCreated | OrchestrationStarted | EventSent
 _ENDS = ExecutionCompleted | ContinueAsNew
 _GOES_ON = "it continues with "
@@ -88,12 +98,14 @@ def first_difference(expected: Sequence[Outgoing], actual: Sequence[Outgoing], *
 def _value(event: Outgoing) -> str:
     """The input, data or due time of a decision as text; the texts of equal JSON values are equal, also with NaN."""
     match event:
-        case TaskScheduled() | ContinueAsNew():
+        case TaskScheduled() | ContinueAsNew() | EntityCalled():
             return json.dumps(event.input, sort_keys=True)
         case SubOrchestrationCreated() | OrchestrationStarted():
             return f"{event.instance_id} {json.dumps(event.input, sort_keys=True)}".lstrip()
         case EventSent():
             return json.dumps(event.data, sort_keys=True)
+        case EntitySignaled():
+            return f"{event.at} {json.dumps(event.input, sort_keys=True)}"
         case TimerCreated():
             return event.fire_at.isoformat()
         case _:
@@ -273,7 +285,7 @@ def _likely_cause(
 
 
 def _what(event: Event) -> tuple[type, object]:
-    return type(event), getattr(event, "name", None)
+    return type(event), getattr(event, "name", None) or getattr(event, "operation", None)
 
 
 def _task_id(event: Event | None) -> int | None:
@@ -285,7 +297,7 @@ def _line_of(event: Event | None, known: Sequence[Segment]) -> str:
     line, task_id = getattr(event, "line", ""), _task_id(event)
     if line or task_id is None:
         return line
-    calls = (e for segment in known for e in segment.events if isinstance(e, _CALLS))
+    calls = (e for segment in known for e in segment.events if isinstance(e, Called))
     return next((call.line for call in calls if call.task_id == task_id), "")
 
 

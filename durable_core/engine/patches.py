@@ -20,9 +20,11 @@ from collections.abc import Iterable, Sequence
 from ..errors import OrchestratorCodeError
 from .code_scope import refuse_outside
 from .events import PatchMarked, Segment
+from .no_entries import NO_ENTRIES
 from .user_frames import caller
 
 MAX_PATCH_ID = 256
+_NO_MARKS: frozenset[str] = frozenset()
 
 
 class Patches:
@@ -35,15 +37,15 @@ class Patches:
     __slots__ = ("_answers", "_marked", "in_history")
 
     def __init__(self) -> None:
-        self._marked: set[str] = set()
-        self._answers: dict[str, bool] = {}
+        self._marked = _NO_MARKS
+        self._answers: dict[str, bool] = NO_ENTRIES
         self.in_history = False
 
     def look_ahead(self, segments: Sequence[Segment]) -> None:
         """Collect the marks of segments that are about to be replayed."""
-        self._marked.update(
-            event.patch_id for segment in segments for event in segment.events if type(event) is PatchMarked
-        )
+        marked = {event.patch_id for segment in segments for event in segment.events if type(event) is PatchMarked}
+        if marked:
+            self._marked |= marked
 
     def ask(self, patch_id: str, *, is_running: bool, deprecated: bool = False) -> tuple[bool, PatchMarked | None]:
         """Whether the patch is taken, and the mark to be recorded, if any. OrchestratorCodeError."""
@@ -57,6 +59,7 @@ class Patches:
         known = self._answers.get(patch_id)
         if known is not None or not is_running:  # while the generator is closed, no mark is recorded
             return known is not False, None
+        self._answers = self._answers or {}
         taken = self._answers[patch_id] = not self.in_history or patch_id in self._marked
         if self.in_history:
             return taken, None

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from types import coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
-from ..activity_context import ActivityContext
+from ..coroutine_code import steps_of
 from ..errors import CompensationError
+from ..journal import JournalContext
 from ..models import RetryPolicy
 from ..registry import OrchestratorDefinition, definition_of, name_of
 from ..user_code import raise_unless_failure
-from .tasks import Orchestration, Task
+from .called import called_name
+from .tasks import Branch, Steps, Task
 
 if TYPE_CHECKING:
     from .context import OrchestrationContext
 
 T = TypeVar("T")
+R = TypeVar("R")
 X = TypeVar("X")
 
 
@@ -42,7 +46,7 @@ class Saga:
     @overload
     def add_compensation(
         self,
-        fn_or_name: Callable[[], Any] | Callable[[ActivityContext], Any] | Callable[[OrchestrationContext], Any],
+        fn_or_name: Callable[[], Any] | Callable[[JournalContext], Any] | Callable[[OrchestrationContext], Any],
         input_: None = None,
         *,
         retry: RetryPolicy | None = None,
@@ -51,8 +55,8 @@ class Saga:
     def add_compensation(
         self,
         fn_or_name: Callable[[X], Any]
-        | Callable[[ActivityContext, X], Any]
-        | Callable[[OrchestrationContext, X], Orchestration[Any]],
+        | Callable[[JournalContext, X], Any]
+        | Callable[[OrchestrationContext, X], Branch[Any]],
         input_: X,
         *,
         retry: RetryPolicy | None = None,
@@ -63,28 +67,37 @@ class Saga:
         """Add the compensation of a completed step. Nothing runs until ``compensate``.
 
         fn_or_name: an activity; or an orchestrator, which is run as a sub-orchestration; or a plain generator function,
-            which is run in this orchestrator, with the input as its argument, if there is one.
+            or an async function without a mark, which is run in this orchestrator, with the input as its argument, if
+            there is one.
         retry: as in ``call_activity`` and ``call_sub_orchestrator``; not used for a generator function.
         """
         ctx = self._ctx
         is_orchestrator = isinstance(definition_of(fn_or_name), OrchestratorDefinition)
+        is_async = definition_of(fn_or_name) is None and inspect.iscoroutinefunction(fn_or_name)
+        is_code = is_async or (not is_orchestrator and inspect.isgeneratorfunction(fn_or_name))
+        name = name_of(fn_or_name) if is_orchestrator or is_code else called_name(fn_or_name, "activity")
 
         def run() -> Generator[Task[Any], Any, Any]:
             if is_orchestrator:
-                yield from ctx.call_sub_orchestrator(name_of(fn_or_name), input_, retry=retry)
-            elif inspect.isgeneratorfunction(fn_or_name):
-                yield from (fn_or_name() if input_ is None else fn_or_name(input_))
+                yield from ctx.call_sub_orchestrator(name, input_, retry=retry)
+            elif is_code:
+                code: Any = fn_or_name
+                yield from steps_of(code() if input_ is None else code(input_))
             else:
-                yield from ctx.call_activity(name_of(fn_or_name), input_, retry=retry)
+                yield from ctx.call_activity(name, input_, retry=retry)
 
-        self._compensations.append(_Compensation(name_of(fn_or_name), run))
+        self._compensations.append(_Compensation(name, run))
 
-    def compensate(self) -> Orchestration[None]:
-        """Run all compensations, the last one added first: ``yield from saga.compensate()``.
+    def compensate(self) -> Steps[None]:
+        """Run all compensations, the last one added first: ``yield from saga.compensate()``, or with ``await``.
 
         A failure does not stop the other compensations. Raises CompensationError after all have ended, if any failed.
         A second call does not run them again.
         """
+        return cast("Steps[None]", self._compensate())
+
+    @coroutine
+    def _compensate(self) -> Generator[Task[Any], Any, None]:
         failures: list[tuple[str, BaseException]] = []
         while self._compensations:
             compensation = self._compensations.pop()
@@ -99,17 +112,22 @@ class Saga:
             raise CompensationError(failures)
 
 
-def run_saga(ctx: OrchestrationContext, body: Callable[[Saga], Generator[Task[Any], Any, T]]) -> Orchestration[T]:
+def run_saga(ctx: OrchestrationContext, body: Callable[[Saga], Branch[T]]) -> Steps[T]:
     """See ``OrchestrationContext.run_saga``."""
+    return cast("Steps[T]", _run_saga(ctx, body))
+
+
+@coroutine
+def _run_saga(ctx: OrchestrationContext, body: Callable[[Saga], Branch[R]]) -> Generator[Task[Any], Any, R]:
     saga = Saga(ctx)
     try:
-        return (yield from body(saga))
+        return (yield from steps_of(body(saga)))
     except GeneratorExit:  # as above
         raise
     except BaseException as error:
         raise_unless_failure(error)
         try:
-            yield from saga.compensate()
+            yield from saga._compensate()  # pyright: ignore[reportPrivateUsage, reportGeneralTypeIssues]
         except CompensationError as failed:
             raise failed from error
         raise

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import OrchestratorCodeError
+from ..lazy_dataclass import dataclass
 from ..models import RetryPolicy
 from .user_frames import caller
 

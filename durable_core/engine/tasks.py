@@ -12,35 +12,40 @@ children, so that an external event does not go to a waiter for which no code wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from ..errors import OrchestratorCodeError, TaskCancelledError
+from ..errors import OrchestratorCodeError, TaskCancelledError, TaskTimeoutError
 from ..models import FailureDetails, type_name
-from .events import SubOrchestrationCreated, TaskScheduled, TimerCreated
+from .events import Called, EntityCalled, LockRequested, SubOrchestrationCreated, TaskScheduled, TimerCreated
 from .steps import Step
 from .user_frames import caller
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+E = TypeVar("E", TaskCancelledError, TaskTimeoutError)
 
 LOOKED_AT = 256  # children of a combination that ``open_children`` looks at after the first open one
 
-Call: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated | Step
+TRACE = "durable_core_trace"
+"""The attribute of an error that has ended a branch: its traceback, which begins with the code of the branch."""
+
+Call: TypeAlias = Called | Step
 """The decision by which a task was called; a step has no such event, so here it is the ``Step`` itself."""
 
 
 class Task(Generic[T_co]):
     """A call that is under way: ``value = yield from task`` waits for its result, and so does ``value = yield task``.
+    In an ``async def``: ``value = await task``.
 
     A task starts when it is *called*, not when the orchestrator waits for it. A task that has ended returns its result
     at once, at every wait. A task that has failed raises at the ``yield``: see ``TaskFailedError``.
     """
 
     __slots__ = ("_done", "_error", "_observers", "_owner", "_released", "_seen", "_value", "call", "returns")
-    __durable_no_value__ = "a task cannot be stored; wait for it with 'yield from', and pass its result"
+    __durable_no_value__ = "a task cannot be stored; wait for it with 'yield from' or 'await', and pass its result"
 
     def __init__(self, owner: object, call: Call | None = None, returns: Any = None) -> None:
         self._owner = owner
@@ -55,6 +60,8 @@ class Task(Generic[T_co]):
 
     def __iter__(self) -> Generator[Task[Any], Any, T_co]:
         return (yield self)
+
+    __await__ = __iter__
 
     @property
     def is_completed(self) -> bool:
@@ -71,9 +78,9 @@ class Task(Generic[T_co]):
     def result(self) -> T_co:
         """The result. Raises the error that the task failed with; OrchestratorCodeError if it has not ended."""
         if not self.is_completed:
-            raise OrchestratorCodeError("the task has no result yet: wait for it with 'yield from'", caller())
+            raise OrchestratorCodeError("the task has no result yet: wait with 'yield from' or 'await'", caller())
         if self._error is not None:
-            raise self._error.with_traceback(None)
+            raise self._error.with_traceback(vars(self._error).get(TRACE))
         return self._value
 
     def get_result(self) -> T_co:
@@ -87,6 +94,19 @@ class Task(Generic[T_co]):
 
 Orchestration: TypeAlias = Generator[Task[Any], Any, T]
 """The return type of an orchestrator: ``def order(ctx, order: Order) -> Orchestration[Receipt]``."""
+
+Branch: TypeAlias = Generator[Task[Any], Any, T] | Coroutine[Any, Any, T]
+"""Code that runs as an orchestrator or as a branch: what a generator function, or an ``async def``, returns that is
+written like an orchestrator."""
+
+Waitable: TypeAlias = Task[T] | Branch[T]
+"""What compositions take: a task, or a generator or a coroutine, which they run as a branch."""
+
+
+class Steps(Generator[Task[Any], Any, T_co], Awaitable[T_co]):
+    """A generator of the engine that both spellings can wait for: with ``yield from``, and with ``await``."""
+
+    __slots__ = ()
 
 
 class TimerTask(Task[None]):
@@ -111,9 +131,7 @@ class TimerTask(Task[None]):
         self.is_cancelled = True
         task_id = cast("TimerCreated", self.call).task_id
         self._on_cancel(task_id, line)
-        message = f"timer {task_id} was cancelled"
-        failure = FailureDetails(type_name(TaskCancelledError), message, retriable=False)
-        fail(self, TaskCancelledError(message, failure, task_id=task_id))
+        fail(self, own_error(TaskCancelledError, f"timer {task_id} was cancelled", task_id=task_id))
 
 
 class EventTask(Task[T_co]):
@@ -176,30 +194,52 @@ class ConditionTask(Task[bool]):
 _CLAIMANTS = (EventTask, ConditionTask)  # made once: isinstance with a union takes as long as the rest of its caller
 
 
+class WithdrawnTask(Task[T_co]):
+    """A task that ends when the wait for it is cancelled. ``withdraw`` does that, for a task that has not ended."""
+
+    __slots__ = ()
+
+    def withdraw(self, line: str) -> None:
+        raise NotImplementedError
+
+
 class Combination(Task[T_co]):
-    """Waits for several tasks. Further subclasses are in ``combinators``."""
+    """Waits for several tasks. Further subclasses are in ``combinators`` and ``branches``.
 
-    __slots__ = ("_children", "_first_open", "_has_events", "_verb", "_waiting")
+    owned: the branches that were started for this combination. is_ending: it is decided, and ends with them.
+    """
 
-    def __init__(self, owner: object, tasks: Iterable[Task[Any]], verb: str) -> None:
+    __slots__ = ("_children", "_first_open", "_has_events", "_verb", "_waiting", "is_ending", "owned")
+
+    runs_by_itself = False
+    """Whether this is code that continues although no code waits for it."""
+
+    def __init__(self, owner: object, tasks: Iterable[Waitable[Any]], verb: str) -> None:
         super().__init__(owner)
         self._verb = verb
         self._children: list[Task[Any]] = []
         self._first_open = 0  # all children before it have ended
         self._has_events = False
         self._waiting = 0
-        children = list(tasks)
+        self.owned: Sequence[Any] = ()
+        self.is_ending = False
+        children: list[Any] = list(tasks)
+        child: Any
         for child in children:  # check all of them before the first one gets this combination as observer
-            if type(child) is not Task or child._owner is not owner:
-                self._check(child)
+            if (type(child) is not Task or child._owner is not owner) and not self._is_own(child):  # pyright: ignore[reportUnknownArgumentType]
+                children = self._started(children)
+                break
         for child in children:
             self._adopt(child)
 
-    def _check(self, child: object) -> None:
-        if not isinstance(child, Task) or cast("Task[Any]", child)._owner is not self._owner:
-            raise OrchestratorCodeError(
-                f"{self._verb} takes tasks that this orchestrator's context has returned, not {child!r}", caller()
-            )
+    def _is_own(self, child: object) -> bool:
+        return isinstance(child, Task) and cast("Task[Any]", child)._owner is self._owner
+
+    def _started(self, given: list[Any]) -> list[Task[Any]]:
+        """The tasks for what was given, which is not only tasks. OrchestratorCodeError for what cannot be one."""
+        start: Any = self._owner  # a module for branches builds on this one
+        tasks, self.owned = start.start_branches(given, self._verb)
+        return tasks
 
     def _adopt(self, child: Task[Any]) -> None:
         """Wait for one more task."""
@@ -220,6 +260,8 @@ class Combination(Task[T_co]):
     def _decide(self, value: Any, error: BaseException | None = None) -> None:
         """End, and release the children that have not ended."""
         self._let_go()
+        if self.owned and cast("Any", self._owner).ends_later(self, value, error):
+            return
         settle(self, value, error)
 
     def _let_go(self) -> None:
@@ -257,7 +299,7 @@ class AllTask(Combination[T_co]):
     __slots__ = ("_shape",)
 
     def __init__(
-        self, owner: object, tasks: Iterable[Task[Any]], verb: str, shape: Callable[[list[Any]], T_co]
+        self, owner: object, tasks: Iterable[Waitable[Any]], verb: str, shape: Callable[[list[Any]], T_co]
     ) -> None:
         super().__init__(owner, tasks, verb)
         self._shape = shape
@@ -285,7 +327,7 @@ class AnyTask(Combination[Task[T]]):
 
     __slots__ = ()
 
-    def __init__(self, owner: object, tasks: Iterable[Task[T]]) -> None:
+    def __init__(self, owner: object, tasks: Iterable[Waitable[T]]) -> None:
         super().__init__(owner, tasks, "task_any")
         if not self._children:
             raise OrchestratorCodeError("task_any without tasks would wait for ever; give it at least one", caller())
@@ -341,10 +383,25 @@ def fail(task: Task[Any], error: BaseException) -> None:
     settle(task, None, error)
 
 
+TASK_OF = "__durable_task__"
+"""The method by which an object of another framework makes the task for which code that yields the object waits."""
+
+
+def own_error(kind: type[E], message: str, *, task_id: int = -1, name: str = "") -> E:
+    """The error of a task that the engine itself has ended, for no failure of what was called. No retry policy acts."""
+    return kind(message, FailureDetails(type_name(kind), message, retriable=False), task_id=task_id, name=name)
+
+
 def look(task: object, owner: object) -> Task[Any] | None:
-    """The task that the code has yielded, marked as waited for; None if it is not a task of this owner."""
+    """The task that the code has yielded, marked as waited for; None if it is not a task of this owner.
+
+    An object with ``__durable_task__`` stands for the task that this method returns; it may call the task only now.
+    """
     if not isinstance(task, Task):
-        return None
+        made_by = getattr(type(task), TASK_OF, None)
+        task = None if made_by is None else made_by(task)
+        if not isinstance(task, Task):
+            return None
     found: Task[Any] = task  # pyright: ignore[reportUnknownVariableType]  of whatever result
     if found._owner is not owner:
         return None
@@ -367,6 +424,8 @@ def leave(task: Task[Any], error: TaskCancelledError) -> None:
     task._released = True
     if isinstance(task, TimerTask):
         task.stop(line_of(task))
+    elif isinstance(task, WithdrawnTask):
+        task.withdraw(getattr(task.call, "line", ""))
     elif isinstance(task, Combination):
         task.left(error)
 
@@ -386,6 +445,8 @@ def is_wanted(task: Task[Any]) -> bool:
     A task without a combination is wanted. A released task is wanted again when the code waits for it once more.
     """
     observers = task._observers
+    if isinstance(task, Combination) and task.runs_by_itself:
+        return not task._done
     if observers is not None:
         return any(is_wanted(observer) for observer in observers)
     return not task._released
@@ -405,6 +466,10 @@ def describe_call(task: Task[Any]) -> str:
             return f"sub-orchestration '{name}' (task {task_id})"
         case TimerCreated(task_id=task_id):
             return f"timer (task {task_id})"
+        case EntityCalled(task_id=task_id, entity=entity, operation=operation):
+            return f"operation '{operation}' of entity {entity} (task {task_id})"
+        case LockRequested(task_id=task_id, entities=entities):
+            return f"lock of {', '.join(entities)} (task {task_id})"
         case Step(task_id=task_id, name=name):
             return f"step '{name}' (task {task_id})"
         case None:
@@ -419,6 +484,8 @@ def _describe_other(task: Task[Any]) -> str:
             return "condition"
         case TimedTask():
             return f"{describe_call(task._inner)} with a time limit"
+        case Combination(runs_by_itself=True):
+            return f"branch '{getattr(task, 'name', '')}'"
         case _:
             return "of several tasks"
 

@@ -8,21 +8,29 @@ import sys
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from functools import lru_cache
-from types import FrameType, TracebackType
+from types import CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import Any
 
-from .. import guard
+from .. import coroutine_code, guard, interceptors
+from ..coroutine_code import inner_code
 from ..signatures import function_in
-from ..source_location import place
+from ..source_location import is_library, place
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_GUARD = os.path.abspath(guard.__file__)  # the guard calls user code for the engine
+_DF = os.path.join(os.path.dirname(os.path.dirname(_FOLDER)), "df") + os.sep  # calls the engine for user code
+_CALLERS = frozenset(  # these modules call user code for the engine
+    os.path.abspath(str(module.__file__)) for module in (guard, coroutine_code, interceptors)
+)
+
+
+_KINDS: dict[Any, str] = {GeneratorType: "gi", CoroutineType: "cr"}
+"""The prefixes of the attributes that lead into code which waits."""
 
 
 @lru_cache(maxsize=1024)
 def _is_engine(filename: str) -> bool:
     path = os.path.abspath(filename)
-    return path.startswith(_FOLDER) or path == _GUARD
+    return path.startswith((_FOLDER, _DF)) or path in _CALLERS
 
 
 on_behalf_of: ContextVar[str] = ContextVar("on_behalf_of", default="")
@@ -43,13 +51,23 @@ def caller() -> str:
 
 
 def suspended_at(generator: Generator[Any, Any, Any]) -> str:
-    """``file:line`` of the ``yield`` at which a generator waits, inside the generators that it delegates to."""
+    """``file:line`` of the ``yield`` or ``await`` at which code waits, inside the code that it delegates to."""
     found = ""
-    inner: Any = generator
-    while inspect.isgenerator(inner) and not _is_engine(inner.gi_code.co_filename):
-        found = place(inner.gi_code.co_filename, inner.gi_frame.f_lineno) if inner.gi_frame else found
-        inner = inner.gi_yieldfrom
+    inner: Any = inner_code(generator)
+    while (kind := _KINDS.get(type(inner))) is not None:
+        code, frame = getattr(inner, f"{kind}_code"), getattr(inner, f"{kind}_frame")
+        if _is_engine(code.co_filename):
+            break
+        if frame and not (found and is_library(code.co_filename)):
+            found = place(code.co_filename, frame.f_lineno)
+        inner = inner_code(inner.gi_yieldfrom if kind == "gi" else inner.cr_await)
     return found
+
+
+def frame_of(generator: object) -> FrameType | None:
+    """The frame of a generator's or a coroutine's own code; None if it has ended."""
+    inner = inner_code(generator)
+    return getattr(inner, "gi_frame", None) or getattr(inner, "cr_frame", None)
 
 
 def names_in(fn: Callable[..., Any]) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ..converter import Converter, is_plain
 from ..errors import PayloadTooLargeError, SerializationError
@@ -11,6 +11,13 @@ from .user_frames import caller
 
 _UNTYPED = (Any, object, None)
 _SCALARS = frozenset({str, int, float, bool})
+
+
+class Written(NamedTuple):
+    """The result of a built-in orchestrator that is JSON already, made of values that were checked one by one: it is
+    stored as it is, whatever its size."""
+
+    data: JSON
 
 
 def read(converter: Converter, data: object, kind: Any) -> Any:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..codec import PayloadCodec
 from ..converter import Converter
 from ..errors import ConfigurationError
 from ..hub.taskhub import TaskHub
+from ..lazy_dataclass import dataclass
 from ..registry import Registry
 from ..settings import Settings
 from ..storage.open import open_storage

@@ -9,24 +9,27 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
 
 from .. import __version__
 from ..codec import PayloadCodec
 from ..engine.callbacks import CallbackUrls
 from ..registry import Registry
-from ..runtime.app import DurableApp
 from ..settings import Settings
-from ..telemetry.setup import observer_of_process
 from .local.store_lock import is_alone
-from .remembering import remember_stuck
 from .storage_pool import acquire_storage, release_storage
+
+if TYPE_CHECKING:
+    from ..runtime.app import DurableApp
 
 ADVICE_DELAY = 3.0
 """Seconds after the start at which the orchestrators are linted: the first messages are handled before."""
 
-AppFactory: TypeAlias = Callable[[Registry, Settings], AbstractAsyncContextManager[DurableApp]]
+LAST_GRACE = 1.0
+"""Seconds for turns and inline activities when an app is closed: the host has given its functions a time before."""
+
+AppFactory: TypeAlias = "Callable[[Registry, Settings], AbstractAsyncContextManager[DurableApp]]"
 
 
 @asynccontextmanager
@@ -42,6 +45,11 @@ async def open_app(
 
     create: False raises ConfigurationError if there is no such task hub, instead of creating it.
     """
+    # Imported here and not above: half of an app's import would be the runtime, which its index does not need.
+    from ..runtime.app import DurableApp
+    from ..telemetry.setup import gauges_of, observer_of_process
+    from .remembering import remember_stuck
+
     storage = acquire_storage(settings)
     try:
         outlives = not settings.is_embedded or settings.store != ":memory:"
@@ -56,10 +64,15 @@ async def open_app(
             create=create,
             observer=observer_of_process(__version__, counts=settings.metrics),
         )
+        gauges = gauges_of(app.observer)
         try:
+            if gauges is not None:
+                gauges.watch(app.instance_cache)
             yield app
         finally:
-            await app.close()
+            if gauges is not None:
+                gauges.forget()
+            await app.close(LAST_GRACE)
     finally:
         await release_storage(storage)
 
@@ -109,4 +122,5 @@ class AppOpener:
     def _advise(self) -> None:
         from ..linter import warn_of
 
-        asyncio.get_running_loop().run_in_executor(None, warn_of, self._registry.orchestrator_functions)
+        code = [*self._registry.orchestrator_functions, *self._registry.interceptors.of_code]
+        asyncio.get_running_loop().run_in_executor(None, warn_of, code)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from urllib.parse import urlsplit
 
+from ..lazy_dataclass import dataclass
 from .http_errors import method_not_allowed
 from .http_types import HttpRequest, HttpResponse, error_response
 

@@ -3,6 +3,9 @@
 The local host runs the same functions. Each trigger makes one call into the runtime or the HTTP API; this module
 translates the arguments and keeps two rules of the Python worker: its event loop is not blocked, and no
 ``CancelledError`` escapes (the invocation would hang until functionTimeout).
+
+Azure imports an app to index it, in every worker process and before any trigger. So this module imports what the index
+needs, and each trigger what it needs on top (``_when_triggered``): runtime and HTTP API are most of the product.
 """
 
 from __future__ import annotations
@@ -21,33 +24,28 @@ import azure.functions as func
 
 from ..codec import PayloadCodec
 from ..errors import ConfigurationError, DurableError, InstanceNotFoundError
+from ..hub.names import HubNames
+from ..hub.timers import arming_interval
 from ..instance_ids import execution_of
 from ..registry import Registry
-from ..runtime.app import DurableApp
 from ..settings import Settings
-from ..telemetry.open_metrics import metrics_of
-from ..telemetry.setup import counts_of
+from ..streams import check_stream_name
 from .app_opener import AppFactory, AppOpener, open_app
 from .callback_urls import SignedCallbackUrls, app_address
-from .dashboard_files import dashboard_file
-from .http_api import DEFAULT_BASE, Endpoint, HttpApi
-from .http_bodies import (
-    RETRY_AFTER_SECONDS,
-    HttpManagementPayload,
-    create_check_status_response,
-    create_http_management_payload,
-)
-from .http_errors import failure_response
-from .http_types import HttpRequest, HttpResponse, error_response
+from .http_routes import DEFAULT_BASE, RETRY_AFTER_SECONDS, Endpoint
+from .http_types import CAN_STREAM, PIECES, HttpRequest, HttpResponse, error_response
 from .invocations import working_for
 from .signed_urls import DEFAULT_LIFETIME, CapabilitySigner, Verb
 from .signing_keys import signing_keys
 
 if TYPE_CHECKING:
+    from ..runtime.app import DurableApp
     from ..runtime.client import DurableClient
+    from .http_api import HttpApi
+    from .http_bodies import HttpManagementPayload
 
 T = TypeVar("T")
-_Deliver: TypeAlias = Callable[[DurableApp, str, int, datetime | None], Awaitable[None]]
+_Deliver: TypeAlias = "Callable[[DurableApp, str, int, datetime | None], Awaitable[None]]"
 
 CONNECTION = "AzureWebJobsStorage"
 RECOVERY_SCHEDULE = "0 */5 * * * *"
@@ -100,7 +98,13 @@ class Durable:
         return (await self._opener.app()).client
 
     def create_http_management_payload(
-        self, request: func.HttpRequest, instance_id: str, *, execution_id: str = "", details: bool = False
+        self,
+        request: func.HttpRequest | None,
+        instance_id: str,
+        *,
+        execution_id: str = "",
+        details: bool = False,
+        steady: bool = False,
     ) -> HttpManagementPayload:
         """The capability URLs with which their holder can follow and manage this instance.
 
@@ -108,10 +112,14 @@ class Durable:
         that execution: after the id was purged and started again, they are answered with 410. For any other string they
         are valid for each instance that has the id, until they expire. The status URI shows status, custom status and
         output; with ``details`` also the input and, on request, the history.
-        ConfigurationError where URLs cannot be signed: see ``DURABLE_SIGNING_KEYS``.
+
+        request: the URIs begin with the address that its caller used; None takes the app's own address.
+        steady: the URIs are the same at every call for about a month; an execution in the id is ignored.
+        ConfigurationError where URLs cannot be signed: see ``DURABLE_SIGNING_KEYS``; or if the app has no address.
         """
-        return create_http_management_payload(
-            self._signer, instance_id, self._base_url(request), execution_id, details=details
+        base_url = self._own_base_url() if request is None else self._base_url(request)
+        return _when_triggered().create_http_management_payload(
+            self._signer, instance_id, base_url, execution_id, details=details, steady=steady
         )
 
     def create_check_status_response(
@@ -123,7 +131,7 @@ class Durable:
         """
         base_url = self._base_url(request)
         return _to_azure(
-            create_check_status_response(
+            _when_triggered().create_check_status_response(
                 self._signer, instance_id, base_url, execution_id=execution_id, details=details
             )
         )
@@ -157,6 +165,22 @@ class Durable:
         """
         return await self._url_of_execution(request, instance_id, Verb.VIEW, lifetime=lifetime)
 
+    async def create_stream_url(
+        self,
+        request: func.HttpRequest,
+        instance_id: str,
+        name: str = "output",
+        *,
+        lifetime: timedelta = DEFAULT_LIFETIME,
+    ) -> str:
+        """A URL at which a browser's ``EventSource`` reads this stream of this execution, without a key.
+
+        For an id as ``start_new`` returned it, the storage is not read. Raises InvalidInputError for a name that is
+        none, InstanceNotFoundError, and ConfigurationError as above.
+        """
+        check_stream_name(name)
+        return await self._url_of_execution(request, instance_id, Verb.STREAM, event_name=name, lifetime=lifetime)
+
     async def wait_for_completion_or_create_check_status_response(
         self,
         request: func.HttpRequest,
@@ -189,7 +213,7 @@ class Durable:
         no function at all.
         """
         blueprint = func.Blueprint()
-        queues = DurableApp.queue_names(self.settings, self.registry)
+        queues = HubNames.of(self.settings, self.registry.queues)
         for index, queue in enumerate(queues.control):
             self._add_queue(blueprint, _numbered("durable_control", index), queue, _to_control)
         for own, names in queues.all_work.items():
@@ -236,12 +260,28 @@ class Durable:
                 app = await self._opener.app()
                 app.serve()
                 await app.recover()
+                await _when_triggered().report_health(app)
 
             await _not_cancelled(work())
 
         # No monitor: it would write a blob at each run to make up for missed runs, which recovery does not need.
         trigger = blueprint.timer_trigger(arg_name="timer", schedule=RECOVERY_SCHEDULE, use_monitor=False)
         self._add(blueprint, "durable_recovery", trigger, on_timer)
+        if (seconds := arming_interval(timedelta(seconds=self.settings.timer_rows_from))) is not None:
+            self._add_arming(blueprint, seconds)
+
+    def _add_arming(self, blueprint: func.Blueprint, seconds: int) -> None:
+        async def on_timer(timer: func.TimerRequest) -> None:
+            async def work() -> None:
+                app = await self._opener.app()
+                app.serve()
+                await app.arm_timers()
+
+            await _not_cancelled(work())
+
+        schedule = f"*/{seconds} * * * * *" if seconds < 60 else f"0 */{seconds // 60} * * * *"
+        trigger = blueprint.timer_trigger(arg_name="timer", schedule=schedule, use_monitor=False)
+        self._add(blueprint, "durable_arm_timers", trigger, on_timer)
 
     def _add_route(self, blueprint: func.Blueprint, endpoint: Endpoint) -> None:
         async def on_request(request: func.HttpRequest) -> func.HttpResponse:
@@ -255,12 +295,13 @@ class Durable:
             try:
                 refusal = (await self._api()).refusal(endpoint, _from_azure(request))
             except Exception as error:  # noqa: BLE001  as in _handle
-                refusal = failure_response(error)
+                refusal = _when_triggered().failure_response(error)
             return None if refusal is None else _to_azure(refusal)
 
         route = endpoint.value
         setattr(on_request, "__durable_refuse__", refuse)  # noqa: B010  a function has no such attribute by its type
         setattr(on_request, "__durable_methods__", route.methods)  # noqa: B010
+        setattr(on_request, "__durable_path__", route.template)  # noqa: B010
         trigger = blueprint.route(
             route=f"{self._base}/{route.template}",
             trigger_arg_name="request",
@@ -279,26 +320,20 @@ class Durable:
 
     async def _handle(self, endpoint: Endpoint, request: func.HttpRequest) -> HttpResponse:
         if endpoint is Endpoint.UI:  # also served by an app that cannot open
+            from .dashboard_files import dashboard_file  # Azure indexes an app without its pages
+
             return dashboard_file(_from_azure(request))
         try:
             api = await self._api()
         except Exception as error:  # noqa: BLE001  an app that cannot open answers the request, too, and logs the error
-            return failure_response(error)
+            return _when_triggered().failure_response(error)
         return await api.handle(endpoint, _from_azure(request))
 
     async def _api(self) -> HttpApi:
         app = await self._opener.app()
         client = app.client
         if self._last_api is None or self._last_api[0] is not client:  # a client belongs to one event loop
-            api = HttpApi(
-                client,
-                self._signer,
-                max_payload=self.settings.max_payload,
-                base=self._base,
-                address=self.settings.base_url,
-                metrics=lambda: metrics_of(app, counts_of(app.observer)),
-            )
-            self._last_api = (client, api)
+            self._last_api = (client, _when_triggered().api_of(app, self.settings, self._signer, self._base))
         return self._last_api[1]
 
     @cached_property
@@ -331,6 +366,13 @@ def durable_blueprint(
 ) -> func.Blueprint:
     """The blueprint alone, for an app that needs no ``Durable`` object."""
     return Durable(registry, settings=settings, base=base).blueprint(http=http)
+
+
+def _when_triggered():  # the type is the module
+    """What the triggers need of the rest of the product."""
+    from . import triggered
+
+    return triggered
 
 
 async def _to_control(app: DurableApp, body: str, dequeue_count: int, inserted_at: datetime | None) -> None:
@@ -381,11 +423,15 @@ def _from_azure(request: func.HttpRequest) -> HttpRequest:
         headers=request.headers,
         body=request.get_body() or b"",
         more_query=request.params,
+        can_stream=hasattr(request, CAN_STREAM),
     )
 
 
 def _to_azure(response: HttpResponse) -> func.HttpResponse:
-    return func.HttpResponse(response.body, status_code=response.status, headers=response.headers)
+    converted = func.HttpResponse(response.body, status_code=response.status, headers=response.headers)
+    if response.pieces is not None:
+        setattr(converted, PIECES, response.pieces)
+    return converted
 
 
 def _route_prefix(environ: Mapping[str, str] = os.environ) -> str:

@@ -5,22 +5,22 @@ Knows capabilities, and neither routes nor the client.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ..errors import InvalidInputError
 from ..instance_ids import execution_of
+from ..lazy_dataclass import dataclass
 from ..models import JSON, FailureDetails, OrchestrationStatus, Origin, RuntimeStatus, Wait
+from ..operate.price import operations_json
 from ..runtime.restart import SAME_INPUT
+from .http_routes import RETRY_AFTER_SECONDS
 from .http_types import HttpResponse, json_response
 from .signed_urls import CapabilitySigner, Verb
 
 if TYPE_CHECKING:
     from ..runtime.schedules.client import ScheduleStatus
-
-RETRY_AFTER_SECONDS = 2
-"""Seconds between two polls of a client (``Retry-After``): one poll is one read of one row."""
 
 HttpManagementPayload: TypeAlias = dict[str, str]
 
@@ -41,20 +41,27 @@ _VERBS = tuple(verb for _, verb, _ in _MANAGEMENT_URIS)
 
 
 def create_http_management_payload(
-    signer: CapabilitySigner, instance_id: str, base_url: str, execution_id: str = "", *, details: bool = False
+    signer: CapabilitySigner,
+    instance_id: str,
+    base_url: str,
+    execution_id: str = "",
+    *,
+    details: bool = False,
+    steady: bool = False,
 ) -> HttpManagementPayload:
     """The URIs by which their holder can watch and manage this one instance without a key.
 
     They are bound to ``execution_id``, else to the execution in the id (``StartedInstance``). With neither they are
     valid for each instance that has the id. ``details``: the status URI shows the input and, on request, the history.
+    ``steady``: the URIs are the same at every call for about a month; an execution in the id is ignored.
 
     ``base_url`` is the absolute URL of the API's base, such as ``https://app.example/api/durabletask``. In
     ``sendEventPostUri`` replace ``{eventName}``, in the others ``{text}`` (a reason; it may also stay as it is).
     """
 
-    execution_id = execution_id or execution_of(instance_id)
+    execution_id = execution_id or ("" if steady else execution_of(instance_id))
     verbs = (Verb.DETAILS, *_VERBS[1:]) if details else _VERBS
-    tokens = signer.issue_each(instance_id, verbs, execution_id=execution_id)
+    tokens = signer.issue_each(instance_id, verbs, execution_id=execution_id, steady=steady)
     urls = [f"{base_url}/c/{token}{rest}" for token, (_, _, rest) in zip(tokens, _MANAGEMENT_URIS, strict=True)]
     return {"id": instance_id} | dict(zip(_NAMES, urls, strict=True))
 
@@ -79,7 +86,7 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
     shown: dict[str, JSON] = {
         "name": status.name,
         "instanceId": status.instance_id,
-        "runtimeStatus": None if status.runtime_status is None else status.runtime_status.value,
+        "runtimeStatus": None if status.runtime_status is None else f"{status.runtime_status}",
         "input": status.input_,
         "customStatus": status.custom_status,
         "output": _output(status),
@@ -115,6 +122,8 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
         shown["restartedFrom"] = _origin_json(status.restarted_from)
     if status.stuck_reason:
         shown["stuckReason"] = status.stuck_reason
+    if status.operations is not None:
+        shown["operations"] = operations_json(status.operations)
     if status.waits:
         shown["waits"] = [wait_json(wait) for wait in status.waits]
     if status.failure is not None:
@@ -122,54 +131,73 @@ def status_json(status: OrchestrationStatus, *, show_history: bool = False) -> d
     return shown
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForkBody:
     """What the body of a fork asks for."""
 
     until_task: int | None
     until_event: str | None
+    event_number: int | None
     until_failure: bool
     overrides: dict[int, dict[str, object]]
     instance_id: str | None
     version: str | None
+    request_id: str | None
+    suspended: bool
     dry_run: bool
+
+
+_OF_FORK: Mapping[str, type] = {
+    "until": dict,
+    "overrides": dict,
+    "instanceId": str,
+    "version": str,
+    "requestId": str,
+    "suspended": bool,
+    "dryRun": bool,
+}
+_OF_UNTIL: Mapping[str, type] = {"task": int, "event": str, "number": int, "failure": bool}
+_WORDS = {str: "a text", bool: "true or false", int: "a number", dict: "an object"}
 
 
 def fork_of(body: JSON) -> ForkBody:
     """The body of a fork. InvalidInputError."""
-    wrong = 'the body of a fork must be an object such as {"until": {"task": 3}}; nothing was done'
-    if not isinstance(body, dict):
-        raise InvalidInputError(wrong)
-    given = cast("dict[str, JSON]", body)
-    known = ("until", "overrides", "instanceId", "version", "dryRun")
-    if unknown := sorted(given.keys() - set(known)):
-        raise InvalidInputError(
-            f"the body of a fork has an unknown key '{unknown[0][:100]}'; known: {', '.join(known)}; nothing was done"
-        )
-    until, overrides = given.get("until"), given.get("overrides", {})
-    if not isinstance(until, dict) or not isinstance(overrides, dict):
-        raise InvalidInputError(wrong)
-    place = cast("dict[str, JSON]", until)
-    kinds: dict[str, type] = {"task": int, "event": str, "failure": bool}
-    if len(place) != 1 or not all(name in kinds and type(value) is kinds[name] for name, value in place.items()):
-        raise InvalidInputError("'until' has one of task (a number), event (a name) and failure (true)")
-    for key, kind in (("instanceId", str), ("version", str), ("dryRun", bool)):
-        if given.get(key) is not None and not isinstance(given[key], kind):
-            raise InvalidInputError(f"'{key}' in the body of a fork must be a {'text' if kind is str else 'boolean'}")
+    given = _typed(body, _OF_FORK, "the body of a fork", 'such as {"until": {"task": 3}}')
+    until = _typed(given.get("until"), _OF_UNTIL, "'until' of a fork", "with one of task, event and failure")
     others: dict[int, dict[str, object]] = {}
-    for task, what in cast("dict[str, JSON]", overrides).items():
+    for task, what in cast("dict[str, JSON]", given.get("overrides") or {}).items():
         if not (task.isascii() and task.isdigit() and len(task) <= 9) or not isinstance(what, dict):
-            raise InvalidInputError("'overrides' maps numbers of tasks to objects such as {\"result\": …}")
+            raise InvalidInputError(
+                "'overrides' of a fork maps numbers of tasks to objects such as {\"result\": …}; nothing was done"
+            )
         others[int(task)] = cast("dict[str, object]", what)
     return ForkBody(
-        place.get("task"),
-        place.get("event"),
-        bool(place.get("failure")),
-        others,
-        given.get("instanceId"),
-        given.get("version"),
-        bool(given.get("dryRun")),
+        until_task=until.get("task"),
+        until_event=until.get("event"),
+        event_number=until.get("number"),
+        until_failure=bool(until.get("failure")),
+        overrides=others,
+        instance_id=given.get("instanceId"),
+        version=given.get("version"),
+        request_id=given.get("requestId"),
+        suspended=bool(given.get("suspended")),
+        dry_run=bool(given.get("dryRun")),
     )
+
+
+def _typed(given: JSON, known: Mapping[str, type], what: str, example: str) -> dict[str, JSON]:
+    """An object without unknown keys and with values of these types, or null. InvalidInputError."""
+    if not isinstance(given, dict):
+        raise InvalidInputError(f"{what} must be an object, {example}; nothing was done")
+    found = cast("dict[str, JSON]", given)
+    for key, value in found.items():
+        if key not in known:
+            raise InvalidInputError(
+                f"{what} has an unknown key '{key[:100]}'; known: {', '.join(known)}; nothing was done"
+            )
+        if value is not None and known[key] is not object and type(value) is not known[key]:
+            raise InvalidInputError(f"'{key}' in {what} must be {_WORDS[known[key]]}; nothing was done")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +209,14 @@ class RestartBody:
     version: str | None = None
 
 
+_OF_RESTART: Mapping[str, type] = {"instanceId": str, "input": object, "version": str}
+
+
 def restart_of(body: JSON) -> RestartBody:
     """The body of a restart; None: nothing is asked for. InvalidInputError."""
     if body is None:
         return RestartBody()
-    if not isinstance(body, dict):
-        raise InvalidInputError('the body of a restart must be an object, such as {"input": …}; nothing was done')
-    given = cast("dict[str, JSON]", body)
-    if unknown := sorted(given.keys() - {"instanceId", "input", "version"}):
-        raise InvalidInputError(
-            f"the body of a restart has an unknown key '{unknown[0][:100]}'; known: instanceId, input, version; "
-            "nothing was done"
-        )
-    for key in ("instanceId", "version"):
-        if not isinstance(given.get(key), str | None):
-            raise InvalidInputError(f"'{key}' in the body of a restart must be a text; nothing was done")
+    given = _typed(body, _OF_RESTART, "the body of a restart", 'such as {"input": …}')
     return RestartBody(given.get("instanceId"), given.get("input", SAME_INPUT), given.get("version"))
 
 
@@ -204,6 +225,8 @@ def wait_json(wait: Wait) -> dict[str, JSON]:
     shown: dict[str, JSON] = {"kind": wait.kind, "name": wait.name, "line": wait.line}
     if wait.task_id:
         shown["taskId"] = wait.task_id
+    if wait.instance_id:
+        shown["instanceId"] = wait.instance_id
     for key, moment in (("since", wait.since), ("due", wait.due)):
         if moment is not None:
             shown[key] = _utc_seconds(moment)
@@ -215,7 +238,7 @@ def listed_json(status: OrchestrationStatus) -> dict[str, JSON]:
     return {
         "instanceId": status.instance_id,
         "name": status.name,
-        "runtimeStatus": None if status.runtime_status is None else status.runtime_status.value,
+        "runtimeStatus": None if status.runtime_status is None else f"{status.runtime_status}",
         "createdTime": _utc_seconds(status.created_time),
     }
 
@@ -236,11 +259,18 @@ def schedule_json(schedule: ScheduleStatus) -> dict[str, JSON]:
         "lastDueTime": _utc_seconds(schedule.last_due),
         "createdTime": _utc_seconds(schedule.created_time),
         "version": schedule.version,
+        "jitterSeconds": None if schedule.jitter is None else schedule.jitter.total_seconds(),
+        "catchUpSeconds": None if schedule.catch_up is None else schedule.catch_up.total_seconds(),
+        "nextStartTime": _utc_seconds(schedule.next_start),
+        "missedRuns": schedule.missed,
+        "isDeclared": schedule.is_declared,
+        "pauseReason": schedule.pause_reason,
     }
 
 
 def _output(status: OrchestrationStatus) -> JSON:
-    failed = status.runtime_status is RuntimeStatus.FAILED and status.failure is not None
+    """The output; of a failed instance the text of its failure, unless an adapter has written another one."""
+    failed = status.runtime_status is RuntimeStatus.FAILED and status.failure is not None and status.output is None
     return _failure_text(status.failure) if failed and status.failure else status.output
 
 

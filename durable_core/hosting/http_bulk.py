@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from ..errors import InvalidInputError
+from ..lazy_dataclass import dataclass
 from ..models import JSON
 from .http_routes import Endpoint
 from .http_types import HttpRequest
@@ -20,6 +20,7 @@ _NAMES: Mapping[str, type | tuple[type, ...]] = {
     "reason": str,
     "eventName": str,
     "data": object,
+    "recursive": bool,
     "dryRun": bool,
     "all": bool,
 }
@@ -34,6 +35,7 @@ class BulkBody:
     reason: str
     event_name: str
     data: JSON
+    recursive: bool
     dry_run: bool
     every: bool
 
@@ -63,6 +65,7 @@ def bulk_of(body: JSON) -> BulkBody:
         reason=cast("str", given.get("reason", "")),
         event_name=cast("str", given.get("eventName", "")),
         data=given.get("data"),
+        recursive=cast("bool", given.get("recursive", False)),
         dry_run=cast("bool", given.get("dryRun", False)),
         every=cast("bool", given.get("all", False)),
     )

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from ..errors import (
+    CallRefusedError,
     CapabilityError,
     CodecError,
     CodeHangsError,
@@ -26,28 +27,37 @@ from ..errors import (
     QueryFailedError,
     SerializationError,
     StorageUnavailableError,
+    UnknownEntityError,
     UnknownOrchestratorError,
     UnknownQueryError,
+    UnknownUpdateError,
     UnusableStoreError,
+    UpdateFailedError,
+    UpdateRefusedError,
 )
-from .http_bodies import RETRY_AFTER_SECONDS
+from .http_routes import RETRY_AFTER_SECONDS
 from .http_types import HttpResponse, error_response
 
 logger = logging.getLogger(__name__)
 
 _OUTCOMES: Mapping[type[Exception], tuple[int, str]] = {
     UnknownOrchestratorError: (400, "UnknownOrchestrator"),
+    UnknownEntityError: (400, "UnknownEntity"),
     InvalidInstanceIdError: (400, "InvalidInstanceId"),
     InvalidInputError: (400, "InvalidInput"),
     SerializationError: (400, "InvalidInput"),
     InstanceNotFoundError: (404, "InstanceNotFound"),
     UnknownQueryError: (404, "UnknownQuery"),
     QueryFailedError: (500, "QueryFailed"),
+    UnknownUpdateError: (404, "UnknownUpdate"),
+    UpdateRefusedError: (409, "UpdateRefused"),
+    UpdateFailedError: (422, "UpdateFailed"),
     InstanceAlreadyExistsError: (409, "InstanceAlreadyExists"),
     InstanceCompletedError: (410, "InstanceCompleted"),
     ExecutionGoneError: (410, "CapabilityGone"),
     OperationRefusedError: (409, "OperationRefused"),
     PayloadTooLargeError: (413, "PayloadTooLarge"),
+    CallRefusedError: (403, "CallRefused"),
 }
 
 
@@ -73,12 +83,15 @@ def failure_response(error: Exception) -> HttpResponse:
         case DamagedRowError():
             logger.error("a request failed: %s", error)
             return error_response(500, "DamagedRow", str(error))
-        case CodeHangsError() | InstanceStuckError():
+        case CodeHangsError():
             logger.error("a request failed: %s", error)
             return error_response(500, "InstanceStuck", str(error))
+        case InstanceStuckError():  # it is so until somebody changes the code: no fault of this request, nor of the app
+            logger.warning("a request failed: %s", error)
+            return error_response(409, "InstanceStuck", str(error))
         case NonDeterminismError() | DeterminismError():  # the code does not fit the instance that it was asked about
-            logger.error("a request failed: %s", error)
-            return error_response(500, "NonDeterminism", str(error))
+            logger.warning("a request failed: %s", error)
+            return error_response(409, "NonDeterminism", str(error))
         case UnusableStoreError():
             logger.error("a request failed: %s", error)
             return error_response(500, "UnusableStore", "the app's store cannot be used; see the app's log")

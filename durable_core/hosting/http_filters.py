@@ -30,6 +30,7 @@ def list_filters(request: HttpRequest) -> dict[str, Any]:
         "version": version_of(request),
         "stuck": flag_of(request, "stuck"),
         "retrying": flag_of(request, "retrying"),
+        "jobs": flag_of(request, "jobs"),
         "ended_time_from": ended_from,
         "ended_time_to": ended_to,
     }

@@ -8,15 +8,20 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from ..converter import MAX_DEPTH, is_too_deep
 from ..errors import InvalidInputError, PayloadTooLargeError
+from ..lazy_dataclass import dataclass
 from ..models import JSON
+
+CAN_STREAM, PIECES = "__durable_can_stream__", "__durable_pieces__"
+"""Attributes that the local host sets on a request, and functions of durable_core on a response, so that its body is
+sent in pieces. The Functions worker knows neither."""
 
 HOST = re.compile(r"[A-Za-z0-9._\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 """A host name or address, perhaps with a port, as a ``Host`` header holds it."""
@@ -30,7 +35,7 @@ class HttpRequest:
     """A request as received. ``url`` is absolute and holds the query; ``route`` the decoded variables of the route.
 
     ``query`` (each name in lower case, with all its values) and ``headers`` (names in lower case) are best made by
-    ``HttpRequest.of``.
+    ``HttpRequest.of``. can_stream: whether the server sends a body in pieces as they come.
     """
 
     method: str
@@ -39,6 +44,7 @@ class HttpRequest:
     query: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
+    can_stream: bool = False
 
     @classmethod
     def of(
@@ -50,6 +56,7 @@ class HttpRequest:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         more_query: Mapping[str, str] | None = None,
+        can_stream: bool = False,
     ) -> HttpRequest:
         """Read the query from ``url``; ``more_query`` fills in what a server took out of it."""
         query: dict[str, list[str]] = {}
@@ -65,6 +72,7 @@ class HttpRequest:
             query=query,
             headers={name.lower(): value for name, value in (headers or {}).items()},
             body=body,
+            can_stream=can_stream,
         )
 
     @property
@@ -190,11 +198,15 @@ def parse_json(raw: bytes, what: str) -> JSON:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """``body`` is UTF-8 JSON, a file of the dashboard, or empty."""
+    """``body`` is UTF-8 JSON, a file of the dashboard, events, or empty.
+
+    pieces: of a body that is sent as it comes, only to a request that ``can_stream``; the server closes it.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
+    pieces: AsyncGenerator[bytes] | None = None
 
     def json(self) -> Any:
         return json.loads(self.body)

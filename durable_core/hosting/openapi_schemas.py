@@ -12,6 +12,8 @@ _TEXT: JSON = {"type": "string"}
 _MOMENT: JSON = {"type": ["string", "null"], "description": "UTC, to the second", "format": "date-time"}
 _EXACT: JSON = {"type": "string", "description": "UTC, to the microsecond", "format": "date-time"}
 _COUNT: JSON = {"type": "integer", "minimum": 0}
+_AMOUNT: JSON = {"type": "number", "minimum": 0}
+_AMOUNT_OR_NONE: JSON = {"type": ["number", "null"], "minimum": 0}
 _URIS = (
     "statusQueryGetUri",
     "sendEventPostUri",
@@ -23,7 +25,16 @@ _URIS = (
     "suspendPostUri",
     "resumePostUri",
 )
-_COUNTS = ("timers_armed", "poisoned", "unreadable", "woken_up", "orphans", "open_instances")
+_COUNTS = (
+    "timers_armed",
+    "poisoned",
+    "unreadable",
+    "woken_up",
+    "orphans",
+    "open_instances",
+    "entities",
+    "locks_released",
+)
 
 SCHEMAS: Mapping[str, JSON] = {
     "Error": {
@@ -86,6 +97,7 @@ SCHEMAS: Mapping[str, JSON] = {
             "name": _TEXT,
             "line": _TEXT,
             "taskId": {"type": "integer", "minimum": 1},
+            "instanceId": _TEXT,
             "since": _MOMENT,
             "due": _MOMENT,
         },
@@ -119,8 +131,72 @@ SCHEMAS: Mapping[str, JSON] = {
             "retrying": {"type": "integer", "minimum": 1},
             "forkedFrom": {"$ref": "#/components/schemas/Origin"},
             "stuckReason": _TEXT,
+            "operations": {"$ref": "#/components/schemas/Operations"},
             "waits": {"type": "array", "minItems": 1, "maxItems": 8, "items": {"$ref": "#/components/schemas/Wait"}},
             "failure": {"$ref": "#/components/schemas/Failure"},
+        },
+    },
+    "Operations": {
+        "type": "object",
+        "required": ["tableReads", "tableWrites", "queueOperations", "total"],
+        "additionalProperties": False,
+        "properties": dict.fromkeys(("tableReads", "tableWrites", "queueOperations", "total"), _COUNT),
+    },
+    "Prices": {
+        "type": "object",
+        "required": ["currency", "tableReads", "tableWrites", "queueOperations"],
+        "additionalProperties": False,
+        "properties": {
+            "currency": _TEXT,
+            **dict.fromkeys(("tableReads", "tableWrites", "queueOperations"), _AMOUNT),
+            "date": {"type": "string", "format": "date"},
+        },
+    },
+    "Price": {
+        "type": "object",
+        "required": ["instanceId", "executionId", "name", "runtimeStatus", "operations", "amount", "prices"],
+        "additionalProperties": False,
+        "properties": {
+            "instanceId": _TEXT,
+            "executionId": _TEXT,
+            "name": _TEXT,
+            "runtimeStatus": {"enum": [status.value for status in RuntimeStatus]},
+            "operations": {"oneOf": [{"$ref": "#/components/schemas/Operations"}, {"type": "null"}]},
+            "amount": _AMOUNT_OR_NONE,
+            "inAzure": {"$ref": "#/components/schemas/PriceInAzure"},
+            "prices": {"$ref": "#/components/schemas/Prices"},
+        },
+    },
+    "PriceInAzure": {
+        "description": "On the embedded store: what the same operations would cost in Azure.",
+        "type": "object",
+        "required": ["amount", "currency", "date"],
+        "additionalProperties": False,
+        "properties": {"amount": _AMOUNT, "currency": _TEXT, "date": {"type": "string", "format": "date"}},
+    },
+    "PriceList": {
+        "type": "object",
+        "required": ["orchestrators", "isComplete", "prices"],
+        "additionalProperties": False,
+        "properties": {
+            "orchestrators": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "instances", "notCounted", "open", "operations", "total", "mean", "p95"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "name": _TEXT,
+                        **dict.fromkeys(("instances", "notCounted", "open"), _COUNT),
+                        "operations": {"$ref": "#/components/schemas/Operations"},
+                        "total": _AMOUNT,
+                        **dict.fromkeys(("mean", "p95"), _AMOUNT_OR_NONE),
+                        "inAzure": {"$ref": "#/components/schemas/PriceInAzure"},
+                    },
+                },
+            },
+            "isComplete": {"type": "boolean"},
+            "prices": {"$ref": "#/components/schemas/Prices"},
         },
     },
     "Origin": {
@@ -139,6 +215,16 @@ SCHEMAS: Mapping[str, JSON] = {
             "cutBefore": _COUNT,
             "again": {"type": "array", "items": {"$ref": "#/components/schemas/Task"}},
             "idempotencyKeys": {"type": "object", "additionalProperties": _TEXT},
+            "callbacks": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["name"],
+                    "additionalProperties": False,
+                    "properties": {"name": _TEXT, "sourceUrl": _TEXT, "url": _TEXT},
+                },
+            },
             "decisions": {"type": "array", "items": _TEXT},
         },
     },
@@ -195,6 +281,7 @@ SCHEMAS: Mapping[str, JSON] = {
             "name": _TEXT,
             "runtimeStatus": {"enum": [status.value for status in RuntimeStatus]},
             "taskId": {"type": "integer", "minimum": 1},
+            "parentClose": {"enum": ["cancel", "terminate"]},
             "children": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}},
             "isComplete": {"const": False},
             "parent": {
@@ -271,6 +358,32 @@ SCHEMAS: Mapping[str, JSON] = {
             "taskId": _COUNT,
             "due": _MOMENT,
             "isDeadline": {"type": "boolean"},
+        },
+    },
+    "Entity": {
+        "type": "object",
+        "required": ["entityId", "exists", "state", "createdTime", "lastOperationTime", "lockedBy", "stuckReason"],
+        "properties": {
+            "entityId": {
+                "type": "object",
+                "required": ["name", "key"],
+                "properties": {"name": _TEXT, "key": _TEXT},
+            },
+            "exists": {"type": "boolean"},
+            "state": {},
+            "createdTime": _MOMENT,
+            "lastOperationTime": _MOMENT,
+            "lockedBy": {
+                "type": ["object", "null"],
+                "required": ["instanceId", "executionId", "section", "since"],
+                "properties": {
+                    "instanceId": _TEXT,
+                    "executionId": _TEXT,
+                    "section": _COUNT,
+                    "since": _MOMENT,
+                },
+            },
+            "stuckReason": {"type": ["string", "null"]},
         },
     },
     "ManagementPayload": {

@@ -17,11 +17,12 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import StrEnum
 
 from ..errors import CapabilityError, ConfigurationError
+from ..lazy_dataclass import dataclass
 
 DEFAULT_LIFETIME = timedelta(days=90)
 """Longer than the orders, approvals and subscriptions that people wait for; bounded, because URLs end up in logs."""
@@ -31,13 +32,16 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _MAC_BYTES = hashlib.sha256().digest_size
 _FORMAT = 1
 
+STEADY_FOR = timedelta(days=30)
+"""Expiries of steady tokens are multiples of this, so that calls at different times get the same token."""
+
 
 class Verb(StrEnum):
     """What the holder may do.
 
     STATUS: see status, custom status and output. DETAILS: also the input and the history, which contain data that is
     meant only for activities: inputs, request headers, stack traces. VIEW: all that the dashboard shows of the
-    instance, read-only; in a browser the URL opens the dashboard.
+    instance, read-only; in a browser the URL opens the dashboard. STREAM: read the stream that ``event_name`` names.
     """
 
     STATUS = "status"
@@ -52,6 +56,7 @@ class Verb(StrEnum):
     REWIND = "rewind"
     RESTART = "restart"
     CALLBACK = "callback"
+    STREAM = "stream"
 
 
 _VERBS = {verb.value: verb for verb in Verb}
@@ -113,12 +118,23 @@ class CapabilitySigner:
         *,
         execution_id: str = "",
         lifetime: timedelta = DEFAULT_LIFETIME,
+        steady: bool = False,
     ) -> list[str]:
-        """A token for each of these verbs, as ``issue`` gives them. Nothing but the verb tells them apart."""
-        expires_at = int(self._clock() + lifetime.total_seconds())
+        """A token for each of these verbs, as ``issue`` gives them. Nothing but the verb tells them apart.
+
+        steady: calls of one period of ``STEADY_FOR`` get the same tokens, which live up to that much longer.
+        """
+        expires_at, nonce = int(self._clock() + lifetime.total_seconds()), secrets.token_urlsafe(9)
+        if steady:
+            period = int(STEADY_FOR.total_seconds())
+            expires_at, nonce = -(-expires_at // period) * period, ""
         before = _write([_FORMAT, instance_id, execution_id])[:-1]
-        after = _write(["", expires_at, secrets.token_urlsafe(9)])[1:]
-        return [self._sign(f"{before},{_write(verb.value)},{after}") for verb in verbs]
+        after = _write(["", expires_at, nonce])[1:]
+        key, tokens = self._keys[0], list[str]()
+        for verb in verbs:
+            body = f'{before},"{verb}",{after}'.encode()  # no verb has what JSON escapes
+            tokens.append(_encode(hmac.digest(key, body, hashlib.sha256) + body))
+        return tokens
 
     def issue_exact(self, right: Capability) -> str:
         """The token of exactly this capability: the same each time, as long as the signing key is."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
+from ..lazy_dataclass import dataclass
 from ..settings import Settings
 from ..storage.open import open_storage
 from ..storage.ports import Storage

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from ..errors import DurableError
+from ..lazy_dataclass import dataclass
 from ..models import JSON, FailureDetails
 from ..moments import LAST_SECONDS, from_epoch
 from ..storage.ports import Value
@@ -154,40 +154,40 @@ def first_and_last(attempts: Sequence[EndedAttempt]) -> tuple[EndedAttempt, ...]
 class KeptAttempts:
     """The ended attempts of open tasks, in the buckets of the instance row; a bucket is read when a task asks for it.
 
-    stored: the value of each bucket.
+    stored: the value of each bucket. ``changed``: the buckets that were changed. is_used: whether there may be any.
     """
 
+    __slots__ = ("_encoding", "_read", "_stored", "changed", "is_used")
+
     def __init__(self, stored: Mapping[int, Value], encoding: Encoding) -> None:
+        self.is_used = bool(stored)
         self._stored = stored
         self._encoding = encoding
         self._read: dict[int, dict[int, tuple[EndedAttempt, ...]]] = {}
-        self._changed: set[int] = set()
+        self.changed: set[int] = set()
 
     def of(self, task_id: int) -> tuple[EndedAttempt, ...]:
         """The attempts kept of this task, in order."""
-        return self._bucket(task_id).get(task_id, ()) if self._may_hold(task_id) else ()
+        return self._bucket(task_id).get(task_id, ()) if self.is_used else ()
 
     def add(self, task_id: int, attempt: EndedAttempt) -> None:
+        self.is_used = True
         bucket = self._bucket(task_id)
         bucket[task_id] = first_and_last((*bucket.get(task_id, ()), attempt))
-        self._changed.add(task_id % RETRY_BUCKETS)
+        self.changed.add(task_id % RETRY_BUCKETS)
 
     def drop(self, task_id: int) -> None:
         """The task has ended."""
-        if self._may_hold(task_id) and self._bucket(task_id).pop(task_id, None) is not None:
-            self._changed.add(task_id % RETRY_BUCKETS)
+        if self.is_used and self._bucket(task_id).pop(task_id, None) is not None:
+            self.changed.add(task_id % RETRY_BUCKETS)
 
     def changes(self) -> dict[int, Value]:
         """The new values of the buckets that have changed. CodecError."""
-        return {number: _packed(self._read[number], self._encoding) for number in sorted(self._changed)}
+        return {number: _packed(self._read[number], self._encoding) for number in sorted(self.changed)}
 
     def all(self) -> dict[int, tuple[EndedAttempt, ...]]:
         """The attempts of every task, by task id."""
         return {task: attempts for number in self._stored for task, attempts in self._bucket(number).items()}
-
-    def _may_hold(self, task_id: int) -> bool:
-        number = task_id % RETRY_BUCKETS
-        return number in self._read or bool(self._stored.get(number))
 
     def _bucket(self, task_id: int) -> dict[int, tuple[EndedAttempt, ...]]:
         number = task_id % RETRY_BUCKETS

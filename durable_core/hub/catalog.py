@@ -21,16 +21,17 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from ..errors import CodecError, PreconditionFailedError, RowExistsError, RowNotFoundError
-from ..models import FailureDetails, RuntimeStatus
-from ..registry import RESERVED
-from ..storage.ports import Delete, Insert, Props, Row, Table, Value
+from ..lazy_dataclass import dataclass
+from ..models import FailureDetails, Operations, RuntimeStatus
+from ..registry import is_internal
+from ..storage.ports import Delete, Insert, Props, Row, RowRange, Table, Value
 from .encoding import Encoding
-from .instance_row import Instance
+from .instance_row import Instance, operations_in, text_of_operations
 from .names import shard_of
 from .payloads import dumps
 from .times import from_inverted_ms, from_iso, inverted_ms, iso
@@ -61,7 +62,8 @@ class Summary(NamedTuple):
 class Entry:
     """The catalogue row of one instance. ``start_at``: the time of a delayed start.
 
-    updated: of an ended instance, the time of its end. failure: of a failed instance.
+    updated: of an ended instance, the time of its end. failure: of a failed instance. operations: of an ended instance,
+        the storage operations that it took; None if they are not known.
     is_retrying: whether calls of it were tried again for long (see ``RetryState.is_lasting``) when the row was written.
     next_check: recovery skips a stuck instance until then, unless recovery is run on demand.
     is_readable: False for a row that this version cannot read, perhaps a row of a newer version: the instance id is
@@ -82,6 +84,7 @@ class Entry:
     next_check: datetime | None = None
     rewinds: int = 0
     failure: Summary | None = None
+    operations: Operations | None = None
     is_retrying: bool = False
     key: str = ""
     is_readable: bool = True
@@ -92,7 +95,7 @@ class Entry:
             "exec": self.execution_id,
             "name": self.name,
             "version": self.version,
-            "status": self.status.value,
+            "status": f"{self.status}",
             "created": iso(self.created),
             "updated": iso(self.updated),
             "stuck": self.stuck[:2000],
@@ -105,6 +108,8 @@ class Entry:
             props["rewinds"] = self.rewinds
         if self.failure is not None:
             props["failure"] = encoding.hide(dumps(list(self.failure)))
+        if self.operations is not None and self.status.is_terminal:
+            props["ops"] = text_of_operations(self.operations)
         return props
 
     @classmethod
@@ -130,6 +135,7 @@ class Entry:
     def _read(cls, row: Row, encoding: Encoding) -> Entry:
         props: Props = row.props
         tags, start, look, failure = props.get("tags"), props.get("start"), props.get("look"), props.get("failure")
+        operations = props.get("ops")
         summary: Summary | None = None
         if failure is not None:
             with suppress(CodecError):  # of another codec
@@ -148,6 +154,7 @@ class Entry:
             next_check=None if not look else from_iso(str(look)),
             rewinds=int(str(props.get("rewinds", 0))),
             failure=summary,
+            operations=None if operations is None else operations_in(str(operations)),
             is_retrying=bool(props.get("retry")),
             key=row.key,
         )
@@ -195,7 +202,7 @@ class Catalog:
                 self._shard_of(entry),
                 _key(OPEN, entry),
                 {
-                    "status": entry.status.value,
+                    "status": f"{entry.status}",
                     "stuck": entry.stuck[:2000],
                     "updated": iso(entry.updated),
                     "version": entry.version,
@@ -278,6 +285,10 @@ class Catalog:
             ended = Entry.from_row(row, self._encoding)
             await self.forget_closed(replace(last, status=ended.status, updated=ended.updated))
 
+    def is_at_its_place(self, opened: Entry, instance: Entry) -> bool:
+        """Whether an open row that was read is the one under which the instance will be closed."""
+        return opened.key == _key(OPEN, instance)
+
     async def is_open(self, entry: Entry) -> bool:
         """Whether the instance has an open row."""
         return await self._table.get(self._shard_of(entry), _key(OPEN, entry), ["exec"]) is not None
@@ -290,15 +301,18 @@ class Catalog:
 
     async def count(self, limit: int) -> Count:
         """Count the instances by status, of the newest ``limit`` open and ``limit`` closed rows of each shard; a range
-        read for each of these."""
-        reads = [
-            self._table.read_range(shard, kind, chr(ord(kind) + 1), select=_COUNTED, limit=limit)
-            for shard in self.shards
-            for kind in (OPEN, CLOSED)
-        ]
-        found = await asyncio.gather(*reads)
-        rows = [row.props for each in found for row in each.rows]
-        of_users = [props for props in rows if not str(props.get("name", "")).startswith(RESERVED)]
+        read for each of these. An instance that ends meanwhile is counted once."""
+        found: list[RowRange] = []
+        for kind in (OPEN, CLOSED):  # in this order: what ends between the two reads is in both, not in neither
+            reads = [
+                self._table.read_range(shard, kind, chr(ord(kind) + 1), select=_COUNTED, limit=limit)
+                for shard in self.shards
+            ]
+            found += await asyncio.gather(*reads)
+        # A closed row takes the place of the open row of the same execution.
+        by_key = {row.key[1:]: row.props for each in found for row in each.rows}
+        rows = list(by_key.values())
+        of_users = [props for props in rows if not is_internal(str(props.get("name", "")))]
         return Count(
             Counter(str(props.get("status", "")) for props in of_users),
             stuck=sum(1 for props in of_users if props.get("stuck")),

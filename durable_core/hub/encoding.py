@@ -22,13 +22,11 @@ _CODEC = Code("the payload codec")
 
 
 class Encoding:
+    """``hides``: whether there is a codec; then no text of a user is stored without it, however short."""
+
     def __init__(self, codec: PayloadCodec | None = None) -> None:
         self._codec = codec
-
-    @property
-    def hides(self) -> bool:
-        """Whether there is a codec: then no text of a user is stored without it, however short."""
-        return self._codec is not None
+        self.hides = codec is not None
 
     def pack(self, text: str) -> bytes:
         """CodecError if the codec fails."""

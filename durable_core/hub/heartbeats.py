@@ -7,10 +7,10 @@ depends on it. The row is deleted when the call has succeeded, and at the latest
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import RowExistsError, RowNotFoundError
+from ..lazy_dataclass import dataclass
 from ..models import JSON
 from ..storage.ports import Row, Table, Value
 from .keys import after_prefix, heartbeat_key, heartbeat_prefix

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import RowExistsError, RowNotFoundError
+from ..lazy_dataclass import dataclass
 from ..storage.ports import Row, Table, Value
 from .payloads import dumps
 from .times import from_iso, iso

@@ -6,6 +6,7 @@ another number would list only some of the instances, and never receive the mess
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from ..errors import ConfigurationError, NewerFormatError, RowExistsError, RowNotFoundError
@@ -25,10 +26,14 @@ class HubRow:
 
     def __init__(self, catalog: Table, hub: str, partitions: int) -> None:
         self._catalog, self._hub, self._partitions = catalog, hub, partitions
+        self.schedules = ""
+        """What the row said, when it was read last, of the schedules that the code of a host declares."""
 
-    async def settle(self) -> None:
-        """Write the row of a new hub. ConfigurationError if the hub has a row with other settings than this host."""
+    async def settle(self, before: Callable[[], Awaitable[None]]) -> None:
+        """Write the row of a new hub, after a call of ``before``. ConfigurationError if the hub has a row with other
+        settings than this host."""
         while (row := await self._catalog.get(PARTITION, KEY)) is None:
+            await before()
             try:
                 props = {"fmt": FORMAT, "partitions": self._partitions, "ends": _ALL}
                 await self._catalog.insert(PARTITION, KEY, props)
@@ -36,8 +41,14 @@ class HubRow:
                 continue  # another host, or our own earlier try, has written it
             return
         self._compare(row)
+        self.schedules = str(row.props.get("schedules", ""))
         if "ends" not in row.props:
             await self._catalog.merge(PARTITION, KEY, {"ends": _SINCE_THEN})
+
+    async def note_schedules(self, mark: str) -> None:
+        """Remember of which schedules the hub has those that a host's code declares."""
+        await self._catalog.merge(PARTITION, KEY, {"schedules": mark})
+        self.schedules = mark
 
     async def ends_known_since(self) -> datetime:
         """From when on every Failed, Terminated and Canceled instance has a catalogue row by the time of its end: for a

@@ -1,4 +1,4 @@
-"""Inbox rows: external events, management requests, and results saved from poisoned messages.
+"""Inbox rows: external events, updates, management requests, and results saved from poisoned messages.
 
 A row is written before its sender gets an answer, with the execution id that the sender has read: a row of another
 execution is ignored and deleted. Rows are consumed in the order of the service's timestamps, then of their keys: the
@@ -9,22 +9,25 @@ transaction: a row in the inbox has not been consumed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 
 from ..errors import RowNotFoundError
+from ..lazy_dataclass import dataclass
+from ..storage.accounts import charged_to
 from ..storage.ports import Insert, Row, Table, Value
 from .encoding import Encoding
 
 RECURSIVE = '{"recursive":true}'
 """Data of a terminate or cancel request that includes sub-orchestrations. A stored value."""
 
-INBOX_PROPS = ("kind", "name", "data", "for", "trace", "rewinds")
+INBOX_PROPS = ("kind", "name", "data", "for", "trace", "rewinds", "answer")
 
 
 class InboxKind(StrEnum):
     EVENT = "event"
+    UPDATE = "update"  # data: its id and its arguments, as a JSON array
     TERMINATE = "terminate"
     CANCEL = "cancel"
     SUSPEND = "suspend"
@@ -37,11 +40,15 @@ class InboxKind(StrEnum):
         return self in (InboxKind.TERMINATE, InboxKind.CANCEL, InboxKind.SUSPEND, InboxKind.RESUME)
 
 
+_NAMED = (InboxKind.EVENT, InboxKind.UPDATE)
+
+
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """``name``: the name of an event, or the reason of a request. ``data`` is a stored value: the data of an event; for
-    a terminate or cancel request, whether it includes sub-orchestrations. ``trace``: the ``traceparent`` of the
-    sender, or ''. ``rewinds``: how often the execution was rewound when the sender read it.
+    """``name``: the name of an event or update, or the reason of a request. ``data`` is a stored value: the data of an
+    event; for a terminate or cancel request, whether it includes sub-orchestrations. ``trace``: the ``traceparent`` of
+    the sender, or ''. ``rewinds``: how often the execution was rewound when the sender read it. ``answer``: the key of
+    the row of an update, '' for others.
     """
 
     key: str
@@ -52,6 +59,7 @@ class InboxRow:
     timestamp: datetime
     trace: str = ""
     rewinds: int = 0
+    answer: str = ""
 
     @classmethod
     def from_row(cls, row: Row, encoding: Encoding) -> InboxRow:
@@ -62,11 +70,12 @@ class InboxRow:
             row.key,
             kind,
             str(props["for"]),
-            name if kind is InboxKind.EVENT else encoding.show(name),
+            name if kind in _NAMED else encoding.show(name),
             props.get("data", "null"),
             row.timestamp,
             str(props.get("trace", "")),
             int(str(props.get("rewinds", 0))),
+            str(props.get("answer", "")),
         )
 
     @property
@@ -98,7 +107,8 @@ class Inbox:
 
     async def insert(self, instance_id: str, row: Insert) -> None:
         """RowExistsError as above."""
-        await self._table.insert(instance_id, row.key, row.props)
+        with charged_to(None):  # the instance counts it when it reads the row
+            await self._table.insert(instance_id, row.key, row.props)
 
     def row(
         self,
@@ -112,7 +122,7 @@ class Inbox:
         trace: str = "",
     ) -> Insert:
         """An inbox row to be written, perhaps together with others."""
-        shown = name if kind is InboxKind.EVENT else self._encoding.hide(name)  # the reason of a request
+        shown = name if kind in _NAMED else self._encoding.hide(name)  # the reason of a request
         props: dict[str, Value] = {"kind": kind.value, "name": shown, "data": data, "for": execution_id}
         if trace:
             props["trace"] = trace
@@ -122,7 +132,8 @@ class Inbox:
 
     async def insert_once(self, instance_id: str, row: Insert, marker: str, attempt: str) -> None:
         """Insert a row, and a ``marker`` row that outlasts it. RowExistsError if the marker exists."""
-        await self._table.transact(instance_id, [Insert(marker, {"by": attempt}), row])
+        with charged_to(None):  # as above
+            await self._table.transact(instance_id, [Insert(marker, {"by": attempt}), row])
 
     async def marked_by(self, instance_id: str, marker: str) -> str | None:
         """The attempt that wrote a marker row."""
@@ -130,9 +141,10 @@ class Inbox:
         return None if row is None else str(row.props["by"])
 
     async def discard(self, instance_id: str, rows: Sequence[InboxRow]) -> None:
-        """Delete rows of another execution, or of an ended one."""
+        """Delete rows of another execution, or of an ended one. The row of an update goes first: while its request is
+        in the inbox, it is discarded again."""
         for row in rows:
-            try:
-                await self._table.delete(instance_id, row.key)
-            except RowNotFoundError:
-                continue  # another host discards the same rows
+            for key in (row.answer, row.key):
+                with suppress(RowNotFoundError):  # another host discards the same rows
+                    if key:
+                        await self._table.delete(instance_id, key)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from ..errors import ConfigurationError
+from ..lazy_dataclass import dataclass
+from ..settings import Settings
 
 MAX_QUEUE_NAME = 63
 
@@ -17,6 +19,11 @@ class HubNames:
     hub: str
     partitions: int
     own_queues: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings, own_queues: Iterable[str] = ()) -> HubNames:
+        """Those of the hub that these settings name."""
+        return cls(settings.hub, settings.partitions, tuple(own_queues))
 
     def __post_init__(self) -> None:
         for queue in self.own_queues:
@@ -33,6 +40,10 @@ class HubNames:
     @property
     def catalog(self) -> str:
         return f"{self.hub}Catalog"
+
+    @property
+    def entities(self) -> str:
+        return f"{self.hub}Entities"
 
     @property
     def timers(self) -> str:
@@ -59,7 +70,7 @@ class HubNames:
 
     @property
     def tables(self) -> list[str]:
-        return [self.instances, self.catalog, self.timers]
+        return [self.instances, self.catalog, self.timers, self.entities]
 
     def work_queue_of(self, name: str) -> str | None:
         """The ``queue=`` that a storage queue of this name serves; None if it is no work queue."""
@@ -68,6 +79,11 @@ class HubNames:
     @property
     def queues(self) -> list[str]:
         return [*self.control, *(name for names in self.all_work.values() for name in names)]
+
+    @property
+    def queue_of_durable_functions(self) -> str:
+        """A queue that each task hub of Durable Functions has, and none of durable_core."""
+        return f"{self.hub.lower()}-workitems"
 
     @property
     def poison_queues(self) -> list[str]:

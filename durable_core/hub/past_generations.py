@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
+from ..lazy_dataclass import dataclass
 from ..models import JSON
 from ..moments import from_epoch
 

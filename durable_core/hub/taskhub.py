@@ -5,26 +5,45 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Literal, TypeAlias
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import CoroutineType
+from typing import Any, Literal, TypeAlias
 
 from ..codec import PayloadCodec
-from ..errors import CodecError, QueueNotFoundError, SerializationError
+from ..errors import CodecError, ConfigurationError, QueueNotFoundError, SerializationError
+from ..lazy_dataclass import dataclass
 from ..settings import Settings
+from ..storage.accounts import AccountedTable
 from ..storage.ports import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Queue, QueueMessage, Storage, Write
 from .catalog import Catalog
 from .encoding import Encoding
+from .entities.catalog import EntityCatalog
+from .entities.store import Entities
+from .entities.timers import EntityTimers
 from .heartbeats import Heartbeats
 from .hosts import Hosts
 from .hub_row import HubRow
 from .ids import Ids
 from .inbox import Inbox
 from .instances import Instances
-from .messages import ControlMessage, Referenced, WorkMessage, decode, encode, reference_body
+from .journals import Journals
+from .messages import (
+    ControlMessage,
+    EntityWakeUp,
+    Message,
+    Referenced,
+    WorkMessage,
+    decode,
+    encode,
+    reference_body,
+)
 from .names import HubNames, shard_of
 from .payloads import Payloads, execution_of
+from .start_keys import StartKeys
+from .streams import Streams
 from .timers import LongTimers
+from .updates import UpdateRows
 
 QueueKind: TypeAlias = Literal["control", "work", "poison"]
 
@@ -63,34 +82,66 @@ class TaskHub:
         *,
         own_queues: Sequence[str] = (),
     ) -> None:
-        self.names = HubNames(settings.hub, settings.partitions, tuple(own_queues))
+        self.names = HubNames.of(settings, own_queues)
         self.is_embedded = settings.is_embedded
         self.ids = Ids(source)
         self._storage = storage
-        instances = storage.table(self.names.instances)
+        instances = AccountedTable(storage.table(self.names.instances))
         self._encoding = Encoding(codec)
         self.payloads = Payloads(instances, settings.max_payload, self._encoding)
         self.instances = Instances(instances, self.payloads)
         self.inbox = Inbox(instances, self._encoding)
+        self.updates = UpdateRows(instances, self.payloads)
         self.heartbeats = Heartbeats(instances, self.payloads)
-        catalog = storage.table(self.names.catalog)
+        self.streams = Streams(instances, self._encoding)
+        self.journals = Journals(instances, self.payloads)
+        catalog = AccountedTable(storage.table(self.names.catalog))
         self.catalog = Catalog(catalog, settings.partitions, self._encoding)
         self._row = HubRow(catalog, settings.hub, settings.partitions)
         self.hosts = Hosts(catalog)
-        self.timers = LongTimers(storage.table(self.names.timers), settings.partitions)
+        self.start_keys = StartKeys(catalog)
+        timers = storage.table(self.names.timers)
+        self.timers = LongTimers(timers, settings.partitions, timedelta(seconds=settings.timer_rows_from))
+        entities = storage.table(self.names.entities)
+        self.entities = Entities(entities, Payloads(entities, settings.max_payload, self._encoding))
+        self.entity_catalog = EntityCatalog(catalog, settings.partitions)
+        self.entity_timers = EntityTimers(timers, settings.partitions)
         self._control = [storage.queue(name) for name in self.names.control]
         self._work = {queue: [storage.queue(name) for name in names] for queue, names in self.names.all_work.items()}
         self._poison = [storage.queue(name) for name in self.names.poison_queues]
 
     async def create(self) -> None:
-        """Make the tables and queues that are missing. ConfigurationError if the hub was made with other partitions."""
+        """Make the tables and queues that are missing. ConfigurationError if the hub was made with other partitions, or
+        if the storage has a hub of Durable Functions with this name."""
         await self._storage.create([self.names.catalog], [])
-        await self._row.settle()  # first: no queues are created for a wrong number of partitions
+        # First: no queues are created for a wrong number of partitions.
+        await self._row.settle(self._refuse_hub_of_durable_functions)
         await self._storage.create(self.names.tables, [*self.names.queues, *self.names.poison_queues])
+
+    async def _refuse_hub_of_durable_functions(self) -> None:
+        """ConfigurationError if Durable Functions has a hub of this name: both would write the table of instances."""
+        try:
+            await self._storage.queue(self.names.queue_of_durable_functions).count()
+        except QueueNotFoundError:
+            return
+        raise ConfigurationError(
+            f"the storage account holds a task hub '{self.names.hub}' of Durable Functions, whose table of instances "
+            "has the same name: give this app another hub name (DURABLE_HUB, or hubName in host.json)"
+        )
 
     async def check(self) -> bool:
         """Whether a host has created this hub. ConfigurationError if it has other partitions. Writes nothing."""
         return await self._row.check()
+
+    @property
+    def declared_schedules(self) -> str:
+        """The mark of the declared schedules that a host has last brought into the hub, as it was when this hub was
+        created or opened; '' if no host has."""
+        return self._row.schedules
+
+    async def note_declared_schedules(self, mark: str) -> None:
+        """Write that mark into the row of the hub."""
+        await self._row.note_schedules(mark)
 
     async def ends_known_since(self) -> datetime:
         """See ``HubRow.ends_known_since``."""
@@ -118,9 +169,14 @@ class TaskHub:
                 raise
             await self._work[""][shard].send(body, delay)
 
-    async def in_order(self, *writes: Write) -> None:
+    async def wake_up(self, message: EntityWakeUp, delay: float = 0.0) -> None:
+        """Send a message to an entity; ``delay`` in seconds, limited to the maximum of a queue."""
+        queue = self.control_queue(message.entity.partition)
+        await queue.send(encode(message), min(max(delay, 0.0), MAX_DELAY_SECONDS - 60.0))
+
+    def in_order(self, *writes: Write) -> CoroutineType[Any, Any, None]:
         """Do these writes one after another, none durable without those before it. The first that fails ends it."""
-        await self._storage.in_order(*writes)
+        return self._storage.in_order(*writes)
 
     def _work_of(self, queue: str) -> list[Queue]:
         """The work queues of this name, also if this host has no activity for it."""
@@ -142,7 +198,7 @@ class TaskHub:
         queues = self._control if work is None else self._work_of(work)
         await queues[0].send(body, delay)
 
-    async def read_message(self, body: str) -> ControlMessage | WorkMessage:
+    async def read_message(self, body: str) -> Message:
         """SerializationError, NewerFormatError, CodecError; PayloadGoneError if a large body's rows are gone
         (the execution has ended)."""
         message = decode(body, self._encoding)
@@ -157,7 +213,7 @@ class TaskHub:
                 f"a queue message cannot be decoded: {error}", message.instance_id, execution_id
             ) from error
         whole = decode(text)
-        if isinstance(whole, Referenced) or whole.instance_id != message.instance_id:
+        if isinstance(whole, Referenced | EntityWakeUp) or whole.instance_id != message.instance_id:
             raise SerializationError("a queue message refers to a payload that is not a message for its instance")
         redelivered = whole.redelivered or message.redelivered
         return replace(whole, redelivered=redelivered, since=whole.since or message.since)

@@ -1,18 +1,33 @@
 """Long timers: those more than ten minutes away are rows by due minute until the recovery function arms them.
 
-(A delayed message for each would count as backlog for Azure's scale controller and would not outlive a purge.)
+(A delayed message for each would count as backlog for Azure's scale controller and would not outlive a purge.) A
+setting puts the limit lower, down to a minute; recovery is too rare then, and a timer function of its own arms them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..errors import RowExistsError, RowNotFoundError
+from ..lazy_dataclass import dataclass
 from ..storage.ports import Row, Table
 from .names import shard_of
 from .times import epoch_ms, from_iso, iso
+
+LONG_TIMER = timedelta(minutes=10)
+"""The limit unless the setting is given: twice the time between two rounds of recovery."""
+_INTERVALS = (120, 60, 30)
+
+
+def arming_interval(rows_from: timedelta) -> int | None:
+    """Seconds between two rounds that arm timers; None if those of recovery are enough for this limit.
+
+    At most half of the limit: a row is due later than that after it is written, so at least one whole round sees it.
+    """
+    if rows_from >= LONG_TIMER:
+        return None
+    return next(seconds for seconds in _INTERVALS if 2 * seconds <= rows_from.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +44,12 @@ class LongTimer:
 
 
 class LongTimers:
-    def __init__(self, table: Table, partitions: int) -> None:
+    """rows_from: a timer that is further away than this is a row; one that is nearer is a delayed message."""
+
+    def __init__(self, table: Table, partitions: int, rows_from: timedelta = LONG_TIMER) -> None:
         self._table = table
         self._partitions = partitions
+        self.rows_from = rows_from
 
     async def put(self, timer: LongTimer) -> None:
         """Insert the row of a timer; an existing one is kept: a redispatch writes the same key."""

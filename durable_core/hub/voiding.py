@@ -18,15 +18,21 @@ from ..engine.events import (
     ExecutionStarted,
     ExecutionSuspended,
     Incoming,
+    LockGranted,
+    OperationAnswered,
     Segment,
     StepCompleted,
     SubOrchestrationCompleted,
     SubOrchestrationFailed,
     TaskCompleted,
     TaskFailed,
+    UpdateAccepted,
 )
 
-_RESULTS = (TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed, StepCompleted)
+_RESULTS = (
+    *(TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed, StepCompleted),
+    *(OperationAnswered, LockGranted),
+)
 
 
 def rewind_in(segment: Segment) -> ExecutionRewound | None:
@@ -70,4 +76,4 @@ def told_again(void: Iterable[Segment], event: ExecutionRewound) -> tuple[Incomi
 def _is_told(event: Event, undone: frozenset[int]) -> bool:
     if isinstance(event, _RESULTS):
         return event.task_id not in undone
-    return isinstance(event, ExecutionStarted | EventRaised | ExecutionSuspended | ExecutionResumed)
+    return isinstance(event, ExecutionStarted | EventRaised | UpdateAccepted | ExecutionSuspended | ExecutionResumed)

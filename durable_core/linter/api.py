@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from .origins import CTX, External, Origins
-from .scopes import Scope, own_nodes
+from .scopes import Scope, Waiting, own_nodes
 
 
 def words(text: str) -> frozenset[str]:
@@ -15,15 +15,22 @@ def words(text: str) -> frozenset[str]:
 
 TASKS = words(
     "call_activity call_activity_with_retry call_sub_orchestrator call_sub_orchestrator_with_retry run create_timer "
-    "wait_for_external_event wait_condition task_all task_any when_all when_any gather call_http"
+    "wait_for_external_event wait_condition task_all task_any when_all when_any gather call_http branch with_timeout "
+    "call_entity lock slot map"
 )
 """Methods that return a task, for which the orchestrator must wait."""
 
 DECIDES = TASKS | words(
-    "set_custom_status send_event continue_as_new start_orchestration on_event set_query_handler callback as_completed "
-    "run_saga new_uuid new_guid patched"
+    "set_custom_status send_event continue_as_new start_orchestration on_event set_query_handler set_update_handler "
+    "callback as_completed run_saga new_uuid new_guid patched"
 )
 """Methods whose calls are recorded in the history, or depend on it."""
+
+TAKE_BRANCHES = words("gather branch with_timeout")
+"""Methods whose arguments may be generators, which run as branches."""
+
+TAKE_MANY_BRANCHES = words("task_all task_any when_all when_any as_completed")
+"""Methods that take such generators in a list, or in another iterable."""
 
 CALLS_BY_NAME = {
     "call_activity": "fn_or_name",
@@ -54,7 +61,7 @@ def decides(nodes: list[ast.stmt] | list[ast.expr], scope: Scope, origins: Origi
     """
     for node in nodes:
         for inner in _with_lambdas(node):
-            if waits and isinstance(inner, ast.Yield | ast.YieldFrom):
+            if waits and isinstance(inner, Waiting):
                 return True
             if isinstance(inner, ast.Call):
                 if method_of_context(inner.func, scope, origins) in DECIDES:

@@ -7,12 +7,15 @@ calls from the orchestrator to the body.
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from .api import CALLS_BY_NAME, DECIDES, is_context, method_of_context
+from ..lazy_dataclass import dataclass
+from .api import CALLS_BY_NAME, DECIDES, TAKE_BRANCHES, TAKE_MANY_BRANCHES, is_context, method_of_context
+from .branch_checks import BranchChecks
 from .calls import LOCAL_ZONE, VALUES, Forbidden, forbidden_call, is_local_zone
 from .findings import Reference, Spot
-from .origins import Class, External, Function, Origins, Variable
+from .origins import Class, External, Function, Mark, Origins, Variable
+from .own_limit import is_limit, own_limit
 from .scopes import Comprehension, FunctionNode, Scope, own_nodes
 from .sources import SourceFile
 from .state import Sets, State
@@ -20,6 +23,8 @@ from .statements import Statements
 
 _FIXED = {
     "instance_id",
+    "name",
+    "headers",
     "parent_instance_id",
     "version",
     "logger",
@@ -27,6 +32,7 @@ _FIXED = {
     "is_replaying",
     "custom_status",
 }
+_READERS = "a query handler, a validator or a condition"
 _HANDED_ON = (
     "DC1",
     "DC2",
@@ -61,7 +67,8 @@ class Body(ast.NodeVisitor):
         self.waits, self.read_only = waits, read_only
         self.look = Look()
         self._statements = Statements(self)
-        self._in_run: set[ast.AST] = set()  # calls below a 'yield from'
+        self._branches = BranchChecks(self)
+        self._in_run: set[ast.AST] = set()  # calls below a 'yield from', and of branches
         self._changed: set[ast.AST] = set()  # expressions for which a change is reported
         self._reads: dict[Variable, ast.expr] = {}
         self._writes: set[Variable] = set()
@@ -143,6 +150,7 @@ class Body(ast.NodeVisitor):
         if is_local_zone(node):
             self._forbid(LOCAL_ZONE, node.func)
         method = method_of_context(node.func, self.scope, self.origins)
+        self._branches.call(node, method)
         if method:
             self._call_of_context(node, method)
             return
@@ -171,10 +179,6 @@ class Body(ast.NodeVisitor):
         if self.origins.mark(function) == "activity":
             self.report(
                 "DC403", node, f"{called}() is an activity, called as a function; use ctx.call_activity({called})"
-            )
-        elif isinstance(function.node, ast.AsyncFunctionDef):
-            self.report(
-                "DC308", node, f"{called}() is async, and its coroutine never runs here; use ctx.run or an activity"
             )
         else:
             self.refer(function, called.rpartition(".")[2], waits=node in self._in_run)
@@ -237,21 +241,41 @@ class Body(ast.NodeVisitor):
 
     def _call_of_context(self, node: ast.Call, method: str) -> None:
         if self.read_only and method in DECIDES:
-            self.report("DC407", node, f"ctx.{method}() in a query handler or a condition, which may only read")
+            self.report("DC407", node, f"ctx.{method}() in {_READERS}, which may only read")
         if isinstance(node.func, ast.Attribute) and self._call_by_name(node, node.func.attr):
             return
+        if "." in method and isinstance(node.func, ast.Attribute):  # ctx.branch(...).cancel()
+            self.visit(node.func.value)
         handed: ast.expr | None = None
+        self._branches.given(node, method)
+        if method in TAKE_BRANCHES:
+            self._in_run.update(each.value if isinstance(each, ast.Starred) else each for each in node.args)
+        if method in TAKE_BRANCHES | TAKE_MANY_BRANCHES:
+            for argument in node.args:
+                self._in_run.update(_items(argument.value if isinstance(argument, ast.Starred) else argument))
         match method:
             case "run":
                 handed = _argument(node, 1, "fn")
                 self._keep_context_from(node, "a step")
                 self._step(handed)
+            case "map":
+                handed = _argument(node, 0, "fn_or_name")
+                self._called(node, handed, "activity", "orchestrator")
+                self._statements.items_of_map(_argument(node, 1, "items"))
             case "wait_condition":
                 handed = _argument(node, 0, "predicate")
                 self._looked_at(handed)
             case "set_query_handler":
                 handed = _argument(node, 1, "fn")
                 self._looked_at(handed)
+            case "set_update_handler":
+                handed = _argument(node, 2, "validator")
+                self._looked_at(handed)
+                self._runs_here(_argument(node, 1, "fn"))
+            case "slot" if len(node.args) == 1 and not node.keywords:
+                limit = own_limit(self.function, self.origins)
+                if limit is not None and is_limit(node.args[0], limit, self.scope, self.origins):
+                    self._own_limit(node, limit, "ctx.slot()")
             case "run_saga":
                 handed = _argument(node, 0, "body")
                 self._runs_here(handed)
@@ -263,6 +287,7 @@ class Body(ast.NodeVisitor):
         """Check a call whose first argument runs elsewhere, by the name of the method, on any object."""
         if method in CALLS_BY_NAME:
             handed = _argument(node, 0, CALLS_BY_NAME[method])
+            self._called(node, handed, "activity" if "activity" in method else "orchestrator")
             self._keep_context_from(node, "an activity or another orchestrator")
         elif method == "add_compensation":
             handed = _argument(node, 0, "fn_or_name")
@@ -271,6 +296,29 @@ class Body(ast.NodeVisitor):
             return False
         self._arguments(node, without=handed)
         return True
+
+    def _called(self, node: ast.Call, handed: ast.expr | None, kind: Mark, *or_as: Mark) -> None:
+        """Check that a function that is called on the context is marked as what it is called as."""
+        origin = None if handed is None else self.origins.of(handed, self.scope)
+        if not isinstance(origin, Function) or not method_of_context(node.func, self.scope, self.origins):
+            return
+        mark = self.origins.mark(origin)
+        named = origin.name if handed is None else ast.unparse(handed)
+        limit = own_limit(self.function, self.origins)
+        if limit is not None and own_limit(origin, self.origins) == limit:
+            self._own_limit(node, limit, named)
+        if mark is None and getattr(origin.node, "decorator_list", ()):
+            return  # a decorator of the project may mark it
+        if mark is None and not self.origins.is_marked_later(origin):
+            self.report("DC409", node, f"{named} is not marked @{kind}, so no host runs it; mark it")
+        elif mark not in (None, kind, *or_as):
+            right = "call_activity" if mark == "activity" else "call_sub_orchestrator"
+            self.report("DC409", node, f"{named} is an {mark}; use ctx.{right}({named}, ...)")
+
+    def _own_limit(self, node: ast.Call, limit: Variable, waiting: str) -> None:
+        self.report(
+            "DC412", node, f"{waiting} waits for a slot of limit {limit.name}, which this orchestrator holds to its end"
+        )
 
     def _keep_context_from(self, node: ast.Call, whom: str) -> None:
         for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
@@ -318,7 +366,9 @@ class Body(ast.NodeVisitor):
 
     def _runs_here(self, handed: ast.expr | None) -> None:
         function = self._function(handed)
-        if function is not None and (function.is_generator or isinstance(function.node, ast.Lambda)):
+        if function is not None and (
+            function.is_generator or isinstance(function.node, ast.Lambda | ast.AsyncFunctionDef)
+        ):
             self.refer(function, waits=True)
 
     def _function(self, node: ast.expr | None) -> Function | None:
@@ -344,7 +394,7 @@ class Body(ast.NodeVisitor):
             elif isinstance(kind, Class) and not isinstance(node, ast.Call):
                 self.report("DC502", base, f"changes class '{kind.name}', which all instances of a process share")
             elif self.read_only and not isinstance(base, ast.Attribute) and self._is_of_orchestrator(base):
-                self.report("DC407", base, f"changes '{ast.unparse(base)}' in a query handler or a condition")
+                self.report("DC407", base, f"changes '{ast.unparse(base)}' in {_READERS}")
 
     def _is_of_orchestrator(self, node: ast.expr) -> bool:
         """Whether a name is bound around this function, but not by the module."""
@@ -362,7 +412,7 @@ class Body(ast.NodeVisitor):
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         if self.read_only:
-            self.report("DC407", node, f"'nonlocal {', '.join(node.names)}' in a query handler or a condition")
+            self.report("DC407", node, f"'nonlocal {', '.join(node.names)}' in {_READERS}")
 
     # ------------------------------------------------------------ scopes
 
@@ -392,6 +442,7 @@ class Body(ast.NodeVisitor):
 
     def _comprehension(self, node: Comprehension) -> None:
         self._statements.comprehension(node)
+        self._branches.enter_comprehension(node)
         outer = self.scope
         self.visit(node.generators[0].iter)
         self.scope = self.function.file.scope_of(node) or outer
@@ -401,12 +452,21 @@ class Body(ast.NodeVisitor):
         for part in [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]:
             self.visit(part)
         self.scope = outer
+        self._branches.leave_loop()
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 
     # ------------------------------------------------------------ statements
 
+    def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> None:
+        self._branches.enter_loop(node)
+        self.generic_visit(node)
+        self._branches.leave_loop()
+
+    visit_For = visit_AsyncFor = visit_While = _loop
+
     def visit_Assign(self, node: ast.Assign) -> None:
+        self._branches.assigned(node)
         self._change(node)
         self._statements.unread(node)
         if not (
@@ -435,6 +495,11 @@ class Body(ast.NodeVisitor):
         self._statements.yield_from(node)
         self.visit(node.value)
 
+    def visit_Await(self, node: ast.Await) -> None:
+        self._in_run.add(node.value)
+        self._statements.awaited(node)
+        self.visit(node.value)
+
     def visit_Yield(self, node: ast.Yield) -> None:
         self._statements.yielded(node)
         self.generic_visit(node)
@@ -453,3 +518,14 @@ def _argument(node: ast.Call, index: int, name: str) -> ast.expr | None:
     if len(node.args) > index:
         return None if any(isinstance(value, ast.Starred) for value in node.args[: index + 1]) else node.args[index]
     return next((keyword.value for keyword in node.keywords if keyword.arg == name), None)
+
+
+def _items(node: ast.expr) -> list[ast.expr]:
+    """The expressions for the items of a list, a tuple or a comprehension."""
+    match node:
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return items
+        case ast.ListComp(elt=item) | ast.GeneratorExp(elt=item):
+            return [item]
+        case _:
+            return []

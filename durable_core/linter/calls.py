@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..lazy_dataclass import dataclass
 from .api import words
 
 Condition: TypeAlias = Callable[[ast.Call], bool]
@@ -72,6 +72,14 @@ _CONSOLE = Forbidden("DC306", "blocks the thread", "ctx.wait_for_external_event 
 _THREADS = Forbidden(
     "DC307", "runs code in parallel to the orchestrator", "ctx.task_all over activities or steps (ctx.run)"
 )
+_LOOP = Forbidden("DC307", "needs an event loop, which an orchestrator does not have", _ACTIVITY)
+
+
+def _of_context(instead: str) -> Forbidden:
+    """What asyncio does, and what the context does in its place."""
+    return Forbidden(_LOOP.code, _LOOP.does, instead)
+
+
 _PRINT = Forbidden("DC309", "writes again at every replay", "ctx.logger, which writes nothing during a replay")
 _LOCAL = Forbidden("DC503", "reads state outside the instance", "the orchestrator's input and its own variables")
 
@@ -179,8 +187,15 @@ CALLS: dict[str, Forbidden] = {
     **_names(_THREADS, "threading.", "Thread Timer Event Lock RLock Condition Semaphore Barrier"),
     **_names(_THREADS, "concurrent.futures.", "ThreadPoolExecutor ProcessPoolExecutor wait as_completed"),
     **_names(_THREADS, "multiprocessing.", "Process Pool Queue Manager Pipe"),
-    "asyncio.*": _THREADS,
-    **_names(_THREADS, "asyncio.", "Event Lock Queue Semaphore TaskGroup Runner"),
+    "asyncio.*": _LOOP,
+    "asyncio.sleep": _of_context("ctx.create_timer(timedelta(...))"),
+    **_names(_of_context("ctx.gather or ctx.task_all"), "asyncio.", "gather TaskGroup"),
+    **_names(_of_context("ctx.branch"), "asyncio.", "create_task ensure_future"),
+    **_names(_of_context("ctx.with_timeout"), "asyncio.", "wait_for"),
+    **_names(_of_context("ctx.as_completed or ctx.task_any"), "asyncio.", "as_completed wait"),
+    **_names(_of_context("a variable and ctx.wait_condition"), "asyncio.", "Event Condition Queue"),
+    **_names(_of_context("ctx.lock of an entity, or ctx.slot"), "asyncio.", "Lock Semaphore"),
+    "asyncio.Runner": _LOOP,
     **_names(_THREADS, "", "_thread.start_new_thread trio.run anyio.run anyio.from_thread.run"),
     # ------------------------------------------------------------ hints, state
     "builtins.print": _PRINT,

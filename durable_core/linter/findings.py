@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..lazy_dataclass import dataclass
 from .scopes import Function
 from .sources import SourceFile
 

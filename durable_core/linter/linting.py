@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SourceError
+from ..lazy_dataclass import dataclass
 from .body import Body, Tools
 from .findings import Finding, Spot
 from .origins import CTX, Function, Origins
@@ -16,6 +16,9 @@ from .rules import RULES
 from .scopes import own_nodes
 from .sources import Ignore, Project, SourceFile, python_files
 from .state import Sets, State
+
+_OF_INTERCEPTORS = ("around_orchestrator", "before_call")
+_INTERCEPTOR = ("durable_core.Interceptor", "durable_core.interceptors.Interceptor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Linter:
         return list(self._findings.values())
 
     def roots(self, file: SourceFile) -> list[Root]:
-        """The orchestrators of a file, in order: functions with the decorator or marked by ``orchestrator(fn)``."""
+        """The orchestrators of a file, in order: functions with the decorator or marked by ``orchestrator(fn)``; and
+        the methods of interceptors that are orchestrator code."""
         found = [
             Root(function, _name(function))
             for function in file.functions
@@ -72,6 +76,14 @@ class Linter:
                     origin = self._origins.of(node.args[0], file.scope)
                     if isinstance(origin, Function):
                         found.append(Root(origin, origin.name))
+        for function in file.functions:
+            owner = function.owner
+            if (
+                owner is not None
+                and function.name in _OF_INTERCEPTORS
+                and self._origins.derives_from(owner, _INTERCEPTOR)
+            ):
+                found.append(Root(function, f"{owner.name}.{function.name}"))
         return found
 
     def _is_mark(self, node: ast.expr, file: SourceFile) -> bool:
@@ -80,16 +92,9 @@ class Linter:
 
     def look_at(self, root: Root) -> None:
         """Check an orchestrator and all functions of the project that it calls."""
-        if isinstance(root.function.node, ast.AsyncFunctionDef):
-            self._keep(
-                _spot(
-                    root.function,
-                    "DC308",
-                    "an orchestrator is a plain generator function: write 'def', and 'yield from' for 'await'",
-                ),
-                root,
-                (),
-            )
+        if isinstance(root.function.node, ast.AsyncFunctionDef) and root.function.is_generator:
+            text = "an 'async def' with 'yield' is no orchestrator: wait with 'await', or remove 'async'"
+            self._keep(_spot(root.function, "DC308", text), root, ())
         visits = deque([_Visit(root.function, True, False, ())])
         while visits:
             visit = visits.popleft()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ast
 import builtins
-from dataclasses import dataclass
+from collections.abc import Container
 from typing import Literal, TypeAlias
 
+from ..lazy_dataclass import dataclass
 from .scopes import Assigned, Augmented, Binding, Class, Function, Imported, Parameter, Scope, Unknown
 from .sources import Project, SourceFile
 
@@ -24,6 +25,14 @@ _DECORATORS: dict[str, Mark] = {
     for module in ("", "registry.")
     for called in ("", "()")
 }
+_DF_TRIGGERS: dict[str, Mark] = {"orchestration_trigger": "orchestrator", "activity_trigger": "activity"}
+_DF_DECORATORS: dict[str, Mark] = {
+    f"{package}.{kind}().{name}()": mark
+    for package in ("durable_core.df", "azure.durable_functions")
+    for kind in ("DFApp", "Blueprint")
+    for name, mark in _DF_TRIGGERS.items()
+}
+"""The decorators of apps in the style of Durable Functions."""
 _MAX_DEPTH = 30  # limits names that refer to each other
 
 
@@ -114,11 +123,31 @@ class Origins:
                 return last if isinstance(last, Function) else None
         return None
 
+    def derives_from(self, kind: Class, dotted: Container[str]) -> bool:
+        """Whether a class derives from a class outside of the project that has one of these names."""
+        return any(
+            self.dotted(base, at.scope.parent or at.scope) in dotted
+            for at in self._lineage(kind)
+            for base in at.node.bases
+        )
+
     def mark(self, function: Function) -> Mark | None:
         """Whether it is decorated as an orchestrator or an activity."""
         if function not in self._marks:
             self._marks[function] = self._marked(function)
         return self._marks[function]
+
+    def is_marked_later(self, function: Function) -> bool:
+        """Whether a call in its file marks it: ``activity(fn)``, ``activity(name="x")(fn)``."""
+        file = function.scope.file
+        return any(
+            isinstance(node, ast.Call)
+            and len(node.args) == 1
+            and isinstance(node.args[0], ast.Name)
+            and node.args[0].id == function.name
+            and self.dotted(node.func, file.scope) in _DECORATORS
+            for node in ast.walk(file.tree)
+        )
 
     def instance(self, annotation: ast.expr | None, scope: Scope) -> Origin | None:
         """What a variable with this annotation refers to."""
@@ -267,7 +296,7 @@ class Origins:
             return None
         outer = function.scope.parent or function.scope
         for decorator in function.node.decorator_list:
-            mark = _DECORATORS.get(self.dotted(decorator, outer))
+            mark = _DECORATORS.get(name := self.dotted(decorator, outer)) or _DF_DECORATORS.get(name)
             if mark is not None:
                 return mark
         return None

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from ..lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from .sources import SourceFile
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _CLOSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+Waiting: TypeAlias = ast.Yield | ast.YieldFrom | ast.Await
 Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -320,6 +322,11 @@ def own_nodes(root: ast.AST) -> Iterator[ast.AST]:
 def has_yield(body: list[ast.stmt]) -> bool:
     """Whether these statements contain a ``yield`` or ``yield from``, outside of inner functions."""
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for statement in body for node in own_nodes(statement))
+
+
+def has_wait(body: list[ast.stmt]) -> bool:
+    """The same, or an ``await``."""
+    return any(isinstance(node, Waiting) for statement in body for node in own_nodes(statement))
 
 
 def _all_args(arguments: ast.arguments) -> list[ast.arg]:

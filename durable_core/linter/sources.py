@@ -13,11 +13,11 @@ import re
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ..errors import SourceError
+from ..lazy_dataclass import dataclass
 from .scopes import Binder, Function, Scope
 
 _IGNORE = re.compile(r"#\s*durable:\s*ignore\b\s*(?:\[([^\]]*)\])?")

@@ -6,7 +6,8 @@ import ast
 from typing import TYPE_CHECKING
 
 from .api import TASKS, decides, method_of_context
-from .scopes import Comprehension, Function, has_yield, own_nodes
+from .origins import External
+from .scopes import Comprehension, Function, Waiting, has_wait, own_nodes
 
 if TYPE_CHECKING:
     from .body import Body
@@ -26,6 +27,8 @@ class Statements:
 
     def visit(self, node: ast.AST) -> None:
         match node:
+            case ast.AsyncFor() | ast.AsyncWith():
+                self._foreign(node)
             case ast.Expr(value=ast.Call() as call):
                 self._statement_of_call(call)
             case ast.For():
@@ -36,6 +39,8 @@ class Statements:
                 self._if(node)
             case ast.Try():
                 self._try(node)
+            case ast.Return(value=ast.Call() as call):
+                self._returned(call)
             case ast.With():
                 self._with(node)
             case _:
@@ -46,8 +51,15 @@ class Statements:
     def _statement_of_call(self, call: ast.Call) -> None:
         what = self._unwaited(call)
         if what:
-            self._body.report(
-                "DC401", call, f"{what}, and the orchestrator does not wait for it; is a 'yield from' missing?"
+            wait = f"{'an' if self._wait == 'await' else 'a'} '{self._wait}'"
+            self._body.report("DC401", call, f"{what}, and the orchestrator does not wait for it; is {wait} missing?")
+
+    def _returned(self, call: ast.Call) -> None:
+        """Check what an orchestrator returns: a task or a generator is no result."""
+        body = self._body
+        if body.origins.mark(body.function) == "orchestrator" and (what := self._unwaited(call)):
+            body.report(
+                "DC401", call, f"{what}, and is no result; write 'return ({self._wait} {_short(ast.unparse(call))})'"
             )
 
     def _unwaited(self, call: ast.Call) -> str:
@@ -63,12 +75,41 @@ class Statements:
             return ""
         if isinstance(origin.node, ast.FunctionDef) and origin.is_generator:
             return f"{name}() is a generator, which does not run when it is called"
+        if isinstance(origin.node, ast.AsyncFunctionDef):
+            return f"{name}() is async, and does not run when it is called"
         return ""
+
+    @property
+    def _wait(self) -> str:
+        return "await" if isinstance(self._body.function.node, ast.AsyncFunctionDef) else "yield from"
+
+    def awaited(self, node: ast.Await) -> None:
+        """Check what is awaited: a generator of the project cannot be."""
+        body = self._body
+        if isinstance(node.value, ast.Call):
+            origin = body.origins.of(node.value.func, body.scope)
+            if isinstance(origin, Function) and isinstance(origin.node, ast.FunctionDef) and origin.is_generator:
+                body.report("DC308", node, f"awaits the generator {origin.name}(); write 'await ctx.branch(...)'")
+
+    def _foreign(self, node: ast.AsyncFor | ast.AsyncWith) -> None:
+        """``async for`` and ``async with`` over what is not the project's own code."""
+        body = self._body
+        items = [node.iter] if isinstance(node, ast.AsyncFor) else [item.context_expr for item in node.items]
+        for item in items:
+            inner = item.func if isinstance(item, ast.Call) else item
+            if body.waits and isinstance(body.origins.of(inner, body.scope), External):
+                what = "async for" if isinstance(node, ast.AsyncFor) else "async with"
+                body.report(
+                    "DC308", item, f"'{what}' over {_short(ast.unparse(item))}, for which there is no event loop here"
+                )
 
     def unread(self, node: ast.Assign | ast.AnnAssign) -> None:
         """Check for a task in a variable that is never read."""
         target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if len(node.targets) == 1 else None
-        if not isinstance(target, ast.Name) or target.id.startswith("_") or not isinstance(node.value, ast.Call):
+        if not isinstance(target, ast.Name) or target.id.startswith("_") or node.value is None:
+            return
+        calls = [node.value] if isinstance(node.value, ast.Call) else _calls_in(node.value)
+        if not calls:
             return
         scope = self._body.scope
         found = scope.find(target.id)
@@ -78,7 +119,7 @@ class Statements:
             isinstance(inner, ast.Name) and inner.id == target.id and isinstance(inner.ctx, ast.Load)
             for inner in ast.walk(self._body.function.node)
         )
-        what = self._unwaited(node.value)
+        what = next((what for call in calls if (what := self._unwaited(call))), "")
         if what and not any(reads):
             self._body.report(
                 "DC401", node, f"{what}, and '{target.id}' is never read, so the orchestrator does not wait for it"
@@ -100,6 +141,15 @@ class Statements:
 
     def yield_from(self, node: ast.YieldFrom) -> None:
         body = self._body
+        if isinstance(node.value, ast.Call):
+            origin = body.origins.of(node.value.func, body.scope)
+            if (
+                isinstance(origin, Function)
+                and isinstance(origin.node, ast.AsyncFunctionDef)
+                and body.origins.mark(origin) is None
+            ):
+                text = ast.unparse(node.value)
+                body.report("DC308", node, f"'yield from' cannot run the async {_short(text)}; use ctx.branch({text})")
         is_empty = isinstance(node.value, ast.List | ast.Tuple) and not node.value.elts  # makes a function a generator
         if body.waits and isinstance(node.value, _NEVER_TASKS) and not is_empty:
             body.report("DC402", node, "'yield from' a list loses its results; use ctx.task_all(...)")
@@ -140,6 +190,11 @@ class Statements:
             case _:
                 pass
 
+    def items_of_map(self, items: ast.expr | None) -> None:
+        """``ctx.map(f, names)``, where names are a set."""
+        if items is not None and self._is_ordered_like_set(items):
+            self._unordered(items)
+
     def _is_ordered_like_set(self, node: ast.expr) -> bool:
         return self._body.sets.has_its_order(node, self._body.scope)
 
@@ -155,7 +210,7 @@ class Statements:
 
     def _while(self, node: ast.While) -> None:
         inner = [found for statement in node.body for found in own_nodes(statement)]
-        leaves = ast.Yield | ast.YieldFrom | ast.Return | ast.Break | ast.Raise
+        leaves = Waiting | ast.Return | ast.Break | ast.Raise
         is_endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
         is_idle = all(self._is_idle(statement) for statement in node.body) and not _acts(node.test)
         if is_idle or (is_endless and not any(isinstance(found, leaves) for found in inner)):
@@ -196,7 +251,7 @@ class Statements:
 
     def _try(self, node: ast.Try) -> None:
         body = self._body
-        if not body.waits or not has_yield(node.body):
+        if not body.waits or not has_wait(node.body):
             return
         lets_cancel = False
         for handler in node.handlers:
@@ -207,7 +262,7 @@ class Statements:
                 if not raises:
                     self._swallows(handler, "every exception, GeneratorExit and TaskCancelledError too")
             elif "builtins.GeneratorExit" in caught:
-                if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in does):
+                if any(isinstance(inner, Waiting) for inner in does):
                     self._swallows(handler, "GeneratorExit and waits again")
             elif "builtins.Exception" in caught and not lets_cancel and all(_is_nothing(part) for part in handler.body):
                 self._swallows(handler, "every Exception, TaskCancelledError too, without a trace")
@@ -215,7 +270,19 @@ class Statements:
 
     def _with(self, node: ast.With) -> None:
         body = self._body
-        if not body.waits or not has_yield(node.body):
+        for item in node.items:
+            call = item.context_expr
+            if isinstance(call, ast.Call) and method_of_context(call.func, body.scope, body.origins) in (
+                "slot",
+                "lock",
+            ):
+                wait = f"with ({self._wait} {_short(ast.unparse(call))}):"
+                body.report(
+                    "DC401",
+                    call,
+                    f"{ast.unparse(call.func)}() makes a task, for which 'with' does not wait; write '{wait}'",
+                )
+        if not body.waits or not has_wait(node.body):
             return
         for item in node.items:
             call = item.context_expr
@@ -232,6 +299,17 @@ class Statements:
         return {self._body.origins.dotted(part, self._body.scope) for part in parts}
 
 
+def _calls_in(node: ast.expr) -> list[ast.Call]:
+    """The calls whose values are the items of a list, a tuple or a comprehension."""
+    match node:
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return [item for item in items if isinstance(item, ast.Call)]
+        case ast.ListComp(elt=ast.Call() as item) | ast.GeneratorExp(elt=ast.Call() as item):
+            return [item]
+        case _:
+            return []
+
+
 def _is_nothing(statement: ast.stmt) -> bool:
     match statement:
         case ast.Pass() | ast.Continue() | ast.Expr(value=ast.Constant()):
@@ -242,7 +320,7 @@ def _is_nothing(statement: ast.stmt) -> bool:
 
 def _acts(node: ast.expr) -> bool:
     """Whether evaluating a condition may change something."""
-    return any(isinstance(inner, ast.Yield | ast.YieldFrom | ast.Call) for inner in own_nodes(node))
+    return any(isinstance(inner, Waiting | ast.Call) for inner in own_nodes(node))
 
 
 def _short(text: str) -> str:

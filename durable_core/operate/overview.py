@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..hub.hosts import HostRow
 from ..hub.taskhub import QueueState, TaskHub
 from ..hub.times import iso
+from ..lazy_dataclass import dataclass
 from ..models import JSON, RuntimeStatus
 
 COUNTED = 1000

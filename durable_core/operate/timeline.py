@@ -8,12 +8,13 @@ and by their failed attempts.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from ..engine.events import (
     CancelRequested,
+    EntityCalled,
+    EntitySignaled,
     Event,
     EventRaised,
     EventSent,
@@ -22,6 +23,9 @@ from ..engine.events import (
     ExecutionSuspended,
     ExecutionTerminated,
     ExecutionTimedOut,
+    LockGranted,
+    LockRequested,
+    OperationAnswered,
     OrchestrationStarted,
     RequestSent,
     Segment,
@@ -35,21 +39,26 @@ from ..engine.events import (
     TimerCanceled,
     TimerCreated,
     TimerFired,
+    UpdateAccepted,
 )
 from ..hub.attempts import EndedAttempt, KeptAttempts, attempts_in, span_of
 from ..hub.child_ids import child_id_of, link_of
 from ..hub.heartbeats import RunningAttempt
 from ..hub.instance_row import Instance
-from ..hub.instances import MOVED_TRIES, HistoryMovedError
+from ..hub.instances import while_it_moves
+from ..hub.journals import Entry
 from ..hub.past_generations import PastGeneration
-from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..hub.times import iso
 from ..hub.waits import waits_in
+from ..lazy_dataclass import dataclass
 from ..models import JSON, FailureDetails, RuntimeStatus, Wait
 from ..moments import after, from_epoch
+from .call_index import Call, CallIndex, End
 
-RowKind = Literal["activity", "step", "timer", "child", "event", "detached", "request"]
+RowKind = Literal[
+    "activity", "step", "timer", "child", "event", "detached", "request", "entity", "lock", "signal", "update"
+]
 RowStatus = Literal["Scheduled", "Running", "Retrying", "Waiting", "Completed", "Failed", "Canceled"]
 
 _REQUESTS: Mapping[type, str] = {
@@ -58,6 +67,7 @@ _REQUESTS: Mapping[type, str] = {
     ExecutionTerminated: "terminate",
     CancelRequested: "cancel",
     ExecutionTimedOut: "timeout",
+    ExecutionRewound: "rewind",
 }
 
 
@@ -66,7 +76,8 @@ class TimelineRow:
     """One call, event or request.
 
     task_id: the number of the call; None for what came from outside. name: of the activity, step, orchestrator or
-        event, or what a request asks for. line: the ``file:line`` of the call; '' if it is not known.
+        event; entity and operation of a call or a signal; the entities of a lock; or what a request asks for.
+    line: the ``file:line`` of the call; '' if it is not known. Of an update that failed, where its handler has raised.
     status: ``Running`` is an activity that has reported progress, or a sub-orchestration; an activity that reports none
         is ``Scheduled`` until it ends. ``Canceled`` also stands for what was open when the instance ended.
     scheduled: when it was called; started, ended: when the last attempt ran; all UTC, None if not known.
@@ -153,27 +164,25 @@ class Timeline:
 async def read_timeline(hub: TaskHub, instance_id: str, now: datetime) -> Timeline | None:
     """The timeline of an instance; None if there is no such instance.
 
-    One read of its row, one of its chunk rows if it has some, one of heartbeat rows if an activity is open.
+    One read of its row, one of its chunk rows if it has some, one of heartbeat rows if an activity is open, one of
+    journals if it has called an activity.
     NewerFormatError, DamagedRowError, CodecError, StorageError.
     """
-    tries = 0
-    while True:
-        tries += 1
+
+    async def read() -> Timeline | None:
         instance = await hub.instances.read(instance_id)
         if instance is None:
             return None
-        try:
-            segments = await hub.instances.history(instance)
-        except (HistoryMovedError, PayloadGoneError):  # it moved on, or was purged, while it was read
-            if tries > MOVED_TRIES:
-                raise
-            continue
+        segments = await hub.instances.history(instance)
+        index = CallIndex.of(segments)
         running: Mapping[int, RunningAttempt] = {}
-        kept = KeptAttempts(instance.tries, hub.payloads.encoding)
-        waits = () if instance.is_terminal else waits_in(hub.instances.waits(instance))
-        builder = _Builder(instance, segments)
-        if builder.has_open_activity:
+        if not instance.is_terminal and any(isinstance(call.event, TaskScheduled) for call in index.open_calls):
             running = await hub.heartbeats.running(instance_id, instance.execution_id, instance.generation)
+        steps: Sequence[Entry] = ()
+        if any(isinstance(call.event, TaskScheduled) for call in index.calls.values()):
+            steps = await hub.journals.heads(instance_id, instance.execution_id, instance.generation)
+        kept = KeptAttempts(instance.tries, hub.payloads.encoding)
+        waits = () if instance.is_terminal else waits_in(hub.instances.waits(instance), instance)
         return Timeline(
             instance_id=instance_id,
             name=instance.name,
@@ -181,141 +190,211 @@ async def read_timeline(hub: TaskHub, instance_id: str, now: datetime) -> Timeli
             created=instance.created,
             ended=instance.updated if instance.is_terminal else None,
             now=now,
-            rows=builder.rows(_OpenTasks(instance, kept, running, waits, now)),
+            rows=_with_steps(_rows(instance, segments, index, _OpenTasks(instance, kept, running, waits, now)), steps),
             generations=instance.past,
         )
 
+    return await while_it_moves(read)
 
-_Call: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated
+
+def _rows(
+    instance: Instance, segments: Sequence[Segment], index: CallIndex, open_tasks: _OpenTasks
+) -> tuple[TimelineRow, ...]:
+    """All rows in the order of the history; those of open calls as things are now."""
+    rows = [
+        row
+        for segment in segments
+        for event in segment.events
+        if (row := _row_of(event, segment.timestamp, instance, index, open_tasks)) is not None
+    ]
+    called = {row.task_id for row in rows}
+    return (*rows, *open_tasks.without_event(called))
 
 
-class _Builder:
-    """Collects the rows of one generation, in the order of its events."""
+def _with_steps(rows: tuple[TimelineRow, ...], entries: Sequence[Entry]) -> tuple[TimelineRow, ...]:
+    """The rows, with those of the steps of journaled activities behind the invocation that they were recorded by."""
+    if not entries:
+        return rows
+    by_part: dict[int | None, list[TimelineRow]] = {}
+    for entry in entries:
+        by_part.setdefault(entry.part, []).append(_recorded(entry))
+    found: list[TimelineRow] = []
+    for row in rows:
+        found.append(row)
+        if row.kind == "activity":
+            found.extend(by_part.get(row.task_id, ()))
+    return tuple(found)
 
-    def __init__(self, instance: Instance, segments: Sequence[Segment]) -> None:
-        self._instance = instance
-        self._rows: list[TimelineRow | int] = []  # a number: the call whose row is made at the end
-        self._calls: dict[int, tuple[_Call, datetime]] = {}
-        self._ended: dict[int, TimelineRow] = {}
-        for segment in segments:
-            for event in segment.events:
-                self._add(event, segment.timestamp)
 
-    @property
-    def has_open_activity(self) -> bool:
-        """Whether an activity may be running."""
-        open_calls = self._calls.keys() - self._ended.keys()
-        return not self._instance.is_terminal and any(
-            isinstance(self._calls[task_id][0], TaskScheduled) for task_id in open_calls
-        )
+def _recorded(entry: Entry) -> TimelineRow:
+    """The row of a recorded step."""
+    assert entry.step is not None, "of the entries that were read"
+    started = from_epoch(entry.started)
+    key = entry.step.key
+    return TimelineRow(
+        task_id=None,
+        kind="step",
+        name=entry.step.name if key is None else f"{entry.step.name} {key}",
+        line=entry.line,
+        status="Completed" if entry.failure is None else "Failed",
+        scheduled=started,
+        started=started,
+        ended=after(started, entry.took),
+        queue_ms=0,
+        run_ms=round(1000 * entry.took),
+    )
 
-    def rows(self, open_tasks: _OpenTasks) -> tuple[TimelineRow, ...]:
-        """All rows; those of open calls as things are now."""
-        made: list[TimelineRow] = []
-        for row in self._rows:
-            if isinstance(row, int):
-                made.append(self._ended[row] if row in self._ended else open_tasks.row_of(*self._calls[row]))
-            else:
-                made.append(row)
-        called = {row.task_id for row in made}
-        made.extend(open_tasks.without_event(called))
-        return tuple(made)
 
-    # ------------------------------------------------------------------ events
+def _row_of(
+    event: Event, at: datetime, instance: Instance, index: CallIndex, open_tasks: _OpenTasks
+) -> TimelineRow | None:
+    """The row that begins with this event; None if none does."""
+    match event:
+        case TaskScheduled() | TimerCreated() | SubOrchestrationCreated() | EntityCalled() | LockRequested():
+            call, end = index.calls[event.task_id], index.ends.get(event.task_id)
+            ended = None if end is None else _ended(instance, call, end)
+            return open_tasks.row_of(call) if ended is None else ended
+        case StepCompleted():
+            return _step(event, at)
+        case EventRaised():
+            return _moment("event", event.name, at)
+        case UpdateAccepted():
+            return _update(event, instance, index)
+        case EventSent():
+            return _moment("event", event.name, at, event.task_id, event.line, event.instance_id)
+        case EntitySignaled():
+            return _moment("signal", f"{event.entity} {event.operation}", at, event.task_id, event.line)
+        case OrchestrationStarted():
+            return _moment("detached", event.name, at, event.task_id, event.line, event.instance_id)
+        case RequestSent():
+            return _moment("request", event.kind, at, event.child)
+        case (
+            ExecutionRewound()
+            | ExecutionSuspended()
+            | ExecutionResumed()
+            | ExecutionTerminated()
+            | CancelRequested()
+            | ExecutionTimedOut()
+        ):
+            return _moment("request", _REQUESTS[type(event)], at)
+        case _:
+            return None
 
-    def _add(self, event: Event, at: datetime) -> None:
-        match event:
-            case TaskScheduled() | TimerCreated() | SubOrchestrationCreated():
-                self._calls[event.task_id] = (event, at)
-                self._rows.append(event.task_id)
-            case TaskCompleted() | TaskFailed():
-                self._end_activity(event, at)
-            case SubOrchestrationCompleted() | SubOrchestrationFailed():
-                self._end_child(event, at)
-            case TimerFired() | TimerCanceled():
-                self._end_timer(event, at)
-            case StepCompleted():
-                self._rows.append(_step(event, at))
-            case EventRaised():
-                self._rows.append(_moment("event", event.name, at))
-            case EventSent():
-                self._rows.append(_moment("event", event.name, at, event.task_id, event.line, event.instance_id))
-            case OrchestrationStarted():
-                self._rows.append(_moment("detached", event.name, at, event.task_id, event.line, event.instance_id))
-            case RequestSent():
-                self._rows.append(_moment("request", event.kind, at, event.child))
-            case ExecutionRewound():
-                self._rows.append(_moment("request", "rewind", at))
-                self._move_timers(event.shift)
-            case (
-                ExecutionSuspended()
-                | ExecutionResumed()
-                | ExecutionTerminated()
-                | CancelRequested()
-                | ExecutionTimedOut()
-            ):
-                self._rows.append(_moment("request", _REQUESTS[type(event)], at))
-            case _:
-                pass
 
-    def _move_timers(self, seconds: float) -> None:
-        """A rewind moves the timers that are open."""
-        for task_id, (call, at) in self._calls.items():
-            if isinstance(call, TimerCreated) and task_id not in self._ended:
-                self._calls[task_id] = (replace(call, fire_at=after(call.fire_at, seconds)), at)
+def _update(event: UpdateAccepted, instance: Instance, index: CallIndex) -> TimelineRow:
+    """The row of an update: where it failed, ``line`` is where its handler has raised."""
+    update = index.updates[event.update_id]
+    status: RowStatus = "Canceled" if instance.is_terminal else "Running"
+    if update.end is not None:
+        status = "Failed" if update.end.failed else "Completed"
+    return TimelineRow(
+        task_id=None,
+        kind="update",
+        name=event.name,
+        line="" if update.end is None else update.end.line,
+        status=status,
+        scheduled=update.since,
+        started=update.since,
+        ended=instance.updated if update.end is None and instance.is_terminal else update.at,
+    )
 
-    def _end_activity(self, event: TaskCompleted | TaskFailed, at: datetime) -> None:
-        call, called = self._calls.get(event.task_id, (None, at))
-        if not isinstance(call, TaskScheduled):
-            return  # damaged
-        span = span_of(event.timing, event.tries, called, at)
-        self._ended[event.task_id] = TimelineRow(
-            task_id=event.task_id,
-            kind="activity",
-            name=call.name,
-            line=call.line,
-            status="Completed" if isinstance(event, TaskCompleted) else "Failed",
-            scheduled=called,
-            started=None if span is None else span.started,
-            ended=at if span is None else span.ended,
-            queue_ms=None if span is None else span.queue_ms,
-            run_ms=None if span is None else span.run_ms,
-            host="" if span is None else span.host,
-            attempts=attempts_in(event.tries),
-            failure=None if isinstance(event, TaskCompleted) else event.failure,
-        )
 
-    def _end_child(self, event: SubOrchestrationCompleted | SubOrchestrationFailed, at: datetime) -> None:
-        call, called = self._calls.get(event.task_id, (None, at))
-        if not isinstance(call, SubOrchestrationCreated):
-            return  # damaged
-        self._ended[event.task_id] = TimelineRow(
-            task_id=event.task_id,
-            kind="child",
-            name=call.name,
-            line=call.line,
-            status="Completed" if isinstance(event, SubOrchestrationCompleted) else "Failed",
-            scheduled=called,
-            ended=at,
-            attempts=attempts_in(event.tries),
-            instance_id=_child_id(self._instance, call, event.attempt),
-            failure=None if isinstance(event, SubOrchestrationCompleted) else event.failure,
-        )
+def _ended(instance: Instance, call: Call, end: End) -> TimelineRow | None:
+    """The row of a call that has ended; None if its end is of another kind, in a damaged history."""
+    match call.event, end.event:
+        case TaskScheduled(), TaskCompleted() | TaskFailed():
+            return _ended_activity(call.event, call.since, end.event, end.at)
+        case SubOrchestrationCreated(), SubOrchestrationCompleted() | SubOrchestrationFailed():
+            return _ended_child(instance, call.event, call.since, end.event, end.at)
+        case TimerCreated(), TimerFired() | TimerCanceled():
+            return _ended_timer(call.event, call.since, end.event, end.at)
+        case (EntityCalled(), OperationAnswered()) | (LockRequested(), LockGranted()):
+            return _ended_entity(call, end)
+        case _:
+            return None
 
-    def _end_timer(self, event: TimerFired | TimerCanceled, at: datetime) -> None:
-        call, called = self._calls.get(event.task_id, (None, at))
-        if not isinstance(call, TimerCreated):
-            return  # damaged
-        self._ended[event.task_id] = TimelineRow(
-            task_id=event.task_id,
-            kind="timer",
-            name="",
-            line=call.line,
-            status="Completed" if isinstance(event, TimerFired) else "Canceled",
-            scheduled=called,
-            ended=at,
-            due=call.fire_at,
-        )
+
+def _ended_activity(
+    call: TaskScheduled, called: datetime, event: TaskCompleted | TaskFailed, at: datetime
+) -> TimelineRow:
+    span = span_of(event.timing, event.tries, called, at)
+    return TimelineRow(
+        task_id=event.task_id,
+        kind="activity",
+        name=call.name,
+        line=call.line,
+        status="Completed" if isinstance(event, TaskCompleted) else "Failed",
+        scheduled=called,
+        started=None if span is None else span.started,
+        ended=at if span is None else span.ended,
+        queue_ms=None if span is None else span.queue_ms,
+        run_ms=None if span is None else span.run_ms,
+        host="" if span is None else span.host,
+        attempts=attempts_in(event.tries),
+        failure=None if isinstance(event, TaskCompleted) else event.failure,
+    )
+
+
+def _ended_child(
+    instance: Instance,
+    call: SubOrchestrationCreated,
+    called: datetime,
+    event: SubOrchestrationCompleted | SubOrchestrationFailed,
+    at: datetime,
+) -> TimelineRow:
+    return TimelineRow(
+        task_id=event.task_id,
+        kind="child",
+        name=call.name,
+        line=call.line,
+        status="Completed" if isinstance(event, SubOrchestrationCompleted) else "Failed",
+        scheduled=called,
+        ended=at,
+        attempts=attempts_in(event.tries),
+        instance_id=_child_id(instance, call, event.attempt),
+        failure=None if isinstance(event, SubOrchestrationCompleted) else event.failure,
+    )
+
+
+def _ended_timer(call: TimerCreated, called: datetime, event: TimerFired | TimerCanceled, at: datetime) -> TimelineRow:
+    return TimelineRow(
+        task_id=event.task_id,
+        kind="timer",
+        name="",
+        line=call.line,
+        status="Completed" if isinstance(event, TimerFired) else "Canceled",
+        scheduled=called,
+        ended=at,
+        due=call.fire_at,
+    )
+
+
+def _ended_entity(call: Call, end: End) -> TimelineRow:
+    failure = end.event.failure if isinstance(end.event, OperationAnswered) else None
+    return TimelineRow(
+        task_id=call.event.task_id,
+        kind=_kind_of(call),
+        name=call.name,
+        line=call.event.line,
+        status="Completed" if failure is None else "Failed",
+        scheduled=call.since,
+        ended=end.at,
+        failure=failure,
+    )
+
+
+def _kind_of(call: Call) -> RowKind:
+    match call.event:
+        case TaskScheduled():
+            return "activity"
+        case SubOrchestrationCreated():
+            return "child"
+        case TimerCreated():
+            return "timer"
+        case EntityCalled():
+            return "entity"
+        case LockRequested():
+            return "lock"
 
 
 class _OpenTasks:
@@ -335,18 +414,18 @@ class _OpenTasks:
     ) -> None:
         self._instance, self._kept, self._running, self._waits, self._now = instance, kept, running, waits, now
 
-    def row_of(self, call: _Call, at: datetime) -> TimelineRow:
-        """The row of a call made at this time."""
-        instance = self._instance
-        if isinstance(call, TimerCreated):
+    def row_of(self, called: Call) -> TimelineRow:
+        """The row of an open call."""
+        instance, call, at = self._instance, called.event, called.since
+        if not isinstance(call, TaskScheduled | SubOrchestrationCreated):
             return TimelineRow(
                 task_id=call.task_id,
-                kind="timer",
-                name="",
+                kind=_kind_of(called),
+                name=called.name,
                 line=call.line,
                 status="Canceled" if instance.is_terminal else "Waiting",
                 scheduled=at,
-                due=call.fire_at,
+                due=call.fire_at if isinstance(call, TimerCreated) else None,
             )
         state = instance.retries.get(call.task_id)
         attempt, due = (1, at) if state is None else (state.attempt, state.next_try)
@@ -363,7 +442,7 @@ class _OpenTasks:
             status = "Running"
         return TimelineRow(
             task_id=call.task_id,
-            kind="activity" if isinstance(call, TaskScheduled) else "child",
+            kind=_kind_of(called),
             name=call.name,
             line=call.line,
             status=status,

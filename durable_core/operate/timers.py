@@ -7,13 +7,13 @@ import binascii
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..errors import InvalidInputError
 from ..hub.taskhub import TaskHub
 from ..hub.timers import LongTimer
 from ..hub.times import iso
 from ..instance_ids import FORBIDDEN_IN_KEYS
+from ..lazy_dataclass import dataclass
 from ..models import JSON
 
 _POSITION = re.compile(r"[0-9]{10}-[0-9A-Za-z_.~]{1,80}-[0-9]{1,10}-[0-9A-Za-z~]{1,32}-.{1,256}")

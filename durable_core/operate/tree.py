@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from ..engine.events import SubOrchestrationCompleted, SubOrchestrationCreated, SubOrchestrationFailed
+from ..engine.parent_close import policy_of
 from ..errors import CodecError, DamagedRowError, NewerFormatError
 from ..hub.child_ids import child_id_of, link_of
 from ..hub.instance_row import Instance
-from ..hub.instances import MOVED_TRIES, HistoryMovedError
-from ..hub.payloads import PayloadGoneError
+from ..hub.instances import while_it_moves
 from ..hub.taskhub import TaskHub
+from ..lazy_dataclass import dataclass
 from ..models import JSON, ParentLink, RuntimeStatus
+from .call_index import CallIndex
 
 MAX_NODES = 500  # instances that are read for one tree
 AT_ONCE = 16  # instances that are read at a time
@@ -44,6 +46,7 @@ class TreeNode:
 
     task_id: the call of the parent; None at the top. children: in the order of the calls of this generation, each in
     its latest attempt. is_complete: False where children were left out, because the tree has ``MAX_NODES`` instances.
+    parent_close: the request (``cancel`` or ``terminate``) that it gets if its parent ends first; None: none.
     """
 
     instance_id: str
@@ -52,6 +55,7 @@ class TreeNode:
     task_id: int | None = None
     children: list[TreeNode] = field(default_factory=list["TreeNode"])
     is_complete: bool = True
+    parent_close: str | None = None
 
     def to_json(self) -> dict[str, JSON]:
         shown: dict[str, JSON] = {"instanceId": self.instance_id, "name": self.name}
@@ -59,6 +63,8 @@ class TreeNode:
             shown["runtimeStatus"] = self.runtime_status.value
         if self.task_id is not None:
             shown["taskId"] = self.task_id
+        if self.parent_close is not None:
+            shown["parentClose"] = self.parent_close
         shown["children"] = [child.to_json() for child in self.children]
         if not self.is_complete:
             shown["isComplete"] = False
@@ -115,7 +121,8 @@ async def read_tree(hub: TaskHub, instance_id: str) -> Tree | None:
                 read += 1
                 link, event = _link(its, call), call.event
                 child_id = child_id_of(its, link, event.instance_id)
-                child = TreeNode(instance_id=child_id, name=event.name, task_id=event.task_id)
+                policy = policy_of(event)
+                child = TreeNode(instance_id=child_id, name=event.name, task_id=event.task_id, parent_close=policy)
                 node.children.append(child)
                 below.append((child, link))
         level = []
@@ -154,25 +161,20 @@ async def _row_of(hub: TaskHub, instance_id: str) -> Instance | None:
 
 async def _read(hub: TaskHub, instance_id: str) -> tuple[Instance, Sequence[Called]] | None:
     """An instance and the sub-orchestrations that it has called in this generation."""
-    for tries in range(MOVED_TRIES):
+
+    async def read() -> tuple[Instance, Sequence[Called]] | None:
         instance = await hub.instances.read(instance_id)
         if instance is None:
             return None
-        try:
-            segments = await hub.instances.history(instance.but(input="null"))  # nobody asks for the input
-        except (HistoryMovedError, PayloadGoneError):  # it moved on, or was purged, while it was read
-            if tries + 1 == MOVED_TRIES:
-                raise
-            continue
-        calls: dict[int, Called] = {}
-        for event in (event for segment in segments for event in segment.events):
-            match event:
-                case SubOrchestrationCreated(task_id=task_id):
-                    calls[task_id] = Called(event)
-                case SubOrchestrationCompleted(task_id=task_id) | SubOrchestrationFailed(task_id=task_id):
-                    if task_id in calls:
-                        calls[task_id] = calls[task_id]._replace(attempt=event.attempt)
-                case _:
-                    pass
-        return instance, list(calls.values())
-    raise AssertionError("unreachable")
+        index = CallIndex.of(await hub.instances.history(instance.but(input="null")))  # nobody asks for the input
+        found: list[Called] = []
+        for task_id, call in index.calls.items():
+            if isinstance(call.event, SubOrchestrationCreated):
+                end = index.ends.get(task_id)
+                attempt = 1
+                if end is not None and isinstance(end.event, SubOrchestrationCompleted | SubOrchestrationFailed):
+                    attempt = end.event.attempt
+                found.append(Called(call.event, attempt))
+        return instance, found
+
+    return await while_it_moves(read)

@@ -3,6 +3,9 @@
 The orchestrator is the user's function inside a generator that watches its inputs: for every event that makes the code
 continue, it prints the value that the ``yield`` returned, and then lets pdb stop in the user's code. The engine's
 frames are skipped, and not shown. Values that are changed in the debugger change the decisions of the code.
+
+Branches, and handlers of updates that wait, are told by the ``watch`` by which the engine calls them. They have numbers
+in the order in which they begin; the prompt of pdb names the one whose code runs.
 """
 
 from __future__ import annotations
@@ -10,20 +13,25 @@ from __future__ import annotations
 import bdb
 import pdb
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
-from types import FrameType, TracebackType
-from typing import Any, get_args
+from types import CodeType, FrameType, TracebackType
+from typing import Any, ParamSpec, TypeVar, get_args
 
 from ..converter import Converter
-from ..engine.events import Event, Incoming, describe
+from ..coroutine_code import inner_code
+from ..engine.events import Event, Incoming, TaskScheduled, describe
 from ..engine.executor import OrchestrationExecutor
 from ..engine.user_frames import suspended_at
 from ..errors import ConfigurationError, NonDeterminismError
 from ..registry import RESERVED, OrchestratorDefinition
 from ..signatures import function_in
+from ..source_location import is_library, short
 from ..user_code import Interruption
 from .replayer import History, replay_live
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _PACKAGE = __name__.partition(".")[0]
 _ENGINE = [f"{_PACKAGE}.{part}.*" for part in ("engine", "replay", "cli")]
@@ -41,11 +49,13 @@ def debug_history(
     at: int | None = None,
     converter: Converter | None = None,
     say: Callable[[str], None] = print,
+    steps: Mapping[int, Sequence[str]] | None = None,
 ) -> None:
     """Replay under pdb on standard input and output. Returns at the end of the history, or after ``q``.
 
     at: the number of an event, from 1. The code stops after it; for a decision, before it is made. None: it stops at
-    the first line of the orchestrator.
+    the first line of the orchestrator. steps: what journaled activities have recorded, as ``load_steps`` returns it; it
+    is shown behind their calls.
 
     ConfigurationError if there is no such event; NonDeterminismError as in ``replay``.
     """
@@ -54,12 +64,12 @@ def debug_history(
         raise ConfigurationError(f"the history of '{history.instance_id}' has events 1 to {len(events)}, no event {at}")
     if not events:
         raise ConfigurationError(f"instance '{history.instance_id}' has not begun: there is nothing to step through")
-    session = _Session(definition, _first_stop(history, at), say)
+    session = _Session(definition, _first_stop(history, at), say, steps or {})
     if at is not None and session.stop_after != at:
         say(f"event {at} is decided by the code: it stops before that, after event {session.stop_after}")
     watched = replace(definition, fn=session.run)
     try:
-        live = replay_live(watched, history, converter, follow=session.on_event)
+        live = replay_live(watched, history, converter, follow=session.on_event, watch=session.watch)
     except QuitDebuggerError:
         return
     except NonDeterminismError:
@@ -93,14 +103,21 @@ def _is_received(event: Event) -> bool:
 class _Session:
     """The state of a debugged replay. ``stop_after``: the event after which the code stops for the first time."""
 
-    def __init__(self, definition: OrchestratorDefinition, stop_after: int, say: Callable[[str], None]) -> None:
-        self._definition = definition
+    def __init__(
+        self,
+        definition: OrchestratorDefinition,
+        stop_after: int,
+        say: Callable[[str], None],
+        steps: Mapping[int, Sequence[str]],
+    ) -> None:
+        self._definition, self._steps = definition, steps
         self.stop_after = stop_after
         self._say = say
         self._number = 0
         self._event: Event | None = None
         self._was_told = True  # whether a line was printed for the event
         self._has_stopped = False
+        self._branches: dict[Hashable, int] = {}  # their code, with the number of each
         built_in = definition.name.startswith(RESERVED)
         self._pdb = _Pdb(definition, skip=_ENGINE if built_in else [f"{_PACKAGE}.*"])
 
@@ -112,6 +129,8 @@ class _Session:
         if not _is_received(event):
             line = getattr(event, "line", "")
             self._tell(f"  decided{f' at {line}' if line else ''}")
+            for step in self._steps.get(event.task_id, ()) if isinstance(event, TaskScheduled) else ():
+                self._say(f"    {step}")
 
     def run(self, context: Any, *arguments: Any) -> Generator[Any, Any, Any]:
         """The orchestrator, watched."""
@@ -137,13 +156,52 @@ class _Session:
             self.end_tracing()
             inner.close()
 
-    def _runs_on(self, value: Any, error: BaseException | None, where: str, *, is_first: bool) -> None:
-        place = _short(where) if is_first else where
-        what = "begins" if is_first else f"-> {_shown(value)} into" if error is None else f"-> raises {error!r} at"
-        if self._was_told:
+    def watch(self, code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call user code for the engine. If that runs a branch, say so first."""
+        branch: Any = getattr(code, "__self__", None)
+        how = getattr(code, "__name__", "")
+        if how not in ("send", "throw") or not self._is_of_branch(branch):
+            return code(*args, **kwargs)
+        inner: Any = inner_code(branch)
+        is_first = inner not in self._branches
+        number = self._branches.setdefault(inner, len(self._branches) + 1)
+        name = f"branch '{getattr(branch, '__name__', type(branch).__name__)}' #{number}"
+        running = getattr(inner, "gi_code", None) or getattr(inner, "cr_code", None)
+        was = self._pdb.enter(name, running)
+        try:
+            error = args[0] if how == "throw" and isinstance(args[0], BaseException) else None
+            value = args[0] if how == "send" and args else None
+            self._runs_on(value, error, "" if is_first else suspended_at(branch), is_first=is_first, name=name)
+            return code(*args, **kwargs)
+        except QuitDebuggerError:
+            self.end_tracing()  # the code is closed now, and must not stop there
+            raise
+        finally:
+            self._pdb.leave(was)
+
+    @staticmethod
+    def _is_of_branch(code: object) -> bool:
+        """Whether this is a generator, and not the one that watches the orchestrator's own code."""
+        if getattr(code, "gi_code", None) is _Session.run.__code__:
+            return False
+        return isinstance(code, Generator)
+
+    def _runs_on(self, value: Any, error: BaseException | None, where: str, *, is_first: bool, name: str = "") -> None:
+        place = short(where) if is_first else where
+        if is_first:
+            what = f"{name} begins".lstrip()
+        elif error is None:
+            what = f"-> {_shown(value)} into"
+        else:
+            what = f"-> raises {error!r} {'in' if name else 'at'}"
+        if name and not is_first:
+            what += f" {name} at"
+        if self._was_told and name:
+            self._say(f"  {what} {place}".rstrip())
+        elif self._was_told:
             self._say(f"  had ended before {what} {place}")
         else:
-            self._tell(f" {what} {place}")
+            self._tell(f" {what} {place}".rstrip())
         if not self._has_stopped and self._number >= self.stop_after:
             self._has_stopped = True
             self._pdb.set_trace(sys._getframe())  # pyright: ignore[reportPrivateUsage]
@@ -177,13 +235,38 @@ class _Pdb(pdb.Pdb):
 
     def __init__(self, definition: OrchestratorDefinition, skip: list[str]) -> None:
         super().__init__(skip=skip, nosigint=True)
-        self._code = function_in(definition.fn).__code__
+        self._codes: set[CodeType] = {function_in(definition.fn).__code__}
+
+    def enter(self, branch: str, code: CodeType | None) -> str:
+        """The code of a branch runs: the prompt names it. Returns the prompt of before, for ``leave``."""
+        if code is not None:
+            self._codes.add(code)
+        was, self.prompt = self.prompt, f"(Pdb, {branch}) "
+        return was
+
+    def leave(self, prompt: str) -> None:
+        self.prompt = prompt
 
     def trace_dispatch(self, frame: FrameType, event: str, arg: Any) -> Any:
         try:
             return super().trace_dispatch(frame, event, arg)
         except bdb.BdbQuit:
             raise QuitDebuggerError from None
+
+    def stop_here(self, frame: FrameType) -> bool:
+        return super().stop_here(frame) and not self._is_called_by_engine(frame)
+
+    def _is_called_by_engine(self, frame: FrameType) -> bool:
+        """Whether this is code of a library that the engine has called, and not the user's code."""
+        at: FrameType | None = frame
+        while at is not None:
+            if self._is_hidden(at):
+                return True
+            filename = at.f_code.co_filename
+            if not filename.startswith("<") and not is_library(filename):
+                return False
+            at = at.f_back
+        return False
 
     def user_call(self, frame: FrameType, argument_list: Any) -> None:
         """Do not stop at a call: at each event it would be that of the orchestrator. Its first line follows."""
@@ -200,16 +283,12 @@ class _Pdb(pdb.Pdb):
 
     def get_stack(self, f: FrameType | None, t: TracebackType | None) -> tuple[list[tuple[FrameType, int]], int]:
         stack, at = super().get_stack(f, t)
-        first = next((n for n, (frame, _) in enumerate(stack) if frame.f_code is self._code), 0)
+        first = next((n for n, (frame, _) in enumerate(stack) if frame.f_code in self._codes), 0)
         kept = [n for n in range(first, len(stack)) if not self._is_hidden(stack[n][0]) or n == at]
         return [stack[n] for n in kept], kept.index(at)
 
     def _is_hidden(self, frame: FrameType) -> bool:
         return bool(self.is_skipped_module(frame.f_globals.get("__name__", "")))
-
-
-def _short(location: str) -> str:
-    return "/".join(location.replace("\\", "/").rsplit("/", 2)[-2:])
 
 
 def _shown(value: Any) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 
 from ..converter import Converter
 from ..errors import (
     CodecError,
     ConfigurationError,
+    HubNotFoundError,
     NewerFormatError,
     NonDeterminismError,
     RowNotFoundError,
@@ -24,12 +25,13 @@ from ..errors import (
     UnknownOrchestratorError,
 )
 from ..hub.catalog import OPEN, Entry
-from ..hub.instances import MOVED_TRIES, HistoryMovedError
-from ..hub.payloads import PayloadGoneError
+from ..hub.instance_row import Instance
+from ..hub.instances import while_it_moves
 from ..hub.taskhub import TaskHub
+from ..lazy_dataclass import dataclass
 from ..models import JSON
 from ..registry import Registry
-from .replayer import definition_for, history_of, replay_live
+from .replayer import History, definition_for, history_of, replay_live
 
 PAGE = 200  # rows of the catalogue that are read at once
 AT_ONCE = 16  # instances that are read at once
@@ -107,7 +109,7 @@ async def check_deploy(
     name: only instances of this orchestrator. limit: the highest number of instances, the newest of each partition.
     progress: called with the report so far after each instance.
 
-    ConfigurationError: there is no such hub, or it has more partitions than the settings have. StorageError.
+    HubNotFoundError. ConfigurationError: the hub has more partitions than the settings have. StorageError.
     """
     check = _Check(hub, registry, converter or Converter(), progress)
     await check.see_that_all_is_seen()
@@ -160,13 +162,13 @@ class _Check:
         self._groups: dict[Hashable, Group] = {}
 
     async def see_that_all_is_seen(self) -> None:
-        """ConfigurationError if the hub does not exist, or the settings leave out some of its partitions."""
+        """HubNotFoundError if the hub does not exist; ConfigurationError if the settings leave out partitions of it."""
         names = self._hub.names
         shards = [f"{number:02}" for number in range(MOST_PARTITIONS)]
         try:
             found = await asyncio.gather(*(self._hub.catalog.read(shard, OPEN, limit=1) for shard in shards))
         except RowNotFoundError as error:
-            raise ConfigurationError(
+            raise HubNotFoundError(
                 f"there is no task hub '{names.hub}' in this storage (no table {names.catalog}); "
                 "check --hub, --store and AzureWebJobsStorage"
             ) from error
@@ -197,28 +199,23 @@ class _Check:
         self._progress(report)
 
     async def _replay(self, entry: Entry) -> None:
-        report = self.report
-        tries = 0
-        while True:
-            tries += 1
+        async def read() -> tuple[Instance | None, History | None]:
             instance = await self._hub.instances.read(entry.instance_id)
-            if instance is None or instance.is_terminal:
-                report.ended += 1
-                return
-            definition = definition_for(self._registry, instance.name, instance.version)
-            if instance.is_unstarted:
-                report.not_begun += 1
-                return
-            try:
-                history = await history_of(self._hub, instance)
-            except (HistoryMovedError, PayloadGoneError):
-                if tries >= MOVED_TRIES:
-                    raise
-                await asyncio.sleep(0.01 * tries)  # it is changing at this moment
-                continue
-            replay_live(definition, history, self._converter).close()
-            report.fitting += 1
+            if instance is None or instance.is_terminal or instance.is_unstarted:
+                return instance, None
+            return instance, await history_of(self._hub, instance)
+
+        report = self.report
+        instance, history = await while_it_moves(read)
+        if instance is None or instance.is_terminal:
+            report.ended += 1
             return
+        definition = definition_for(self._registry, instance.name, instance.version)
+        if history is None:
+            report.not_begun += 1
+            return
+        replay_live(definition, history, self._converter).close()
+        report.fitting += 1
 
     def _tell(
         self, groups: list[Group], entry: Entry, text: str, version: str, line: str = "", key: Hashable = None

@@ -80,6 +80,8 @@ def _to_json(history: History) -> JSON:
     if (parent := history.parent) is not None:
         instance["parent"] = {f.name: getattr(parent, f.name) for f in fields(ParentLink)}
     document: dict[str, JSON] = {"format": FORMAT, "instance": instance}
+    if history.headers:
+        instance["headers"] = dict(history.headers)
     if history.seen:
         document["seen"] = list(history.seen)
     document["commits"] = [
@@ -137,6 +139,7 @@ def _from_json(document: Mapping[str, JSON]) -> History:
         build=_field(instance, "build", _text, "instance"),
         parent=None if parent is None else _fill(ParentLink, _object(parent, "parent"), "parent"),
         segments=tuple(_segment(_object(each, f"commit {at}"), f"commit {at}") for at, each in enumerate(commits)),
+        headers=_object(instance.get("headers", {}), "headers"),
         seen=tuple(_text(key) for key in _list(document.get("seen", []), "seen")),
     )
 
@@ -243,6 +246,7 @@ _READERS: dict[str, Callable[[JSON], Any]] = {  # by a field's annotation, as it
     "str": _text,
     "bool": _bool,
     "datetime": _moment,
+    "datetime | None": _optional(_moment),
     "FailureDetails": FailureDetails.from_json,
     "str | None": _optional(_text),
     "FailureDetails | None": _optional(FailureDetails.from_json),

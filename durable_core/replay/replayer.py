@@ -6,24 +6,28 @@ A ``History`` is all that a replay needs, without a store. It is replayed by the
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 
 from ..converter import Converter
 from ..engine.events import Event, Segment
 from ..engine.executor import OrchestrationExecutor
+from ..engine.mapping.batch import MAP_BATCH
 from ..engine.state import InstanceInfo
 from ..errors import InstanceNotFoundError
+from ..guard import Watch
+from ..headers import headers_in, text_of
 from ..hub.instance_row import Instance
-from ..hub.instances import MOVED_TRIES, HistoryMovedError
-from ..hub.payloads import PayloadGoneError
+from ..hub.instances import while_it_moves
 from ..hub.taskhub import TaskHub
-from ..models import ParentLink, RuntimeStatus
+from ..lazy_dataclass import dataclass
+from ..models import JSON, ParentLink, RuntimeStatus
 from ..registry import RESERVED, OrchestratorDefinition, Registry
 from ..runtime.bulk.orchestrator import BULK
-from ..runtime.schedules.orchestrator import SCHEDULE
+from ..runtime.schedules.backfill import BACKFILL
+from ..runtime.schedules.orchestrator import SCHEDULES
 from ..runtime.turn import cached
 
 
@@ -35,6 +39,7 @@ class History:
     created: when the execution was started, UTC.
     segments: every commit of this generation, in order; empty: it has not begun, and fits any code.
     seen: keys of inbox rows that earlier generations consumed, so that they are not news.
+    headers: those of the instance, by name.
     """
 
     instance_id: str
@@ -48,6 +53,7 @@ class History:
     parent: ParentLink | None = None
     segments: tuple[Segment, ...]
     seen: tuple[str, ...] = ()
+    headers: Mapping[str, JSON] = field(default_factory=lambda: {})
 
     @property
     def events(self) -> list[Event]:
@@ -64,6 +70,7 @@ class History:
             name=self.name,
             version=self.version,
             parent=self.parent,
+            headers=text_of(self.headers),
         )
 
     @classmethod
@@ -85,21 +92,18 @@ async def load_history(hub: TaskHub, instance_id: str) -> History:
 
     InstanceNotFoundError, NewerFormatError, CodecError, HistoryMovedError (probably damaged), StorageError.
     """
-    tries = 0
-    while True:
-        tries += 1
+
+    async def read() -> History:
         instance = await hub.instances.read(instance_id)
         if instance is None:
             raise InstanceNotFoundError(instance_id)
-        try:
-            return await history_of(hub, instance)
-        except (HistoryMovedError, PayloadGoneError):
-            if tries >= MOVED_TRIES:
-                raise
+        return await history_of(hub, instance)
+
+    return await while_it_moves(read)
 
 
 async def history_of(hub: TaskHub, instance: Instance) -> History:
-    """The history of an instance whose row was just read. HistoryMovedError, PayloadGoneError: read the row again."""
+    """The history of an instance whose row was just read. See ``while_it_moves``."""
     segments = await hub.instances.history(instance)
     carry = await hub.instances.carry(instance)
     return History(
@@ -114,6 +118,7 @@ async def history_of(hub: TaskHub, instance: Instance) -> History:
         parent=instance.parent,
         segments=tuple(segments),
         seen=carry.seen,
+        headers=headers_in(hub.instances.headers(instance)),
     )
 
 
@@ -135,14 +140,17 @@ def replay_live(
     converter: Converter | None = None,
     *,
     follow: Callable[[Event], None] | None = None,
+    watch: Watch | None = None,
 ) -> OrchestrationExecutor:
-    """As ``replay``, and returns the live orchestrator, which the caller closes. ``follow``: see ``warm.replayed``."""
+    """As ``replay``, and returns the live orchestrator, which the caller closes. ``follow``, ``watch``: see
+    ``cached.replayed``."""
     converter = Converter() if converter is None else converter
-    return cached.replayed(definition, history.info, converter, history.segments, history.seen, follow=follow)
+    info, segments = history.info, history.segments
+    return cached.replayed(definition, info, converter, segments, history.seen, follow=follow, watch=watch)
 
 
 def definition_for(registry: Registry, name: str, version: str) -> OrchestratorDefinition:
     """The orchestrator of an instance, from this registry or built in. UnknownOrchestratorError."""
     if name.startswith(RESERVED):
-        registry = registry.with_built_in(SCHEDULE, BULK)
+        registry = registry.with_built_in(*SCHEDULES, BACKFILL, BULK, MAP_BATCH)
     return cached.definition_for(registry, name, version)

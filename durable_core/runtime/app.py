@@ -11,14 +11,16 @@ from datetime import datetime
 from ..codec import PayloadCodec
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
+from ..engine.mapping.batch import MAP_BATCH
 from ..errors import CodecError, ConfigurationError, DurableError, NewerFormatError
 from ..hang_watch import HangWatch
-from ..hub.messages import ControlMessage, WorkMessage
+from ..hub.messages import ControlMessage, EntityWakeUp, Message, WorkMessage
 from ..hub.names import HubNames
 from ..hub.payloads import PayloadGoneError
 from ..hub.stuck_reasons import MESSAGES_FAIL
 from ..hub.taskhub import TaskHub
 from ..log_context import durable_logger
+from ..prices import AZURE, EMBEDDED
 from ..registry import Registry
 from ..settings import Settings
 from ..storage.ports import Storage
@@ -29,20 +31,29 @@ from .bulk.slices import BulkSlices
 from .client import DurableClient
 from .clock import Clock, SystemClock
 from .completion import Completions
+from .entities.actors import EntityActors
+from .entities.out import Outgoing
+from .entities.services import EntityServices
+from .entities.sweep import Sweep
 from .hangs import Hangs, Remember
 from .host_identity import HostIdentity, this_process
 from .http_activity import HttpCaller
 from .instance_cache import InstanceCache
+from .instance_log import InstanceLog
 from .listing import Listing
 from .observer import NOBODY, Observer
 from .presence import Presence, serving_work
 from .purge import Purge
 from .recovery import Recovery, RecoveryReport
 from .retention import Retention
-from .schedules.orchestrator import SCHEDULE
+from .schedules.backfill import BACKFILL
+from .schedules.orchestrator import SCHEDULES
+from .schedules.sync import synchronize
+from .stream_feeds import StreamFeeds
 from .stuck import StuckMarker
 from .turn.delivery import Lease
 from .turn.dispatch import Dispatcher
+from .turn.operations import on_message
 from .turn.retries import RetryDecider
 from .turn.services import Services, not_known_to_be_alone
 from .worker import Worker
@@ -82,7 +93,7 @@ class DurableApp:
         code = registry.build_id()
         bulk = BulkSlices()
         build = settings.app_build or code
-        registry = registry.with_built_in(self._http.definition, SCHEDULE, BULK, bulk.definition)
+        registry = registry.with_built_in(self._http.definition, *SCHEDULES, BACKFILL, BULK, MAP_BATCH, bulk.definition)
         self.registry = registry
         self._executor = executor
         clock = clock or SystemClock()
@@ -90,10 +101,12 @@ class DurableApp:
         patient = RetryingStorage(observer.storage(storage), Patience(patience, source))
         self.observer = observer
         self.hub = TaskHub(patient, settings, source, codec, own_queues=registry.queues)
+        self._feeds = StreamFeeds(self.hub, converter, storage, settings.hub)
         self._runner = runner = ActivityRunner(
-            self.hub, registry, converter, clock, executor, threads, observer, host=self.host.id
+            self.hub, registry, converter, clock, executor, threads, observer, host=self.host.id, feeds=self._feeds
         )
-        dispatcher = Dispatcher(self.hub, registry, clock, observer)
+        build_at_work = build if settings.turns_at_work else ""
+        dispatcher = Dispatcher(self.hub, registry, clock, observer, build_at_work)
         self._stuck_marker = StuckMarker(self.hub, clock)
         services = Services(
             hub=self.hub,
@@ -112,14 +125,29 @@ class DurableApp:
             hangs=Hangs(code, remember),
             callback_urls=callback_urls,
             observer=observer,
+            instance_log=InstanceLog(clock) if settings.instance_log else None,
+            limits=registry.limits,
         )
-        self.instance_cache = InstanceCache(services, ends)
+        self.instance_cache = InstanceCache(services, ends or Completions(storage, settings.hub))
+        outgoing = Outgoing(self.hub, registry, clock, dispatcher)
+        self._sweep = Sweep(self.hub, clock, dispatcher.post, outgoing)
+        self._recovery = Recovery(self.hub, clock, dispatcher, self._stuck_marker, self._sweep)
+        entity_services = EntityServices(
+            hub=self.hub,
+            registry=registry,
+            converter=converter,
+            clock=clock,
+            stuck_marker=self._stuck_marker,
+            build=build,
+        )
+        self.entity_actors = EntityActors(entity_services, outgoing, self.instance_cache.tasks)
         self.presence = Presence(self.hub.hosts, clock, self.host, build, lambda: self.instance_cache.warm_instances)
-        self._worker = Worker(self.hub, registry, runner, self.instance_cache, self._stuck_marker, observer)
-        self._recovery = Recovery(self.hub, clock, dispatcher, self._stuck_marker)
+        self._worker = Worker(
+            self.hub, registry, runner, self.instance_cache, self._stuck_marker, observer, build_at_work
+        )
         purge = Purge(self.hub, dispatcher, Listing(self.hub))
         self._retention = Retention(self.hub, clock, purge, settings.retention)
-        self.client = DurableClient(
+        plain = DurableClient(
             self.hub,
             registry,
             converter,
@@ -130,10 +158,20 @@ class DurableApp:
             build,
             callback_urls,
             services.hangs,
+            runner,
+            self._feeds,
             guard=settings.guard,
             observer=observer,
+            prices=settings.prices or (EMBEDDED if settings.is_embedded else AZURE),
         )
-        bulk.client = self.client
+        self.client = plain
+        if registry.interceptors.clients:
+            from .intercepted_client import InterceptedClient
+
+            self.client = InterceptedClient(plain, registry.interceptors)
+        self.plain_client = bulk.client = plain  # without the interceptors of the app
+        runner.client = self.client
+        runner.callback_urls = callback_urls
         self._watch: HangWatch | None = None
 
     @classmethod
@@ -150,8 +188,9 @@ class DurableApp:
         create: bool = True,
         observer: Observer = NOBODY,
     ) -> DurableApp:
-        """Open an app on this storage, and create its tables and queues. The caller has to close the storage.
-        ConfigurationError if its task hub was created with another number of partitions.
+        """Open an app on this storage, create its tables and queues, and synchronise its declared schedules. The caller
+        has to close the storage. ConfigurationError if its task hub was created with another number of partitions;
+        RegistrationError for a declared schedule that cannot work.
 
         create: False creates nothing, for tools that manage a hub from outside: ConfigurationError if there is none.
 
@@ -174,6 +213,7 @@ class DurableApp:
         )
         if create:
             await app.hub.create()
+            await synchronize(app.plain_client)
         elif not await app.hub.check():
             raise ConfigurationError(
                 f"there is no task hub '{settings.hub}' in this storage; name the right one (DURABLE_HUB), "
@@ -185,7 +225,7 @@ class DurableApp:
     @staticmethod
     def queue_names(settings: Settings, registry: Registry | None = None) -> HubNames:
         """The names of the hub's tables and queues; ``.all_work`` includes the queues that activities name."""
-        return HubNames(settings.hub, settings.partitions, () if registry is None else tuple(registry.queues))
+        return HubNames.of(settings, () if registry is None else registry.queues)
 
     async def on_control_message(self, body: str, dequeue_count: int, inserted_at: datetime | None = None) -> None:
         """Handle a message of a control queue. After any error the caller must deliver the message again, or move it to
@@ -197,10 +237,19 @@ class DurableApp:
         if isinstance(message, WorkMessage):
             await self.hub.send(message)
             return
+        if isinstance(message, EntityWakeUp):
+            with self.presence.handling("control"):
+                await self.entity_actors.deliver(message, lease, redelivered=dequeue_count > 1)
+            return
         self.observer.received(message, dequeue_count, inserted_at)
         try:
             with self.presence.handling("control"):
-                await self.instance_cache.deliver(message, lease, redelivered=dequeue_count > 1)
+                await self.instance_cache.deliver(
+                    message,
+                    lease,
+                    redelivered=dequeue_count > 1,
+                    operations=on_message(message, dequeue_count).plus(message.operations),
+                )
         except Exception as error:
             await self._show_failure(message, dequeue_count, error)
             raise
@@ -217,10 +266,16 @@ class DurableApp:
         if isinstance(message, ControlMessage):
             await self.hub.send(message)
             return
+        if isinstance(message, EntityWakeUp):
+            await self.hub.wake_up(message)
+            return
         self.observer.received(message, dequeue_count, inserted_at)
         try:
             with self.presence.handling(serving_work(queue)):
-                await self._worker.work(replace(message, queue=queue), lease, redelivered=dequeue_count > 1)
+                operations = on_message(message, dequeue_count)
+                await self._worker.work(
+                    replace(message, queue=queue), lease, redelivered=dequeue_count > 1, operations=operations
+                )
         except Exception as error:
             await self._show_failure(message, dequeue_count, error)
             raise
@@ -242,20 +297,31 @@ class DurableApp:
         report = await self._recovery.run(full=full)
         if not full:
             await self._retention.run()
+            await self._sweep.run_when_due()
         return report
 
-    async def close(self) -> None:
-        """Wait for running turns and activities to end. The caller must have stopped delivering messages."""
+    async def arm_timers(self) -> None:
+        """Send the reminders of long timers that come due soon. For hubs with a ``timer_rows_from`` below ten minutes,
+        every ``arming_interval`` seconds."""
+        await self._recovery.arm_timers()
+
+    async def close(self, grace: float | None = None) -> None:
+        """Wait for running turns and activities to end. The caller must have stopped delivering messages.
+
+        grace: seconds after which those that still run are cancelled; other hosts do their work again. None: no limit.
+        """
         await self.presence.end()
-        await self.instance_cache.drain()
+        self._feeds.close()
+        await self.instance_cache.drain(grace)
         self.instance_cache.abandon()
+        self.instance_cache.ends.close()
         await self._http.close()
         if self._watch is not None:
             self._watch.stop()
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _read(self, body: str, *, work: str | None) -> ControlMessage | WorkMessage | None:
+    async def _read(self, body: str, *, work: str | None) -> Message | None:
         """The message, or None if it was returned to its queue for a host of a newer version or with another codec.
 
         work: the work queue that the message is from; None for a control queue.

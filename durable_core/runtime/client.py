@@ -1,101 +1,81 @@
-"""The client: starts, queries and manages instances. All methods are async; their names are those of Durable Functions.
+"""The client: starts and manages instances; its bases read, send and schedule.
 
-A request is durable when its method returns: first the rows are written, then the wake-up is sent.
+All methods are async; their names are those of Durable Functions. A request is durable when its method returns: first
+the rows are written, then the wake-up is sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack, get_args, overload
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
-from ..engine.context import Orchestration, OrchestrationContext
+from ..engine.context import OrchestrationContext
+from ..engine.tasks import Branch
 from ..errors import (
     ExecutionGoneError,
     InstanceAlreadyExistsError,
     InstanceCompletedError,
     InstanceNotFoundError,
     InvalidInputError,
-    PreconditionFailedError,
-    RowExistsError,
-    RowNotFoundError,
-    UnknownOrchestratorError,
 )
-from ..hub.catalog import Entry
 from ..hub.inbox import RECURSIVE, InboxKind
 from ..hub.instance_row import Instance
-from ..hub.instances import MOVED_TRIES, HistoryMovedError
-from ..hub.payloads import PayloadGoneError, dumps
+from ..hub.instances import while_it_moves
+from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
-from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, check_tags, check_text, execution_of
+from ..instance_ids import StartedInstance, TriggeredRun, check_instance_id, check_text, execution_of
+from ..journal import JournalContext
+from ..limits import Limit
 from ..log_context import durable_logger
-from ..models import JSON, OrchestrationStatus, RuntimeStatus
-from ..operate.explain import Explanation, explain
-from ..operate.overview import HubOverview, read_overview
-from ..operate.timeline import Timeline, read_timeline
-from ..operate.timers import TimerPage, timer_page
-from ..operate.tree import Tree, read_tree
-from ..orchestrator_versions import UNDECIDED
-from ..registry import Registry, name_of
+from ..models import JSON, OrchestrationStatus
+from ..prices import EMBEDDED, Prices
+from ..registry import Registry
+from ..starting import Debounce, Deduplicate
+from ..storage.accounts import Account, charged_to
 from ..storage.ports import Insert
+from .activities.runner import ActivityRunner
 from .bulk.client import BulkClient
 from .clock import Clock
-from .code_at_hand import CodeAtHand
-from .fork import Forked, Forks
+from .completion import FIRST_POLL, POLLS_PER_SECOND
+from .entities.client import EntityClient
 from .hangs import Hangs
+from .inspection import Inspection
 from .instance_cache import InstanceCache
-from .listing import UNREADABLE, InstancePage, Listing, MoreFilters, Query, Statuses, status_of
-from .messaging import Messaging
+from .listing import Listing, Query, Statuses
 from .observer import NOBODY, Observer
 from .purge import PURGE_SECONDS, Purge, PurgeSlice
 from .recovery import Recovery, RecoveryReport
 from .restart import SAME_INPUT, SameInput, check_restart, fresh_restart, version_of_restart
-from .rewind import Rewinds, Rewound
 from .schedules.client import ScheduleClient
-from .status import shown_history, status_of_instance
-from .turn.after_end import forget
-from .turn.decision import entry_of
+from .start import IfExists, JobOptions, StartOptions, Starts
+from .status import status_of_instance
+from .stream_feeds import StreamFeeds
 from .turn.dispatch import Dispatcher
-from .turn.fork_plan import Until
-from .turn.start_and_deadline import CLOCK_TASK, with_times
+
+if TYPE_CHECKING:
+    # What people ask for, and no turn needs, is imported where it is used: a host is up sooner.
+    from .fork import Forked, Forks
+    from .keyed_starts import KeyedStarts
+    from .rewind import Rewinds, Rewound
 
 logger = durable_logger("durable_core.runtime")
 
-FIRST_POLL = 0.1
-LONGEST_POLL = 2.0
-POLLS_PER_SECOND = 100  # of all waiting callers in this process together
-
-FirstEvent: TypeAlias = Callable[[Instance], Awaitable[Insert]]
-"""Makes the inbox row of an event for a new instance."""
+LONGEST_POLL_IF_TOLD = 10.0  # where other processes tell of the ends that they bring
+POLLS_PER_SECOND_WHEN_WARM = (
+    20  # of all that wait together, where the instance is warm here: its end will probably come here, too
+)
+LONGEST_POLL_OF_MANY = 10.0
 
 X = TypeVar("X")
 
-IfExists = Literal["error", "return", "restart_if_done"]
 
-
-class _Started(NamedTuple):
-    """The execution that has the id after a start, and whether the start created it."""
-
-    execution_id: str
-    is_new: bool
-
-
-class StartOptions(TypedDict, total=False):
-    """The options of ``start_new``, which are the same for an orchestrator given as a function or by name."""
-
-    version: str | None
-    tags: Mapping[str, str] | None
-    start_at: datetime | None
-    timeout: timedelta | None
-    if_exists: IfExists
-
-
-class DurableClient(Messaging, ScheduleClient, BulkClient):
+class DurableClient(Inspection, ScheduleClient, BulkClient, EntityClient):
     """Starts, queries and manages the instances of one task hub. ``await durable.client()`` returns it.
 
     longest_poll: seconds between two reads of an instance that another process may end.
@@ -113,20 +93,62 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
         build: str,
         callback_urls: CallbackUrls | None,
         hangs: Hangs,
+        runner: ActivityRunner,
+        feeds: StreamFeeds,
         *,
         guard: bool = False,
         observer: Observer = NOBODY,
+        prices: Prices = EMBEDDED,
     ) -> None:
-        super().__init__(hub, registry, converter, clock, callback_urls, hangs, guard=guard, observer=observer)
+        super().__init__(
+            hub,
+            registry,
+            converter,
+            clock,
+            callback_urls,
+            hangs,
+            guard=guard,
+            observer=observer,
+            instance_cache=instance_cache,
+        )
         self._dispatcher = dispatcher
         self._instance_cache = instance_cache
         self._recovery = recovery
+        self._runner = runner
+        self._feeds = feeds
         self._build = build
         self._listing = Listing(hub)
+        self._starts = Starts(hub, registry, converter, clock, dispatcher, instance_cache.ends, observer, build)
         self._purge = Purge(hub, dispatcher, self._listing)
-        self._forks = Forks(hub, registry, converter, clock, callback_urls, build, guard=guard)
-        self._rewinds = Rewinds(hub, registry, converter, dispatcher.rewinding, callback_urls, guard=guard)
-        self.longest_poll = LONGEST_POLL
+        self._prices = prices
+
+    @cached_property
+    def _forks(self) -> Forks:
+        from .fork import Forks
+
+        return Forks(
+            self._hub,
+            self._registry,
+            self._converter,
+            self._clock,
+            self._callback_urls,
+            self._build,
+            self._observer,
+            guard=self._guard,
+        )
+
+    @cached_property
+    def _keyed_starts(self) -> KeyedStarts:
+        from .keyed_starts import KeyedStarts
+
+        return KeyedStarts(self._hub, self._clock, self._dispatcher, self._starts)
+
+    @cached_property
+    def _rewinds(self) -> Rewinds:
+        from .rewind import Rewinds
+
+        rewinding = self._dispatcher.rewinding
+        return Rewinds(self._hub, self._registry, self._converter, rewinding, self._callback_urls, guard=self._guard)
 
     @overload
     async def start_new(
@@ -139,7 +161,7 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
     @overload
     async def start_new(
         self,
-        orchestrator: Callable[[OrchestrationContext], Orchestration[Any]],
+        orchestrator: Callable[[OrchestrationContext], Branch[Any]],
         instance_id: str | None = None,
         client_input: object = None,
         **options: Unpack[StartOptions],
@@ -147,7 +169,7 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
     @overload
     async def start_new(
         self,
-        orchestrator: Callable[[OrchestrationContext, X], Orchestration[Any]],
+        orchestrator: Callable[[OrchestrationContext, X], Branch[Any]],
         instance_id: str | None = None,
         *,
         client_input: X,
@@ -156,7 +178,7 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
     @overload
     async def start_new(
         self,
-        orchestrator: Callable[[OrchestrationContext, X], Orchestration[Any]],
+        orchestrator: Callable[[OrchestrationContext, X], Branch[Any]],
         instance_id: str | None,
         client_input: X,
         **options: Unpack[StartOptions],
@@ -172,6 +194,10 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
         start_at: datetime | None = None,
         timeout: timedelta | None = None,  # noqa: ASYNC109  of the run, not of this call
         if_exists: IfExists = "error",
+        debounce: Debounce | None = None,
+        deduplicate: Deduplicate | None = None,
+        limit: Limit | None = None,
+        headers: Mapping[str, JSON] | None = None,
     ) -> str:
         """Start an instance and return its id. The start is durable when this returns.
 
@@ -188,98 +214,83 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
         if_exists: what to do if the id is in use. ``error`` raises InstanceAlreadyExistsError; ``return`` leaves the
         existing instance as it is; ``restart_if_done`` replaces an ended instance by a new execution and leaves a live
         one as it is.
+        debounce: start after a pause; a start with the same key in the meantime replaces the input of the instance that
+        waits, puts it off, and returns its id. Version, tags and time limit are those of the first start.
+        deduplicate: start unless a start with the same key has made an instance within the window; its id is returned
+        then. Both take no instance id.
 
-        Raises UnknownOrchestratorError, InvalidInputError (the input does not fit the annotated type),
+        limit: the instance waits for a slot of this ``Limit`` before its code begins, and holds it until its end,
+        through continue-as-new; in place of the limit of ``@orchestrator``. Its functions are called here, with
+        ``client_input``.
+        headers: a small mapping of names to JSON (4 KiB) that goes with the instance to its activities, entities and
+        sub-orchestrations, and their attempts and generations: ``ctx.headers``. A restart and a fork keep it.
+
+        Raises UnknownOrchestratorError, InvalidInputError (the input does not fit the annotated type; the headers),
         InvalidInstanceIdError, InstanceAlreadyExistsError, PayloadTooLargeError, SerializationError.
         """
+        options = StartOptions(
+            version=version,
+            tags=tags,
+            start_at=start_at,
+            timeout=timeout,
+            if_exists=if_exists,
+            debounce=debounce,
+            deduplicate=deduplicate,
+            limit=limit,
+            headers=headers,
+        )
+        if debounce is not None or deduplicate is not None:
+            return await self._keyed_starts.begin(orchestrator, instance_id, client_input, **options)
         if instance_id is None:
             instance_id = self._hub.ids.instance_id()
-        started = await self._begin(
-            orchestrator, instance_id, client_input, version, tags, if_exists, start_at=start_at, timeout=timeout
-        )
+        started = await self._starts.begin(orchestrator, instance_id, client_input, **options)
         return StartedInstance(instance_id, started.execution_id)
 
-    async def _begin(
+    @overload
+    async def enqueue(
         self,
-        orchestrator: Callable[..., Any] | str,
-        instance_id: str,
-        client_input: object,
-        version: str | None,
-        tags: Mapping[str, str] | None,
-        if_exists: IfExists,
-        first: FirstEvent | None = None,
-        start_at: datetime | None = None,
-        timeout: timedelta | None = None,  # noqa: ASYNC109  of the run
-    ) -> _Started:
-        """``first``: makes the row of an event that a new instance finds in its inbox."""
-        check_instance_id(instance_id)
-        if if_exists not in get_args(IfExists):
-            raise InvalidInputError(f"if_exists must be one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
-        definition = self._registry.orchestrator(name_of(orchestrator), version)
-        data = self._converter.to_json(client_input, "the input")
-        check_tags(tags)
-        fresh = await self._fresh(instance_id, definition.name, definition.version, data)
-        fresh = with_times(fresh.but(tags=dict(tags or {})), start_at, timeout)
-        row = None if first is None else await first(fresh)
-        started = await self._create(fresh, if_exists, row)
-        if started is not None:
-            return started
-        return await self._begin(  # the id has become free
-            orchestrator, instance_id, client_input, version, tags, if_exists, first, start_at, timeout
-        )
+        activity: str,
+        input_: object = None,
+        instance_id: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> str: ...
+    @overload
+    async def enqueue(
+        self,
+        activity: Callable[[], Any] | Callable[[JournalContext], Any],
+        input_: None = None,
+        instance_id: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> str: ...
+    @overload
+    async def enqueue(
+        self,
+        activity: Callable[[X], Any] | Callable[[JournalContext, X], Any],
+        input_: X,
+        instance_id: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> str: ...
+    async def enqueue(
+        self,
+        activity: Callable[..., Any] | str,
+        input_: object = None,
+        instance_id: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> str:
+        """Run an activity by itself, as a durable job without an orchestrator, and return the id of its instance. The
+        job is durable when this returns: a background task, as in DBOS or Celery.
 
-    async def _fresh(self, instance_id: str, name: str, version: str, data: JSON) -> Instance:
-        """A new instance, which is not written yet; its input is. InvalidInputError: the input does not fit the code
-        at hand, if it is here."""
-        with suppress(UnknownOrchestratorError):  # the command line has no code
-            definition = self._registry.orchestrator(name, None if version == UNDECIDED else version)
-            if definition.takes(data):
-                # An input that the orchestrator could not read is refused at its start.
-                self._converter.from_json(data, definition.input_type)
-        text = dumps(data)
-        self._hub.payloads.check(text, "the input")
-        now = self._clock.now()
-        execution_id = self._hub.ids.execution_id()
-        fresh = Instance(
-            instance_id=instance_id,
-            execution_id=execution_id,
-            name=name,
-            version=version,
-            status=RuntimeStatus.PENDING,
-            created=now,
-            updated=now,
-            input=await self._hub.payloads.store_text(instance_id, execution_id, text),
-            build=self._build,
-        )
-        return fresh.but(trace=self._observer.trace_of_start(fresh))
+        The activity runs with the options of its decorator: retries, time limits, its queue, its limit. The job is an
+        instance of the orchestrator ``job:NAME``, with the activity's result as its output: it can be listed, waited
+        for, cancelled and restarted as any other.
 
-    async def _create(self, fresh: Instance, if_exists: IfExists, row: Insert | None = None) -> _Started | None:
-        """Write a new instance, and ring for it. None if the id was in use and has become free meanwhile."""
-        instance_id, execution_id = fresh.instance_id, fresh.execution_id
-        # Before the first write: the instance may end before this method returns.
-        self._instance_cache.ends.started(instance_id, execution_id)
-        try:
-            await self._hub.in_order(
-                lambda: self._hub.catalog.open(entry_of(fresh)),
-                lambda: self._hub.instances.create(fresh, row),
-                lambda: self._send_start(fresh),
-            )
-        except RowExistsError:
-            try:
-                present = await self._hub.instances.get(instance_id)
-            except UNREADABLE:
-                await self._hub.catalog.forget_open(entry_of(fresh))
-                raise
-            if present is None:  # purged since the insert was refused: the id is free again
-                await self._hub.catalog.forget_open(entry_of(fresh))
-                return None
-            if present.execution_id != execution_id:
-                return await self._take_over(present, fresh, if_exists, row)
-            await self._send_start(fresh)
-        self._observer.started(fresh)
-        if row is not None:
-            self._observer.event_raised(fresh, str(row.props["name"]), row.key)
-        return _Started(execution_id, True)
+        activity: the activity, or its name.
+        options: ``tags``, ``start_at``, ``timeout`` (of the whole job), ``if_exists``, ``debounce``, ``deduplicate``
+            and ``headers``, as for ``start_new``.
+        Raises UnknownOrchestratorError (no such activity is registered, or this is none) and the other errors of
+        ``start_new``.
+        """
+        return await self.start_new(self._registry.job_called(activity), instance_id, input_, **options)
 
     async def restart(
         self,
@@ -317,28 +328,29 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
             data = self._converter.to_json(client_input, "the input")
         version = version_of_restart(self._registry, instance.name, version)
         while True:
-            fresh = fresh_restart(instance, await self._fresh(new_id, instance.name, version, data))
-            if new_id != instance_id:
-                started = await self._create(fresh, "error")
-            else:
-                self._instance_cache.ends.started(new_id, fresh.execution_id)
-                await self._hub.catalog.open(entry_of(fresh))
-                started = await self._take_over(instance, fresh, "restart_if_done")
+            with charged_to(Account()):  # that of the new instance
+                fresh = await self._starts.fresh(new_id, instance.name, version, data)
+                fresh = fresh_restart(instance, fresh, self._observer.trace_of_origin(instance))
+                if new_id == instance_id:
+                    started = await self._starts.replace(instance, fresh)
+                else:
+                    started = await self._starts.create(fresh, "error")
             if started is not None:  # else the new id has become free
                 return StartedInstance(new_id, started.execution_id)
 
     async def _with_input(self, instance_id: str, execution_id: str | None) -> tuple[Instance, JSON]:
         """The instance without its log, and its input."""
         check_instance_id(instance_id)
-        for _ in range(MOVED_TRIES):
+
+        async def read() -> tuple[Instance, JSON]:
             instance = await self._hub.instances.get(instance_id)
             if instance is None:
-                break
+                raise InstanceNotFoundError(instance_id)
             if execution_id and instance.execution_id != execution_id:
                 raise ExecutionGoneError(instance_id)
-            with suppress(PayloadGoneError):  # it moved on, or was purged, while it was read
-                return instance, await self._hub.payloads.load(instance_id, instance.input)
-        raise InstanceNotFoundError(instance_id)
+            return instance, await self._hub.payloads.load(instance_id, instance.input)
+
+        return await while_it_moves(read)
 
     async def signal_with_start(
         self,
@@ -351,6 +363,7 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
         version: str | None = None,
         tags: Mapping[str, str] | None = None,
         event_id: str | None = None,
+        headers: Mapping[str, JSON] | None = None,
     ) -> bool:
         """Raise an event on an instance, and start the instance first if it does not run: Temporal's signal-with-start.
 
@@ -368,171 +381,18 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
                 await self._raise(instance_id, event_name, text, event_id)
                 return False
             with suppress(InstanceAlreadyExistsError):  # another caller restarts it: raise the event there
-                started = await self._begin(
-                    orchestrator, instance_id, client_input, version, tags, "restart_if_done", first
+                started = await self._starts.begin(
+                    orchestrator,
+                    instance_id,
+                    client_input,
+                    first,
+                    version=version,
+                    tags=tags,
+                    headers=headers,
+                    if_exists="restart_if_done",
                 )
                 if started.is_new:
                     return True
-
-    async def get_status(
-        self,
-        instance_id: str,
-        *,
-        show_history: bool = False,
-        show_history_output: bool = False,
-        show_input: bool = True,
-    ) -> OrchestrationStatus:
-        """The status of an instance; a falsy status if there is no such instance.
-
-        show_history: include the events of its history; show_history_output: with the results of its calls.
-        show_input: include its input.
-        """
-        check_instance_id(instance_id)
-        instances = self._hub.instances
-        tries = 0
-        while True:
-            tries += 1
-            instance = (
-                (await instances.load(instance_id)).instance if show_history else await instances.get(instance_id)
-            )
-            if instance is None:
-                return OrchestrationStatus(instance_id=instance_id)
-            try:
-                status = await status_of_instance(self._hub, instance, show_input=show_input)
-                if not show_history:
-                    return status
-                segments = await instances.history(instance)
-            except (HistoryMovedError, PayloadGoneError):  # it moved on, or was purged, while it was read
-                if tries > MOVED_TRIES:
-                    raise
-                continue
-            return replace(status, history_events=shown_history(segments, status, show_history_output))
-
-    async def explain(self, instance_id: str) -> Explanation:
-        """Why the instance does not go on: a sentence that names the cause, and what to do.
-
-        From storage alone; where this app has the orchestrator, a replay of its history adds what the code alone knows.
-        Changes nothing. An instance that does not exist is explained, too: its ``runtime_status`` is None.
-        """
-        check_instance_id(instance_id)
-        code = CodeAtHand(
-            self._hub,
-            self._registry,
-            self._converter,
-            self._callback_urls,
-            self._hangs,
-            self._build,
-            guard=self._guard,
-        )
-        return await explain(self._hub, instance_id, self._clock.now(), code)
-
-    async def tree(self, instance_id: str) -> Tree:
-        """The sub-orchestrations of the instance in this generation, and theirs, at most 500; and its parent.
-
-        Raises InstanceNotFoundError.
-        """
-        check_instance_id(instance_id)
-        found = await read_tree(self._hub, instance_id)
-        if found is None:
-            raise InstanceNotFoundError(instance_id)
-        return found
-
-    async def hub_overview(self) -> HubOverview:
-        """How many instances are in which status, the queues and the hosts of the hub. Costs a few operations."""
-        return await read_overview(self._hub, self._clock.now())
-
-    async def list_timers(self, *, page_size: int = 100, continuation_token: str | None = None) -> TimerPage:
-        """A page of the timers, retries and deadlines that are more than ten minutes away, the earliest first.
-
-        Nearer ones are messages, which are not listed. Raises InvalidInputError for a page size below 1 and for a token
-        that this hub did not issue.
-        """
-        return await timer_page(self._hub, page_size, continuation_token)
-
-    async def timeline(self, instance_id: str) -> Timeline:
-        """Each call of the instance in this generation with queue time, run time and attempts, and what is under way.
-
-        Read from storage alone; no code of the app is run. Raises InstanceNotFoundError.
-        """
-        check_instance_id(instance_id)
-        found = await read_timeline(self._hub, instance_id, self._clock.now())
-        if found is None:
-            raise InstanceNotFoundError(instance_id)
-        return found
-
-    async def get_status_all(self) -> list[OrchestrationStatus]:
-        """Every instance of the hub, newest first, without inputs and outputs."""
-        return await self.get_status_by()
-
-    async def get_status_by(
-        self,
-        created_time_from: datetime | None = None,
-        created_time_to: datetime | None = None,
-        runtime_status: Statuses | None = None,
-        instance_id_prefix: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        **more: Unpack[MoreFilters],
-    ) -> list[OrchestrationStatus]:
-        """All instances that match, newest first (not only the first hundred), without inputs and outputs.
-
-        The filters are those of ``list_instances``.
-        """
-        found: list[OrchestrationStatus] = []
-        token: str | None = None
-        while True:
-            page = await self.list_instances(
-                created_time_from=created_time_from,
-                created_time_to=created_time_to,
-                runtime_status=runtime_status,
-                instance_id_prefix=instance_id_prefix,
-                tags=tags,
-                page_size=1000,
-                continuation_token=token,
-                show_input=False,
-                **more,
-            )
-            found.extend(page.instances)
-            token = page.continuation_token
-            if token is None:
-                return found
-
-    async def list_instances(
-        self,
-        *,
-        created_time_from: datetime | None = None,
-        created_time_to: datetime | None = None,
-        runtime_status: Statuses | None = None,
-        instance_id_prefix: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        page_size: int = 100,
-        continuation_token: str | None = None,
-        show_input: bool = False,
-        show_details: bool | None = None,
-        **more: Unpack[MoreFilters],
-    ) -> InstancePage:
-        """A page of instances, newest first.
-
-        A page may hold fewer instances than ``page_size`` and have a token: see ``MoreFilters`` for further filters.
-
-        created_time_from, created_time_to: the range of creation times, both ends included; a datetime without an
-        offset is UTC.
-        runtime_status: one status, or several.
-        show_details: read each instance row, for the custom status, output and failure, and for the current status;
-        without it the status is that of the catalogue, which does not change while an instance only runs. None: the
-        value of ``show_input``. show_input: include the input, which needs the details.
-
-        An instance whose rows this host cannot read (of a newer version, or with another codec) is listed as the
-        catalogue has it, with the reason in its ``stuck_reason``.
-
-        Raises InvalidInputError for an invalid filter and for a token that this hub did not issue.
-        """
-        query = Query.of(created_time_from, created_time_to, runtime_status, instance_id_prefix, tags, **more)
-
-        async def look(entry: Entry) -> OrchestrationStatus | None:
-            return await self._look(entry, show_input)
-
-        reads_all = show_input if show_details is None else show_details or show_input
-        return await self._listing.page(query, page_size, continuation_token, look if reads_all else None)
 
     async def cancel(
         self,
@@ -625,7 +485,10 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
         if request_id is None:
             request_id = self._hub.ids.commit_id()
         check_text(request_id, "a request id")
-        return await self._rewinds.rewind(instance_id, reason, request_id, execution_id, force=force, dry_run=dry_run)
+        with charged_to(Account()):
+            return await self._rewinds.rewind(
+                instance_id, reason, request_id, execution_id, force=force, dry_run=dry_run
+            )
 
     async def fork(
         self,
@@ -634,9 +497,11 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
         until_task: int | None = None,
         until_event: str | None = None,
         until_failure: bool = False,
+        event_number: int | None = None,
         overrides: Mapping[int, Mapping[str, object]] | None = None,
         new_instance_id: str | None = None,
         version: str | None = None,
+        suspended: bool = False,
         dry_run: bool = False,
         request_id: str | None = None,
         execution_id: str | None = None,
@@ -644,32 +509,48 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
         """Start a new instance with a copy of another one's history, up to a place, and let it go on from there.
 
         The source may be in any state, and is left untouched. Results and events of the copied commits are those of the
-        source; calls that are open where the copy ends run again, with other idempotency keys. The history is that of
-        the last generation.
+        source; calls and steps that are open where the copy ends run again, calls with other idempotency keys. URLs of
+        callbacks that the source has handed out belong to the source: the answer lists the fork's own. The history is
+        that of the last generation.
 
-        until_task: copy what is before the end of this task. until_event: before the last event of this name came.
-        until_failure: before the failure that ended the source, as for a rewind. One of them must be given.
+        until_task: copy what is before the end of this task. until_event: before the last event of this name came, or
+            the ``event_number``-th, counted from 1 in this generation. until_failure: before the failure that ended the
+            source, as for a rewind. One of the three must be given.
         overrides: for open tasks, by number, one of ``{"result": value}``, ``{"failure": message}``, and
-            ``{"input": value}``, with which the call runs again.
-        new_instance_id: the id of the fork, which must be free; None makes a random one.
+            ``{"input": value}``, with which the call runs again. The recorded steps of an open journaled activity are
+            copied, but with another input; ``{"step": {"name": "charge", "result": value}}`` gives one of them another
+            end (or ``"failure": message``), and all that was recorded behind it runs again. ``"key"`` or ``"call"``, a
+            number from 1, says which step of the name; ``"recorded": False`` gives an end to one that has none.
+        new_instance_id: the id of the fork, which must be free; None makes a random one, or one of the request id.
         version: another version of the orchestrator, whose code must fit the copied history.
+        suspended: the fork begins suspended, and nothing runs again before it is resumed.
         dry_run: write nothing; return what the fork would do, and what the code decides of the overridden results.
-        request_id: a text of your own that makes the call safe to repeat, together with new_instance_id.
+        request_id: a text of your own that makes the call safe to repeat: a repeated call finds its own fork.
         execution_id: fork only if this execution still has the id; else ExecutionGoneError.
 
         Raises InstanceNotFoundError, InstanceAlreadyExistsError, InvalidInputError, UnknownOrchestratorError;
         OperationRefusedError if the code does not fit, or an open sub-orchestration has an id of its own.
         """
         check_instance_id(instance_id)
-        new_id = self._hub.ids.instance_id() if new_instance_id is None else new_instance_id
-        check_instance_id(new_id)
-        if request_id is None:
-            request_id = self._hub.ids.commit_id()
-        check_text(request_id, "a request id")
-        until = Until(until_task, until_event, until_failure)
-        return await self._forks.fork(
-            instance_id, until, overrides or {}, new_id, version, request_id, execution_id, dry_run=dry_run
+        if new_instance_id is not None:
+            check_instance_id(new_instance_id)
+        check_text(request_id or "", "a request id")
+        from .fork import ForkRequest
+        from .turn.fork_plan import Until
+
+        request = ForkRequest(
+            instance_id=instance_id,
+            until=Until(until_task, until_event, until_failure, event_number),
+            overrides=overrides or {},
+            new_id=new_instance_id or "",
+            request_id=request_id or "",
+            version=version,
+            execution_id=execution_id,
+            is_suspended=suspended,
+            dry_run=dry_run,
         )
+        with charged_to(Account()):  # that of the fork, which has read its source
+            return await self._forks.fork(request)
 
     async def purge_instance_history(
         self, instance_id: str, *, execution_id: str | None = None, recursive: bool = False
@@ -725,7 +606,8 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
         """The status once the instance has ended, or the latest one after ``timeout`` seconds.
 
         An end in this process is noticed at once, without a read; an end in another process by polling at intervals of
-        up to two seconds, which are longer the more callers of this process wait.
+        up to two seconds, and of up to ten where more than 200 callers of this process wait. On the embedded store the
+        processes tell each other of ends, and poll up to ten seconds apart in case that one is not told.
         If an instance ends and is purged or started again at once, the status of the end is returned all the same. For
         an id as ``start_new`` returned it, only that execution is waited for: if another execution has the id, its
         status is returned at once. A falsy status if there is no such instance; but for an id that
@@ -736,7 +618,9 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
         end, delay = loop.time() + timeout, FIRST_POLL
         watch, only = ends.watch(instance_id), execution_of(instance_id)
         execution_id = only
-        must_look = timeout <= 0 or not ends.is_open(instance_id, execution_id)
+        # An end before this process heard of others has to be read.
+        must_look = ends.listen() or timeout <= 0 or not ends.is_open(instance_id, execution_id)
+        longest = max(self.longest_poll, LONGEST_POLL_IF_TOLD) if ends.hears else self.longest_poll
         try:
             while True:
                 if must_look:
@@ -749,17 +633,19 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
                     elif not isinstance(instance_id, TriggeredRun) or loop.time() >= end:
                         return OrchestrationStatus(instance_id=instance_id)
                 must_look = True
-                pause = min(max(delay, ends.waiting / POLLS_PER_SECOND), self.longest_poll)
+                pause = max(delay, self._pause_of_many(instance_id))
                 ended = await watch.next(min(pause, end - loop.time()))
                 if ended is None:
                     # What is being moved here at this moment has hardly ended; a long step may still miss an end that
                     # another process brings, so the longest poll always looks.
-                    must_look = pause >= self.longest_poll or not self._instance_cache.is_at_work(instance_id)
-                    must_look = must_look or loop.time() >= end
-                    delay = min(delay * 2, self.longest_poll)
+                    must_look = pause >= longest or not self._instance_cache.is_at_work(instance_id)
+                    must_look = watch.take_hint() or must_look or loop.time() >= end
+                    delay = min(delay * 2, longest)
                 elif ended.execution_id == execution_id:
-                    with suppress(PayloadGoneError):  # purged already: what is there now is read
+                    try:
                         return await status_of_instance(self._hub, ended, show_input=True)
+                    except PayloadGoneError:
+                        continue  # purged already: what is there now is read
         finally:
             ends.unwatch(instance_id, watch)
 
@@ -774,52 +660,8 @@ class DurableClient(Messaging, ScheduleClient, BulkClient):
 
     # ------------------------------------------------------------------ parts
 
-    async def _take_over(
-        self, present: Instance, fresh: Instance, if_exists: IfExists, first: Insert | None = None
-    ) -> _Started:
-        """The id is in use: replace the present execution by ``fresh`` if ``if_exists`` and its status permit it."""
-        hub = self._hub
-        if if_exists == "restart_if_done" and present.is_terminal:
-            await forget(self._hub, self._dispatcher, present)
-            try:
-                await hub.instances.restart(present, fresh, first)
-            except (PreconditionFailedError, RowNotFoundError):
-                now = await hub.instances.get(present.instance_id)
-                if now is None or now.execution_id != fresh.execution_id:  # else it is ours, its answer was lost
-                    await hub.catalog.forget_open(entry_of(fresh))
-                    raise InstanceAlreadyExistsError(present.instance_id, "being restarted by another caller") from None
-            # Recovery may have deleted this catalogue row as that of a refused start.
-            await hub.catalog.open(entry_of(fresh))
-            await self._send_start(fresh)
-            await hub.instances.drop_execution(present.instance_id, fresh.execution_id)
-            self._observer.started(fresh)
-            if first is not None:
-                self._observer.event_raised(fresh, str(first.props["name"]), first.key)
-            return _Started(fresh.execution_id, True)
-        await hub.catalog.forget_open(entry_of(fresh))
-        if present.is_unstarted and present.generation == 0:  # rule R13: its starter may have died before the wake-up
-            await self._send_start(present)
-        if if_exists == "error":
-            raise InstanceAlreadyExistsError(present.instance_id, present.status.value)
-        return _Started(present.execution_id, False)
-
-    async def _send_start(self, instance: Instance) -> None:
-        """Send the wake-up for the start of the instance, delayed until ``start_at`` if it has one."""
-        if instance.start_at is not None and instance.start_at > self._clock.now():
-            await self._dispatcher.arm(instance, 0, CLOCK_TASK, instance.start_at)
-        else:
-            await self._send_wake_up(instance)
-
-    async def _look(self, entry: Entry, show_input: bool) -> OrchestrationStatus | None:
-        """The current status of a listed instance; None if the execution of the catalogue row no longer exists."""
-        for _ in range(MOVED_TRIES):
-            try:
-                instance = await self._hub.instances.get(entry.instance_id) if entry.instance_id else None
-                if instance is None or instance.execution_id != entry.execution_id:
-                    return None
-                return await status_of_instance(self._hub, instance, show_input=show_input)
-            except PayloadGoneError:  # it moved on, or was purged, while it was read
-                continue
-            except UNREADABLE as error:
-                return status_of(entry, str(error))
-        return status_of(entry, "its stored payloads no longer exist")
+    def _pause_of_many(self, instance_id: str) -> float:
+        """Seconds between two reads of an instance, so that the reads of all callers that wait stay bounded."""
+        is_warm = self._instance_cache.is_warm(instance_id)
+        rate = POLLS_PER_SECOND_WHEN_WARM if is_warm else POLLS_PER_SECOND
+        return min(self._instance_cache.ends.waiting / rate, LONGEST_POLL_OF_MANY)

@@ -12,9 +12,10 @@ from ..errors import CodeHangsError, DeterminismError, NonDeterminismError, Unkn
 from ..hang_watch import Code, stretch
 from ..hub.instance_row import Instance
 from ..hub.taskhub import TaskHub
-from ..operate.explain.code_here import Replayed
+from ..operate.explain.code_here import CallInHand, Replayed, SlotUse
 from ..registry import ActivityDefinition, Registry
 from .activities.call_options import definition_here
+from .activities.runner import ActivityRunner
 from .hangs import Hangs
 from .turn.cached import definition_for, info_of, watched_replay
 
@@ -29,11 +30,14 @@ class CodeAtHand:
         converter: Converter,
         callback_urls: CallbackUrls | None,
         hangs: Hangs,
+        runner: ActivityRunner,
         build: str,
         *,
         guard: bool,
     ) -> None:
         self.build = build
+        self.host = runner.host
+        self._runner = runner
         self._hub = hub
         self._registry = registry
         self._converter = converter
@@ -43,6 +47,12 @@ class CodeAtHand:
 
     def activity(self, name: str) -> ActivityDefinition | None:
         return definition_here(self._registry, name)
+
+    def in_hand(self, instance: Instance, task_id: int) -> CallInHand | None:
+        return self._runner.in_hand(instance, task_id)
+
+    def slots(self, activity: str) -> SlotUse | None:
+        return self._runner.slots(activity)
 
     def has(self, instance: Instance) -> bool:
         with suppress(UnknownOrchestratorError):
@@ -56,7 +66,7 @@ class CodeAtHand:
         code = Code(f"orchestrator '{instance.name}' (instance '{instance.instance_id}', explained)")
         definition = definition_for(self._registry, instance.name, instance.version)
         carry = await self._hub.instances.carry(instance)
-        info = info_of(instance, self._callback_urls)
+        info = info_of(instance, self._hub.instances.headers(instance), self._callback_urls)
         try:
             live = watched_replay(code, definition, info, self._converter, segments, carry.seen, guard=self._guard)
         except NonDeterminismError as error:
@@ -74,7 +84,9 @@ class CodeAtHand:
                 waits=tuple(live.waits),
                 waits_at=live.waits_at,
                 kept_events=tuple(event.name for event in live.unconsumed_events()),
-                can_change=bool(live.pending or live.steps or live.awaited_events or live.handled_events),
+                can_change=bool(
+                    live.pending or live.steps or live.awaited_events or live.handled_events or live.update_names
+                ),
                 retries={task: each.retry for task, each in live.pending.items() if each.retry is not None},
             )
         finally:

@@ -1,54 +1,35 @@
 """Callers that wait for the end of an instance; the turn of this process that ends the instance notifies them.
 
-A waiter receives the instance as its last commit left it, and need not read its row. Also remembers the executions that
+A waiter receives the instance as its last commit left it, and need not read its row. On the embedded store the other
+processes are told of the end, too, and their waiters look at the row. Also remembers the executions that
 this process has started and whose end it has not seen: a caller that waits for one of them need not read its row
 first.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 
 from ..hub.instance_row import Instance
+from ..storage.ports import Storage
+from .topic import Topic
+from .update_waiters import UpdateWaiters
+from .watches import Watch, Watches
 
+FIRST_POLL = 0.1  # seconds until a caller that waits looks at the store by itself; the pause doubles up to the longest
+LONGEST_POLL = 2.0
+POLLS_PER_SECOND = 100  # of all callers of this process together that wait for ends, and of those that wait for answers
 REMEMBERED = 10_000  # starts; for an older one, a waiter reads the row once
 
 
-class EndWatch:
-    """One waiter of one instance. Made by ``Completions.watch``."""
-
-    __slots__ = ("_ended", "_waiting")
-
-    def __init__(self) -> None:
-        self._ended: Instance | None = None
-        self._waiting: asyncio.Future[None] | None = None
-
-    async def next(self, seconds: float) -> Instance | None:
-        """The instance if it has ended since the last call, or ends within ``seconds``; else None."""
-        if self._ended is None and seconds > 0:
-            loop = asyncio.get_running_loop()
-            self._waiting = loop.create_future()
-            timer = loop.call_later(seconds, _release, self._waiting)
-            try:
-                await self._waiting
-            finally:
-                timer.cancel()
-                self._waiting = None
-        ended, self._ended = self._ended, None
-        return ended
-
-    def tell(self, ended: Instance) -> None:
-        self._ended = ended
-        if self._waiting is not None:
-            _release(self._waiting)
-
-
 class Completions:
-    """One per process; every app of it may share one."""
+    """One per process; every app of it may share one. ``hub``: its name; other processes of it tell of their ends.
+    updates: those who wait for the answers of updates."""
 
-    def __init__(self) -> None:
-        self._watches: dict[str, set[EndWatch]] = {}
+    def __init__(self, storage: Storage | None = None, hub: str = "") -> None:
+        self.updates = UpdateWaiters(storage, f"answered/{hub}")
+        self._topic = Topic(storage, f"ended/{hub}")
+        self._watches: Watches[str, Instance] = Watches()
         self._open: OrderedDict[tuple[str, str], None] = OrderedDict()  # (instance, execution), oldest first
 
     def started(self, instance_id: str, execution_id: str) -> None:
@@ -62,30 +43,39 @@ class Completions:
         return (instance_id, execution_id) in self._open
 
     @property
+    def hears(self) -> bool:
+        """Whether ends in other processes are told to this one. A waiter polls seldom then."""
+        return self._topic.is_heard
+
+    def listen(self) -> bool:
+        """Hear of ends in other processes from now on, if the store can tell them. False if that is so already, or is
+        impossible."""
+        return self._topic.listen(self._heard)
+
+    @property
     def waiting(self) -> int:
         """The number of instances that callers wait for."""
         return len(self._watches)
 
-    def watch(self, instance_id: str) -> EndWatch:
+    def watch(self, instance_id: str) -> Watch[Instance]:
         """A watch that is notified when an app of this process ends the instance; pass it to ``unwatch`` afterwards."""
-        watch = EndWatch()
-        self._watches.setdefault(instance_id, set()).add(watch)
-        return watch
+        return self._watches.add(instance_id)
 
-    def unwatch(self, instance_id: str, watch: EndWatch) -> None:
-        watches = self._watches.get(instance_id)
-        if watches is not None:
-            watches.discard(watch)
-            if not watches:
-                del self._watches[instance_id]
+    def unwatch(self, instance_id: str, watch: Watch[Instance]) -> None:
+        self._watches.drop(instance_id, watch)
 
     def ended(self, instance: Instance) -> None:
         """Notify the waiters. ``instance``: as its last commit left it; the commit is durable and dispatched."""
         self._open.pop((instance.instance_id, instance.execution_id), None)
-        for watch in self._watches.get(instance.instance_id, ()):
+        for watch in self._watches.of(instance.instance_id):
             watch.tell(instance)
+        self._topic.tell(instance.instance_id)
 
+    def close(self) -> None:
+        """Hear no more."""
+        self.updates.close()
+        self._topic.close()
 
-def _release(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_result(None)
+    def _heard(self, instance_id: str) -> None:
+        for watch in self._watches.of(instance_id):
+            watch.hint()

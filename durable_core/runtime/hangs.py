@@ -40,8 +40,9 @@ class Hangs:
 
     def must_be_left_alone(self, instance: Instance, batch: Iterable[Delivery]) -> bool:
         """Whether the code of this host has hung in this instance, and recovery was not run on demand since."""
-        is_asked = any(delivery.message.after == REDISPATCH_ALL for delivery in batch)
-        return instance.stuck.startswith(self._mark) and not is_asked
+        if not instance.stuck.startswith(self._mark):
+            return False
+        return not any(delivery.message.after == REDISPATCH_ALL for delivery in batch)
 
     def _write_down(self, instance_id: str, error: CodeHangsError) -> None:
         if self._remember is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from dataclasses import dataclass
 from functools import lru_cache
+
+from ..lazy_dataclass import dataclass
 
 ID_LENGTH = 8
 """Characters of an id: short, because every result of an activity holds one."""

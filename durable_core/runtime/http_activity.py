@@ -10,10 +10,11 @@ import codecs
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from ..engine.http import HTTP_ACTIVITY, DurableHttpResponse, HttpRequest, next_request
+from ..engine.http import HTTP_ACTIVITY, DurableHttpResponse, HttpRequest, HttpRequestWithToken, next_request
 from ..engine.http_addresses import shown
 from ..errors import HttpCallError, InvalidInputError, PayloadTooLargeError
 from ..registry import ActivityDefinition
+from .managed_identity import ManagedIdentity
 
 if TYPE_CHECKING:
     import aiohttp
@@ -38,6 +39,7 @@ class HttpCaller:
         self._limit = limit
         self._allowed = allowed
         self._session: aiohttp.ClientSession | None = None
+        self._identity = ManagedIdentity()
 
     @property
     def definition(self) -> ActivityDefinition:
@@ -45,7 +47,7 @@ class HttpCaller:
         return ActivityDefinition(
             name=HTTP_ACTIVITY,
             fn=self.request,
-            input_type=HttpRequest,
+            input_type=HttpRequestWithToken,
             takes_context=False,
             is_async=True,
             location=__name__,
@@ -55,7 +57,7 @@ class HttpCaller:
         """Make a request and follow its redirects. A redirect that cannot be followed is the response.
 
         Raises HttpCallError (no answer, or a refusal that is to be retried), PayloadTooLargeError, InvalidInputError
-        (a request that cannot be made, or to a host that is not allowed).
+        (a request that cannot be made, or to a host that is not allowed), ConfigurationError (no managed identity).
         """
         import aiohttp
 
@@ -95,8 +97,14 @@ class HttpCaller:
                 f"{_named(request)} is refused: DURABLE_HTTP_ALLOW does not name '{address.host}'; it allows "
                 + ", ".join(self._allowed)
             )
+        headers = request.headers
+        if isinstance(request, HttpRequestWithToken) and request.token_resource:
+            token = await self._identity.token(session, request.token_resource)
+            headers = {k: v for k, v in headers.items() if k.lower() != "authorization"} | {
+                "Authorization": f"Bearer {token}"
+            }
         async with session.request(
-            request.method, address, headers=request.headers, data=request.content, allow_redirects=False
+            request.method, address, headers=headers, data=request.content, allow_redirects=False
         ) as response:
             status, headers = response.status, _headers_of(response.raw_headers)
             if status in _REDIRECTS and (location := response.headers.get("Location")):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
+from ..engine.updates import UpdateAnswer
 from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage
+from ..models import NO_OPERATIONS, Operations
 from .completion import Completions
 from .turn.actor import Actor
-from .turn.delivery import Delivery, Lease
+from .turn.delivery import AtWork, Delivery, Lease
 from .turn.dispatched_commits import DispatchedCommits
 from .turn.process_tasks import ProcessTasks
 from .turn.services import Services
@@ -38,10 +40,12 @@ class InstanceCache:
         *,
         redelivered: bool = False,
         seen: frozenset[tuple[int, int]] = frozenset(),
+        operations: Operations = NO_OPERATIONS,
+        at_work: AtWork | None = None,
     ) -> None:
         """Deliver content to its instance; returns when the commit that records it is durable and dispatched.
 
-        After any error that is unknown: the message must be delivered again.
+        operations, at_work: see ``Delivery``. After any error that is unknown: the message must be delivered again.
         """
         caller: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         delivery = Delivery(
@@ -49,6 +53,8 @@ class InstanceCache:
             lease=lease,
             redelivered=redelivered or message.redelivered,
             seen=seen,
+            operations=operations,
+            at_work=at_work,
             callers=[caller],
         )
         actor = self._actors.get(message.instance_id)
@@ -61,6 +67,12 @@ class InstanceCache:
         """Whether this process keeps the live orchestrator of the instance, or is at work on it."""
         actor = self._actors.get(instance_id)
         return actor is not None and (actor.is_warm or actor.is_busy)
+
+    def knows(self, instance_id: str, execution_id: str, tasks: Iterable[tuple[int, int]]) -> bool:
+        """Whether this process is at work on the instance, or keeps a live orchestrator that has called these tasks
+        (generation, task id)."""
+        actor = self._actors.get(instance_id)
+        return actor is not None and (actor.is_busy or actor.has_called(execution_id, tasks))
 
     def is_at_work(self, instance_id: str) -> bool:
         """Whether this process runs a turn, or a step, of the instance at this moment."""
@@ -76,9 +88,10 @@ class InstanceCache:
         """The estimated bytes of all warm instances."""
         return self._warm_bytes
 
-    async def drain(self) -> None:
-        """Wait for running turns; the caller must have stopped delivering messages."""
-        await self.tasks.drain()
+    async def drain(self, seconds: float | None = None) -> None:
+        """Wait for running turns and inline activities, at most so long; None: until they end. The caller must have
+        stopped delivering messages."""
+        await self.tasks.drain(seconds)
 
     def abandon(self) -> None:
         """Cancel running turns and drop all warm instances; other hosts receive the messages again."""
@@ -111,6 +124,9 @@ class InstanceCache:
 
     def continued(self, instance: Instance, line: str) -> None:
         self.on_generation(instance, line)
+
+    def answered(self, instance: Instance, answers: Sequence[UpdateAnswer]) -> None:
+        self.ends.updates.told(instance, answers)
 
     def idle(self, actor: Actor) -> None:
         self._forget(actor)

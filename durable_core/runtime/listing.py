@@ -9,7 +9,7 @@ import binascii
 import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, TypedDict, Unpack, cast, get_args
 
@@ -18,9 +18,11 @@ from ..hub.catalog import BY_END, CLOSED, ENDED, OPEN, Entry, newest_first
 from ..hub.taskhub import TaskHub
 from ..hub.times import inverted_ms
 from ..instance_ids import FORBIDDEN_IN_KEYS, check_tags
+from ..jobs import is_job
+from ..lazy_dataclass import dataclass
 from ..models import FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..moments import in_utc
-from ..registry import RESERVED
+from ..registry import RESERVED, is_internal
 from .turn.decision import entry_of
 
 _POSITION = re.compile(r"-?[0-9]{1,16}-[0-9A-Za-z_.]{1,64}(?:~[0-9]{1,9})?-.{1,256}")
@@ -59,6 +61,7 @@ class MoreFilters(TypedDict, total=False):
     stuck: only instances that are stuck, or only those that are not.
     retrying: only instances with a call that is tried again for long (at its fourth attempt, or half a minute after the
         call), or only those without.
+    jobs: only jobs (``client.enqueue``), or only instances that are none.
     ended_time_from, ended_time_to: the range of the times of the end, both ends included; only ended instances match.
     order: ``created``, the newest first; or ``ended``, the latest end first, which is possible for Failed, Terminated
         and Canceled instances, and takes these statuses if ``runtime_status`` is None. Instances that ended before the
@@ -69,6 +72,7 @@ class MoreFilters(TypedDict, total=False):
     version: str | None
     stuck: bool | None
     retrying: bool | None
+    jobs: bool | None
     ended_time_from: datetime | None
     ended_time_to: datetime | None
     order: Order | None
@@ -77,7 +81,7 @@ class MoreFilters(TypedDict, total=False):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """The filters of a list. Instances of built-in orchestrators, such as schedules, match only by their id prefix or
-    their name."""
+    their name; but batches of maps match as other sub-orchestrations do."""
 
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -88,6 +92,7 @@ class Query:
     version: str | None = None
     stuck: bool | None = None
     retrying: bool | None = None
+    jobs: bool | None = None
     ended_from: datetime | None = None
     ended_to: datetime | None = None
     order: Order | None = None
@@ -108,7 +113,7 @@ class Query:
         for what, text in (("instance_id_prefix", prefix), *((what, given.get(what)) for what in ("name", "version"))):
             if text is not None and not isinstance(text, str):
                 raise InvalidInputError(f"{what} must be a string, not {text!r}")
-        for what, asked in ((what, given.get(what)) for what in ("stuck", "retrying")):
+        for what, asked in ((what, given.get(what)) for what in ("stuck", "retrying", "jobs")):
             if asked is not None and not isinstance(asked, bool):
                 raise InvalidInputError(f"{what} must be True, False or None, not {asked!r}")
         if unknown := sorted(given.keys() - MoreFilters.__annotations__.keys()):
@@ -133,6 +138,7 @@ class Query:
             version=more.get("version"),
             stuck=more.get("stuck"),
             retrying=more.get("retrying"),
+            jobs=more.get("jobs"),
             ended_from=_in_utc("ended_time_from", more.get("ended_time_from")),
             ended_to=_in_utc("ended_time_to", more.get("ended_time_to")),
             order=order,
@@ -182,7 +188,8 @@ class Query:
         shows_built_in = self.prefix.startswith(RESERVED) or (self.name or "").startswith(RESERVED)
         return (
             (self.name is None or name == self.name)
-            and (shows_built_in or not name.startswith(RESERVED))
+            and (self.jobs is None or is_job(name) is self.jobs)
+            and (shows_built_in or not is_internal(name))
             and all(tags.get(tag) == value for tag, value in self.tags.items())
         )
 
@@ -232,7 +239,8 @@ class Listing:
         self._hub = hub
 
     async def page(self, query: Query, size: int, token: str | None, look: Look | None = None) -> InstancePage:
-        """Up to ``size`` instances after ``token``. An instance that ends while the pages are read may be missing.
+        """Up to ``size`` instances after ``token``. An instance that ends while the pages are read is on one of them;
+        one that is rewound meanwhile may be missing, or listed as it was before and as it is after.
 
         A page is shorter, or empty, and has a token, when many instances had to be looked at and few of them match.
 
@@ -298,19 +306,19 @@ class Listing:
         lower = [moment for moment in (query.created_from, query.ended_from) if moment is not None]
         lower = [moment for moment in lower if where.by_end or moment is query.created_from]
         start = where.after or (inverted_ms(min(upper)) if upper else "")
-        reads = [
-            self._hub.catalog.read(shard, kind, kind + start if start else "", CHUNK)
-            for shard in self._hub.catalog.shards
-            for kind in kinds
-        ]
         entries: list[Entry] = []
         horizon: str | None = None  # the last key up to which every stream has been read
-        for chunk in await asyncio.gather(*reads):
-            entries.extend(chunk)
-            if len(chunk) >= CHUNK - 1:
-                last = chunk[-1].key[1:]
-                horizon = last if horizon is None else min(horizon, last)
-        ordered = newest_first(_last_runs(entries))
+        for kind in kinds:  # the open rows first: what ends between the two reads is then in both, not in neither
+            reads = [
+                self._hub.catalog.read(shard, kind, kind + start if start else "", CHUNK)
+                for shard in self._hub.catalog.shards
+            ]
+            for chunk in await asyncio.gather(*reads):
+                entries.extend(chunk)
+                if len(chunk) >= CHUNK - 1:
+                    last = chunk[-1].key[1:]
+                    horizon = last if horizon is None else min(horizon, last)
+        ordered = newest_first(_without_ended(_last_runs(entries)))
         if horizon is not None:
             ordered = [entry for entry in ordered if entry.key[1:] <= horizon]
         if lower:
@@ -330,6 +338,12 @@ def _last_runs(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.rewinds == runs.get(entry.execution_id, entry.rewinds)]
 
 
+def _without_ended(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Without the open rows of executions that have a closed row: they ended between the two reads."""
+    closed = {entry.key[1:] for entry in entries if entry.key.startswith(CLOSED)}
+    return [entry for entry in entries if not (entry.key.startswith(OPEN) and entry.key[1:] in closed)]
+
+
 def status_of(entry: Entry, problem: str = "") -> OrchestrationStatus:
     """The status in a catalogue entry. problem: why the instance row cannot be shown."""
     return OrchestrationStatus(
@@ -346,6 +360,7 @@ def status_of(entry: Entry, problem: str = "") -> OrchestrationStatus:
         ended_time=entry.updated if entry.status.is_terminal else None,
         failure=None if entry.failure is None else FailureDetails(**entry.failure._asdict()),
         retrying=int(entry.is_retrying and not entry.status.is_terminal),
+        operations=entry.operations,
     )
 
 

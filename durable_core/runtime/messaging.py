@@ -1,4 +1,5 @@
-"""The part of the client that addresses a running instance: events, queries, callbacks. The base of ``DurableClient``.
+"""The part of the client that addresses a running instance: events, queries, updates, callbacks. The base of
+``DurableClient``.
 
 A request is durable when its method returns: first the rows are written, then the wake-up is sent.
 """
@@ -21,16 +22,20 @@ from ..hub.instance_row import Instance
 from ..hub.keys import event_key
 from ..hub.payloads import dumps
 from ..hub.taskhub import TaskHub
-from ..instance_ids import check_event_name, check_instance_id, check_text
+from ..hub.updates import request_data
+from ..instance_ids import check_event_name, check_instance_id, check_name, check_text
 from ..models import JSON
 from ..registry import Registry
 from ..storage.ports import Insert, Value
 from .clock import Clock
+from .completion import LONGEST_POLL
 from .hangs import Hangs
+from .instance_cache import InstanceCache
 from .observer import Observer
 from .one_time_events import deliver_once, redeem
 from .queries import ask
 from .turn.decision import bare_wake_up
+from .updates import UpdateRequest, UpdateSender
 
 
 class Messaging:
@@ -47,6 +52,7 @@ class Messaging:
         *,
         guard: bool,
         observer: Observer,
+        instance_cache: InstanceCache,
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -56,6 +62,8 @@ class Messaging:
         self._hangs = hangs
         self._guard = guard
         self._observer = observer
+        self._updates = UpdateSender(hub, clock, observer, instance_cache.ends.updates, instance_cache.is_at_work)
+        self.longest_poll = LONGEST_POLL
 
     async def raise_event(
         self,
@@ -111,6 +119,50 @@ class Messaging:
             data,
             guard=self._guard,
         )
+
+    async def update(
+        self,
+        instance_id: str,
+        name: str,
+        args: object = None,
+        *,
+        update_id: str | None = None,
+        timeout: float = 60.0,  # noqa: ASYNC109
+        execution_id: str | None = None,
+    ) -> JSON:
+        """Have the orchestrator carry out an update (``ctx.set_update_handler``), and wait for the result of its
+        handler: Temporal's update.
+
+        update_id: makes the call safe to repeat: of all updates with one id an execution carries out one, and each call
+            gets its answer, also after a crash, a continue-as-new, and the end of the instance, for as long as the
+            instance is kept. None: a random one.
+        timeout: seconds to wait. An update that is not answered by then goes on.
+        execution_id: update the instance only if this execution still has the id; else ExecutionGoneError.
+
+        Raises UpdateRefusedError (by the validator; nothing is recorded, and the id may be used again),
+        UpdateFailedError (the handler raised, or had not ended when its orchestrator did), UpdateNotEndedError (not
+        answered in time), UnknownUpdateError (no such handler; ``known`` lists those there are);
+        InstanceNotFoundError, InstanceCompletedError, InstanceStuckError, and OperationRefusedError for an instance
+        that is suspended or has not begun; PayloadTooLargeError, SerializationError.
+        """
+        check_instance_id(instance_id)
+        check_name(name, "the name of an update")
+        if update_id is not None:
+            check_name(update_id, "the id of an update")
+        own_id = self._hub.ids.instance_id() if update_id is None else update_id
+        text = dumps(request_data(own_id, self._converter.to_json(args, "the update's arguments")))
+        self._hub.payloads.check(text, "the update's arguments")
+        request = UpdateRequest(
+            instance_id=instance_id,
+            execution_id=execution_id,
+            name=name,
+            update_id=own_id,
+            text=text,
+            is_named=update_id is not None,
+            seconds=timeout,
+            longest_poll=self.longest_poll,
+        )
+        return await self._updates.send(request)
 
     async def complete_callback(self, url: str, result: object = None) -> None:
         """Complete a callback (``ctx.callback``), as a POST of ``result`` to its URL does.

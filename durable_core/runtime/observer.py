@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 
 from ..engine.executor import PendingTask, Turn
 from ..engine.state import Completion
 from ..hub.instance_row import Instance, RetryState
 from ..hub.messages import ControlMessage, TaskOutcome, WorkMessage
+from ..lazy_dataclass import dataclass
 from ..models import FailureDetails
 from ..storage.ports import Storage
 from ..trace_context import caller_trace
@@ -99,6 +99,10 @@ class Observer:
     def trace_of_start(self, fresh: Instance) -> str:
         """The ``traceparent`` that the row of a new instance gets."""
         return caller_trace.get()
+
+    def trace_of_origin(self, source: Instance) -> str:
+        """The ``traceparent`` of the last run of an instance, for the row of a restart or a fork of it."""
+        return ""
 
     def started(self, instance: Instance) -> None:
         """A client has started this instance."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
 
 from ..errors import StorageError
@@ -45,15 +45,16 @@ class Presence:
         self._is_new = True
         self._writing: asyncio.Task[None] | None = None
 
-    @contextmanager
-    def handling(self, queue: str) -> Generator[None]:
-        """A message of this queue is handled."""
+    def handling(self, queue: str) -> Presence:
+        """A message of this queue is handled in the ``with`` block of what this returns."""
         self._serves.add(queue)
+        return self
+
+    def __enter__(self) -> None:
         self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._in_flight -= 1
 
     def begin(self, queues: Iterable[str] = ()) -> None:
         """List this process from now on; calls after the first only add queues."""

@@ -80,6 +80,8 @@ class Purge:
 
     async def _alone(self, instance: Instance) -> int:
         await forget(self._hub, self._dispatcher, instance)
+        if instance.start_key:
+            await self._hub.start_keys.forget(instance.start_key, instance.instance_id)
         try:
             await self._hub.instances.purge(instance)  # last: until then a purge can be repeated
         except PreconditionFailedError:

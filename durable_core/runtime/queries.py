@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
-from ..engine.events import ExecutionStarted
+from ..engine.events import ExecutionStarted, Segment
 from ..errors import InstanceNotFoundError, InstanceStuckError
 from ..hang_watch import Code, stretch
-from ..hub.instances import HistoryMovedError
+from ..hub.instance_row import Instance
+from ..hub.instances import while_it_moves
 from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import Registry
@@ -35,21 +36,20 @@ async def ask(
     UnknownOrchestratorError and NonDeterminismError where this app's code is not that of the instance;
     DeterminismError; CodeHangsError, and InstanceStuckError where the orchestrator's own code has hung before.
     """
-    while True:
+
+    async def read() -> tuple[Instance, list[Segment]]:
         instance = (await hub.instances.load(instance_id)).instance
         if instance is None:
             raise InstanceNotFoundError(instance_id)
-        try:
-            segments = await hub.instances.history(instance)
-            break
-        except HistoryMovedError:
-            continue
+        return instance, await hub.instances.history(instance)
+
+    instance, segments = await while_it_moves(read)
     if hangs.must_be_left_alone(instance, ()):
         raise InstanceStuckError(instance_id, instance.stuck)
     code = Code(f"query '{name}' of instance '{instance_id}'")
     definition = definition_for(registry, instance.name, instance.version)
     carry = await hub.instances.carry(instance)
-    info = info_of(instance, callback_urls)
+    info = info_of(instance, hub.instances.headers(instance), callback_urls)
     live = watched_replay(code, definition, info, converter, segments, carry.seen, guard=guard)
     try:
         if instance.is_unstarted:  # its beginning tells which queries there are; nothing of it is kept

@@ -12,32 +12,35 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from ..errors import (
     CodecError,
-    DamagedRowError,
     LeaseLostError,
     NewerFormatError,
+    RowNotFoundError,
     SerializationError,
     StorageUnavailableError,
 )
 from ..hub.catalog import OPEN, Entry
 from ..hub.instance_row import Instance
-from ..hub.messages import REDISPATCH_ALL, ControlMessage, Reminder, WorkMessage
+from ..hub.messages import REDISPATCH_ALL, ControlMessage, EntityWakeUp, Reminder, WorkMessage
 from ..hub.payloads import PayloadGoneError
 from ..hub.stuck_reasons import SET_ASIDE
 from ..hub.taskhub import TaskHub
+from ..lazy_dataclass import dataclass
 from ..models import RuntimeStatus
 from ..storage.ports import Queue, QueueMessage
+from .at_once import run_some_at_once
 from .clock import Clock
+from .entities.sweep import Sweep
+from .listing import UNREADABLE
 from .stuck import StuckMarker
 from .turn.decision import entry_of
-from .turn.dispatch import Dispatcher, run_some_at_once
+from .turn.dispatch import Dispatcher
 from .turn.terminate import termination_in
 
-ARM_AHEAD = timedelta(minutes=10)
 PENDING_PATIENCE = timedelta(minutes=2)
 ORPHAN_PATIENCE = timedelta(minutes=15)  # longer than a start may take, with a clock that differs from this host's
 SECOND_CHANCE = 120.0  # seconds over which poisoned messages are spread when they are delivered once more
@@ -45,8 +48,6 @@ PAGE = 1000  # rows that one range read returns at most
 FIRST_CHECK = timedelta(minutes=10)  # after an instance's messages were poisoned; doubled each time
 LONGEST_CHECK = timedelta(hours=6)
 KEEP_GARBAGE = 24 * 3600.0  # seconds for which an unreadable message is kept in its poison queue
-
-_NOT_OURS = (CodecError, DamagedRowError, NewerFormatError)  # rows that this host cannot read, and another one perhaps
 
 logger = logging.getLogger("durable_core.recovery")
 
@@ -61,25 +62,39 @@ class RecoveryReport:
     woken_up: int = 0
     orphans: int = 0
     open_instances: int = 0
+    entities: int = 0
+    locks_released: int = 0
 
 
 class Recovery:
-    def __init__(self, hub: TaskHub, clock: Clock, dispatcher: Dispatcher, stuck_marker: StuckMarker) -> None:
+    def __init__(
+        self, hub: TaskHub, clock: Clock, dispatcher: Dispatcher, stuck_marker: StuckMarker, sweep: Sweep
+    ) -> None:
         self._hub = hub
         self._clock = clock
         self._dispatcher = dispatcher
         self._stuck_marker = stuck_marker
+        self._sweep = sweep
 
     async def run(self, *, full: bool = False) -> RecoveryReport:
         """One round. ``full``: redispatch every open instance, as if all queues were lost."""
         report = RecoveryReport()
-        await self._arm_timers(report)
+        report.timers_armed = await self.arm_timers()
         await self._drain_poison(report)
         await self._wake_up_open(report, full)
+        if full:
+            await self._wake_up_entities(report)
+            report.locks_released = await self._sweep.release_lost()
         return report
 
-    async def _arm_timers(self, report: RecoveryReport) -> None:
-        horizon = self._clock.now() + ARM_AHEAD
+    async def arm_timers(self) -> int:
+        """Send the reminders of long timers that come due soon, and return their number.
+
+        "Soon" is the limit from which a timer is a row: armed earlier, it would be a delayed message after all. A host
+        that dies in between leaves the row, and the reminder is sent again.
+        """
+        armed = 0
+        horizon = self._clock.now() + self._hub.timers.rows_from
         while timers := await self._hub.timers.due_before(horizon):
             for timer in timers:
                 wait = (timer.due - self._clock.now()).total_seconds()
@@ -93,7 +108,14 @@ class Recovery:
                 )
                 await self._hub.send(reminder, wait)
                 await self._hub.timers.delete(timer)
-                report.timers_armed += 1
+                armed += 1
+        while due := await self._hub.entity_timers.due_before(horizon):
+            for each in due:
+                wait = (each.due - self._clock.now()).total_seconds()
+                await self._hub.wake_up(EntityWakeUp(entity=each.entity, due=each.due.timestamp()), wait)
+                await self._hub.entity_timers.delete(each)
+                armed += 1
+        return armed
 
     async def _drain_poison(self, report: RecoveryReport) -> None:
         while found := await self._hub.poisoned():
@@ -104,7 +126,7 @@ class Recovery:
                     continue  # another host empties the queue, too
                 except StorageUnavailableError:
                     raise
-                except _NOT_OURS as error:  # hidden for a while, then another host may read it
+                except UNREADABLE as error:  # hidden for a while, then another host may read it
                     logger.warning("a message is left in %s: %s", queue.name, error)
                 except Exception:
                     # Anyone with access to the queue can send any text: it must not stop the rest of recovery.
@@ -129,6 +151,11 @@ class Recovery:
             logger.info("a message in %s belongs to an execution that no longer exists: %s", queue.name, error)
             await queue.delete(message)
             return
+        if isinstance(content, EntityWakeUp):
+            await self._save_wake_up(content, message)
+            await queue.delete(message)
+            report.poisoned += 1
+            return
         instance, is_set_aside = await self._hub.instances.get(content.instance_id), False
         if instance is not None and instance.execution_id == content.execution_id:
             is_first = content.since is None and (isinstance(content, WorkMessage) or not instance.stuck)
@@ -149,6 +176,19 @@ class Recovery:
         await queue.delete(message)
         if instance is not None and is_set_aside:
             await self._end_if_asked(instance)
+
+    async def _save_wake_up(self, content: EntityWakeUp, message: QueueMessage) -> None:
+        """Wake the entity up once more, and later if that was done before: its code may crash hosts. Its mailbox and
+        its row hold everything."""
+        delay = self._hub.ids.unit() * SECOND_CHANCE
+        if content.since is not None:
+            reason = f"a message to the entity {SET_ASIDE} (message {message.id})"
+            with suppress(RowNotFoundError):
+                await self._hub.entities.mark_stuck(content.entity, reason)
+            waited = timedelta(seconds=self._stuck_marker.age(content.since))
+            delay = _until_next_check(waited).total_seconds()
+        since = content.since or self._stuck_marker.stamp()
+        await self._hub.wake_up(replace(content, redelivered=True, since=since), delay)
 
     async def _end_if_asked(self, instance: Instance) -> None:
         """Terminate a stuck instance if that was requested: this needs no code. If it fails, the next check does it."""
@@ -185,6 +225,20 @@ class Recovery:
                 if len(entries) < PAGE:
                     break
 
+    async def _wake_up_entities(self, report: RecoveryReport) -> None:
+        """Have every entity read its mailbox, and send again what its last batch has sent."""
+        for shard in self._hub.entity_catalog.shards:
+            after = ""
+            while entries := await self._hub.entity_catalog.page(shard, after, PAGE):
+                after = entries[-1].key
+                await run_some_at_once(
+                    self._hub.wake_up(EntityWakeUp(entity=entry.entity, redelivered=True, after=REDISPATCH_ALL))
+                    for entry in entries
+                )
+                report.entities += len(entries)
+                if len(entries) < PAGE:
+                    break
+
     def _is_due(self, entry: Entry) -> bool:
         """Whether recovery must check an open instance because it may not go on by itself. A suspended one is checked
         only at first: after it has moved on, a redelivered message updates the catalogue."""
@@ -205,7 +259,7 @@ class Recovery:
             try:
                 if await self._check(entry, report, full):
                     return
-            except _NOT_OURS as error:  # recovery goes on with the other instances
+            except UNREADABLE as error:  # recovery goes on with the other instances
                 logger.warning(
                     "recovery skips instance '%s', which this host cannot read: %s", entry.instance_id, error
                 )
@@ -232,6 +286,11 @@ class Recovery:
             return True
         if instance.rewinds != entry.rewinds:
             return await self._of_another_run(entry, instance, report)
+        if not self._hub.catalog.is_at_its_place(entry, entry_of(instance)):
+            # Of an earlier try at a fork, which has another time of creation, and died before it wrote the instance.
+            report.orphans += 1
+            await self._hub.catalog.forget_open(entry)
+            return True
         await self._hub.catalog.forget_last_run(entry)
         if instance.is_terminal:
             await self._dispatcher.end_stored(instance)

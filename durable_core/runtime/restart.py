@@ -55,8 +55,10 @@ def version_of_restart(registry: Registry, name: str, version: str | None) -> st
         return UNDECIDED if version is None else version
 
 
-def fresh_restart(instance: Instance, fresh: Instance) -> Instance:
-    """``fresh`` with what a restart takes over, besides the input: tags, and the time limit of the whole run."""
+def fresh_restart(instance: Instance, fresh: Instance, origin_trace: str = "") -> Instance:
+    """``fresh`` with what a restart takes over, besides the input: tags, headers, the limit that its start has given,
+    and the time limit of the whole run.
+    ``origin_trace``: see ``Instance``."""
     deadline = instance.deadline
     if deadline is not None:
         deadline = fresh.created + (deadline - (instance.start_at or instance.created))
@@ -64,4 +66,7 @@ def fresh_restart(instance: Instance, fresh: Instance) -> Instance:
         tags=dict(instance.tags),
         deadline=deadline,
         restarted_from=Origin(instance.instance_id, instance.execution_id),
+        origin_trace=origin_trace,
+        headers=instance.headers,
+        limit=instance.limit,
     )

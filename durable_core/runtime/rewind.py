@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
@@ -26,6 +25,7 @@ from ..hub.instance_row import Instance
 from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
+from ..lazy_dataclass import dataclass
 from ..models import JSON
 from ..registry import RESERVED, Registry
 from .turn.cached import definition_for, info_of, watched_replay
@@ -146,7 +146,7 @@ class Rewinds:
         parent = await self._hub.instances.get(instance.parent.instance_id)
         if parent is None or parent.execution_id != instance.parent.execution_id:
             return []
-        if is_waiting(parent):
+        if may_still_hear(parent):
             raise OperationRefusedError(
                 instance.instance_id,
                 f"instance '{instance.instance_id}' is a sub-orchestration of '{parent.instance_id}', which is "
@@ -166,7 +166,7 @@ class Rewinds:
             return None
         code = Code(f"orchestrator '{instance.name}' of instance '{instance.instance_id}'")
         try:
-            info = info_of(instance, self._callback_urls)
+            info = info_of(instance, self._hub.instances.headers(instance), self._callback_urls)
             live = watched_replay(code, definition, info, self._converter, plan.segments, guard=self._guard)
         except (NonDeterminismError, DeterminismError, CodeHangsError) as error:
             raise OperationRefusedError(
@@ -180,6 +180,6 @@ class Rewinds:
             stretch(code, live.close)
 
 
-def is_waiting(parent: Instance) -> bool:
-    """Whether the parent of a child has not ended (rule R27)."""
+def may_still_hear(parent: Instance) -> bool:
+    """Whether the notice of a child's end may be under way to its parent, or have been taken by it (rule R27)."""
     return not parent.is_terminal

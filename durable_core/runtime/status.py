@@ -26,7 +26,7 @@ from ..models import JSON, FailureDetails, OrchestrationStatus, RuntimeStatus, W
 from ..moments import from_epoch
 
 _RESULT_FIELDS = ("result", "data", "input")
-_OF_ATTEMPTS = ("timing", "attempt", "tries")
+_NOT_SHOWN = ("timing", "attempt", "tries", "headers")  # attempts have a form of their own; headers may be secret
 
 Ending: TypeAlias = TaskCompleted | TaskFailed | StepCompleted | SubOrchestrationCompleted | SubOrchestrationFailed
 """The end of a task that may have several attempts."""
@@ -39,7 +39,7 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
     async def value(stored: Any) -> JSON:
         nonlocal stuck
         try:
-            return None if stored is None else await hub.payloads.load(instance.instance_id, stored)
+            return await hub.payloads.load(instance.instance_id, stored)
         except CodecError as error:
             if instance.is_terminal:
                 raise
@@ -49,11 +49,11 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
     waits: tuple[Wait, ...] = ()
     pause = ""
     try:
-        waits = () if instance.is_terminal else waits_in(hub.instances.waits(instance))
+        waits = () if instance.is_terminal else waits_in(hub.instances.waits(instance), instance)
         pause = hub.instances.pause_reason(instance) if instance.status is RuntimeStatus.SUSPENDED else ""
     except CodecError as error:
         stuck = stuck or str(error)  # as above
-    failure = await value(instance.failure)
+    failure = None if instance.failure is None else await value(instance.failure)
     return OrchestrationStatus(
         instance_id=instance.instance_id,
         name=instance.name,
@@ -62,8 +62,8 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
         created_time=instance.created,
         last_updated_time=instance.updated,
         input_=await value(instance.input) if show_input else None,
-        output=await value(instance.output),
-        custom_status=await value(instance.custom),
+        output=None if instance.output is None else await value(instance.output),
+        custom_status=None if instance.custom is None else await value(instance.custom),
         failure=None if failure is None else FailureDetails.from_json(failure),
         stuck_reason=stuck or None,
         parent_instance_id=None if instance.parent is None else instance.parent.instance_id,
@@ -79,6 +79,7 @@ async def status_of_instance(hub: TaskHub, instance: Instance, *, show_input: bo
         parent_task_id=None if instance.parent is None else instance.parent.task_id,
         ended_time=instance.updated if instance.is_terminal else None,
         retrying=0 if instance.is_terminal else instance.retrying,
+        operations=instance.operations,
     )
 
 
@@ -99,7 +100,7 @@ def shown_history(segments: list[Segment], status: OrchestrationStatus, with_out
                 event = replace(event, result=status.output, failure=status.failure)
             shown: dict[str, JSON] = {"EventType": type(event).__name__, "Timestamp": at}
             for name in event.__dataclass_fields__:
-                if name in _OF_ATTEMPTS or (name in _RESULT_FIELDS and not with_output):
+                if name in _NOT_SHOWN or (name in _RESULT_FIELDS and not with_output):
                     continue
                 value: Any = getattr(event, name)
                 if isinstance(value, FailureDetails):

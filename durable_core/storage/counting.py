@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import LimitExceededError, StorageError
+from ..lazy_dataclass import dataclass
 from .limits import check_props
 from .ports import Delete, Queue, QueueMessage, RowRange, Storage, Table
 from .wrapper import AroundQueue, AroundStorage, AroundTable, Call, QueueCall, TableCall

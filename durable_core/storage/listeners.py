@@ -1,4 +1,4 @@
-"""Callbacks for messages that this process sends to a queue. Shared by the adapters."""
+"""Callbacks for messages that this process sends, and for what other processes tell. Shared by the adapters."""
 
 from __future__ import annotations
 
@@ -50,3 +50,27 @@ class SendListeners:
     def _call(self, queue: str) -> None:
         for callback in tuple(self._by_queue.get(queue, {}).values()):
             callback()
+
+
+class Hearers:
+    """The callbacks of ``Storage.hear``, by topic. Called on the event loop."""
+
+    __slots__ = ("_by_topic",)
+
+    def __init__(self) -> None:
+        self._by_topic: dict[str, dict[object, Callable[[str], None]]] = {}
+
+    def add(self, topic: str, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Register a callback; returns the function that removes it, which may be called twice."""
+        entry = object()
+        self._by_topic.setdefault(topic, {})[entry] = callback
+
+        def undo() -> None:
+            self._by_topic[topic].pop(entry, None)
+
+        return undo
+
+    def notify(self, topic: str, text: str) -> None:
+        """Another process has told ``text``."""
+        for callback in tuple(self._by_topic.get(topic, {}).values()):
+            callback(text)

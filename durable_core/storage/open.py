@@ -14,4 +14,4 @@ def open_storage(settings: Settings) -> Storage:
         return SqliteStorage(settings.store)
     from .azure.store import AzureStorage
 
-    return AzureStorage(settings.connection)
+    return AzureStorage(settings.connection, by_sdk=settings.azure_sdk)

@@ -17,9 +17,10 @@ Semantics that every adapter keeps (tests/contract holds them to it):
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
+
+from ..lazy_dataclass import dataclass
 
 Value: TypeAlias = str | int | float | bool | bytes | datetime
 """A property: text, 64-bit integer, float, bool, binary, or an aware datetime. ``None`` is not stored in Azure."""
@@ -214,8 +215,18 @@ class Storage(Protocol):
         """Call ``callback`` on the event loop when a message that this object sends to the queue becomes visible.
         Returns the function that removes the callback. Messages with a delay of over a minute cause no callback.
 
-        Messages of other processes cause no callback either: listeners poll for them.
+        Messages of other processes cause one on the embedded store, and none in Azure: listeners poll for them.
         """
+        ...
+
+    def tell(self, topic: str, text: str) -> None:
+        """Tell the other processes of this store a short text, as far as that is possible: nothing may depend on it.
+        Neither topic nor text may contain a control character. Azure tells nothing."""
+        ...
+
+    def hear(self, topic: str, callback: Callable[[str], None]) -> Callable[[], None] | None:
+        """Call ``callback`` on the running event loop with each text that others tell about ``topic``. Returns the
+        function that removes the callback; None where nothing can be told, as in Azure."""
         ...
 
     async def free_leases(self, queues: Sequence[str]) -> None:

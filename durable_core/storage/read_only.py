@@ -41,6 +41,12 @@ class ReadOnlyStorage:
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._inner.on_send(queue, callback)
 
+    def tell(self, topic: str, text: str) -> None:
+        _refuse("telling other processes")
+
+    def hear(self, topic: str, callback: Callable[[str], None]) -> Callable[[], None] | None:
+        return self._inner.hear(topic, callback)
+
     async def free_leases(self, queues: Sequence[str]) -> None:
         _refuse("freeing leases")
 

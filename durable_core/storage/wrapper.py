@@ -7,11 +7,11 @@ describe a call for the decorators that need it.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import CoroutineType
 from typing import Any, TypeAlias, TypeVar
 
+from ..lazy_dataclass import dataclass
 from .ports import (
     Delete,
     Insert,
@@ -168,11 +168,17 @@ class AroundStorage:
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         await self._inner.create(tables, queues)
 
-    async def in_order(self, *writes: Write) -> None:
-        await self._inner.in_order(*writes)
+    def in_order(self, *writes: Write) -> CoroutineType[Any, Any, None]:
+        return self._inner.in_order(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._inner.on_send(queue, callback)
+
+    def tell(self, topic: str, text: str) -> None:
+        self._inner.tell(topic, text)
+
+    def hear(self, topic: str, callback: Callable[[str], None]) -> Callable[[], None] | None:
+        return self._inner.hear(topic, callback)
 
     async def free_leases(self, queues: Sequence[str]) -> None:
         await self._inner.free_leases(queues)

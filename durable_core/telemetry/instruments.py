@@ -5,8 +5,9 @@ No label is an instance id: each value of a label is a series that a database of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from ..lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ from ..hub.instance_row import Instance
 from ..hub.messages import ControlMessage, TaskOutcome, WorkMessage
 from ..runtime.clock import Clock, SystemClock
 from ..runtime.observer import AttemptInfo, Committed, Observer, RunningAttempt
+from ..runtime.turn.retries import is_retry
 from ..storage.ports import Queue, Storage, Table
 from ..storage.wrapper import AroundQueue, AroundStorage, AroundTable, Call
 from . import instruments
+from .gauges import Gauges
 from .instruments import COUNTED, Instrument
 
 T = TypeVar("T")
@@ -48,12 +50,12 @@ class Counts:
 
 
 class Metrics(Observer):
-    """Counts. No label has an instance id."""
+    """Counts. No label has an instance id. gauges: those of a meter of the SDK; None if the app has set none."""
 
     is_on = True
 
-    def __init__(self, counts: Counts, clock: Clock | None = None) -> None:
-        self.counts = counts
+    def __init__(self, counts: Counts, clock: Clock | None = None, gauges: Gauges | None = None) -> None:
+        self.counts, self.gauges = counts, gauges
         self._clock = clock or SystemClock()
 
     def storage(self, storage: Storage) -> Storage:
@@ -118,7 +120,7 @@ class _CountedAttempt(RunningAttempt):
         name, add = self._attempt.name, self._counts.add
         add(instruments.ATTEMPTS, 1, name, "Completed" if outcome.failure is None else "Failed")
         add(instruments.ATTEMPT_DURATION, seconds, name)
-        if self._attempt.attempt > 1:
+        if is_retry(self._attempt.attempt):
             add(instruments.RETRIES, 1, name)
 
 

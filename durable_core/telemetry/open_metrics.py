@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..operate.overview import HubOverview, is_alive
 from ..runtime.app import DurableApp
-from . import instruments
+from .gauges import Sample, samples_of_hub, samples_of_process
 from .instruments import COUNTED, READ, Instrument
 from .metrics import Counts
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-Sample = tuple[Instrument, tuple[str, ...], float]
 
 
 async def metrics_of(app: DurableApp, counts: Counts | None) -> str:
     """The gauges of the hub, and the counters of this process, if it counts. Costs what ``hub_overview`` costs."""
-    gauges = _of_hub(await app.client.hub_overview())
-    cache = app.instance_cache
-    gauges.append((instruments.WARM_INSTANCES, (), cache.warm_instances))
-    gauges.append((instruments.WARM_BYTES, (), cache.warm_bytes))
-    return text_of(gauges, counts)
+    hub = await app.client.hub_overview()
+    return text_of([*samples_of_hub(hub), *samples_of_process(app.instance_cache)], counts)
 
 
 def text_of(gauges: Iterable[Sample], counts: Counts | None) -> str:
@@ -43,18 +38,6 @@ def text_of(gauges: Iterable[Sample], counts: Counts | None) -> str:
                 lines.append(f"{each.family}_count{after} {count}")
                 lines.append(f"{each.family}_sum{after} {_number(total)}")
     return "\n".join([*lines, "# EOF", ""])
-
-
-def _of_hub(hub: HubOverview) -> list[Sample]:
-    open_instances = sum(number for status, number in hub.counts.items() if not status.is_terminal)
-    poisoned = sum(queue.depth for queue in hub.queues if queue.kind == "poison")
-    return [
-        (instruments.OPEN_INSTANCES, (), open_instances),
-        (instruments.STUCK_INSTANCES, (), hub.stuck),
-        *((instruments.QUEUE_MESSAGES, (each.name,), each.depth) for each in hub.queues if each.kind != "poison"),
-        (instruments.POISON_MESSAGES, (), poisoned),
-        (instruments.HOSTS, (), sum(is_alive(host, hub.now) for host in hub.hosts)),
-    ]
 
 
 def _head(lines: list[str], each: Instrument, kind: str) -> None:

@@ -9,10 +9,10 @@ import logging
 import sys
 import threading
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from ..lazy_dataclass import dataclass
 from ..trace_context import TraceParent
 
 SCOPE = "durable_core"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+from weakref import WeakKeyDictionary
+
 from ..runtime.host_identity import HostIdentity, this_process
 from ..runtime.observer import NOBODY, Observer
+from .gauges import Gauges
 from .metrics import Counts, Metrics
 from .sdk import SCOPE, SpanTracer, configured_provider
 from .spans import Spans
@@ -22,10 +26,27 @@ def observer_of_process(version: str, *, counts: bool = False, host: HostIdentit
     spans = None if tracer is None else Spans(tracer, host or this_process())
     metrics: Metrics | None = None
     if counts or meters is not None:
-        metrics = Metrics(Counts(None if meters is None else meters.get_meter(SCOPE, version)))
+        meter = None if meters is None else meters.get_meter(SCOPE, version)
+        metrics = Metrics(Counts(meter), gauges=None if meter is None else _gauges_for(meters, meter))
     if spans is not None and metrics is not None:
         return Together(spans, metrics)
     return spans or metrics or NOBODY
+
+
+_gauges: WeakKeyDictionary[Any, Gauges] = WeakKeyDictionary()
+"""One for each meter provider: the SDK ignores the callbacks of an instrument that is made a second time."""
+
+
+def _gauges_for(provider: Any, meter: Any) -> Gauges:
+    found = _gauges.get(provider)
+    if found is None:
+        found = _gauges[provider] = Gauges(meter)
+    return found
+
+
+def gauges_of(observer: Observer) -> Gauges | None:
+    """The gauges that a meter of the SDK reads; None if the app has set none."""
+    return observer.gauges if isinstance(observer, Metrics | Together) else None
 
 
 def counts_of(observer: Observer) -> Counts | None:

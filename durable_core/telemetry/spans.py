@@ -17,8 +17,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..engine.events import (
     ContinueAsNew,
+    EntityCalled,
     EventSent,
     ExecutionCompleted,
+    LockGranted,
+    LockRequested,
+    OperationAnswered,
     OrchestrationStarted,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
@@ -30,6 +34,7 @@ from ..engine.events import (
     TimerFired,
 )
 from ..engine.executor import PendingTask
+from ..entities import EntityId
 from ..hub.instance_row import Instance
 from ..hub.messages import TaskOutcome
 from ..models import JSON, FailureDetails, RuntimeStatus
@@ -93,6 +98,9 @@ class Spans(Observer):
         flags = SAMPLED if self._safely(lambda: self._tracer.is_sampled(name, trace_id, parent), True) else 0
         return str(TraceParent(trace_id, span_ids.start_id(fresh.execution_id), flags))
 
+    def trace_of_origin(self, source: Instance) -> str:
+        return str(self._place(source).orchestration(source.generation))
+
     def started(self, instance: Instance) -> None:
         position = read_trace(instance.trace)
         if position is None or position.span_id != span_ids.start_id(instance.execution_id):
@@ -141,9 +149,9 @@ class Spans(Observer):
                     self._call_ended(committed, place, event.task_id, None, event.timing)
                 case TaskFailed():
                     self._call_ended(committed, place, event.task_id, event.failure, event.timing)
-                case SubOrchestrationCompleted() | TimerFired():
+                case SubOrchestrationCompleted() | TimerFired() | LockGranted():
                     self._call_ended(committed, place, event.task_id, None)
-                case SubOrchestrationFailed():
+                case SubOrchestrationFailed() | OperationAnswered():
                     self._call_ended(committed, place, event.task_id, event.failure)
                 case _:
                     pass
@@ -204,6 +212,15 @@ class Spans(Observer):
                 attributes = self._attributes("timer", instance.name, instance, generation, task_id, event.line)
                 attributes["durabletask.fire_at"] = event.fire_at.isoformat()
                 attributes["durable.timer.lateness"] = max((end - event.fire_at).total_seconds(), 0.0)
+            case EntityCalled():
+                entity = EntityId.parse(event.entity).name
+                name, kind = f"entity:{entity}", "CLIENT"
+                attributes = self._attributes("entity", entity, instance, generation, task_id, event.line)
+                attributes["durabletask.entity.operation"] = event.operation
+                attributes["durabletask.event.target_instance_id"] = event.entity
+            case LockRequested():
+                name, kind = f"orchestration:{instance.name}:lock", "INTERNAL"
+                attributes = self._attributes("lock", instance.name, instance, generation, task_id, event.line)
         if timing is not None:  # of the last attempt: milliseconds that it waited, and ran
             attributes["durable.queue.time"] = timing[0] / 1000
         attributes["durabletask.task.status"] = status.value
@@ -226,21 +243,27 @@ class Spans(Observer):
             attributes["durable.queue.time"] = max((committed.begun - instance.created).total_seconds(), 0.0)
         attributes["durable.build"] = committed.after.build
         attributes["faas.trigger"] = "pubsub"
-        if place.rewinds:
-            links = (place._replace(rewinds=place.rewinds - 1).orchestration(generation),)
-        else:
-            links = (place.orchestration(generation - 1),) if generation else ()
+        links = self._links(committed.before, place)
         self._emit(
             f"orchestration:{instance.name}",
             "SERVER",
             place.orchestration(generation),
             place.parent,
-            committed.begun,
+            max(committed.begun, instance.created) if instance.forked_from else committed.begun,
             committed.at,
             attributes,
             links,
             committed.failure,
         )
+
+    def _links(self, instance: Instance, place: _Place) -> tuple[TraceParent, ...]:
+        """What a generation follows: the one before it, its end before a rewind, or what it is a restart or fork of."""
+        origin = read_trace(instance.origin_trace)
+        if origin is not None and instance.generation == 0 and (instance.forked_from or not place.rewinds):
+            return (origin,)
+        if place.rewinds and not instance.forked_from:
+            return (place._replace(rewinds=place.rewinds - 1).orchestration(instance.generation),)
+        return (place.orchestration(instance.generation - 1),) if instance.generation else ()
 
     # ------------------------------------------------------------ attempts
 

@@ -21,7 +21,9 @@ class Together(Observer):
 
     def __init__(self, spans: Observer, metrics: Metrics) -> None:
         self._spans, self._metrics, self.counts = spans, metrics, metrics.counts
+        self.gauges = metrics.gauges
         self.trace_of_start, self.started = spans.trace_of_start, spans.started
+        self.trace_of_origin = spans.trace_of_origin
         self.trace_of_call, self.trace_of_event, self.event_raised = (
             spans.trace_of_call,
             spans.trace_of_event,

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..replay.replayer import History, load_history, replay
+    from .activity_environment import ActivityEnvironment
     from .activity_mocks import ActivityRun
     from .crash_test import CrashFinding, CrashReport
     from .environment import TestEnvironment
 
-__all__ = ["ActivityRun", "CrashFinding", "CrashReport", "History", "TestEnvironment", "load_history", "replay"]
+__all__ = [
+    "ActivityEnvironment",
+    "ActivityRun",
+    "CrashFinding",
+    "CrashReport",
+    "History",
+    "TestEnvironment",
+    "load_history",
+    "replay",
+]
 
 _LAZY = {
+    "ActivityEnvironment": ".activity_environment",
     "ActivityRun": ".activity_mocks",
     "CrashFinding": ".crash_test",
     "CrashReport": ".crash_test",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..activity_context import ActivityContext
 from ..errors import RegistrationError
+from ..lazy_dataclass import dataclass
 from ..registry import NO_INPUT, ActivityDefinition
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

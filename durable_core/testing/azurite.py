@@ -146,7 +146,7 @@ class Azurite:
         if process is not None:
             atexit.unregister(self.stop)
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate() if os.name == "nt" else process.send_signal(signal.SIGINT)
                 try:
                     process.wait(_STOP_TIMEOUT)
                 except subprocess.TimeoutExpired:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import CrashTestError
+from ..lazy_dataclass import dataclass
 from .activity_mocks import ActivityRun
 from .faults import Fault, FaultPlan
 from .simulation import LEASE

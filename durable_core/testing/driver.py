@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from ..codec import PayloadCodec
 from ..errors import ConfigurationError
 from ..hub.catalog import OPEN, Entry
+from ..hub.timers import arming_interval
+from ..lazy_dataclass import dataclass
 from ..models import RuntimeStatus
 from ..registry import Registry
-from ..runtime.recovery import ARM_AHEAD
 from ..settings import Settings
 from .faults import FaultPlan
 from .simulation import LEASE, RECOVERY_INTERVAL, World
@@ -179,7 +179,9 @@ class Driver:
         hub, now = self.world.outside.hub, self._loop.time()
         wanted: list[float] = []
         for timer in await hub.timers.due_before(_FOREVER, 1):
-            wanted.append((timer.due - ARM_AHEAD - START).total_seconds())
+            wanted.append((timer.due - hub.timers.rows_from - START).total_seconds())
+        for due in await hub.entity_timers.due_before(_FOREVER, 1):
+            wanted.append((due.due - hub.timers.rows_from - START).total_seconds())
         open_entries: list[Entry] = []
         for shard in hub.catalog.shards:
             open_entries.extend(await hub.catalog.read(shard, OPEN, limit=LOOKED_AT))
@@ -194,8 +196,9 @@ class Driver:
                     wanted.append(now)
         recovery = None
         if wanted:
-            ticks = math.ceil(max(min(wanted), now) / RECOVERY_INTERVAL)
-            recovery = max(ticks * RECOVERY_INTERVAL, self._recovered + RECOVERY_INTERVAL)
+            interval = arming_interval(hub.timers.rows_from) or RECOVERY_INTERVAL
+            ticks = math.ceil(max(min(wanted), now) / interval)
+            recovery = max(ticks * interval, self._recovered + interval)
         return _Outlook(recovery, [entry for entry in open_entries if entry.stuck])
 
 

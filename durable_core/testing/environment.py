@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from types import ModuleType, TracebackType
 from typing import Any, TypeVar, Unpack, overload
@@ -18,7 +18,8 @@ from ..codec import PayloadCodec
 from ..converter import Converter
 from ..engine.annotations import result_type
 from ..engine.code_scope import whose_code
-from ..engine.context import Orchestration, OrchestrationContext
+from ..engine.context import OrchestrationContext
+from ..engine.tasks import Branch
 from ..errors import (
     ConfigurationError,
     DeterminismError,
@@ -32,9 +33,11 @@ from ..errors import (
     UnknownOrchestratorError,
 )
 from ..hub.catalog import OPEN, Entry
+from ..interceptors import Interceptor
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
 from ..registry import Registry, name_of
-from ..runtime.client import DurableClient, StartOptions
+from ..runtime.client import DurableClient
+from ..runtime.start import StartOptions
 from ..settings import Settings
 from .activity_mocks import ActivityRun, Substitute
 from .crash_test import CRASHES, CrashReport, crash_everywhere
@@ -56,11 +59,13 @@ GRACE = 1e-5  # seconds after a time within which everything that is due at it h
 class TestEnvironment:
     """Runs orchestrators and activities in a test. Close it, for example by ``with``; the fixture ``durable`` does so.
 
-    registered: modules, packages with all their modules, and functions marked ``@orchestrator`` or ``@activity``.
+    registered: modules, packages with all their modules, functions marked ``@orchestrator`` or ``@activity``, and
+        registries, such as that of a ``durable_core.df.DFApp``.
     replay_every_step: replay the history into a new generator for each turn, as after a crash, so that code which is
         not deterministic fails at once. False: instances stay warm between turns.
     guard: whether the guard stops orchestrator code that uses a file, a clock, chance and the like.
     settings, codec: those of the app, if the test needs them; the store is always in memory.
+    interceptors: those of the app, behind those of the registries: see ``Registry.intercept``.
     plan: faults at the storage operations of the host; see ``crash_everywhere``.
 
     Not for ``async def`` tests, because it runs an event loop of its own: raises ConfigurationError there.
@@ -70,12 +75,13 @@ class TestEnvironment:
 
     def __init__(
         self,
-        *registered: ModuleType | Callable[..., Any],
+        *registered: ModuleType | Callable[..., Any] | Registry,
         replay_every_step: bool = True,
         guard: bool = True,
         settings: Settings | None = None,
         codec: PayloadCodec | None = None,
         plan: FaultPlan | None = None,
+        interceptors: Sequence[Interceptor] = (),
     ) -> None:
         settings = settings or Settings()
         warm_cache = 0 if replay_every_step else settings.warm_cache
@@ -83,8 +89,9 @@ class TestEnvironment:
         self._replays_every_step = replay_every_step
         self._codec = codec
         self._plan = plan
-        self._registered: list[ModuleType | Callable[..., Any]] = []
+        self._registered: list[ModuleType | Callable[..., Any] | Registry] = []
         self._registry = Registry()
+        self._interceptors = interceptors
         self._substitutes: dict[str, Substitute] = {}
         self._converter = Converter(settings.max_payload)
         self._driver: Driver | None = None
@@ -97,7 +104,7 @@ class TestEnvironment:
 
     # ------------------------------------------------------------------ before it starts
 
-    def register(self, *registered: ModuleType | Callable[..., Any]) -> None:
+    def register(self, *registered: ModuleType | Callable[..., Any] | Registry) -> None:
         """Add orchestrators and activities, before the first call that starts or reads instances.
 
         RegistrationError; ConfigurationError after such a call.
@@ -106,8 +113,12 @@ class TestEnvironment:
             raise ConfigurationError("register all functions before the first call that starts or reads instances")
         self._registered.extend(registered)
         modules = [each for each in self._registered if isinstance(each, ModuleType)]
-        functions = [each for each in self._registered if not isinstance(each, ModuleType)]
+        functions = [each for each in self._registered if not isinstance(each, ModuleType | Registry)]
         self._registry = Registry.scan(*modules).add(*functions)
+        for registry in (each for each in self._registered if isinstance(each, Registry)):
+            self._registry.define(*registry.definitions)
+            self._registry.intercept(*registry.interceptors.all)
+        self._registry.intercept(*self._interceptors)
         for name in self._registry.activity_names:
             if name not in self._substitutes:
                 self._substitutes[name] = Substitute(self._registry.activity(name), self.runs)
@@ -157,7 +168,7 @@ class TestEnvironment:
     @overload
     def start(
         self,
-        orchestrator: Callable[[OrchestrationContext], Orchestration[Any]],
+        orchestrator: Callable[[OrchestrationContext], Branch[Any]],
         client_input: object = None,
         *,
         instance_id: str | None = None,
@@ -166,7 +177,7 @@ class TestEnvironment:
     @overload
     def start(
         self,
-        orchestrator: Callable[[OrchestrationContext, X], Orchestration[Any]],
+        orchestrator: Callable[[OrchestrationContext, X], Branch[Any]],
         client_input: X,
         *,
         instance_id: str | None = None,
@@ -230,6 +241,18 @@ class TestEnvironment:
     def query(self, instance_id: str, name: str, args: object = None) -> JSON:
         """See ``DurableClient.query``."""
         return self.run(self.client.query(instance_id, name, args))
+
+    def update(
+        self,
+        instance_id: str,
+        name: str,
+        args: object = None,
+        *,
+        update_id: str | None = None,
+        timeout: float = 60.0,
+    ) -> JSON:
+        """See ``DurableClient.update``; virtual time jumps as far as the answer needs, ``timeout`` seconds at most."""
+        return self.run(self.client.update(instance_id, name, args, update_id=update_id, timeout=timeout))
 
     def status(self, instance_id: str) -> OrchestrationStatus:
         """The status of an instance; falsy if there is no such instance."""

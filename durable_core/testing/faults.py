@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Literal, TypeVar
 
 from ..errors import StorageUnavailableError
+from ..lazy_dataclass import dataclass
 from ..storage.ports import Queue, QueueMessage, Storage, Table
 from ..storage.wrapper import AroundQueue, AroundStorage, AroundTable, Call, TableCall
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from ..engine.events import (
@@ -32,12 +32,15 @@ from ..engine.events import (
     TaskScheduled,
     TimerCreated,
     TimerFired,
+    UpdateAccepted,
+    UpdateEnded,
     from_array,
 )
 from ..hub.encoding import Encoding
 from ..hub.names import HubNames
 from ..hub.taskhub import TaskHub
 from ..hub.voiding import without_void
+from ..lazy_dataclass import dataclass
 from ..models import RuntimeStatus
 from ..moments import from_epoch
 from ..storage.ports import Delete, Insert, Merge, Operation, Props, Replace, Storage, Table, Value
@@ -45,6 +48,7 @@ from ..storage.wrapper import AroundStorage, AroundTable, Call, TableCall
 
 _END = (TaskCompleted, TaskFailed, TimerFired, SubOrchestrationCompleted, SubOrchestrationFailed)
 _SEGMENT = re.compile(r"s(\d+)_0")
+_UPDATE = re.compile(r"a[0-9A-Za-z_.]+-update-")
 
 
 class Generation(NamedTuple):
@@ -66,7 +70,7 @@ class InboxEntry(NamedTuple):
 
     def is_for(self, row: _Row) -> bool:
         """Whether it may be told to this row: a request is not for a later run."""
-        is_late = self.kind not in ("event", "results") and self.rewinds < row.rewinds
+        is_late = self.kind not in ("event", "update", "results") and self.rewinds < row.rewinds
         return self.execution_id == row.generation.execution_id and not is_late
 
 
@@ -86,6 +90,8 @@ class Oracle:
 
     generations: for each generation that ever existed, its commits by number.
     inbox: every inbox row that ever existed, by instance and key.
+    updates: the answers of accepted updates, by instance and key of the row: kind, value, and how often the instance
+        was rewound.
     """
 
     names: HubNames
@@ -93,6 +99,9 @@ class Oracle:
     violations: list[str] = field(default_factory=list[str])
     generations: dict[Generation, dict[int, str]] = field(default_factory=dict[Generation, dict[int, str]])
     inbox: dict[tuple[str, str], InboxEntry] = field(default_factory=dict[tuple[str, str], InboxEntry])
+    updates: dict[tuple[str, str], tuple[str, Value, int]] = field(
+        default_factory=dict[tuple[str, str], tuple[str, Value, int]]
+    )
     _rows: dict[str, _Row] = field(default_factory=dict[str, _Row])
     _consumed: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
@@ -109,6 +118,9 @@ class Oracle:
             if op.key.startswith("h") and isinstance(op, Insert):
                 self._rolled(instance_id, op)
         before = self._rows.get(instance_id)
+        for op in operations:
+            if _UPDATE.match(op.key) and isinstance(op, Insert | Merge) and "kind" in op.props:
+                self._answered(instance_id, op, is_commit=instance is not None)
         match instance:
             case Insert(props=props) | Replace(props=props):
                 self._whole_row(instance_id, props)
@@ -126,7 +138,26 @@ class Oracle:
                 self.inbox[instance_id, op.key] = InboxEntry(str(op.props["kind"]), str(op.props["for"]), "", rewinds)
             elif isinstance(op, Delete):
                 is_consumed = instance is not None and not isinstance(instance, Delete)
+                if not is_consumed and any(_UPDATE.match(other.key) for other in operations):
+                    self.inbox[instance_id, op.key] = self.inbox[instance_id, op.key]._replace(fate="withdrawn")
+                    continue
                 self._taken(instance_id, op.key, before if is_consumed else None, is_consumed=is_consumed)
+
+    def _answered(self, instance_id: str, op: Insert | Merge, *, is_commit: bool) -> None:
+        """Check the answer to an update: it is part of the commit that records its end, and is never changed."""
+        kind, value = str(op.props["kind"]), op.props["value"]
+        row = self._rows.get(instance_id)
+        rewinds = 0 if row is None else row.rewinds
+        if not is_commit:
+            self._say(1, f"update {op.key} of '{instance_id}' was answered without a commit")
+        before = self.updates.get((instance_id, op.key))
+        if kind not in ("completed", "failed"):
+            if before is not None:
+                self._say(1, f"update {op.key} of '{instance_id}' was accepted, and then {kind}")
+            return
+        if before is not None and before[2] == rewinds:
+            self._say(1, f"update {op.key} of '{instance_id}' was answered twice: {before[:2]}, {(kind, value)}")
+        self.updates[instance_id, op.key] = kind, value, rewinds
 
     def _whole_row(self, instance_id: str, props: Props) -> None:
         generation = Generation(instance_id, str(props["exec"]), int(str(props["gen"])))
@@ -273,6 +304,8 @@ class Oracle:
         begun: set[int] = set()
         ended: set[int] = set()
         inbox: set[str] = set()
+        accepted: set[str] = set()
+        answered: set[str] = set()
         ends = starts = 0
         for event in events:
             match event:
@@ -290,6 +323,16 @@ class Oracle:
                     if event.task_id not in begun and self._is_known(generation):
                         self._say(8, f"task {event.task_id} of {generation} ended, and was never scheduled")
                     ended.add(event.task_id)
+                case UpdateAccepted(update_id=update_id):
+                    if update_id in accepted:
+                        self._say(1, f"update {update_id} of {generation} was accepted twice")
+                    accepted.add(update_id)
+                case UpdateEnded(update_id=update_id):
+                    if update_id in answered:
+                        self._say(1, f"the end of update {update_id} of {generation} was recorded twice")
+                    if update_id not in accepted and self._is_known(generation):
+                        self._say(1, f"update {update_id} of {generation} ended, and was never accepted")
+                    answered.add(update_id)
                 case ExecutionStarted():
                     starts += 1
                 case ExecutionCompleted() | ExecutionTerminated():

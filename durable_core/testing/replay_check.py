@@ -65,7 +65,7 @@ async def replayed(app: DurableApp, urls: CallbackUrls, instance: Instance) -> O
     hub = app.hub
     live = cached.replayed(
         cached.definition_for(app.registry, instance.name, instance.version),
-        cached.info_of(instance, urls),
+        cached.info_of(instance, app.hub.instances.headers(instance), urls),
         Converter(app.settings.max_payload),
         await hub.instances.history(instance),
         (await hub.instances.carry(instance)).seen,

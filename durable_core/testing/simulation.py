@@ -14,7 +14,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -22,6 +22,8 @@ from typing import Any, Literal, TypeVar
 from ..codec import PayloadCodec
 from ..engine.callbacks import CallbackTicket
 from ..errors import CapabilityError, LeaseLostError, StorageUnavailableError
+from ..hub.timers import arming_interval
+from ..lazy_dataclass import dataclass
 from ..registry import Registry
 from ..runtime.app import DurableApp
 from ..runtime.client import DurableClient
@@ -119,6 +121,8 @@ class SimulatedHost:
                 self._spawn(self._listen(storage.queue(name), partial(self.app.on_work_message, queue=own)))
         if not self._world.is_quiet:
             self._spawn(self._recover())
+            if (seconds := arming_interval(self.app.hub.timers.rows_from)) is not None:
+                self._spawn(self._arm_timers(seconds))
 
     def recover(self) -> None:
         """Run one round of recovery now; for the driver of a quiet ``World``."""
@@ -190,6 +194,12 @@ class SimulatedHost:
         while True:
             await asyncio.sleep(RECOVERY_INTERVAL)
             await self._recover_once()
+
+    async def _arm_timers(self, seconds: int) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            with suppress(StorageUnavailableError):
+                await self.app.arm_timers()
 
     async def _recover_once(self) -> None:
         with suppress(StorageUnavailableError):  # the next round repeats it

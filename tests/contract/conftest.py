@@ -16,7 +16,11 @@ from ..support.azurite import azurite
 
 __all__ = ["azurite"]
 
-ADAPTERS = ["memory", "file", pytest.param("azurite", marks=pytest.mark.azurite)]
+ADAPTERS = [
+    *("memory", "file"),
+    pytest.param("azurite", marks=pytest.mark.azurite),
+    pytest.param("azurite by the SDK", marks=pytest.mark.azurite),
+]
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -32,7 +36,8 @@ async def storage(adapter: str, request: pytest.FixtureRequest, tmp_path: Path) 
         case "file":
             settings = Settings(store=str(tmp_path / "new folder" / "store.db"))
         case _:
-            settings = Settings(connection={"": request.getfixturevalue("azurite").connection_string})
+            connection = {"": request.getfixturevalue("azurite").connection_string}
+            settings = Settings(connection=connection, azure_sdk=adapter == "azurite by the SDK")
     found = open_storage(settings)
     yield found
     await found.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 import threading
@@ -15,9 +16,16 @@ from typing import Any
 
 import pytest
 
-from durable_core.errors import NewerFormatError, PreconditionFailedError, RowExistsError, StorageError
+from durable_core.errors import (
+    NewerFormatError,
+    PreconditionFailedError,
+    RowExistsError,
+    StorageError,
+    StorageUnavailableError,
+)
 from durable_core.storage.ports import Table
-from durable_core.storage.sqlite import SqliteStorage, group_commit
+from durable_core.storage.sqlite import SqliteStorage, group_commit, log_file
+from durable_core.storage.sqlite.connection import CHECKPOINT_PAGES
 
 from ..support.processes import run_python
 
@@ -133,13 +141,69 @@ async def test_writes_that_wait_are_done_before_the_store_closes(path: str, stor
     assert len({await write for write in writes}) == 50
 
 
-async def test_a_commit_is_flushed_to_the_disk_before_it_is_acknowledged(store: SqliteStorage) -> None:
-    # synchronous = FULL (2) in WAL mode means one fsync of the log per commit.
-    def pragmas(session: Any) -> tuple[object, object]:
-        journal = session.con.execute("PRAGMA journal_mode").fetchone()[0]
-        return journal, session.con.execute("PRAGMA synchronous").fetchone()[0]
+def _pragmas(session: Any) -> tuple[object, object]:
+    journal = session.con.execute("PRAGMA journal_mode").fetchone()[0]
+    return journal, session.con.execute("PRAGMA synchronous").fetchone()[0]
 
-    assert await store._store.write(pragmas) == ("wal", 2)  # pyright: ignore[reportPrivateUsage]
+
+@pytest.mark.parametrize("many", [1, 50], ids=["on the loop", "in the thread"])
+async def test_a_commit_is_flushed_to_the_disk_before_it_is_acknowledged(
+    path: str, store: SqliteStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """What a power cut would leave is what the files held when they were flushed: each row that was answered is in it.
+    Nobody holds the write lock meanwhile: another process can commit."""
+    table, flush = store.table("Rows"), log_file._FLUSH  # pyright: ignore[reportPrivateUsage]
+    answered, kept, locks = list[str](), list[set[str]](), list[str]()
+
+    def flushed(descriptor: int) -> None:
+        for suffix in ("", "-wal"):
+            shutil.copy(path + suffix, tmp_path / f"cut.db{suffix}")
+        with closing(sqlite3.connect(tmp_path / "cut.db")) as cut:
+            kept.append({key for (key,) in cut.execute("SELECT rk FROM entity")})
+        assert kept[-1] >= set(answered)
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            locks.append("free")
+            other.execute("ROLLBACK")
+        flush(descriptor)
+
+    monkeypatch.setattr(log_file, "_FLUSH", flushed)
+
+    async def insert(key: str) -> None:
+        await table.insert("p", key, {})
+        answered.append(key)
+        assert key in kept[-1]
+
+    for turn in range(3):
+        await asyncio.gather(*(insert(f"{turn}-{number}") for number in range(many)))
+    assert len(answered) == 3 * many and len(locks) == len(kept) >= 3
+
+
+async def test_a_flush_that_fails_is_told_and_sqlite_flushes_from_then_on(
+    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    table = store.table("Rows")
+    await table.insert("p", "before", {})
+    assert await store._store.write(_pragmas) == ("wal", 1)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(log_file, "_FLUSH", fails)
+    with pytest.raises(StorageUnavailableError, match="could not be flushed"):
+        await table.insert("p", "k", {})
+    assert await store._store.write(_pragmas) == ("wal", 2)  # pyright: ignore[reportPrivateUsage]
+    assert await table.get("p", "k") is not None, "it was committed, and may survive"
+
+
+async def test_where_the_log_cannot_be_opened_sqlite_flushes_it(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    storage = SqliteStorage(path)
+    monkeypatch.setattr(group_commit, "LogFile", refused)
+    await storage.create(["Rows"], [])
+    assert await storage._store.write(_pragmas) == ("wal", 2)  # pyright: ignore[reportPrivateUsage]
+    await storage.close()
 
 
 async def test_a_lease_is_not_flushed_by_itself_and_a_write_beside_it_is(store: SqliteStorage) -> None:
@@ -288,6 +352,34 @@ async def test_two_processes_lose_no_update_of_one_row(path: str, store: SqliteS
     row = await table.get("p", "counter")
     assert row is not None
     assert row.props["n"] == 120
+
+
+async def test_a_second_store_on_the_file_leaves_the_log_of_the_first_to_it(path: str, store: SqliteStorage) -> None:
+    """A process of another host deletes the log at its end if it takes itself for the last; locks tell it of others."""
+
+    async def count_up_elsewhere() -> None:
+        process = run_python(COUNT_UP, path, "1")
+        assert await asyncio.to_thread(process.wait) == 0
+        process.communicate()
+
+    async def counted() -> Any:
+        row = await store.table("Rows").get("p", "counter")
+        assert row is not None
+        return row.props["n"]
+
+    await store.table("Rows").insert("p", "counter", {"n": 0})
+    second = SqliteStorage(path)
+    assert await second.table("Rows").get("p", "counter") is not None
+    await second.close()
+    log = os.stat(f"{path}-wal").st_ino
+
+    await count_up_elsewhere()
+
+    assert os.stat(f"{path}-wal").st_ino == log
+    assert await counted() == 1
+    await store.table("Rows").merge("p", "counter", {"n": 10})
+    await count_up_elsewhere()
+    assert await counted() == 11
 
 
 async def test_a_killed_process_loses_no_acknowledged_write(path: str, store: SqliteStorage) -> None:
@@ -555,3 +647,40 @@ async def test_a_file_that_is_no_more_than_a_quarter_free_keeps_its_pages(path: 
         await table.delete("p", f"k{number:04}")
     await store.close()
     assert size_of(path) == full
+
+
+async def test_the_file_is_unlocked_while_a_batch_waits_for_its_flush(
+    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that flushes may wait long for the interpreter's lock. Only the commits that may fold the log into the
+    file are left to it, and these are few."""
+    locked: list[bool] = []
+    send = group_commit.GroupCommit._send_away  # pyright: ignore[reportPrivateUsage]
+
+    def send_away(self: Any, work: Any) -> None:
+        locked.append(self._con is not None and self._con.in_transaction)
+        send(self, work)
+
+    monkeypatch.setattr(group_commit.GroupCommit, "_send_away", send_away)
+    rounds = 4 * group_commit.COMMITS_TO_A_CHECKPOINT
+    for number in range(rounds):
+        writes = [store.table("Rows").insert("p", f"{number}-{each}", {}) for each in range(2 * group_commit.FEW)]
+        await asyncio.gather(*writes)
+    assert len(locked) == rounds
+    assert sum(locked) <= 4 + 1, locked
+
+
+async def test_the_log_does_not_grow_with_what_is_written(path: str, store: SqliteStorage) -> None:
+    """It is folded into the file, though by few of the commits."""
+    text, together, rounds = "x" * 30_000, 2 * group_commit.FEW, 30 * group_commit.COMMITS_TO_A_CHECKPOINT
+    written = 0
+    largest = 0
+    for number in range(rounds):
+        keys = [f"{number}-{each}" for each in range(together)]
+        await asyncio.gather(*(store.table("Rows").insert("p", key, {"text": text}) for key in keys))
+        written += together * len(text)
+        largest = max(largest, size_of(f"{path}-wal"))
+    page = 4096 + 24
+    a_batch = together * (len(text) // 4096 + 4) * page
+    assert written > 3 * CHECKPOINT_PAGES * page, "the log would be large"
+    assert largest <= CHECKPOINT_PAGES * page + 2 * group_commit.COMMITS_TO_A_CHECKPOINT * a_batch

@@ -61,3 +61,16 @@ async def test_a_hub_of_a_newer_format_is_left_alone(storage: Storage, name: str
     await storage.table(f"{name}Catalog").merge(PARTITION, KEY, {"fmt": 2})
     with pytest.raises(NewerFormatError, match="format 2"):
         await hub(storage, name, 1).create()
+
+
+async def test_a_hub_of_durable_functions_is_not_taken_for_a_new_hub(storage: Storage, name: str) -> None:
+    await storage.create([], [f"{name.lower()}-workitems"])
+    with pytest.raises(ConfigurationError, match=f"a task hub '{name}' of Durable Functions"):
+        await hub(storage, name, 1).create()
+    assert not await hub(storage, name, 1).check()
+
+
+async def test_a_hub_that_exists_is_not_asked_for_one_of_durable_functions(storage: Storage, name: str) -> None:
+    await hub(storage, name, 1).create()
+    await storage.create([], [f"{name.lower()}-workitems"])
+    await hub(storage, name, 1).create()

@@ -76,7 +76,7 @@ async def test_a_row_over_1_mib_is_refused(table: Table) -> None:
 
 # Only the service knows the row that a merge meets, and Azurite does not look at its size.
 async def test_a_merge_that_would_grow_a_row_over_1_mib_is_refused(table: Table, adapter: str) -> None:
-    if adapter == "azurite":
+    if adapter.startswith("azurite"):
         pytest.skip("Azurite lets a row grow over 1 MiB by merges; Azure refuses it itself")
     await table.insert("p", "k", {f"b{n}": b"\x00" * 65_000 for n in range(16)})
     with pytest.raises(LimitExceededError, match="1,048,576"):
@@ -89,7 +89,7 @@ async def test_a_merge_that_would_grow_a_row_over_1_mib_is_refused(table: Table,
 
 
 async def test_a_merge_that_would_make_253_properties_is_refused(table: Table, adapter: str) -> None:
-    if adapter == "azurite":
+    if adapter.startswith("azurite"):
         pytest.skip("Azurite lets a row have more properties by merges; Azure refuses it itself")
     await table.insert("p", "k", {f"p{n}": n for n in range(251)})
     for n in range(5):

@@ -106,7 +106,7 @@ async def test_who_gives_up_waiting_leaves_nothing_behind(tmp_path: Path) -> Non
                 *[partial(table.insert, "p", key, {}) for key in (f"a{number:02}", f"b{number:02}", f"c{number:02}")]
             )
         )
-        for _ in range(number % 4):
+        for _ in range(number % 3):  # on a quick disk the third iteration of the loop has the answer
             await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -166,7 +166,7 @@ async def test_freed_leases_make_received_messages_visible(storage: Storage, que
     (held,) = await queue.receive(1, lease=100)
     await storage.free_leases([queue.name])
     found = await queue.receive(32)
-    if adapter == "azurite":
+    if adapter.startswith("azurite"):
         assert found == []
         return
     assert [(message.body, message.dequeue_count) for message in found] == [("held", 2)]

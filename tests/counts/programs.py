@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from durable_core.models import JSON
+from durable_core.registry import Registry
 from durable_core.settings import Settings
 from durable_core.storage.counting import Counts
 from durable_core.testing.simulation import Role, World
@@ -35,6 +36,7 @@ def count(
     instances: int = 1,
     hosts: int | Sequence[Role] = 1,
     settings: Settings | None = None,
+    registry: Registry | None = None,
 ) -> Run:
     """Run so many instances at once, to the end; idle polls and the look at the results are left out."""
 
@@ -52,7 +54,7 @@ def count(
         conflicts = sum(host.app.instance_cache.conflicts for host in world.hosts)
         return Run(start, everything, [status.output for status in statuses], conflicts)
 
-    world = World(make_registry(), hosts=hosts, settings=settings, counting=True)
+    world = World(registry or make_registry(), hosts=hosts, settings=settings, counting=True)
     run = world.run(drive)
     assert not world.errors, world.errors
     assert not world.failures, world.failures

@@ -7,6 +7,7 @@ batches and their operations take time, other times at each: without that they w
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from functools import cache
 import pytest
 
 from durable_core.models import JSON
+from durable_core.runtime.turn.inline_activity import AT_WORK
 from durable_core.storage.counting import Counts
 from durable_core.testing.faults import FaultPlan
 from durable_core.testing.simulation import HostShape, Role, World
@@ -23,7 +25,7 @@ from tests.support.programs import make_registry
 from .programs import REST
 
 TWICE = 2.0
-CONFLICTS = 0.15
+CONFLICTS = 0.08
 """Of the operations, at most; a conflict is a commit that meets another host's, and is made again."""
 
 BATCH = 16
@@ -93,6 +95,31 @@ def test_more_hosts_need_at_most_twice_the_operations_of_one(
     assert shared.counts.total <= TWICE * alone.counts.total, f"alone: {alone}\ntogether: {shared}"
     assert shared.conflicts <= CONFLICTS * shared.counts.total, f"together: {shared}"
     assert alone.conflicts == 0
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_steps_through_the_queue_cost_hardly_more_among_several_hosts(group: str) -> None:
+    """The host that runs a step runs the next turn, and up to ``AT_WORK`` steps in a row: no result takes a message,
+    few steps do, and hosts do not meet."""
+    _, size, instances = chains = "queued_chain", 10, 30
+    alone, shared = run(*chains, ALONE), run(*chains, GROUPS[group])
+    assert shared.counts.total <= 1.2 * alone.counts.total, f"alone: {alone}\ntogether: {shared}"
+    messages = math.ceil(size / AT_WORK)
+    assert shared.counts["queue.send"] == instances * (messages + 1), "those of the steps, and one for the start"
+    assert shared.conflicts == 0
+    hosts_of_work = sum(role != "control" for role in GROUPS[group])
+    reads = shared.counts["table.read_range"] / instances
+    assert reads <= (2 if hosts_of_work == 1 else messages + 1), f"an instance was read and replayed {reads} times"
+
+
+@pytest.mark.parametrize(("group", "more", "conflicts"), [("two", 1.2, 0.03), ("four", 1.4, 0.06)])
+def test_hosts_that_have_met_on_an_instance_meet_seldom_again(group: str, more: float, conflicts: float) -> None:
+    """Each runs calls of the same fan-outs, and records the results. A host that has met another one gathers more for
+    its next commit, and reads what the other has committed first."""
+    fans = "fan", 40, 15
+    alone, shared = run(*fans, ALONE), run(*fans, GROUPS[group])
+    assert shared.conflicts <= conflicts * shared.counts.total, f"together: {shared}"
+    assert shared.counts.total <= more * alone.counts.total, f"alone: {alone}\ntogether: {shared}"
 
 
 def test_hosts_that_share_everything_all_work_and_do_meet() -> None:

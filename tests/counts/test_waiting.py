@@ -11,6 +11,7 @@ from durable_core import Orchestration, OrchestrationContext, Registry, activity
 from durable_core.instance_ids import execution_of
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.client import DurableClient
+from durable_core.runtime.completion import LONGEST_POLL
 from durable_core.testing.simulation import World
 from tests.support.programs import make_registry
 
@@ -212,3 +213,25 @@ def test_nobody_looks_at_an_instance_while_this_process_runs_a_step_of_it() -> N
     status, reads = World(Registry().add(long, one_step), counting=True).run(wait)
     assert status.output == "done"
     assert reads == 0
+
+
+@pytest.mark.parametrize(("warm", "most"), [(True, 60), (False, 110)])
+def test_many_who_wait_read_no_more_often_than_the_store_can_bear(warm: bool, most: int) -> None:
+    """Reads in a second of 500 callers, once the first impatience is over."""
+    callers, seconds = 500, 30
+
+    async def wait(world: World) -> float:
+        client = world.hosts[0].app.client if warm else world.client  # the latter's process runs no host
+        client.longest_poll = LONGEST_POLL
+        ids = [await client.start_new("completes", f"i{number}", "") for number in range(callers)]
+        await asyncio.sleep(5)
+        waiting = [asyncio.ensure_future(client.wait_for_completion(each, 60)) for each in ids]
+        await asyncio.sleep(12)
+        before = table_reads(world)
+        await asyncio.sleep(seconds)
+        found = (table_reads(world) - before) / seconds
+        for each in waiting:
+            each.cancel()
+        return found
+
+    assert World(registry_of_ends(), counting=True).run(wait) <= most

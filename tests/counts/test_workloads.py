@@ -29,11 +29,11 @@ class Most:
 @pytest.mark.parametrize(
     "most",
     [
-        Most("chain", 1, 1, operations=9, written=2_430),
-        Most("chain", 10, 20, operations=360, written=151_400),
+        Most("chain", 1, 1, operations=9, written=2_500),
+        Most("chain", 10, 20, operations=360, written=155_900),
         Most("fan", 100, 1, operations=316, written=19_960),
         Most("short_fan", 100, 1, operations=22, written=12_080),
-        Most("chain", 100, 1, operations=108, written=59_900),
+        Most("chain", 100, 1, operations=108, written=61_900),
     ],
     ids=["W1", "W2, 20 chains of 10", "W3, 100", "W3, 100, short", "W4, 100"],
 )

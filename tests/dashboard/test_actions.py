@@ -90,8 +90,8 @@ def test_a_fork_says_what_runs_again_and_leads_to_the_new_instance(opened: Open,
     page = opened("#/instances/order-9").page
     page.get_by_role("group", name="Actions").get_by_role("button", name="Fork").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("With").select_option("result")
-    dialog.get_by_label("Of the open task number").fill("2")
+    dialog.get_by_role("button", name="Override a task").click()
+    dialog.get_by_label("Task number").fill("2")
     dialog.get_by_label("As JSON").fill('"approved by hand"')
     dialog.get_by_label("Id of the new instance").fill("order-9-fork")
     dialog.get_by_role("button", name="Preview").click()
@@ -101,6 +101,45 @@ def test_a_fork_says_what_runs_again_and_leads_to_the_new_instance(opened: Open,
     expect(page.get_by_label("output", exact=True)).to_have_text('"approved by hand"')
     expect(page.locator(".facts-line")).to_contain_text("fork of order-9")
     assert board.status("order-9") == "Failed"
+
+
+def test_a_fork_takes_several_overrides_an_event_a_version_and_begins_suspended(opened: Open, board: Board) -> None:
+    board.start("gathers", "gathers-1")
+    board.call("POST", "instances/gathers-1/raiseEvent/Go", 1)
+    watched = opened("#/instances/gathers-1")
+    watched.expected.append("400")
+    page = watched.page
+    expect(page.locator(".timeline")).to_contain_text("Go")  # the event is in the history
+    page.get_by_role("group", name="Actions").get_by_role("button", name="Fork").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("From before").select_option(label="the event Go came")
+    for number, value in enumerate(('"first"', '"second"')):
+        dialog.get_by_role("button", name="Override a task").click()
+        dialog.get_by_label("As JSON").nth(number).fill(value)
+    expect(dialog.get_by_role("button", name="Preview")).to_be_disabled()
+    dialog.get_by_label("Task number").nth(0).fill("1")
+    dialog.get_by_label("Task number").nth(1).fill("1")
+    expect(dialog.get_by_role("button", name="Preview")).to_be_disabled()  # one task twice
+    dialog.get_by_label("Task number").nth(1).fill("2")
+    dialog.get_by_role("button", name="Override a task").click()
+    dialog.get_by_role("button", name="Remove this task").nth(2).click()
+    dialog.get_by_label("Version of the orchestrator").fill("9")
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("version")
+    dialog.get_by_label("Version of the orchestrator").fill("")
+    dialog.get_by_label("It begins suspended").check()
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog.get_by_role("region", name="Preview")).to_contain_text("Nothing runs again")
+    dialog.get_by_role("button", name="Fork").click()
+    expect(page.locator(".facts-line")).to_contain_text("fork of gathers-1")
+    expect(page.locator(".title .status")).to_have_text("Suspended")
+    page.get_by_role("group", name="Actions").get_by_role("button", name="Resume").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+    expect(page.locator(".sentence")).to_contain_text("the event 'Go'")
+    fork = page.locator(".title h1").inner_text()
+    board.call("POST", f"instances/{fork}/raiseEvent/Go", 2)
+    expect(page.get_by_label("output", exact=True)).to_contain_text("second")
+    assert board.call("GET", f"instances/{fork}?timeout=60")["output"] == ["first", "second", 2]
 
 
 def test_cancel_and_purge(opened: Open, board: Board) -> None:

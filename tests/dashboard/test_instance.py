@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.dashboard.conftest import Board
-from tests.support.browser import Watched
+from tests.support.browser import PATIENCE, Watched
 
 Open = Callable[..., Watched]
 
@@ -125,10 +125,22 @@ def test_a_host_that_does_not_answer_is_said_and_asked_again(opened: Open, board
     board.host.stand_still()
     page.context.set_offline(True)
     try:
-        expect(page.get_by_role("alert")).to_contain_text("The app does not answer")
+        # A request that was under way is given up after 25 seconds.
+        expect(page.get_by_role("alert")).to_contain_text("The app does not answer", timeout=2 * PATIENCE)
         expect(page.locator(".line .pick .text").first).to_have_text("take_payment")  # what was known stays
     finally:
         board.host.go_on()
         page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_what_an_activity_writes_is_shown_while_it_runs(opened: Open, board: Board) -> None:
+    board.start("speaking", "speech-1", "speech")
+    page = opened("#/instances/speech-1?tab=streams").page
+    shown = page.get_by_label("Stream answer")
+    expect(shown).to_have_text("All <b>happy</b> families")
+    expect(page.get_by_role("tabpanel")).to_contain_text("3 chunks, being written")
+    board.open_gate("speech")
+    expect(page.get_by_role("tabpanel")).to_contain_text("4 chunks, complete")
+    expect(shown).to_contain_text('{"are":"alike"}')

@@ -74,6 +74,8 @@ def test_a_page_that_is_held_still_asks_no_more(opened: Open, board: Board) -> N
     watched = opened()
     page = watched.page
     expect(page.locator("table.list tbody tr")).to_have_count(50)
+    with page.expect_response(lambda response: "/instances?" in response.url):
+        pass  # the next request is five seconds away
     page.get_by_role("button", name="Live").click()
     expect(page.get_by_role("button", name="Paused")).to_be_visible()
     before = len(watched.asked())

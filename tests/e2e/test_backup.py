@@ -39,10 +39,10 @@ async def test_a_backup_of_a_busy_store_is_a_state_from_which_everything_complet
         assert copy.stat().st_mode & 0o777 == 0o600
         at_backup = len(hub.runs)
         refused = await asyncio.to_thread(run_cli, "restore", copy, "--store", store)
-        assert refused.returncode == 1
+        assert refused.returncode == 2
         assert "in use; stop every host" in refused.stderr
         again = await asyncio.to_thread(run_cli, "backup", copy, "--store", store)
-        assert again.returncode == 1
+        assert again.returncode == 2
         assert "already exists; name another file" in again.stderr
         async with hub.app() as app:
             completed(await hub.until_all_ended(app.client))
@@ -164,7 +164,7 @@ def test_recover_of_a_store_that_is_not_there_makes_none(tmp_path: Path) -> None
 
 def test_backup_is_for_the_embedded_store(tmp_path: Path) -> None:
     done = run_cli("backup", tmp_path / "copy.db", env={"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "docs/backup.md" in done.stderr
 
 

@@ -92,7 +92,7 @@ async def test_an_edited_orchestrator_is_stuck_at_once_by_a_host_that_is_alone_a
             assert status["stuckReason"].startswith("orchestrator 'order' no longer matches the history")
             assert log in host.log
             answer = await http.call("GET", "/instances/one/query/anything")
-            assert (answer.status, answer.body["error"]["code"]) == (500, "NonDeterminism")
+            assert (answer.status, answer.body["error"]["code"]) == (409, "NonDeterminism")
             assert log in answer.body["error"]["message"]
             with host_of(tmp_path, "right", {"DURABLE_APP_BUILD": "three"}) as other:
                 async with HttpClient(other.url) as http:

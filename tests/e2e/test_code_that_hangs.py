@@ -47,7 +47,7 @@ async def test_others_go_on_the_status_names_the_line_and_a_restart_does_not_run
                 assert await http.output_of(f"before-{number}") == number + 1
                 assert await http.output_of(f"after-{number}") == number + 1
             answer = await http.call("GET", "/instances/one/query/anything")
-            assert (answer.status, answer.body["error"]["code"]) == (500, "InstanceStuck")
+            assert (answer.status, answer.body["error"]["code"]) == (409, "InstanceStuck")
         host.kill9()
         host.start()
         host.wait_ready()

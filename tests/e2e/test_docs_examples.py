@@ -26,12 +26,14 @@ def example(request: pytest.FixtureRequest) -> Generator[ModuleType]:
 def test_an_example_of_the_docs_does_what_it_says(example: ModuleType, cache: str) -> None:
     """The file's orchestrators and activities are registered; its ``example(client)`` drives them and asserts.
 
-    A file may define ``SETTINGS`` where the app needs other ones than the defaults, and its payload ``CODEC``.
+    A file may define ``SETTINGS`` where the app needs other ones than the defaults, its payload ``CODEC``, and its
+    ``INTERCEPTORS``.
     """
     settings: Settings = getattr(example, "SETTINGS", Settings())
     if cache == "cold":
         settings = replace(settings, warm_cache=0)
-    world = World(Registry.scan(example), settings=settings, codec=getattr(example, "CODEC", None))
+    registry = Registry.scan(example).intercept(*getattr(example, "INTERCEPTORS", ()))
+    world = World(registry, settings=settings, codec=getattr(example, "CODEC", None))
     world.run(lambda world: example.example(world.client))
     assert not world.errors, world.errors
     assert not world.failures, world.failures

@@ -18,7 +18,11 @@ from typing import TypeVar
 import pytest
 
 from durable_core import (
+    Debounce,
+    Deduplicate,
     DurableClient,
+    EntityId,
+    Limit,
     Orchestration,
     OrchestrationContext,
     Registry,
@@ -43,6 +47,7 @@ __all__ = ["azurite"]
 IN_REAL_TIME = {
     "chaining",
     "encryption",
+    "entities",
     "failures",
     "fan_out",
     "heartbeat",
@@ -51,6 +56,7 @@ IN_REAL_TIME = {
     "queries",
     "run_step",
     "saga",
+    "streams",
 }
 T = TypeVar("T")
 
@@ -174,7 +180,17 @@ def passes_on(ctx: OrchestrationContext) -> Orchestration[str]:
     return (yield from ctx.call_sub_orchestrator(tidy, timeout=timedelta(seconds=2)))
 
 
-REAL = Registry().add(note, never_ends, tidy, asks, signs, passes_on)
+@orchestrator(limit=Limit(name="one", concurrency=1, key=lambda text: "k" if text else ""))
+def renews(ctx: OrchestrationContext, text: str) -> Orchestration[str]:
+    said = yield from ctx.call_activity(note, text)
+    if said == text:
+        yield from ctx.wait_for_external_event("Go")
+        return said
+    ctx.continue_as_new(said)
+    return ""
+
+
+REAL = Registry().add(note, never_ends, tidy, asks, signs, passes_on, renews)
 
 
 async def test_cancel_reaches_the_code_which_cleans_up(storage: Storage) -> None:
@@ -218,6 +234,44 @@ async def test_a_run_that_overruns_ends_and_one_that_is_put_off_waits(storage: S
             assert status.failure is not None
             assert status.failure.is_caused_by(TaskTimeoutError)
         assert datetime.now(UTC) > at
+
+
+async def test_starts_with_a_key_make_one_instance(storage: Storage) -> None:
+    once = Deduplicate(key="k /\\?#", window=timedelta(hours=1))
+    async with running(REAL, storage) as client:
+        starts = [client.start_new(renews, client_input=f"t{n}", deduplicate=once) for n in range(8)]
+        [first] = set(await asyncio.gather(*starts))
+        soon = Debounce(key="k", period=timedelta(seconds=4))
+        ids = {await client.start_new(renews, client_input=f"v{number}", debounce=soon) for number in range(4)}
+        [waiting] = ids
+        assert (await client.get_status(waiting)).runtime_status is RuntimeStatus.PENDING
+        await client.raise_event(first, "Go")
+        await client.wait_for_completion(first, 30)
+        assert await client.start_new(renews, client_input="t9", deduplicate=once) == first
+        assert await client.purge_instance_history(first) == 1
+        await client.raise_event(waiting, "Go")
+        assert (await client.wait_for_completion(waiting, 30)).output == "V3"
+        assert await client.start_new(renews, client_input="v4", debounce=soon) != waiting
+
+
+async def test_a_limit_of_whole_orchestrations_holds_through_generations(storage: Storage) -> None:
+    async with running(REAL, storage) as client:
+        await client.start_new(renews, "a", "a")
+        await client.start_new(renews, "b", "b")
+
+        async def waits() -> list[str]:
+            return sorted([wait.kind for name in "ab" for wait in (await client.get_status(name)).waits])
+
+        await eventually(waits, lambda kinds: kinds == ["entity", "event"])
+        await asyncio.sleep(1)
+        assert await waits() == ["entity", "event"]  # one holds the slot, in its second generation; the other waits
+        for _ in range(2):
+            for name in "ab":
+                with suppress(InstanceCompletedError):
+                    await client.raise_event(name, "Go")
+            await asyncio.sleep(1)
+        assert [(await client.wait_for_completion(name, 30)).output for name in "ab"] == ["A", "B"]
+        await eventually(lambda: client.read_entity(EntityId("durable.gate", "one:k")), lambda gate: gate is None)
 
 
 async def test_a_schedule_starts_runs_until_it_is_deleted(storage: Storage) -> None:

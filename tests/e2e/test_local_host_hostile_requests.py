@@ -160,7 +160,7 @@ def test_a_secret_that_is_missing_in_local_settings_does_not_open_the_host(tmp_p
     (tmp_path / "function_app.py").write_text(APP)
     (tmp_path / "local.settings.json").write_text(json.dumps({"Values": {"DURABLE_HOST_KEY": ""}}))
     host = TinyHost(tmp_path, app=tmp_path)
-    assert host.wait_exit() == 1
+    assert host.wait_exit() == 2
     assert "DURABLE_HOST_KEY is empty" in host.log
 
 

@@ -135,7 +135,7 @@ def route(template: str, name: str = "f", parameter: str = "req") -> str:
 def test_an_app_that_azure_would_not_index_does_not_start(tmp_path: Path, code: str, complaint: str) -> None:
     (tmp_path / "function_app.py").write_text(code)
     host = TinyHost(tmp_path, app=tmp_path)
-    assert host.wait_exit() == 1
+    assert host.wait_exit() == 2
     assert "Error: " in host.log
     assert complaint in host.log
     assert "Traceback" not in host.log
@@ -143,5 +143,5 @@ def test_an_app_that_azure_would_not_index_does_not_start(tmp_path: Path, code: 
 
 def test_a_taken_port_is_named_and_the_host_ends(host: TinyHost, tmp_path: Path) -> None:
     second = TinyHost(tmp_path, args=["--port", str(host.port)])
-    assert second.wait_exit() == 1
+    assert second.wait_exit() == 2
     assert f"cannot listen on 127.0.0.1:{host.port}" in second.log

@@ -30,6 +30,7 @@ from tests.support.hosts import HostProcess
 
 PROJECT = Path(__file__).resolve().parents[2]
 
+OF_THE_SDKS = ("azure.core", "azure.data", "azure.storage", "azure.identity")
 NOT_NEEDED = (
     # the user's models need it when the first of them comes by
     *("pydantic", "pydantic_core"),
@@ -37,6 +38,9 @@ NOT_NEEDED = (
     "aiohttp",
     # of the other store
     *("azure.core", "azure.data", "azure.storage", "azure.identity", "durable_core.storage.azure"),
+    # what people ask for: of the history, of the hub, over HTTP
+    *("durable_core.operate.explain", "durable_core.operate.timeline", "durable_core.runtime.fork"),
+    "durable_core.hosting.http_api",
     # advice, tests and pictures can wait or have no business there
     *("durable_core.linter", "durable_core.testing", "rich", "matplotlib", "hypothesis", "pytest"),
 )
@@ -106,6 +110,56 @@ def test_a_host_imports_nothing_that_it_does_not_need_before_it_listens_to_its_q
     assert "durable_core.hosting.local.queue_listener" in loaded
     found = [name for name in loaded if any(name == no or name.startswith(f"{no}.") for no in NOT_NEEDED)]
     assert not found, found
+
+
+def test_an_app_is_indexed_without_the_runtime(tmp_path: Path) -> None:
+    """Azure imports an app in every worker process before its first trigger, and waits for it."""
+    script = "import json, sys, function_app; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=write_app(tmp_path),
+        env={"PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded: list[str] = json.loads(run.stdout)
+    for package in ("runtime.app", "runtime.turn", "runtime.client", "hub.taskhub", "hosting.http_api", "telemetry"):
+        assert f"durable_core.{package}" not in loaded, package
+    own = [name for name in loaded if name.startswith("durable_core")]
+    assert len(own) <= 92, f"{len(own)} modules: {own}"
+
+
+@pytest.mark.parametrize(
+    ("code", "own", "not_needed"),
+    [
+        ("import durable_core", 2, ("azure", "pydantic", "asyncio", "sqlite3", "dataclasses", "inspect", "logging")),
+        ("from durable_core import activity, orchestrator", 25, ("azure", "pydantic", "asyncio", "sqlite3", "aiohttp")),
+        (
+            "import durable_core.hosting.functions",
+            65,
+            ("pydantic", "sqlite3", "aiohttp", *OF_THE_SDKS),
+        ),
+        (
+            "import function_app",
+            92,
+            ("aiohttp", *OF_THE_SDKS),
+        ),
+    ],
+)
+def test_an_import_loads_few_modules(code: str, own: int, not_needed: tuple[str, ...]) -> None:
+    script = (
+        f"import json, sys; before = set(sys.modules); {code}; print(json.dumps(sorted({{*sys.modules}} - before)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded: list[str] = json.loads(run.stdout)
+    found = [name for name in loaded if any(name == no or name.startswith(f"{no}.") for no in not_needed)]
+    assert not found, found
+    ours = [name for name in loaded if name.startswith("durable_core")]
+    assert len(ours) <= own, f"{len(ours)} modules: {ours}"
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="what a process has loaded is read from /proc")
@@ -206,7 +260,7 @@ async def test_who_calls_before_there_is_a_server_waits_and_is_answered(tmp_path
 def test_an_empty_key_is_refused_for_it_would_open_every_function() -> None:
     for key in ("", "  "):
         refused = run_cli("host", "--require-keys", key)
-        assert refused.returncode == 1
+        assert refused.returncode == 2
         assert "--require-keys is empty" in refused.stderr
 
 

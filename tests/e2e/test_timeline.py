@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
@@ -57,12 +58,20 @@ def tries(ctx: OrchestrationContext) -> Orchestration[list[int]]:
     return [alone, *both]
 
 
+@activity(inline=False)
+def held(ctx: ActivityContext) -> None:
+    """Runs until the test lets it go: a host that closes waits for what it runs."""
+    ctx.heartbeat("begun")
+    LET_GO.wait()
+
+
 @orchestrator
 def waits(ctx: OrchestrationContext) -> Orchestration[None]:
-    yield from ctx.call_activity(slow, 60.0)
+    yield from ctx.call_activity(held)
 
 
-REGISTRY = Registry().add(lucky, slow, tries, waits)
+REGISTRY = Registry().add(lucky, slow, held, tries, waits)
+LET_GO = threading.Event()
 
 
 @pytest.fixture(params=["embedded", "azurite"])
@@ -117,6 +126,7 @@ def assert_in_order(shown: Timeline) -> None:
 
 
 async def test_an_activity_that_has_sent_a_heartbeat_runs(settings: Settings, storage: Storage) -> None:
+    LET_GO.clear()
     async with running(REGISTRY, settings, storage) as app, asyncio.timeout(30):
         await app.client.start_new(waits, "one")
         row = await running_row(app.client)
@@ -126,6 +136,7 @@ async def test_an_activity_that_has_sent_a_heartbeat_runs(settings: Settings, st
         await app.client.wait_for_completion("one", 30)
         [call, request] = (await app.client.timeline("one")).rows
         assert (call.status, request.name) == ("Canceled", "terminate")
+        LET_GO.set()
 
 
 async def running_row(client: DurableClient) -> TimelineRow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pytest
 
 from tests.e2e.conftest import STORES, settings_of
 from tests.support.cli import PROJECT, run_cli
+from tests.support.forked_cli import ForkedCli, forked_cli
 from tests.support.hosts import HostProcess
 
 APP = Path(__file__).parent / "apps" / "oncall"
@@ -30,14 +32,15 @@ HOSTILE = ("-x", "a b", "ü-✓", "100%", "a&b=c", "a+b", "';--", "a.b", "..a")
 
 @dataclass(frozen=True)
 class Hub:
-    """A hub with a running host, and one way to it."""
+    """A hub with a running host, one way to it, and what runs verbs."""
 
     host: HostProcess
     way: dict[str, str]
     cwd: Path
+    cli: ForkedCli
 
     def run(self, *arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        done = run_cli(*arguments, stdin=stdin, env=self.way, cwd=self.cwd)
+        done = self.cli.run(*arguments, stdin=stdin, env=self.way, cwd=self.cwd)
         assert "Traceback" not in done.stderr, done.stderr
         assert "\x1b" not in done.stdout + done.stderr
         return done
@@ -81,11 +84,47 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield running, settings
 
 
+@pytest.fixture(scope="module")
+def cli() -> Iterator[ForkedCli]:
+    with forked_cli() as running:
+        yield running
+
+
 @pytest.fixture(scope="module", params=["storage", "url"])
-def hub(request: pytest.FixtureRequest, host: tuple[HostProcess, dict[str, str]]) -> Hub:
+def hub(request: pytest.FixtureRequest, host: tuple[HostProcess, dict[str, str]], cli: ForkedCli) -> Hub:
     running, settings = host
     over_http = {"DURABLE_URL": running.url, "DURABLE_KEY": KEY}
-    return Hub(running, over_http if request.param == "url" else settings, APP)
+    return Hub(running, over_http if request.param == "url" else settings, APP, cli)
+
+
+def test_a_start_with_a_key_finds_the_instance_of_the_key(hub: Hub) -> None:
+    debounced = ("start", "order", "--input", '"waits"', "--debounce", "d", "--period", 600, "--max-wait", 900)
+    first, second = hub.run(*debounced), hub.run(*debounced)
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert first.stdout == second.stdout
+    once = ("start", "order", "--input", '"waits"', "--deduplicate", "w", "--window", 600)
+    assert hub.run(*once).stdout == hub.run(*once).stdout != first.stdout
+    wrong = hub.run("start", "order", "--debounce", "d")
+    assert wrong.returncode == 2 and "--debounce needs --period beside it" in wrong.stderr
+    for started in (first, hub.run(*once)):
+        instance_id = started.stdout.strip()
+        assert hub.run("terminate", instance_id, "--yes").returncode == 0
+        hub.run("tail", instance_id)
+        assert hub.run("purge", instance_id, "--yes").returncode == 0
+
+
+def test_an_activity_runs_by_itself_and_is_listed_as_a_job(hub: Hub) -> None:
+    ended = hub.run("enqueue", "charge", "job-1", "--input", "5", "--wait", 60, "--format", "json")
+    assert (ended.returncode, json.loads(ended.stdout)["output"]) == (0, {"paid": 5})
+    failed = hub.run("enqueue", "charge", "job-2", "--input", '"declined"', "--wait", 60)
+    assert failed.returncode == 1 and "no \\x1b[31mmoney" in failed.stdout
+    assert hub.run("enqueue", "charge", "job-1", "--input", "5").returncode == 2
+    refused = hub.run("enqueue", "order", "job-3")
+    assert refused.returncode == 2 and "start_new" in refused.stderr
+    assert hub.run("start", "order", "job-4", "--input", "1", "--wait", 60).returncode == 0
+    listed = hub.json("list", "--jobs", "--prefix", "job-")
+    assert [each["instanceId"] for each in listed] == ["job-2", "job-1"]
+    hub.run("purge", "job-1", "job-2", "job-4", "--yes")
 
 
 def test_a_life_from_start_to_purge(hub: Hub) -> None:
@@ -93,6 +132,13 @@ def test_a_life_from_start_to_purge(hub: Hub) -> None:
     assert (started.returncode, json.loads(started.stdout)) == (0, {"instanceId": "a-1"})
     again = hub.run("start", "order", "a-1")
     assert again.returncode == 2 and "a-1" in again.stderr
+    noted = hub.run("update", "a-1", "note", "--args", '"ü"', "--update-id", "n-1")
+    assert (noted.returncode, json.loads(noted.stdout)) == (0, {"noted": "ü"}), noted.stderr
+    again = hub.run("update", "a-1", "note", "--args", '"other"', "--update-id", "n-1")
+    assert json.loads(again.stdout) == {"noted": "ü"}
+    refused = hub.run("update", "a-1", "nothing")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "it has: note" in refused.stderr
     asked = hub.run("query", "a-1", "progress", "--args", '{"n": 1}')
     assert json.loads(asked.stdout) == {"asked": {"n": 1}}
 
@@ -108,6 +154,11 @@ def test_a_life_from_start_to_purge(hub: Hub) -> None:
     ]
     shown = hub.json("show", "a-1")
     assert (shown["runtimeStatus"], shown["output"], shown["input"]) == ("Completed", {"by": "me"}, "waits")
+    status, _, calls = hub.run("show", "a-1").stdout.partition("\n\n")
+    assert "runtimeStatus" in status
+    header, row = calls.splitlines()
+    assert header.split() == ["TASK", "CALL", "STATUS", "CALLED", "QUEUED", "RAN", "HOST", "LINE"]
+    assert row.split()[:3] == ["1", "charge", "Completed"]
     assert "ExecutionSuspended" in [event["EventType"] for event in hub.json("events", "a-1")]
     listed = hub.run("list", "--prefix", "a-", "--status", "completed", "--format", "jsonl")
     assert [json.loads(line)["instanceId"] for line in listed.stdout.splitlines()] == ["a-1"]
@@ -182,6 +233,12 @@ def test_the_operations_on_a_schedule(hub: Hub) -> None:
     assert run.startswith("nightly:")
     hub.until(lambda: hub.run("tail", run).returncode == 0)  # the schedule starts it a moment later
     assert hub.json("schedules")[0]["isPaused"] is True
+    assert "maintenance" in hub.run("schedules").stdout
+    begun = hub.run("schedules", "backfill", "nightly", "--from", "3d", "--to", "0m", "--at-once", "2").stdout.strip()
+    hub.until(lambda: hub.run("tail", begun).returncode == 0)
+    counted = hub.run("show", begun, "--format", "json").stdout
+    # each way to the hub asks for these runs; the first of them starts them
+    assert '"started": 3' in counted or '"alreadyThere": 3' in counted
     assert hub.run("schedules", "resume", "nightly").returncode == 0
     assert hub.run("schedules", "delete", "nightly").returncode == 2
     assert hub.run("schedules", "delete", "nightly", "--yes").returncode == 0
@@ -212,8 +269,18 @@ def test_the_hub_at_this_moment(hub: Hub) -> None:
     assert hub.json("list", "--name", "order", "--prefix", "h-")[0]["instanceId"] == "h-1"
     for other in (["--name", "tick"], ["--stuck"], ["--retrying"], ["--ended-from", "1h"], ["--tag", "a=b"]):
         assert hub.run("list", "--prefix", "h-", *other).returncode == 3, other
+    running = hub.json("cost", "h-1")
+    assert (running["runtimeStatus"], running["operations"]["total"] > 5) == ("Running", True)
+    assert "storage operations" in hub.run("cost", "h-1").stdout
+    assert hub.run("cost", "h-none").returncode == 3
+    assert hub.run("cost", "h-1", "--name", "order").returncode == 2
     assert hub.run("terminate", "h-1", "--yes").returncode == 0
     assert hub.run("tail", "h-1").returncode == 1
+    ended = hub.json("cost", "h-1")["operations"]
+    (by_name,) = hub.json("cost", "--prefix", "h-")["orchestrators"]
+    assert (by_name["name"], by_name["instances"], by_name["operations"]) == ("order", 1, ended)
+    assert "order" in hub.run("cost", "--name", "order").stdout
+    assert hub.run("cost", "--prefix", "h-none").returncode == 3
     assert hub.run("purge", "h-1", "--yes").returncode == 0
 
 
@@ -253,6 +320,17 @@ def test_ctrl_c_and_a_reader_that_leaves_are_quiet(hub: Hub) -> None:
     assert hub.run("purge", "w-1", "--yes").returncode == 0
 
 
+def test_tail_shows_what_is_tried_again_while_no_event_comes(hub: Hub) -> None:
+    assert hub.run("start", "retries", "r-1").returncode == 0
+    with hub.begin("tail", "r-1") as following:
+        assert following.stdout is not None
+        told = next(line for line in following.stdout if "Retrying" in line)
+    assert re.search(r"Retrying  #1  charge  failed=1 next attempt \d{4}-", told)
+    assert hub.run("terminate", "r-1", "--yes").returncode == 0
+    assert hub.run("tail", "r-1").returncode == 1
+    assert hub.run("purge", "r-1", "--yes").returncode == 0
+
+
 def test_tail_of_all_shows_what_begins_and_ends(hub: Hub) -> None:
     with hub.begin("tail", "--all", "--format", "jsonl") as following:
         assert following.stderr is not None and following.stdout is not None
@@ -286,15 +364,15 @@ def test_a_question_at_a_terminal_shows_what_and_where(hub: Hub) -> None:
     assert hub.run("purge", "q-1", "--yes").returncode == 0
 
 
-def test_nothing_is_made_where_nothing_was(tmp_path: Path) -> None:
+def test_nothing_is_made_where_nothing_was(tmp_path: Path, cli: ForkedCli) -> None:
     for verb in (["list"], ["recover"], ["show", "a"], ["purge", "a", "--yes"], ["tail", "a"], ["schedules"]):
-        refused = run_cli(*verb, "--store", tmp_path / "typo.db", cwd=tmp_path)
+        refused = cli.run(*verb, "--store", tmp_path / "typo.db", cwd=tmp_path)
         assert (refused.returncode, "typo.db" in refused.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_hub_that_nobody_made_is_not_made_by_a_look(host: tuple[HostProcess, dict[str, str]]) -> None:
+def test_a_hub_that_nobody_made_is_not_made_by_a_look(host: tuple[HostProcess, dict[str, str]], cli: ForkedCli) -> None:
     _, settings = host
     for verb in (["list"], ["recover"]):
-        refused = run_cli(*verb, "--hub", "mistyped", env=settings)
+        refused = cli.run(*verb, "--hub", "mistyped", env=settings)
         assert (refused.returncode, "there is no task hub 'mistyped'" in refused.stderr) == (2, True), refused.stderr

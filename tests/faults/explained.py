@@ -9,6 +9,7 @@ from durable_core import DurableClient, Registry
 from durable_core.operate.explain import Explanation
 from durable_core.runtime.app import DurableApp
 from durable_core.testing.simulation import World
+from tests.support.worlds import stop_all_hosts
 
 MINUTES = 60.0
 HOUR = 3600.0
@@ -53,6 +54,4 @@ def check(explanation: Explanation) -> None:
 
 
 async def stop_hosts(world: World) -> None:
-    for host in list(world.hosts):
-        world.hosts.remove(host)
-        await host.stop()
+    await stop_all_hosts(world)

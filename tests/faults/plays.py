@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -34,10 +35,29 @@ class Play:
     without: TakeOut
     breaks: str
     registry: Callable[[Callable[[], Stage], Effects], Registry] | None = None  # None: ``play_registry``
+    turns_at_work: bool = False
 
     @property
     def title(self) -> str:
         return f"{self.rule}-{self.perform.__name__}"
+
+
+def replaced(owner: object, name: str, value: object) -> TakeOut:
+    """Put this in the place of what the module or class has under the name."""
+
+    def take_out(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(owner, name, value)
+
+    return take_out
+
+
+def always(owner: object, function: str, value: object) -> TakeOut:
+    """Replace a function by one that always gives this answer."""
+
+    def answer(*_: Any, **__: Any) -> Any:
+        return value
+
+    return replaced(owner, function, answer)
 
 
 def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
@@ -70,6 +90,13 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
             result = yield from ctx.call_activity(mark, text, inline=False)
             done.append(result)
         return done
+
+    @orchestrator_
+    def steps_and_event(ctx: OrchestrationContext, texts: list[str]) -> Orchestration[str]:
+        for text in texts:
+            yield from ctx.call_activity(mark, text, inline=False)
+        item: str = yield from ctx.wait_for_external_event("Item")
+        return item
 
     @orchestrator_
     def inline_steps(ctx: OrchestrationContext, texts: list[str]) -> Orchestration[list[str]]:
@@ -156,6 +183,15 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
         return result
 
     @orchestrator_
+    def waits_for_ever(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield from ctx.wait_for_external_event("Never")
+
+    @orchestrator_
+    def ends_before_its_child(ctx: OrchestrationContext) -> Orchestration[None]:
+        ctx.call_sub_orchestrator(waits_for_ever, None, "child", parent_close="terminate")
+        yield from ctx.wait_for_external_event("Go")
+
+    @orchestrator_
     def parent_anew(ctx: OrchestrationContext, number: int) -> Orchestration[list[str]]:
         """A child in each of two generations; the first does not wait for its own."""
         child = ctx.call_sub_orchestrator(steps, [f"child {number}"])
@@ -182,7 +218,7 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
             ctx.continue_as_new(0)
         return number
 
-    registry = Registry().add(mark, fail_once, large, steps, inline_steps, fan, event_between, collect)
+    registry = Registry().add(mark, fail_once, large, steps, steps_and_event, inline_steps, fan, event_between, collect)
     return registry.add(
         window,
         tries_again,
@@ -192,6 +228,8 @@ def play_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
         insists,
         renews,
         parent,
+        waits_for_ever,
+        ends_before_its_child,
         parent_anew,
         heavy_steps,
         heavy_anew,

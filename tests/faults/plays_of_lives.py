@@ -1,4 +1,5 @@
-"""Interleavings about executions and generations that follow each other, the inbox, the catalogue, the log (R8-R15)."""
+"""Interleavings about executions and generations that follow each other, the inbox, the catalogue, the log (R8-R15,
+R33)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from durable_core.engine import generator
 from durable_core.errors import InstanceAlreadyExistsError, InstanceCompletedError, RowExistsError
 from durable_core.hub import instances as instances_module
 from durable_core.hub.catalog import CLOSED, Catalog, Entry
@@ -17,16 +19,16 @@ from durable_core.hub.inbox import InboxRow
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.instances import Instances
 from durable_core.hub.times import inverted_ms
-from durable_core.models import ParentLink
-from durable_core.runtime.client import DurableClient
+from durable_core.models import Operations, ParentLink, RuntimeStatus
+from durable_core.runtime.start import Starts
 from durable_core.runtime.turn import children, new_events, retries
 from durable_core.runtime.turn.children import Children
 from durable_core.runtime.turn.new_events import Mail
 from durable_core.testing.faults import HostCrashError
 
 from .oracle import check_order
-from .plays import Play
-from .plays_of_turns import LOST, SEND_CONTROL, always
+from .plays import Play, always
+from .plays_of_turns import COMMIT, LOST, SEND_CONTROL
 from .stage import Stage, StagedHost
 
 # ---------------------------------------------------------------- R8 - R11
@@ -136,8 +138,10 @@ async def an_event_that_one_generation_consumed_is_not_consumed_by_the_next(stag
 def _delete_consumed_rows_later(patch: pytest.MonkeyPatch) -> None:
     write = Instances._write  # pyright: ignore[reportPrivateUsage]
 
-    async def write_only(self: Instances, instance_id: str, operations: list[Any], _: Sequence[str]) -> str:
-        return await write(self, instance_id, operations, ())
+    async def write_only(
+        self: Instances, instance_id: str, operations: list[Any], _: Sequence[str], written: Operations
+    ) -> str:
+        return await write(self, instance_id, operations, (), written)
 
     patch.setattr(Instances, "_write", write_only)
 
@@ -168,6 +172,30 @@ def _skip_a_child_that_exists(patch: pytest.MonkeyPatch) -> None:
             await start(self, parent, *more)
 
     patch.setattr(Children, "start", start_new_only)
+
+
+async def a_child_ends_with_its_parent_whose_host_dies_right_after_the_commit(stage: Stage) -> None:
+    """The parent ends while its child waits for ever. The host dies after the commit of that end, before it has sent
+    anything. The message is redelivered."""
+    await stage.client.start_new("ends_before_its_child", "one")
+    first, second, third = stage.host(), stage.host(), stage.host()
+    while await first.take_next():
+        continue
+    await stage.client.raise_event("one", "Go")
+    second.crash_at(COMMIT, "after")
+    await second.handle("control")
+    await stage.lease_expires()
+    await third.handle("control")
+    await stage.ends_well()
+    child = await stage.client.get_status("child")
+    assert child.runtime_status is RuntimeStatus.TERMINATED, f"the child outlives its parent: {child}"
+
+
+def _record_nothing(_: object) -> None: ...
+
+
+def _close_no_children(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(generator, "close_children", _record_nothing)
 
 
 async def a_child_of_the_next_generation_is_another_one(stage: Stage) -> None:
@@ -212,10 +240,10 @@ async def a_late_host_does_not_list_what_was_purged(stage: Stage) -> None:
 
 
 def _send_no_wake_up(patch: pytest.MonkeyPatch) -> None:
-    async def send_nothing(_: DurableClient, __: Instance) -> None:
+    async def send_nothing(_: Starts, __: Instance) -> None:
         return
 
-    patch.setattr(DurableClient, "_send_start", send_nothing)
+    patch.setattr(Starts, "_send_start", send_nothing)
 
 
 def _insert_the_closed_row_regardless(patch: pytest.MonkeyPatch) -> None:
@@ -328,6 +356,7 @@ PLAYS = [
     ),
     Play("R12", a_child_whose_wake_up_was_not_sent_is_rung_by_the_next, _skip_a_child_that_exists, LOST),
     Play("R12", a_child_of_the_next_generation_is_another_one, _name_children_by_task, "not its own child"),
+    Play("R33", a_child_ends_with_its_parent_whose_host_dies_right_after_the_commit, _close_no_children, LOST),
     Play("R13", a_start_that_finds_the_id_unstarted_rings_for_it, _send_no_wake_up, LOST),
     Play("R14", a_late_host_does_not_list_what_was_purged, _insert_the_closed_row_regardless, "a ghost is listed"),
     Play("R15", a_history_is_read_whole_while_its_log_is_rolled, _add_up_what_was_read, "recorded twice"),

@@ -1,4 +1,4 @@
-"""Interleavings about a rewind of an ended instance, and of its children (R20-R29), and forks (R30, R31)."""
+"""Interleavings about a rewind of an ended instance, and of its children (R20-R29), and forks (R30-R32)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from durable_core import (
     activity,
     orchestrator,
 )
+from durable_core.engine.events import Segment
 from durable_core.engine.executor import OrchestrationExecutor
+from durable_core.engine.state import ExecutionState
 from durable_core.errors import DurableError, OperationRefusedError, TaskFailedError
 from durable_core.hub import catalog, voiding
 from durable_core.hub.catalog import OPEN
@@ -29,11 +31,11 @@ from durable_core.hub.instances import Instances
 from durable_core.hub.keys import INSTANCE_KEY
 from durable_core.models import RuntimeStatus
 from durable_core.runtime import fork, recovery, rewind
-from durable_core.runtime.turn import actor, children, freshness, inline_steps, new_events, rewind_plan
+from durable_core.runtime.turn import actor, children, freshness, inline_steps, new_events, redispatch, rewind_plan
 from durable_core.testing.faults import HostCrashError
 
-from .plays import Play
-from .plays_of_turns import LOST, SEND_CONTROL, always
+from .plays import Play, always
+from .plays_of_turns import LOST, SEND_CONTROL
 from .scenarios import Effects
 from .stage import Stage, StagedHost
 
@@ -461,23 +463,21 @@ async def a_request_of_the_void_run_does_not_end_the_child_of_the_next(stage: St
     await _ends_as(stage, "a")
 
 
-# ---------------------------------------------------------------- R30, R31: forks
+# ---------------------------------------------------------------- R30-R32: forks
 
 
 async def a_fork_sends_nothing_again_that_its_source_has_sent(stage: Stage) -> None:
-    """An orchestration sends an event, and its next call fails. The host that gets the fork's wake-up dies; the message
-    comes back."""
-    host, second = stage.host(), stage.host()
+    """An orchestration sends an event, and its next call fails. The queues are lost when it has been forked, and all
+    messages are sent again."""
+    host = stage.host()
     await stage.client.start_new("collect_two", "listener")
     await stage.client.start_new("tells", "one")
     while await host.take_next():
         continue
     stage.effects.broken = False
     await stage.client.fork("one", until_failure=True, new_instance_id="two")
-    host.crash_at(r"delete \S+-control")
-    await host.handle("control")
-    await stage.lease_expires()
-    while await second.take_next():
+    await stage.client.recover()
+    while await host.take_next():
         continue
     with suppress(DurableError):  # it has ended of a second one
         await stage.client.raise_event("listener", "Told", "enough")
@@ -498,6 +498,45 @@ async def a_fork_does_not_take_the_child_of_its_source(stage: Stage) -> None:
     except OperationRefusedError:
         refused = True
     assert refused, "the fork fails of an instance that is its source's"
+
+
+async def a_fork_that_begins_suspended_runs_nothing_before_it_is_resumed(stage: Stage) -> None:
+    """An orchestration has failed of its call. Its fork begins suspended. The host that resumes it dies before it sends
+    the call; another gets the message."""
+    host, second = stage.host(), stage.host()
+    await stage.client.start_new("collect_two", "listener")
+    await stage.client.start_new("tells", "one")
+    while await host.take_next():
+        continue
+    stage.effects.broken = False
+    runs = stage.effects.runs.total()
+    await stage.client.fork("one", until_failure=True, new_instance_id="two", suspended=True)
+    while await host.take_next():
+        continue
+    await stage.client.recover()
+    while await host.take_next():
+        continue
+    assert stage.effects.runs.total() == runs, "it ran while it was suspended"
+    await stage.client.resume("two")
+    host.crash_at(SEND_CONTROL.replace("control", "work"))
+    await host.handle("control")
+    await stage.lease_expires()
+    while await second.take_next():
+        continue
+    await stage.settle()
+    assert (await stage.client.get_status("two")).runtime_status == "Completed"
+
+
+def _hold_nothing(patch: pytest.MonkeyPatch) -> None:
+    always(ExecutionState, "hold", None)(patch)
+    always(redispatch, "begins_held", False)(patch)
+
+
+def _leave_no_commit_out(patch: pytest.MonkeyPatch) -> None:
+    def all_commits(_: Instance, segments: Sequence[Segment]) -> Sequence[Segment]:
+        return segments
+
+    patch.setattr(redispatch, "own_commits", all_commits)
 
 
 def _tell_nothing_again(patch: pytest.MonkeyPatch) -> None:
@@ -576,7 +615,7 @@ PLAYS: Sequence[Play] = [
     Play(
         "R27",
         a_child_is_not_rewound_beside_a_parent_that_runs,
-        always(rewind, "is_waiting", False),
+        always(rewind, "may_still_hear", False),
         AGAIN,
         rewind_registry,
     ),
@@ -584,7 +623,7 @@ PLAYS: Sequence[Play] = [
     Play(
         "R30",
         a_fork_sends_nothing_again_that_its_source_has_sent,
-        always(fork, "dispatched_of", -1),
+        _leave_no_commit_out,
         "sent again",
         rewind_registry,
     ),
@@ -593,6 +632,13 @@ PLAYS: Sequence[Play] = [
         a_fork_does_not_take_the_child_of_its_source,
         always(fork, "collisions", []),
         "the fork fails",
+        rewind_registry,
+    ),
+    Play(
+        "R32",
+        a_fork_that_begins_suspended_runs_nothing_before_it_is_resumed,
+        _hold_nothing,
+        "while it was suspended",
         rewind_registry,
     ),
     Play(

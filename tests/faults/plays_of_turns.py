@@ -1,4 +1,4 @@
-"""Interleavings about turns: what is read before it is believed, what a redelivery must do again (R1-R7, R16-R18)."""
+"""Interleavings about turns: what is read before it is believed, what a redelivery must do again (R1-R7, R16-R19)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from durable_core.runtime.turn.delivery import Delivery
 from durable_core.runtime.turn.redispatch import NOTHING, Redispatch, to_redispatch
 from durable_core.runtime.worker import Worker
 
-from .plays import Play, TakeOut
+from .plays import Play, always
 from .stage import Stage
 
 READ = r"read \w+ one i"
@@ -26,18 +26,6 @@ COMMIT = r"(merge|replace|transact) \w+Instances one"
 SEND_WORK = r"send \S+-work "
 SEND_CONTROL = r"send \S+-control "
 LOST = "lost: no message is left"
-
-
-def always(module: object, function: str, value: object) -> TakeOut:
-    """Replace a function by one that always gives this answer."""
-
-    def take_out(patch: pytest.MonkeyPatch) -> None:
-        def answer(*_: Any, **__: Any) -> Any:
-            return value
-
-        patch.setattr(module, function, answer)
-
-    return take_out
 
 
 # ---------------------------------------------------------------- R1 - R4
@@ -128,7 +116,7 @@ def _take_any_open_activity(patch: pytest.MonkeyPatch) -> None:
         events = [pending.event for pending in live.pending.values()]
         return events[0] if len(events) == 1 and isinstance(events[0], TaskScheduled) else None
 
-    patch.setattr(inline_activity, "lone_activity", lone)
+    patch.setattr(actor, "lone_activity", lone)
 
 
 # ---------------------------------------------------------------- R5
@@ -430,6 +418,84 @@ def _purge_without_a_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(after_end, "is_end_undispatched", is_end_undispatched)
 
 
+# ---------------------------------------------------------------- turns of hosts that run a lone call
+
+
+async def what_follows_a_lone_call_is_sent_though_the_host_that_ran_its_turn_dies(stage: Stage) -> None:
+    """Host 2 runs A, which is all that the instance waits for, the turns that follow, and B to D, which they call. It
+    dies before it sends E. No control message knows of that: the work message of A comes back."""
+    await stage.client.start_new("steps", "one", list("abcdef"))
+    first, second = stage.host(), stage.host()
+    await first.handle("control")
+    second.crash_at(SEND_WORK)
+    await second.handle("work")
+    await stage.lease_expires()
+    await stage.ends_well(exactly_once=True)
+
+
+async def a_lone_call_does_not_run_again_though_the_host_that_ran_its_turn_dies(stage: Stage) -> None:
+    """Host 2 runs A, records its result, and dies before it knows that the commit is written."""
+    await stage.client.start_new("steps", "one", ["a", "b"])
+    first, second = stage.host(), stage.host()
+    await first.handle("control")
+    second.crash_at(COMMIT, "after")
+    await second.handle("work")
+    await stage.lease_expires()
+    await stage.ends_well(exactly_once=True)
+
+
+async def a_turn_after_a_lone_call_is_seen_by_the_host_that_was_warm(stage: Stage) -> None:
+    """Host 1 calls A and stays warm. Host 2 runs A and the next turn, which calls B, and then B, with the turn that
+    waits for an event. The wake-up of the event comes to host 1."""
+    await stage.client.start_new("steps_and_event", "one", ["a", "b"])
+    first, second = stage.host(), stage.host()
+    await first.handle("control")
+    await second.handle("work")
+    await stage.client.raise_event("one", "Item", "x")
+    await first.handle("control")
+    await stage.ends_well(exactly_once=True)
+
+
+async def a_call_that_runs_in_the_place_of_its_message_comes_back_with_that_of_the_first(stage: Stage) -> None:
+    """Host 2 runs A and the next turn, which calls B, and runs B, for which there is no message. It dies with B."""
+    await stage.client.start_new("steps", "one", ["a", "b", "c"])
+    first, second = stage.host(), stage.host()
+    await first.handle("control")
+    running = stage.hold_activity("b")
+    await second.begin("work")
+    await running.reached()
+    await asyncio.sleep(1)
+    await second.stop()
+    await stage.lease_expires()
+    await stage.ends_well()
+
+
+async def a_call_that_runs_in_the_place_of_its_message_is_not_run_by_a_host_that_finds_it_open(stage: Stage) -> None:
+    """Host 2 runs A and the next turn, which calls B, and runs B. The wake-up of an event nobody waits for reaches
+    host 1, which was warm, and loads an instance that waits for B and nothing else."""
+    await stage.client.start_new("steps", "one", ["a", "b"])
+    first, second = stage.host(), stage.host()
+    await first.handle("control")
+    running = stage.hold_activity("b")
+    turn = await second.begin("work")
+    await running.reached()
+    await stage.client.raise_event("one", "Unheard", "x")
+    await first.handle("control")
+    running.let_go()
+    await asyncio.wait([turn])
+    await stage.ends_well(exactly_once=True)
+
+
+def _run_any_open_activity_at_work(patch: pytest.MonkeyPatch) -> None:
+    """Whoever finds a call open after the first turn runs it, whether or not it runs inline elsewhere."""
+
+    def is_not_first(_: object, live: OrchestrationExecutor, __: object) -> bool:
+        return len(live.history) > 1
+
+    _take_any_open_activity(patch)
+    patch.setattr(inline_activity, "_follows_at_work", is_not_first)
+
+
 # ---------------------------------------------------------------- R16 - R18
 
 
@@ -564,4 +630,39 @@ PLAYS = [
         LOST,
     ),
     Play("R18", an_activity_whose_result_is_recorded_does_not_run_again, _run_all_again, "run more than once"),
+    Play(
+        "R5",
+        what_follows_a_lone_call_is_sent_though_the_host_that_ran_its_turn_dies,
+        always(actor, "to_redispatch", NOTHING),
+        LOST,
+        turns_at_work=True,
+    ),
+    Play(
+        "R18",
+        a_lone_call_does_not_run_again_though_the_host_that_ran_its_turn_dies,
+        _run_all_again,
+        "run more than once",
+        turns_at_work=True,
+    ),
+    Play(
+        "R2",
+        a_turn_after_a_lone_call_is_seen_by_the_host_that_was_warm,
+        always(actor, "needs_row_check", False),
+        LOST,
+        turns_at_work=True,
+    ),
+    Play(
+        "R17",
+        a_call_that_runs_in_the_place_of_its_message_comes_back_with_that_of_the_first,
+        _release_before_the_inline_activity,
+        LOST,
+        turns_at_work=True,
+    ),
+    Play(
+        "R4",
+        a_call_that_runs_in_the_place_of_its_message_is_not_run_by_a_host_that_finds_it_open,
+        _run_any_open_activity_at_work,
+        "run more than once",
+        turns_at_work=True,
+    ),
 ]

@@ -21,6 +21,7 @@ from durable_core import (
 from durable_core.errors import DurableError, InstanceCompletedError, InstanceNotFoundError, TaskFailedError
 from durable_core.testing.faults import FaultPlan, HostCrashError
 from durable_core.testing.simulation import World
+from tests.support.worlds import stop_all_hosts
 
 from .oracle import check, come_to_rest, watched
 from .scenarios import Effects
@@ -206,12 +207,12 @@ async def _two_events(world: World) -> None:
     await world.client.raise_event("one", "Second", "b")
 
 
-async def _terminate(world: World) -> None:
+async def terminate_soon(world: World) -> None:
     await asyncio.sleep(30)
     await world.client.terminate("one", "by mistake")
 
 
-async def _cancel(world: World) -> None:
+async def cancel_soon(world: World) -> None:
     await asyncio.sleep(30)
     await world.client.cancel("one", "by mistake")
 
@@ -237,8 +238,8 @@ SCENARIOS = [
     Rewound("child with retries", "retried_child", [2, 102, 204]),
     Rewound("continued as new", "anew", [4, 104], data=0),
     Rewound("forced", "compensates", 101, force=True),
-    Rewound("terminated", "patient", [5, "now"], before=_terminate, after=_answer),
-    Rewound("canceled", "patient", [5, "now"], before=_cancel, after=_answer),
+    Rewound("terminated", "patient", [5, "now"], before=terminate_soon, after=_answer),
+    Rewound("canceled", "patient", [5, "now"], before=cancel_soon, after=_answer),
     Rewound("timed out", "patient", [5, "now"], timeout=timedelta(hours=1), after=_answer),
 ]
 
@@ -251,11 +252,13 @@ async def until_ended(world: World) -> None:
         await asyncio.sleep(20)
 
 
-def run(scenario: Rewound, plan: FaultPlan, **options: Any) -> tuple[Any, World]:
+def run(
+    scenario: Rewound, plan: FaultPlan, *, make: Callable[[Mending], Registry] = make_registry, **options: Any
+) -> tuple[Any, World]:
     """The instance ends in one host, and is rewound by another one, to which ``plan`` happens and which goes on with
     it. If the host dies, the caller tries again."""
     effects = Mending()
-    world = World(make_registry(effects), **options)
+    world = World(make(effects), **options)
     oracle = watched(world)
 
     async def drive(world: World) -> Any:
@@ -266,9 +269,7 @@ def run(scenario: Rewound, plan: FaultPlan, **options: Any) -> tuple[Any, World]
         await until_ended(world)
         await asyncio.sleep(ENDED_FOR)
         effects.broken = False
-        for host in world.hosts:
-            await host.stop()
-        world.hosts.clear()
+        await stop_all_hosts(world)
         host = world.add_host(plan=plan)
         with suppress(HostCrashError, DurableError):
             await host.app.client.rewind("one", "mended", force=scenario.force, request_id="again")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from durable_core import Registry
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.simulation import LEASE, HostShape, World
@@ -79,11 +81,17 @@ async def _purge_and_recover(world: World, after: float) -> None:
     await world.outside.recover(full=True)
 
 
-def run_seed(scenario: Scenario, seed: int, *, calm: bool = False) -> Outcome:
+def run_seed(
+    scenario: Scenario,
+    seed: int,
+    *,
+    calm: bool = False,
+    make_registry: Callable[[Effects], Registry] = full_registry,
+) -> Outcome:
     """Run to rest and ask the oracle. ``calm``: hosts interleave, but nothing goes wrong."""
     effects, chaos = Effects(), Chaos(seed, calm=calm)
     world = World(
-        full_registry(effects),
+        make_registry(effects),
         hosts=len(chaos.roles),
         seed=seed,
         settings=chaos.settings,

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from durable_core import Registry
 from durable_core.errors import LeaseLostError, StorageUnavailableError
 from durable_core.runtime.client import DurableClient
+from durable_core.settings import Settings
 from durable_core.storage.ports import Queue, QueueMessage
 from durable_core.testing.faults import FaultPlan, FaultyStorage, HostCrashError, Moment
 from durable_core.testing.oracle import Oracle
@@ -137,13 +138,17 @@ class StagedHost(SimulatedHost):
 
 
 class Stage:
-    """What a play has: hosts to make, a client outside of them all, activities that it can hold by name."""
+    """What a play has: hosts to make, a client outside of them all, activities that it can hold by name.
+
+    props: what the registry of a play keeps for it.
+    """
 
     def __init__(self, world: World, effects: Effects, oracle: Oracle) -> None:
         self.world = world
         self.effects = effects
         self.oracle = oracle
         self.held: dict[str, list[Hold]] = {}
+        self.props: dict[str, Any] = {}
         self._hosts: list[StagedHost] = []
         self.outside = self.host()
 
@@ -200,12 +205,19 @@ class Stage:
 
 
 def on_stage(
-    make_registry: Callable[[Callable[[], Stage], Effects], Registry], play: Callable[[Stage], Awaitable[None]]
+    make_registry: Callable[[Callable[[], Stage], Effects], Registry],
+    play: Callable[[Stage], Awaitable[None]],
+    *,
+    turns_at_work: bool = False,
 ) -> None:
-    """Play it in a world of its own. ``make_registry`` gets a way to the stage, for activities that can be held."""
+    """Play it in a world of its own. ``make_registry`` gets a way to the stage, for activities that can be held.
+
+    turns_at_work: as the setting; without it every result has a message of its own, which a play can take to a host.
+    """
     stages: list[Stage] = []
     effects = Effects()
-    world = World(make_registry(lambda: stages[0], effects), hosts=0)
+    settings = Settings(turns_at_work=turns_at_work)
+    world = World(make_registry(lambda: stages[0], effects), hosts=0, settings=settings)
     oracle = watched(world)
 
     async def main(world: World) -> None:

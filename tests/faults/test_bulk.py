@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from durable_core import Orchestration, OrchestrationContext, Registry
+from durable_core import Orchestration, OrchestrationContext, Registry, orchestrator
 from durable_core import orchestrator as orchestrator_
 from durable_core.errors import InvalidInputError, NonRetriableError
 from durable_core.models import RuntimeStatus
@@ -109,6 +109,31 @@ def test_an_event_is_raised_once_on_each_and_a_suspension_is_taken_back() -> Non
     World(REGISTRY).run(drive)
 
 
+@pytest.mark.parametrize("recursive", [True, False])
+def test_a_purge_takes_the_sub_orchestrations_along_if_it_is_recursive(recursive: bool) -> None:
+    @orchestrator
+    def below(ctx: OrchestrationContext) -> Orchestration[str]:
+        yield from ctx.task_all([])
+        return "done"
+
+    @orchestrator
+    def above(ctx: OrchestrationContext) -> Orchestration[str]:
+        return (yield from ctx.call_sub_orchestrator(below))
+
+    async def drive(world: World) -> None:
+        for number in range(3):
+            await world.client.start_new(above, f"a{number}")
+        await asyncio.sleep(30)
+        asked: dict[str, Any] = {"name": "above", "recursive": recursive}
+        assert (await world.client.preview_bulk("purge", **asked)).matched == 3
+        gone = await progress(world, await world.client.bulk("purge", **asked))
+        assert (gone["matched"], gone["done"]) == (3, 3)
+        left = [each.name for each in await world.client.get_status_all() if not each.name.startswith("durable.")]
+        assert left == ([] if recursive else ["below"] * 3)
+
+    World(Registry().add(above, below)).run(drive)
+
+
 def test_what_failed_is_restarted_under_ids_that_name_it_and_purged() -> None:
     async def drive(world: World) -> None:
         for number in range(5):
@@ -185,6 +210,7 @@ def test_an_operation_that_is_cancelled_begins_no_further_part() -> None:
         ({"action": "raiseEvent", "all": True}, "needs the name of an event"),
         ({"action": "purge", "all": True, "event_name": "Go"}, "no other action takes one"),
         ({"action": "purge", "all": True, "event_data": 1}, "only the action raiseEvent takes data"),
+        ({"action": "rewind", "all": True, "recursive": True}, "only the action purge can be recursive"),
         ({"action": "terminate", "all": True, "reason": "x" * 5000}, "a reason has at most"),
     ],
 )
@@ -245,7 +271,7 @@ def test_a_fault_at_any_operation_repeats_nothing_on_an_instance_and_forgets_non
             else:
                 for instance_id in WAITING[:4]:
                     await world.client.start_new(waits, instance_id, client_input=NONE)
-            await asyncio.sleep(30)
+            await asyncio.sleep(600)  # the lease of a message that a host lost, and the turn after it
             more: dict[str, Any] = {"event_name": "Word", "event_data": "hello"} if action == "raiseEvent" else {}
             done = await progress(world, await world.client.bulk(action, instance_id_prefix="w", **more))
             assert done["isComplete"] and done["failed"] == 0

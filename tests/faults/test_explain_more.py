@@ -183,11 +183,70 @@ def test_an_activity_with_limits_and_one_of_a_queue_of_its_own(has_code: bool) -
         await asyncio.sleep(10 * MINUTES)
         found = await look("one")
         assert found.cause == "activity"
-        assert ("max_concurrency=2 and rate=50 per second" in found.sentence) is has_code
+        assert (" max_concurrency=2 on each host; rate=50 per second on each host." in found.sentence) is has_code
         found = await look("two")
         assert found.details["queue"] == "durable-work-gpu"
 
     tell(story, has_code, world(quiet=True))
+
+
+def test_a_host_that_is_asked_says_what_runs_in_it_and_which_slots_are_taken() -> None:
+    async def story(world: World, _: Look) -> None:
+        for name in ("one", "two"):
+            await world.client.start_new("calls", name, "limited")
+        await asyncio.sleep(MINUTES)
+        await world.client.start_new("top", "three", ("calls", "limited"))
+        await asyncio.sleep(2 * MINUTES)
+        app = world.hosts[0].app
+        first, third = [await app.client.explain(name) for name in ("one", "three")]
+        for found in (first, third):
+            check(found)
+        host = app.host.id
+        assert f"runs on host {host}, which was asked, since 00:00:00 UTC (" in first.sentence.replace(
+            "00:00 UTC", "00:00:00 UTC"
+        )
+        assert f"waits on host {host}, which was asked, for a slot." in third.sentence
+        assert f" max_concurrency=2 on each host: both taken on {host}, which was asked;" in third.sentence
+        assert third.sentence.endswith("1 call waits there.")
+        details = (await app.client.explain("low")).details
+        assert (details["maxConcurrency"], details["taken"], details["waiting"]) == (2, 2, 1)
+
+    tell(story, True, world(quiet=True))
+
+
+def test_an_inline_activity_that_reports_nothing_runs_in_a_host_that_is_named(has_code: bool) -> None:
+    @activity(inline=True)
+    async def silent(_: Any) -> None:
+        await asyncio.sleep(4 * HOUR)
+
+    @orchestrator
+    def runs_inline(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield from ctx.call_activity(silent, None)
+
+    async def story(world: World, look: Look) -> None:
+        await serve(world)
+        first, second = (host.app.host.id for host in world.hosts)
+        await world.client.start_new("runs_inline", "one")
+        await asyncio.sleep(MINUTES)
+        found = await look("one")
+        assert "it runs inside the host that ran its orchestrator" in found.sentence
+        assert "That is one of 'simulated' (" in found.sentence
+        assert first in found.sentence
+        assert second in found.sentence
+        here = [host for host in world.hosts if host.app.instance_cache.is_at_work("one")]
+        [running] = here
+        told = await running.app.client.explain("one")
+        check(told)
+        assert f"runs on host {running.app.host.id}, which was asked, since 00:00" in told.sentence
+        rows = world.outside.hub.hosts
+        [row] = [row for row in await rows.read() if row.id == running.app.host.id]
+        await asyncio.sleep(7 * MINUTES)
+        await rows.write(row, is_new=False)  # as if it had not been able to write it since
+        lost = await look("one")
+        assert f"'simulated' ({running.app.host.id}), last seen at 00:00 UTC (8 min ago)" in lost.sentence
+        assert lost.sentence.endswith("If its host has died, its message comes back within its lease.")
+
+    tell(story, has_code, World(Registry().add(silent, runs_inline), hosts=2, quiet=True))
 
 
 def test_an_activity_that_reports_progress_runs_on_a_host(has_code: bool) -> None:
@@ -568,6 +627,38 @@ def test_what_this_version_cannot_read_is_said_also_of_a_child(
     tell(story, has_code, world())
 
 
+@pytest.mark.parametrize(
+    ("stored", "cause", "told", "action"),
+    [
+        ("{", "damaged", "is damaged", "Restore a backup."),
+        ('["c1",1.0,[["event of tomorrow"]]]', "newer-format", "this version does not know", "Deploy the version"),
+    ],
+)
+def test_an_instance_that_a_host_has_set_aside_for_its_rows_is_told_with_the_stored_reason(
+    has_code: bool, stored: str, cause: str, told: str, action: str
+) -> None:
+    """A host meets a commit that it cannot read."""
+
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("middle", "one", ("asks", "Go"))
+        await asyncio.sleep(MINUTES)
+        await world.client.raise_event("low", "other")
+        await asyncio.sleep(MINUTES)
+        table = world.storage.table(world.outside.hub.names.instances)
+        await table.merge("low", "z", {"s1_0": stored})
+        await world.client.raise_event("low", "Go")
+        await asyncio.sleep(15 * MINUTES)
+        assert (await world.client.get_status("low")).stuck_reason
+        found = await look("one")
+        assert found.details["root"] == {"instanceId": "low", "cause": cause}
+        assert "It is stuck: " in found.sentence
+        assert told in found.sentence
+        assert found.action.startswith(action)
+        assert found.needs_somebody
+
+    tell(story, has_code, world(settings=Settings(warm_cache=0)))
+
+
 def test_a_row_without_waits_is_explained_by_its_open_calls(has_code: bool) -> None:
     """As one that a version committed last which did not record them."""
 
@@ -644,3 +735,40 @@ def test_a_rewound_instance_is_explained_by_what_it_waits_for_now(has_code: bool
         assert (found.cause, found.details["name"]) == ("event", "Go")
 
     tell(story, has_code, World(Registry().add(fails_until_mended, mends)))
+
+
+# ---------------------------------------------------------------- instances of the framework
+
+
+@orchestrator
+def maps(ctx: OrchestrationContext) -> Orchestration[None]:
+    yield from ctx.map(slow, [1, 2, 3], batch_size=3)
+
+
+@pytest.mark.parametrize("has_code", [True, False])
+def test_a_batch_of_a_map_waits_for_its_activities_whoever_asks(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.start_new("maps", "one")
+        await asyncio.sleep(MINUTES)
+        found = await look("one")
+        assert not found.needs_somebody, found
+        assert "calls of 'slow' have ended" in found.sentence
+        assert "not in this app" not in found.sentence
+
+    tell(story, has_code, World(Registry().add(slow, maps)))
+
+
+@pytest.mark.parametrize("has_code", [True, False])
+def test_a_schedule_waits_for_its_next_run_or_is_paused(has_code: bool) -> None:
+    async def story(world: World, look: Look) -> None:
+        await world.client.create_schedule("hourly", "asks", cron="30 * * * *", client_input="Go")
+        await asyncio.sleep(MINUTES)
+        found = await look("durable.schedule:hourly")
+        assert found.cause == "timer" and "durable.schedule.control" not in found.sentence + found.action
+        await world.client.pause_schedule("hourly")
+        await asyncio.sleep(MINUTES)
+        found = await look("durable.schedule:hourly")
+        assert (found.cause, found.needs_somebody) == ("paused", False)
+        assert "`durable_core schedules resume hourly`" in found.action
+
+    tell(story, has_code, World(Registry().add(slow, asks)))

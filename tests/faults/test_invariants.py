@@ -10,6 +10,7 @@ import pytest
 
 from durable_core import ActivityContext, Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.hub.instances import Instances
+from durable_core.models import Operations
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan, Moment
 from durable_core.testing.oracle import Oracle
@@ -356,9 +357,9 @@ def test_invariant_7_of_two_workers_one_commits_and_the_other_yields() -> None:
 def test_invariant_7_two_commits_in_one_place_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     write = Instances._write  # pyright: ignore[reportPrivateUsage]
 
-    async def regardless(self: Instances, instance_id: str, operations: list[Any], consumed: Any) -> str:
+    async def regardless(self: Instances, instance_id: str, operations: list[Any], _: Any, written: Operations) -> str:
         forced = [op if not hasattr(op, "etag") else _without_etag(op) for op in operations]
-        return await write(self, instance_id, forced, ())
+        return await write(self, instance_id, forced, (), written)
 
     monkeypatch.setattr(Instances, "_write", regardless)
     with pytest.raises(AssertionError, match=r"invariant 1: commit 0 of 'one' was changed"):

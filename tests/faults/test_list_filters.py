@@ -367,6 +367,7 @@ def test_by_name_version_and_what_is_stuck() -> None:
         ({"version": 2}, "version"),
         ({"stuck": "yes"}, "stuck"),
         ({"retrying": 1}, "retrying"),
+        ({"jobs": "yes"}, "jobs"),
         ({"ended_time_from": "today"}, "ended_time_from"),
         ({"colour": "red"}, "colour"),
     ],

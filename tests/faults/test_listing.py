@@ -4,6 +4,7 @@ version among those of this one, and for the filters that users write."""
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -21,11 +22,12 @@ from durable_core import (
     orchestrator,
 )
 from durable_core.errors import DamagedRowError, DurableError, InstanceAlreadyExistsError, NewerFormatError
-from durable_core.hub.catalog import OPEN, Entry
+from durable_core.hub.catalog import CLOSED, OPEN, Entry
 from durable_core.hub.instance_row import Instance
 from durable_core.hub.keys import INSTANCE_KEY
 from durable_core.models import OrchestrationStatus
 from durable_core.runtime.turn.decision import entry_of
+from durable_core.testing.faults import FaultPlan, Moment
 from durable_core.testing.simulation import World
 
 
@@ -149,6 +151,45 @@ def test_an_instance_is_listed_as_what_it_is_and_not_as_what_it_was_at_its_start
     run(drive)
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("kind", [OPEN, CLOSED])
+def test_an_instance_that_ends_while_a_page_is_read_is_in_it_once(kind: str, moment: Moment) -> None:
+    """Its row moves from the open ones to the closed ones. Whichever of the two is read at that time, and whichever
+    answer comes first, the instance is in the list, and is counted once."""
+    ended: list[str] = []
+    to_end: list[str] = []
+
+    async def gate(operation: str, when: Moment) -> None:
+        if to_end and when == moment and re.match(rf"read \w+Catalog 00 {kind}", operation):
+            instance_id = to_end.pop()
+            await world.hosts[0].app.client.raise_event(instance_id, "go")
+            await asyncio.sleep(5)
+            assert (await world.hosts[0].app.client.get_status(instance_id)).is_terminal
+            ended.append(instance_id)
+
+    async def drive(world: World) -> None:
+        await started(world, *(("waiter", f"i{number}") for number in range(4)))
+        everything = Counter(f"i{number}" for number in range(4))
+        to_end.append("i1")
+        assert ids(await world.client.get_status_all()) == everything
+        to_end.append("i2")
+        counted = await world.outside.hub.catalog.count(100)
+        assert counted.statuses.total() == 4, counted
+        to_end.append("i3")
+        paged: Counter[str] = Counter()
+        token = None
+        while True:
+            page = await world.client.list_instances(page_size=1, continuation_token=token)
+            paged += ids(page.instances)
+            if (token := page.continuation_token) is None:
+                break
+        assert paged == everything
+        assert ended == ["i1", "i2", "i3"]
+
+    world = World(Registry().add(waiter), outside=FaultPlan(gate=gate))
+    world.run(drive)
+
+
 def test_details_are_shown_without_the_input_where_they_are_asked_for() -> None:
     async def drive(world: World) -> None:
         await world.client.start_new("waiter", "one", {"big": "input"})
@@ -172,7 +213,7 @@ async def change_row(world: World, instance_id: str, **props: Any) -> None:
 @pytest.mark.parametrize(
     ("props", "error"),
     [
-        ({"fmt": 3}, NewerFormatError),
+        ({"fmt": 99}, NewerFormatError),
         ({"status": "Hibernating"}, NewerFormatError),
         ({"created": "yesterday"}, DamagedRowError),
         ({"parent": "{"}, DamagedRowError),
@@ -239,7 +280,7 @@ def test_a_row_of_the_catalogue_that_cannot_be_read_hides_no_instance_and_is_lef
 def test_a_start_with_an_id_whose_row_cannot_be_read_leaves_nothing_behind() -> None:
     async def drive(world: World) -> None:
         await started(world, ("waiter", "odd"))
-        await change_row(world, "odd", fmt=3)
+        await change_row(world, "odd", fmt=99)
         with pytest.raises(NewerFormatError):
             await world.client.start_new("waiter", "odd")
         assert len(await open_entries(world)) == 1

@@ -20,9 +20,9 @@ from durable_core.hub.instance_row import Instance
 from durable_core.hub.instances import Commit
 from durable_core.models import RuntimeStatus
 from durable_core.runtime.app import DurableApp
+from durable_core.runtime.at_once import run_some_at_once
 from durable_core.runtime.clock import SystemClock
 from durable_core.runtime.turn.decision import entry_of
-from durable_core.runtime.turn.dispatch import run_some_at_once
 from durable_core.settings import Settings
 from durable_core.storage.counting import CountingStorage
 from durable_core.storage.ports import Storage

@@ -24,6 +24,7 @@ from durable_core.replay.replayer import load_history, replay
 from durable_core.testing.faults import FaultPlan
 from durable_core.testing.simulation import HostShape, World
 from tests.support.totals import Totals
+from tests.support.worlds import stop_all_hosts
 
 from .exhaustive import IS_SOAK, count, replay_seed
 from .oracle import check, come_to_rest, run_judged, watched
@@ -218,9 +219,7 @@ def test_a_host_of_before_rewinds_leaves_a_rewound_instance_alone() -> None:
         before = await world.storage.table("durableInstances").get("one", "z")
         assert before is not None
         assert before.props["fmt"] == 1
-        for host in world.hosts:
-            await host.stop()
-        world.hosts.clear()
+        await stop_all_hosts(world)
         effects.broken = False
         await world.client.rewind("one")
         row = await world.storage.table("durableInstances").get("one", "z")

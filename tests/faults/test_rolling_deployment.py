@@ -225,6 +225,10 @@ def test_a_change_without_a_version_is_carried_to_its_end_while_both_builds_are_
             await asyncio.sleep(choice.randint(0, 9))
             await world.hosts.pop(0).stop()  # the host that has listened longest gets the most: let it be another one
             world.add_host(*builds[number % 2])
+        for number in range(12):  # what waits for the other build gets a host of it within ten minutes, likewise
+            await asyncio.sleep(30)
+            await world.hosts.pop(0).stop()
+            world.add_host(*builds[number % 2])
         await come_to_rest(world)
         await check(world, EFFECTS, exactly_once=False)
         return {str((await world.client.get_status(str(number))).output) for number in range(20)}

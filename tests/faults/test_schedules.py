@@ -15,11 +15,13 @@ from durable_core.errors import (
     InstanceNotFoundError,
     InvalidInputError,
     RegistrationError,
+    ScheduleAlreadyExistsError,
     UnknownOrchestratorError,
 )
 from durable_core.instance_ids import TriggeredRun
 from durable_core.models import RuntimeStatus
-from durable_core.runtime.schedules.orchestrator import SCHEDULE_PREFIX
+from durable_core.runtime.schedules.client import state_of
+from durable_core.runtime.schedules.orchestrator import SCHEDULE_PREFIX, UPDATE, ScheduleState
 from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.simulation import World
@@ -272,5 +274,274 @@ def test_a_first_due_time_is_not_before_the_start() -> None:
         await client.create_schedule("b", "report", client_input=1, start_at=start, interval=timedelta(hours=5))
         for name in ("a", "b"):
             assert (await client.get_schedule(name)).next_due == start
+
+    simulate(drive)
+
+
+# ---------------------------------------------------------------- updates
+
+
+async def _updated(world: World, runs: Counter[str]) -> Any:
+    """Every hour, then every 20 minutes, with a run under way at the update."""
+    client = world.client
+    start = world.loop.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    await client.create_schedule("s", "report", cron="0 * * * *", client_input=30, start_at=start)
+    await asyncio.sleep((start - world.loop.now()).total_seconds() + 10 * 60)
+    await client.create_schedule(
+        "s", "report", interval=20 * MINUTE, client_input=5, start_at=start + 40 * MINUTE, if_exists="update"
+    )
+    await asyncio.sleep(65 * 60)
+    status = await client.get_schedule("s")
+    return times(runs) == [f"{start + n * MINUTE:%H:%M}" for n in (0, 40, 60)], status.cron, status.interval
+
+
+async def _with_more(world: World, runs: Counter[str]) -> Any:
+    """With fields that older hosts do not know: jitter and a catch-up window."""
+    client = world.client
+    start = world.loop.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    await client.create_schedule(
+        "s", "report", interval=30 * MINUTE, client_input=1, start_at=start, jitter=10 * MINUTE, catch_up=50 * MINUTE
+    )
+    await asyncio.sleep((start - world.loop.now()).total_seconds() + 75 * 60)
+    status = await client.get_schedule("s")
+    found = times(runs) == [f"{start + n * MINUTE:%H:%M}" for n in (0, 30, 60)]
+    return found, status.next_due == start + 90 * MINUTE, status.missed
+
+
+@pytest.mark.parametrize("fault", [None, *Fault])
+@pytest.mark.parametrize(
+    ("drive", "expected"),
+    [(_updated, (True, None, 20 * MINUTE)), (_with_more, (True, True, 0))],
+)
+def test_a_fault_at_any_storage_operation_loses_no_update_and_no_run(
+    drive: Any, expected: Any, fault: Fault | None, totals: Totals
+) -> None:
+    if fault is None:
+        assert simulate(drive)[0] == expected
+    else:
+        strike_each(lambda plan: simulate(drive, plan), fault, expected, totals, receipts=False, at_most=2)
+
+
+def test_an_existing_schedule_is_refused_with_what_can_be_done_about_it_left_alone_or_changed() -> None:
+    async def drive(world: World, runs: Counter[str]) -> None:
+        client = world.client
+        await client.create_schedule("s", "report", interval=timedelta(hours=1), client_input=1)
+        with pytest.raises(ScheduleAlreadyExistsError, match=r"if_exists='update'.*pause_schedule.*delete_schedule"):
+            await client.create_schedule("s", "report", interval=timedelta(hours=2), client_input=1)
+        await client.create_schedule("s", "report", interval=timedelta(hours=2), client_input=1, if_exists="ignore")
+        assert (await client.get_schedule("s")).interval == timedelta(hours=1)
+        await client.pause_schedule("s", "mine")
+        await asyncio.sleep(1)
+        before = await client.get_schedule("s")
+        await client.create_schedule("s", "report", interval=timedelta(hours=1), client_input=2, if_exists="update")
+        await asyncio.sleep(1)
+        changed = await client.get_schedule("s")
+        assert (changed.is_paused, changed.pause_reason) == (True, "mine")
+        await client.resume_schedule("s")
+        await asyncio.sleep(1)
+        assert (await client.get_schedule("s")).next_due is not None
+        assert before.interval == changed.interval
+        with pytest.raises(InvalidInputError, match="if_exists"):
+            await client.create_schedule("s", "report", interval=MINUTE, client_input=1, if_exists="replace")  # type: ignore[arg-type]
+
+    simulate(drive)
+
+
+def test_an_update_that_changes_no_timing_keeps_the_due_time_and_costs_nothing_when_nothing_changes() -> None:
+    async def drive(world: World, runs: Counter[str]) -> None:
+        client = world.client
+        await client.create_schedule("s", "report", interval=timedelta(hours=1), client_input=1)
+        due = (await client.get_schedule("s")).next_due
+        await asyncio.sleep(600)
+        await client.create_schedule("s", "report", interval=timedelta(hours=1), client_input=7, if_exists="update")
+        await asyncio.sleep(1)
+        assert (await client.get_schedule("s")).next_due == due
+        seen = (await client.get_status(f"{SCHEDULE_PREFIX}s")).last_updated_time
+        await client.create_schedule("s", "report", interval=timedelta(hours=1), client_input=7, if_exists="update")
+        await asyncio.sleep(60)
+        assert (await client.get_status(f"{SCHEDULE_PREFIX}s")).last_updated_time == seen
+
+    simulate(drive)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        {},
+        {"plan": {}, "due": "2030-01-01T00:00:00+00:00", "from": True},
+        {"plan": None, "due": "never", "from": True},
+        "orchestrator",
+        "cron",
+        "every",
+        "time_zone",
+        "jitter",
+        "due",
+    ],
+)
+def test_what_is_no_update_changes_nothing(event: Any) -> None:
+    async def drive(world: World, runs: Counter[str]) -> None:
+        client = world.client
+        await client.create_schedule("s", "report", interval=timedelta(hours=1), client_input=1)
+        before = await client.get_schedule("s")
+        data: Any = event
+        if isinstance(event, str):
+            plan = state_of(await client.get_status(f"{SCHEDULE_PREFIX}s")).plan
+            data = {"plan": plan, "due": "2030-06-01T00:00:00+00:00", "from": True}
+            (data if event == "due" else plan)[event] = {"every": 0, "jitter": -1}.get(event, "x/y" * 3)
+            if event == "orchestrator":
+                plan[event] = 5
+        await client.raise_event(f"{SCHEDULE_PREFIX}s", UPDATE, data)
+        await asyncio.sleep(60)
+        assert await client.get_schedule("s") == before
+
+    simulate(drive)
+
+
+# ---------------------------------------------------------------- jitter and the catch-up window
+
+
+def test_jitter_is_the_same_for_a_schedule_and_a_time_and_differs_between_them() -> None:
+    def state(name: str, due: str) -> ScheduleState:
+        return ScheduleState(
+            schedule_id=name, orchestrator="report", overlap="skip", due=due, every=3600.0, jitter=600.0
+        )
+
+    due = [datetime(2030, 1, 1, hour, tzinfo=UTC) for hour in range(20)]
+    delays = {(name, at): state(name, at.isoformat()).next_start - at for name in "ab" for at in due}
+    again = {(name, at): state(name, at.isoformat()).next_start - at for name in "ab" for at in due}
+    assert delays == again
+    assert len(set(delays.values())) == len(delays)
+    assert all(timedelta(0) <= delay < timedelta(seconds=600) for delay in delays.values())
+    # fixed for ever: a host of another version must not start a run at another time
+    assert state("nightly", "2030-01-01T00:00:00+00:00").next_start == datetime(
+        2030, 1, 1, 0, 9, 49, 136160, tzinfo=UTC
+    )
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "expected", "missed"),
+    [(None, 7, 0), (timedelta(minutes=150), 3, 4), (timedelta(seconds=10), 0, 7)],
+)
+def test_due_times_further_back_than_the_window_are_dropped_and_counted(
+    catch_up: timedelta | None, expected: int, missed: int
+) -> None:
+    now = datetime(2030, 1, 1, 12, 30, tzinfo=UTC)
+    state = ScheduleState(
+        schedule_id="s",
+        orchestrator="report",
+        overlap="queue",
+        due="2030-01-01T06:00:00+00:00",
+        every=3600.0,
+        catch_up=None if catch_up is None else catch_up.total_seconds(),
+    )
+    state.catch_up_with(now, ran=False)
+    assert (len(state.waiting), state.missed, state.next_due) == (
+        expected,
+        missed,
+        datetime(2030, 1, 1, 13, tzinfo=UTC),
+    )
+
+
+def test_a_run_that_is_delayed_by_jitter_is_not_dropped_because_the_one_before_it_was_long() -> None:
+    state = ScheduleState(
+        schedule_id="s", orchestrator="r", overlap="skip", due="2030-01-01T06:00:00+00:00", every=3600.0, jitter=3000.0
+    )
+    state.catch_up_with(state.next_start - timedelta(seconds=1), ran=True)
+    assert state.due == "2030-01-01T06:00:00+00:00"
+    state.catch_up_with(state.next_start, ran=True)
+    assert state.due == "2030-01-01T07:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"jitter": timedelta(hours=1)},
+        {"jitter": -MINUTE},
+        {"jitter": 5},
+        {"catch_up": timedelta(seconds=9)},
+        {"catch_up": "1h"},
+    ],
+)
+def test_a_jitter_or_a_window_that_cannot_work_is_refused(options: dict[str, Any]) -> None:
+    async def drive(world: World, runs: Counter[str]) -> None:
+        with pytest.raises(InvalidInputError, match=next(iter(options))):
+            await world.client.create_schedule("s", "report", interval=timedelta(hours=1), client_input=1, **options)
+
+    simulate(drive)
+
+
+def test_a_schedule_with_newer_fields_is_left_alone_by_hosts_that_do_not_know_them() -> None:
+    async def drive(world: World, runs: Counter[str]) -> None:
+        client = world.client
+        await client.create_schedule("plain", "report", interval=timedelta(hours=1), client_input=1)
+        await client.create_schedule(
+            "more", "report", interval=timedelta(hours=1), client_input=1, catch_up=timedelta(hours=2)
+        )
+        versions = [(await client.get_status(f"{SCHEDULE_PREFIX}{name}")).version for name in ("plain", "more")]
+        assert versions == ["", "2"]
+        await client.create_schedule(
+            "plain", "report", interval=timedelta(hours=1), client_input=1, jitter=MINUTE, if_exists="update"
+        )
+        await client.create_schedule("more", "report", interval=timedelta(hours=1), client_input=1, if_exists="update")
+        await asyncio.sleep(60)
+        versions = [(await client.get_status(f"{SCHEDULE_PREFIX}{name}")).version for name in ("plain", "more")]
+        assert versions == ["2", ""]
+        # what an older client reads holds no field that it does not know
+        shown = (await client.get_status(f"{SCHEDULE_PREFIX}plain")).custom_status
+        assert not {"jitter", "catch_up", "declared", "missed"} & shown.keys()
+
+    simulate(drive)
+
+
+# ---------------------------------------------------------------- backfill
+
+
+async def _backfilled(world: World, runs: Counter[str]) -> Any:
+    """A day of hourly runs, of which three ran already, twice at once."""
+    client = world.client
+    start = world.loop.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    await client.create_schedule("s", "report", interval=timedelta(hours=1), client_input=1, start_at=start)
+    await asyncio.sleep((start - world.loop.now()).total_seconds() + 2.5 * 3600)
+    await client.pause_schedule("s")
+    await asyncio.sleep(4 * 3600)
+    both = [
+        await client.backfill_schedule("s", start - timedelta(hours=3), start + timedelta(days=9), max_concurrency=n)
+        for n in (1, 3)
+    ]
+    done = [(await client.wait_for_completion(each, 24 * 3600)).output for each in both]
+    assert times(runs) == sorted(f"{start + timedelta(hours=n):%H:%M}" for n in range(-3, 7))
+    return [sum(each[name] for each in done) for name in ("started", "failed")]
+
+
+@pytest.mark.parametrize("fault", [None, *Fault])
+def test_each_run_of_a_past_period_is_started_once(fault: Fault | None, totals: Totals) -> None:
+    if fault is None:
+        assert simulate(_backfilled)[0] == [7, 0]
+    else:
+        strike_each(lambda plan: simulate(_backfilled, plan), fault, [7, 0], totals, receipts=False, at_most=2)
+
+
+def test_a_backfill_goes_on_through_failures_and_many_generations_and_can_be_cancelled() -> None:
+    async def drive(world: World, runs: Counter[str]) -> None:
+        client = world.client
+        now = world.loop.now()
+        await client.create_schedule("s", "broken", cron="* * * * *")
+        await client.pause_schedule("s")
+        await asyncio.sleep(1)
+        begun = await client.backfill_schedule("s", now - timedelta(minutes=250), now, max_concurrency=10)
+        assert (await client.wait_for_completion(begun, 24 * 3600)).output == {
+            "started": 250 + (now.second == 0 == now.microsecond),
+            "failed": 250 + (now.second == 0 == now.microsecond),
+            "alreadyThere": 0,
+        }
+        nothing = await client.backfill_schedule("s", now + timedelta(days=1), now + timedelta(days=2))
+        assert (await client.wait_for_completion(nothing, 3600)).output["started"] == 0
+        turned = {"end": now - timedelta(days=1)}  # the two were exchanged
+        for wrong in ({"max_concurrency": 0}, {"start": datetime(2030, 1, 1)}, {"end": None}, turned):
+            with pytest.raises(InvalidInputError):
+                await client.backfill_schedule(**{"schedule_id": "s", "start": now, "end": now, **wrong})  # type: ignore[arg-type]
+        with pytest.raises(InstanceNotFoundError, match="there is no schedule 'nobody'"):
+            await client.backfill_schedule("nobody", now, now)
 
     simulate(drive)

@@ -15,6 +15,7 @@ from durable_core.hub.catalog import OPEN
 from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.testing.faults import Fault, FaultPlan
 from durable_core.testing.simulation import SimulatedHost, World
+from tests.support.worlds import stop_all_hosts
 
 from .oracle import check_history, come_to_rest
 from .test_holes import Bomb
@@ -70,9 +71,7 @@ class Code:
 
 
 async def replace_host(world: World, registry: Registry) -> SimulatedHost:
-    for host in list(world.hosts):
-        world.hosts.remove(host)
-        await host.stop()
+    await stop_all_hosts(world)
     return world.add_host(registry)
 
 

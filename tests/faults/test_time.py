@@ -18,6 +18,7 @@ from durable_core.runtime.schedules.cron import parse_cron
 from durable_core.settings import Settings
 from durable_core.testing.faults import FaultPlan
 from durable_core.testing.simulation import HostShape, World
+from tests.support.worlds import stop_all_hosts
 
 from .oracle import check_history, come_to_rest
 
@@ -135,9 +136,7 @@ def test_a_timer_of_days_and_of_years_fires_when_it_is_due(days: int) -> None:
         wait = (days * DAY).total_seconds()
         await world.client.start_new("ticks", "one", [wait])
         await asyncio.sleep(7.5 * 24 * 3600)
-        for host in list(world.hosts):  # nobody is there for most of the time
-            world.hosts.remove(host)
-            await host.stop()
+        await stop_all_hosts(world)  # nobody is there for most of the time
         await asyncio.sleep(max(world.loop.time(), wait - 3600.0) - world.loop.time())
         assert not (await world.client.get_status("one")).is_terminal
         world.add_host()

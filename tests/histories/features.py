@@ -5,14 +5,23 @@ They must fit it in every later release: do not change what an orchestrator here
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
 from durable_core import (
     ActivityContext,
+    AtLeast,
+    EntityId,
+    EntityOperationFailedError,
+    Interceptor,
+    JournalContext,
+    Limit,
+    MapFailedError,
     Orchestration,
     OrchestrationContext,
+    OutgoingCall,
     RetryPolicy,
     Saga,
     StepFailedError,
@@ -21,7 +30,9 @@ from durable_core import (
     TaskCancelledError,
     TaskFailedError,
     TaskTimeoutError,
+    Tolerate,
     activity,
+    entity,
     orchestrator,
 )
 
@@ -57,6 +68,20 @@ def family(ctx: OrchestrationContext, number: int) -> Orchestration[list[Any]]:
         sums.append(error.failure.type)
     ctx.start_orchestration(child, 7, f"{ctx.instance_id}-detached")
     return sums
+
+
+@orchestrator
+def waits_with_children(ctx: OrchestrationContext) -> Orchestration[None]:
+    """Sub-orchestrations that end when it ends."""
+    ctx.call_sub_orchestrator(waits_for_nothing, None, f"{ctx.instance_id}-cancelled", parent_close="cancel")
+    ctx.call_sub_orchestrator(waits_for_nothing, None, f"{ctx.instance_id}-terminated", parent_close="terminate")
+    ctx.call_sub_orchestrator(waits_for_nothing, None, f"{ctx.instance_id}-abandoned", parent_close="abandon")
+    yield from ctx.create_timer(timedelta(minutes=1))
+
+
+@orchestrator
+def waits_for_nothing(ctx: OrchestrationContext) -> Orchestration[None]:
+    yield from ctx.wait_for_external_event("Never")
 
 
 def _fail(what: str) -> str:
@@ -188,6 +213,31 @@ def fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
     return sum(values)
 
 
+@activity(limit=Limit(name="oven", concurrency=1, key=lambda dish: dish))
+def bake(dish: str) -> str:
+    return dish
+
+
+@orchestrator
+def bakes(ctx: OrchestrationContext, dishes: list[str]) -> Orchestration[list[str]]:
+    """Calls that wait for slots, and a section that holds one."""
+    baked = yield from ctx.task_all([ctx.call_activity(bake, dish) for dish in dishes])
+    with (yield from ctx.slot(Limit(name="table", concurrency=2, rate=5), "one", group="us", priority=1)):
+        yield from ctx.wait_for_external_event("served")
+    return baked
+
+
+@orchestrator(limit=Limit(name="kitchen", concurrency=1, fair=lambda left: f"group {left % 2}"))
+def shifts(ctx: OrchestrationContext, left: int) -> Orchestration[int]:
+    """Waits for its slot before it begins, and holds it through its generations."""
+    yield from ctx.call_activity(echo, f"shift {left}")
+    if left:
+        ctx.continue_as_new(left - 1)
+        return left
+    yield from ctx.wait_for_external_event("closed")
+    return left
+
+
 @orchestrator
 def report(ctx: OrchestrationContext, region: str) -> Orchestration[str]:
     """What the schedule runs."""
@@ -253,3 +303,249 @@ def ended_by_two(ctx: OrchestrationContext) -> Orchestration[None]:
         except TaskFailedError as error:
             errors.append(error)
     raise ExceptionGroup("no spice", errors)
+
+
+@entity(name="purse")
+class Purse:
+    coins: int = 0
+
+    def put(self, coins: int) -> int:
+        self.coins += coins
+        return self.coins
+
+    def take(self, coins: int) -> int:
+        if coins > self.coins:
+            raise ValueError(f"there are {self.coins} coins")
+        self.coins -= coins
+        return self.coins
+
+
+@orchestrator
+def purses(ctx: OrchestrationContext, coins: int) -> Orchestration[list[Any]]:
+    """Signals, one of them delayed, calls, one of which fails, and a critical section; a lock that is withdrawn."""
+    mine, yours = EntityId("Purse", "mine"), EntityId("Purse", "yours")
+    ctx.signal_entity(mine, Purse.put, coins)
+    ctx.signal_entity(yours, Purse.put, 1, at=timedelta(hours=1))
+    found: list[Any] = [(yield from ctx.call_entity(mine, Purse.put, 1))]
+    try:
+        yield from ctx.call_entity(mine, Purse.take, 1000)
+    except EntityOperationFailedError as error:
+        found.append(error.failure.message)
+    with (yield from ctx.lock(mine, yours)):
+        found.append((yield from ctx.call_entity(mine, Purse.take, coins)))
+        found.append((yield from ctx.call_entity(yours, Purse.put, coins)))
+    ctx.lock(yours).cancel()
+    return found
+
+
+@orchestrator
+def counter_of_votes(ctx: OrchestrationContext, votes: int) -> Orchestration[int]:
+    """Updates: one that ends at once, one that waits, one that fails."""
+    is_closed = False
+
+    def vote(number: int) -> int:
+        nonlocal votes
+        votes += number
+        return votes
+
+    def positive(number: int) -> None:
+        if number < 1:
+            raise ValueError("at least one vote")
+
+    def ask(city: str) -> Orchestration[int]:
+        yield from ctx.call_activity(echo, city)
+        number = yield from ctx.wait_for_external_event("Answered", int)
+        return vote(number)
+
+    def object_() -> None:
+        raise LookupError("nobody may object")
+
+    def close() -> int:
+        nonlocal is_closed
+        is_closed = True
+        return votes
+
+    ctx.set_update_handler("vote", vote, positive)
+    ctx.set_update_handler("ask", ask)
+    ctx.set_update_handler("object", object_)
+    ctx.set_update_handler("close", close)
+    yield from ctx.wait_condition(lambda: is_closed and ctx.all_updates_ended)
+    return votes
+
+
+def leg(ctx: OrchestrationContext, name: str, hours: int, log: list[str]) -> Orchestration[str]:
+    """A branch of an excursion: two steps, undone by a third when it is cancelled."""
+    try:
+        seat = yield from ctx.call_activity(echo, f"seat in {name}")
+        yield from ctx.create_timer(timedelta(hours=hours))
+        return (yield from ctx.call_activity(echo, f"{seat}, paid"))
+    except TaskCancelledError:
+        log.append((yield from ctx.call_activity(echo, f"give back {name}")))
+        raise
+
+
+@orchestrator
+def excursion(ctx: OrchestrationContext, guests: int) -> Orchestration[list[str]]:
+    """Branches: both of two, with a time limit, the first of two, at most so many, one that is held and cancelled."""
+    log: list[str] = []
+    bus, lunch = yield from ctx.gather(leg(ctx, "bus", 1, log), leg(ctx, "lunch", 2, log))
+    try:
+        yield from ctx.with_timeout(leg(ctx, "boat", 30, log), timedelta(hours=3))
+    except TaskTimeoutError:
+        log.append("no boat")
+    winner = yield from ctx.task_any([leg(ctx, "train", 9, log), leg(ctx, "plane", 1, log)])
+    places = yield from ctx.task_all((leg(ctx, str(n), 1, log) for n in range(guests)), max_concurrency=2)
+    held = ctx.branch(leg(ctx, "museum", 50, log))
+    word = yield from ctx.wait_for_external_event("Word", str)
+    held.cancel()
+    try:
+        yield from held
+    except TaskCancelledError:
+        log.append(word)
+    return [bus, lunch, winner.result, *places, *log]
+
+
+async def leg_in_async(ctx: OrchestrationContext, name: str, hours: int, log: list[str]) -> str:
+    """The same branch in the second spelling."""
+    try:
+        seat = await ctx.call_activity(echo, f"seat in {name}")
+        await ctx.create_timer(timedelta(hours=hours))
+        return await ctx.call_activity(echo, f"{seat}, paid")
+    except TaskCancelledError:
+        log.append(await ctx.call_activity(echo, f"give back {name}"))
+        raise
+
+
+@orchestrator
+async def excursion_in_async(ctx: OrchestrationContext, guests: int) -> list[str]:
+    """``async def``: the same as ``excursion``, with a failure that one branch ends with and another one undoes."""
+    log: list[str] = []
+
+    async def refused() -> str:
+        await ctx.create_timer(timedelta(minutes=30))
+        return str(await ctx.call_activity(refuse, "lunch"))
+
+    try:
+        await ctx.gather(leg_in_async(ctx, "bus", 5, log), refused())
+    except TaskFailedError as error:
+        log.append(error.failure.type)
+    with await ctx.slot(Limit(name="table", concurrency=2, rate=5), "two"):
+        places = await ctx.task_all((leg_in_async(ctx, str(n), 1, log) for n in range(guests)), max_concurrency=2)
+    word = await ctx.wait_for_external_event("Word", str)
+    return [*places, *log, word]
+
+
+@orchestrator
+def waiter(ctx: OrchestrationContext) -> Orchestration[list[str]]:
+    """Updates whose handlers are ``async def``, one of which its orchestrator leaves unfinished."""
+    orders: list[str] = []
+
+    async def order(dish: str) -> int:
+        orders.append(await ctx.call_activity(echo, dish))
+        await ctx.create_timer(timedelta(minutes=10))
+        return len(orders)
+
+    async def wait_for_guests() -> None:
+        await ctx.wait_for_external_event("Guests")
+
+    ctx.set_update_handler("order", order)
+    ctx.set_update_handler("wait", wait_for_guests, unfinished="abandon")
+    yield from ctx.wait_condition(lambda: len(orders) == 2)
+    yield from ctx.create_timer(timedelta(hours=1))
+    return orders
+
+
+class Stamping(Interceptor):
+    """Gives each call a header of its own. The history holds them, and fits the code without this interceptor."""
+
+    def before_call(self, ctx: OrchestrationContext, call: OutgoingCall) -> None:
+        call.headers["by"] = f"{ctx.name}, {call.kind}"
+
+
+@orchestrator
+def told_of_headers(ctx: OrchestrationContext) -> Orchestration[Any]:
+    return (yield from ctx.call_activity(echo, dict(ctx.headers)))
+
+
+@orchestrator
+def headed(ctx: OrchestrationContext) -> Orchestration[list[Any]]:
+    """Headers: as many calls as the instance has of them, each kind of call with headers of its own."""
+    purse = EntityId("purse", ctx.headers["tenant"])
+    told: list[Any] = [(yield from ctx.call_sub_orchestrator(told_of_headers, instance_id="headed-child"))]
+    for _ in range(ctx.headers["calls"]):
+        told.append((yield from ctx.call_activity(echo, "again", inline=False)))
+    ctx.signal_entity(purse, Purse.put, 3)
+    told.append((yield from ctx.call_entity(purse, Purse.take, 1)))
+    ctx.start_orchestration(told_of_headers, instance_id="headed-other")
+    return told
+
+
+@activity
+def read_page(number: int) -> str:
+    if number % 4 == 3:
+        raise LookupError(f"no page {number}")
+    return f"page {number}"
+
+
+@orchestrator
+def maps(ctx: OrchestrationContext, pages: int) -> Orchestration[list[Any]]:
+    """Windows of work: in this history and in batches, with each policy, one of them exceeded, and one cancelled."""
+    direct = yield from ctx.map(read_page, [0, 1, 2], max_concurrency=2)
+    lazily = yield from ctx.map(echo, (number for number in range(pages)), max_concurrency=4, batch_size=3)
+    settled = yield from ctx.map(read_page, range(pages), policy="all_settled", max_concurrency=2, batch_size=4)
+    first = yield from ctx.map(child, [1, -1], policy=AtLeast(1), max_concurrency=1)
+    try:
+        yield from ctx.map(read_page, range(pages), policy=Tolerate(share=0.1), max_concurrency=2)
+        failed = ""
+    except MapFailedError as error:
+        failed = error.failure.message
+    ctx.map(child, range(pages), max_concurrency=1, batch_size=2).cancel()
+    yield from ctx.create_timer(timedelta(seconds=1))
+    return [direct, lazily, settled.values, sorted(settled.errors), first.values, failed]
+
+
+@orchestrator
+def errands(ctx: OrchestrationContext, number: int) -> Orchestration[list[Any]]:
+    """One call after another, none of them inline: a host of work runs the turns between them, and some of the calls
+    in a row. An event, a call that fails at first, and one that fails for good."""
+    done: list[Any] = []
+    for errand in range(number):
+        done.append((yield from ctx.call_activity(echo, errand, inline=False)))
+    done.append((yield from ctx.wait_for_external_event("More", str)))
+    done.append((yield from ctx.call_activity(slowly, 2, inline=False, retry=TWICE)))
+    try:
+        yield from ctx.call_activity(refuse, "more", inline=False)
+    except TaskFailedError as error:
+        done.append(error.failure.type)
+    done.append((yield from ctx.call_activity(echo, "home", inline=False)))
+    return done
+
+
+@activity
+def slowly(ctx: ActivityContext, attempts: int) -> int:
+    if ctx.attempt < attempts:
+        raise TimeoutError("not yet")
+    return ctx.attempt
+
+
+@activity(journal=True)
+async def journaled(ctx: JournalContext, number: int) -> list[Any]:
+    """Two waits at once, a child, a timeout; an attempt that fails behind a wait."""
+    said, _ = await asyncio.gather(ctx.wait_for_event("Said", returns=str), ctx.sleep(timedelta(minutes=5)))
+    if ctx.attempt == 1 and number:
+        raise TimeoutError("the first attempt fails")
+    try:
+        await ctx.wait_for_event("Never", timeout=timedelta(minutes=1))
+    except TaskTimeoutError:
+        said = await ctx.step("said", str.upper, said)
+    return [said, await ctx.call_sub_orchestrator("child", number)]
+
+
+@orchestrator
+def journals(ctx: OrchestrationContext, number: int) -> Orchestration[list[Any]]:
+    """A journaled activity that waits beside a call of the orchestrator's own."""
+    waiting = ctx.call_activity(journaled, number, retry=TWICE)
+    first = yield from ctx.call_activity(echo, number)
+    told = yield from waiting
+    last = yield from ctx.call_activity(echo, number + 1)
+    return [first, told, last]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import requests
 
-from durable_core import ActivityFailedError, activity, orchestrator
+from durable_core import ActivityFailedError, Limit, activity, orchestrator
 
 
 @activity

@@ -15,8 +15,9 @@ from typing import Any, Literal, TypeAlias, get_args
 from hypothesis import strategies as st
 
 from durable_core import OrchestrationContext, Task, TimerTask
+from durable_core.engine.branches import BranchTask
 from durable_core.engine.combinators import GatherPolicy
-from durable_core.errors import DurableError
+from durable_core.errors import DurableError, TaskCancelledError
 
 NAMES = ("red", "Green")
 
@@ -104,6 +105,24 @@ class Http:
     timeout: bool
 
 
+Sides: TypeAlias = Literal[
+    "fail_fast", "all_settled", "first_error_after_all", "all", "any", "keep", "limit", "pull", "in order"
+]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Several programs side by side, each as a branch; ``keep`` waits for them later, or never."""
+
+    bodies: tuple[Program, ...]
+    how: Sides
+
+
+@dataclass(frozen=True)
+class CancelOne:
+    """Cancel the branch that was started longest ago, and is still held; perhaps by itself."""
+
+
 @dataclass(frozen=True)
 class Detach:
     name: str
@@ -174,6 +193,8 @@ Statement: TypeAlias = (
     | If
     | Try
     | TryFinally
+    | Side
+    | CancelOne
     | Patched
     | Raise
     | Again
@@ -191,6 +212,7 @@ leaves: st.SearchStrategy[Statement] = st.one_of(
     st.builds(Await, calls),
     st.builds(Start, calls),
     st.just(Join()),
+    st.just(CancelOne()),
     st.builds(All, some_calls),
     st.builds(Race, at_least_one, st.booleans(), st.booleans()),
     st.builds(RaceOfAll, at_least_one),
@@ -212,6 +234,7 @@ programs: st.SearchStrategy[Program] = st.recursive(
             st.builds(If, inner, inner),
             st.builds(Try, inner, inner),
             st.builds(TryFinally, inner, inner),
+            st.builds(Side, st.lists(inner, min_size=1, max_size=3).map(tuple), st.sampled_from(get_args(Sides))),
             st.builds(Patched, st.sampled_from(NAMES), inner, inner),
         ),
         min_size=1,
@@ -277,6 +300,35 @@ class Run:
         if breaks:
             raise ArithmeticError("the iterable breaks")
 
+    def side(self, program: Program) -> Generator[Task[Any], Any, str]:
+        try:
+            yield from self.execute(program)
+        except TaskCancelledError as error:
+            self.trace.append(f"cancelled: {error}")
+            yield from self.task(Call("activity", "undo"))
+            raise
+        return f"after {len(self.trace)}"
+
+    def sides(self, bodies: tuple[Program, ...], how: Sides) -> Generator[Task[Any], Any, None]:
+        ctx, branches = self.ctx, [self.side(body) for body in bodies]
+        match how:
+            case "all":
+                self.trace.append(repr((yield ctx.task_all(branches))))
+            case "any":
+                self.trace.append(repr((yield ctx.task_any(branches)).is_faulted))
+            case "keep":
+                self.started.extend(map(ctx.branch, branches))
+            case "limit":
+                for branch in branches:
+                    self.trace.append(repr((yield ctx.with_timeout(branch, timedelta(seconds=9)))))
+            case "pull":
+                self.trace.append(repr((yield ctx.task_all((branch for branch in branches), max_concurrency=2))))
+            case "in order":
+                for task in ctx.as_completed(branches):
+                    self.trace.append(repr((yield task)))
+            case policy:
+                self.trace.append(repr((yield ctx.gather(*branches, policy=policy))))
+
     def execute(self, program: Program) -> Generator[Task[Any], Any, None]:
         for statement in program:
             yield from self.one(statement)
@@ -325,6 +377,12 @@ class Run:
             case Http(timeout):
                 limit = timedelta(minutes=1) if timeout else None
                 self.started.append(self.ctx.call_http("GET", f"http://a/{len(self.trace)}", timeout=limit))
+            case Side(bodies, how):
+                yield from self.sides(bodies, how)
+            case CancelOne():
+                held = [task for task in self.started if isinstance(task, BranchTask)]
+                if held:
+                    held[0].cancel()
             case Detach(name):
                 self.trace.append(self.ctx.start_orchestration(name, len(self.trace)))
             case Note():

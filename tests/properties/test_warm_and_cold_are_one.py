@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -171,7 +171,7 @@ def stored(segment: Segment) -> Segment:
     )
 
 
-def assert_recorded_once(segments: list[Segment]) -> None:
+def assert_recorded_once(segments: Sequence[Segment]) -> None:
     ids = [
         (type(event) is TimerFired, event.task_id)
         for segment in segments
@@ -244,7 +244,13 @@ def test_at_one_time_it_does_not_matter_how_events_are_cut_into_steps(program: P
     incoming: list[Incoming] = [ExecutionStarted("random", "", 0)]
     for _ in range(10):
         turn = together.step(START, incoming)
-        turns = [one_by_one.step(START, [event]) for event in incoming]
+        turns: list[Turn] = []
+        for event in incoming:
+            if isinstance(event, CancelRequested) and isinstance(one_by_one.completion, ContinueAsNew):
+                break  # its commit is made: the request is for the next generation
+            turns.append(one_by_one.step(START, [event]))
+        if len(turns) < len(incoming):
+            break
         assert turn.recorded == tuple(event for part in turns for event in part.recorded)
         assert turn.outgoing == tuple(event for part in turns for event in part.outgoing)
         assert state(together) == state(one_by_one)

@@ -39,6 +39,7 @@ BY_ANNOTATION: dict[str, st.SearchStrategy[Any]] = {
     "float": st.floats(allow_nan=False, allow_infinity=False),
     "bool": st.booleans(),
     "datetime": moments,
+    "datetime | None": st.none() | moments,
     "FailureDetails": failures,
     "str | None": st.none() | texts,
     "FailureDetails | None": st.none() | failures,

@@ -126,7 +126,9 @@ def test_histories_are_replayed_against_an_apps_code(exported: Path) -> None:
 
 
 def test_modules_may_stand_for_a_function_app() -> None:
-    found = run_cli("replay", SAMPLES, "--modules", "orchestrators, tests.histories.features")
+    found = run_cli(
+        "replay", SAMPLES, "--modules", "orchestrators, tests.histories.features, tests.histories.durable_functions"
+    )
     assert found.returncode == 0, found.stdout + found.stderr
     assert found.stdout.count(": ok") == len(list(SAMPLES.glob("*.json")))
 
@@ -204,6 +206,8 @@ def test_a_hub_that_is_not_there_is_exit_code_2_and_is_not_made(store: Path, tmp
         found = run_cli("check-deploy", *arguments, "--app", DEPLOYED_APP)
         assert found.returncode == 2 and told in found.stderr, found.stderr
     assert not absent.exists()
+    new = run_cli("check-deploy", "--hub", "other", "--store", store, "--app", DEPLOYED_APP, "--allow-new")
+    assert new.returncode == 0 and "there is no task hub 'other'" in new.stderr, new.stderr
     with closing(sqlite3.connect(store)) as con:
         names = [name for (name,) in con.execute("SELECT name FROM container WHERE kind = 'table'")]
     assert "shopinstances" in names and not [name for name in names if name.startswith("other")]
@@ -276,6 +280,54 @@ def test_the_debugger_ends_with_the_error_where_code_and_history_part(exported: 
 def test_an_event_that_is_not_there_is_refused(exported: Path, arguments: list[str], told: str) -> None:
     found = run_cli("debug", exported, *arguments, "--app", DEPLOYED_APP)
     assert found.returncode == 2 and told in found.stderr
+
+
+def debugged(name: str, commands: str) -> str:
+    """What the debugger says of a golden history."""
+    found = run_cli("debug", SAMPLES / name, "--modules", "tests.histories.features", "--app", PROJECT, stdin=commands)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "branch", "main"),
+    [("branches.json", "leg", "excursion"), ("async_def.json", "leg_in_async", "excursion_in_async")],
+)
+def test_stepping_shows_which_branch_runs(name: str, branch: str, main: str) -> None:
+    told = debugged(name, "s\n" * 40 + "q\n")
+    prompt = f"(Pdb, branch '{branch}' #1) "
+    assert f"  branch '{branch}' #1 begins\n" in told
+    assert f"{main}()" in told.partition(prompt)[0]
+    in_branch = [line for line in told.splitlines() if line.startswith(prompt)]
+    assert in_branch and told.count(f"{branch}()") >= 3
+    assert "durable_core/" not in told and "lib/python" not in told, "it stops in no code but the user's"
+    # A result goes into the branch that waits for it, and then pdb stops in it.
+    into = told.index(f"-> 'seat in bus' into branch '{branch}' #1 at")
+    assert told[into:].splitlines()[1].endswith(f"{branch}()")
+    assert "(Pdb) " in told, "the orchestrator's own code has no name in the prompt"
+
+
+def test_every_step_of_every_branch_is_told(tmp_path: Path) -> None:
+    told = debugged("branches.json", "c\n")
+    assert [number for number in range(1, 12) if f"branch 'leg' #{number} begins" in told] == list(range(1, 10))
+    assert "raises TaskCancelledError" in told and "in branch 'leg' #3 at histories/features.py:" in told
+    assert told.rstrip().endswith("the code fits; ExecutionCompleted(status='Completed')")
+
+
+def test_a_branch_is_stopped_at_an_event_with_its_own_variables_and_left_by_q() -> None:
+    told = run_cli(
+        "debug", SAMPLES / "branches.json", "--modules", "tests.histories.features", "--app", PROJECT, "--at", 5,
+        stdin="p name\nw\nq\n",
+    ).stdout  # fmt: skip
+    assert "(Pdb, branch 'leg' #2) 'lunch'\n" in told
+    assert told.count("leg()") == 2 and "excursion()" not in told, "the frames are those of the branch"
+    assert "end of the history" not in told
+
+
+def test_a_waiting_handler_of_an_update_is_shown_as_a_branch() -> None:
+    told = debugged("async_updates.json", "c\n")
+    assert "branch 'wait_for_guests' #1 begins" in told
+    assert "-> 'soup' into branch 'order' #2 at" in told
 
 
 def test_an_orchestrator_that_catches_everything_does_not_hold_the_debugger(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 
-from durable_core import OrchestrationContext, Registry, activity, orchestrator
+from durable_core import EntityId, OrchestrationContext, Registry, activity, entity, orchestrator
 from durable_core.settings import Settings
 from tests.support.function_host import FunctionHost, function_host
 
@@ -48,7 +48,16 @@ def fails(ctx: OrchestrationContext) -> Generator[Any, Any, None]:
     raise ValueError("no")
 
 
-REGISTRY = Registry().add(waits, order, fails, measure)
+@entity
+class Tally:
+    count: int = 0
+
+    def add(self, number: int = 1) -> int:
+        self.count += number
+        return self.count
+
+
+REGISTRY = Registry().add(waits, order, fails, measure, Tally)
 SETTINGS = Settings(store=":memory:", signing_keys=("a key for fuzzing only",), hub="fuzzed")
 
 
@@ -75,6 +84,7 @@ class FuzzedApp:
         for name, instance_id in (("waits", "live"), ("order", "ended"), ("fails", "failed")):
             value = Order(sku="tea") if name == "order" else None
             await client.start_new(name, instance_id, value, if_exists="restart_if_done")
+        await client.signal_entity(EntityId("tally", "one"), Tally.add)
         await self.host.drain()
         assert not (await client.get_status("live")).is_terminal
 
@@ -82,7 +92,7 @@ class FuzzedApp:
         async def start() -> None:
             self.host = await self._stack.enter_async_context(function_host(REGISTRY, self.settings))
             client = await self.host.durable.client()
-            await client.create_schedule("nightly", order, interval=timedelta(days=1), client_input={"sku": "tea"})
+            await client.create_schedule("nightly", order, interval=timedelta(days=1), client_input=Order(sku="tea"))
             await self.restock()
             started = await self.host.call("POST", "orchestrators/waits/by-url")
             self.uris = started.json()

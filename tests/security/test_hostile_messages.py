@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from durable_core.hub.keys import FORMAT, REWOUND_FORMAT
+from durable_core.hub.keys import FORMAT, JOURNAL_FORMAT
 from durable_core.runtime.stuck import StuckMarker
 from durable_core.settings import Settings
 from tests.security.fuzzed_app import REGISTRY
@@ -81,14 +81,14 @@ async def test_a_message_of_a_later_format_waits_for_a_newer_host_and_not_for_ev
     host: FunctionHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = host.storage.queue("durable-control")
-    await queue.send(body(v=REWOUND_FORMAT + 1))
+    await queue.send(body(v=JOURNAL_FORMAT + 1))
     assert await host.drain() == 1
     assert not host.failures
     assert await queue.count() == 1, "it was given back"
     assert not await queue.receive(), "with a delay"
     await queue.clear()
     long_ago = (datetime.now(UTC) - timedelta(seconds=StuckMarker.PATIENCE + 60)).timestamp()
-    await queue.send(body(v=REWOUND_FORMAT + 1, s=long_ago))
+    await queue.send(body(v=JOURNAL_FORMAT + 1, s=long_ago))
     assert await host.drain() == 5
     poison = host.storage.queue("durable-control-poison")
     assert await poison.count() == 1

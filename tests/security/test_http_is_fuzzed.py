@@ -19,7 +19,7 @@ import schemathesis.specs.openapi.checks
 from hypothesis import given, seed
 from schemathesis.core.transport import Response
 
-from durable_core.hosting import http_api
+from durable_core.hosting import http_api, http_streams
 from durable_core.hosting.openapi import openapi_description
 from durable_core.telemetry.open_metrics import CONTENT_TYPE as METRICS
 from tests.security.conftest import Fuzz
@@ -43,6 +43,7 @@ RESTOCK = 40
 @pytest.fixture(scope="module")
 def app() -> Iterator[FuzzedApp]:
     with FuzzedApp() as running, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(http_streams, "LONGEST_WAIT", 0.001)
         patched.setattr(http_api, "MAX_WAIT_SECONDS", 0.001)  # a start with ``timeout`` waits for what nobody runs
         yield running
 
@@ -110,15 +111,20 @@ def _with_what_exists(app: FuzzedApp, template: str, url: str, number: int) -> s
         "instanceId": ("live", "ended", "failed", "nobody")[number % 4],
         "eventName": ("Go", "other")[number % 2],
         "queryName": ("echo", "none")[number % 2],
+        "streamName": ("output", "none")[number % 2],
+        "updateName": ("echo", "none")[number % 2],
         "scheduleId": ("nightly", "nightly", "nobody")[number % 3],
         "operation": operations[number % len(operations)],
         "token": token,
+        "entityName": ("tally", "tally", "nobody")[number % 3],
+        "entityKey": ("one", "two")[number % 2],
         "file": ("app.js", "style.css", "nothing.js")[number % 3],
     }
     filled = re.sub(r"\{(\w+)\}", lambda found: quote(known[found[1]]), template)
     if number % 8 == 0:  # a new instance each time
         filled = filled.replace("/order/ended", f"/order/new-{number}")
-    query = urlsplit(url).query
+    # A wait of minutes for an instance that does not end is right, and longer than this test has.
+    query = re.sub(r"(?i)\btimeout=(?!0?\.)[^&]*", "timeout=0.1", urlsplit(url).query)
     return BASE + filled + (f"?{query}" if query else "")
 
 
@@ -132,4 +138,8 @@ def _check(case: Any, prepared: requests.PreparedRequest, answer: Answer) -> Non
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     if answer.body and "Content-Security-Policy" not in answer.headers:  # else a file of the dashboard
         is_metrics = urlsplit(str(prepared.url)).path.endswith("/metrics") and answer.status == 200
-        assert answer.headers["Content-Type"] == (METRICS if is_metrics else "application/json; charset=utf-8")
+        is_stream = "/streams/" in urlsplit(str(prepared.url)).path and answer.status == 200
+        expected = (
+            METRICS if is_metrics else http_streams.EVENT_STREAM if is_stream else "application/json; charset=utf-8"
+        )
+        assert answer.headers["Content-Type"] == expected

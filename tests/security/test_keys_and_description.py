@@ -28,7 +28,11 @@ CONCRETE = {
     "eventName": "Go",
     "operation": "terminate",
     "queryName": "q",
+    "updateName": "u",
+    "streamName": "s",
     "scheduleId": "s",
+    "entityName": "counter",
+    "entityKey": "a",
 }
 
 

@@ -56,6 +56,7 @@ class BusyHub:
         lease: float = 10.0,
         grace: float = 10.0,
         more_env: Mapping[str, str] | None = None,
+        app: Path = BUSY_APP,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.lease = lease
@@ -80,7 +81,7 @@ class BusyHub:
             HostProcess(
                 folder,
                 env=env,
-                app=BUSY_APP,
+                app=app,
                 name=f"host{n}",
                 options=[*(["--only", role] if role else []), "--grace", str(grace)],
             )

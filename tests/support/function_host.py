@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -42,13 +42,12 @@ class Answer:
 class FunctionHost:
     """``failures`` are the errors of messages that failed; a host logs them and tries again."""
 
-    def __init__(self, durable: Durable, storage: Storage, app: func.FunctionApp) -> None:
-        app.register_functions(durable.blueprint())
+    def __init__(self, durable: Durable, storage: Storage, functions: Iterable[func.Function]) -> None:
         self.durable, self.storage = durable, storage
         self.failures: list[Exception] = []
         routes: list[Route[Any]] = []
         self._queues: dict[str, Any] = {}
-        for function in app.get_functions():
+        for function in functions:
             binding = json.loads(function.get_raw_bindings()[0])
             call: Any = function.get_user_function()
             if binding["type"] == "httpTrigger":
@@ -115,11 +114,20 @@ async def function_host(
     registry: Registry, settings: Settings, codec: PayloadCodec | None = None
 ) -> AsyncGenerator[FunctionHost]:
     durable = Durable(registry, settings=settings, codec=codec)
-    storage = acquire_storage(settings)
+    app = func.FunctionApp()
+    app.register_functions(durable.blueprint())
+    async with host_of(durable, app.get_functions()) as host:
+        yield host
+
+
+@asynccontextmanager
+async def host_of(durable: Durable, functions: Iterable[func.Function]) -> AsyncGenerator[FunctionHost]:
+    """The functions of an app that has been indexed, with its ``Durable``."""
+    storage = acquire_storage(durable.settings)
     try:
         await durable.start()
         try:
-            yield FunctionHost(durable, storage, func.FunctionApp())
+            yield FunctionHost(durable, storage, functions)
         finally:
             await durable.stop()
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,14 +22,20 @@ from durable_core.errors import (
     OperationRefusedError,
     UnknownOrchestratorError,
     UnknownQueryError,
+    UnknownUpdateError,
+    UpdateFailedError,
+    UpdateNotEndedError,
+    UpdateRefusedError,
 )
 from durable_core.hosting.http_api import Endpoint, HttpApi
 from durable_core.hosting.http_types import HttpRequest, HttpResponse
 from durable_core.hosting.signed_urls import CapabilitySigner
 from durable_core.instance_ids import StartedInstance, check_instance_id
-from durable_core.models import JSON, OrchestrationStatus, Origin, RuntimeStatus
+from durable_core.models import JSON, FailureDetails, OrchestrationStatus, Origin, RuntimeStatus
+from durable_core.operate.overview import HubOverview
 from durable_core.runtime.bulk.client import BulkPreview
 from durable_core.runtime.client import DurableClient
+from durable_core.runtime.fork import CopiedCallback, Forked
 from durable_core.runtime.purge import PurgeSlice
 from durable_core.runtime.recovery import RecoveryReport
 from durable_core.runtime.restart import SAME_INPUT
@@ -71,11 +78,27 @@ class MemoryClient:
         )
         self.instances[instance_id] = replace(found, **more)
 
+    async def hub_overview(self) -> HubOverview:
+        counts = Counter(status.runtime_status for status in self.instances.values() if status.runtime_status)
+        return HubOverview(
+            hub="durable", store="embedded", partitions=1, now=CREATED, counts=counts,
+            is_complete=True, stuck=0, retrying=0, queues=(), hosts=(),
+        )  # fmt: skip
+
     async def start_new(
-        self, name: str, instance_id: str | None = None, client_input: JSON = None, /, *, version: str | None = None
+        self,
+        name: str,
+        instance_id: str | None = None,
+        client_input: JSON = None,
+        /,
+        *,
+        version: str | None = None,
+        **keyed: object,
     ) -> str:
         if self.broken:
             raise self.broken
+        if keyed:
+            self.calls.append(("start", name, instance_id, keyed))
         if name not in ("order", "approval"):
             raise UnknownOrchestratorError(name, ["order", "approval"], version)
         if client_input == {"item": 1}:
@@ -154,6 +177,31 @@ class MemoryClient:
             raise UnknownQueryError(instance_id, name, ["progress"])
         return {"args": args}
 
+    async def update(
+        self,
+        instance_id: str,
+        name: str,
+        args: JSON = None,
+        /,
+        *,
+        update_id: str | None = None,
+        timeout: float = 0.0,  # noqa: ASYNC109
+    ) -> JSON:
+        self._live(instance_id)
+        failure = FailureDetails("ValueError", "no")
+        match name:
+            case "echo":
+                self.calls.append(("update", instance_id, args, update_id, timeout))
+                return args
+            case "refuses":
+                raise UpdateRefusedError(instance_id, name, failure)
+            case "fails":
+                raise UpdateFailedError(instance_id, name, "u", failure)
+            case "waits":
+                raise UpdateNotEndedError(instance_id, name, update_id or "u", timeout)
+            case _:
+                raise UnknownUpdateError(instance_id, name, ["echo", "fails"])
+
     async def terminate(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
         self._live(instance_id, execution_id)
         self.calls.append(("terminate", instance_id, reason))
@@ -170,6 +218,7 @@ class MemoryClient:
         *,
         force: bool = False,
         dry_run: bool = False,
+        request_id: str | None = None,
         execution_id: str | None = None,
     ) -> Rewound:
         if instance_id not in self.instances:
@@ -178,7 +227,7 @@ class MemoryClient:
             raise ExecutionGoneError(instance_id)
         if not self.instances[instance_id].is_terminal:
             raise OperationRefusedError(instance_id, "no", ["refund #6 ran and is not undone"])
-        self.calls.append(("rewind", instance_id, reason, force, dry_run))
+        self.calls.append(("rewind", instance_id, reason, force, dry_run, request_id))
         return Rewound(instance_id, 2, (RewoundTask(3, "charge", "order.py:7"),), (), 60.0)
 
     async def restart(
@@ -206,11 +255,21 @@ class MemoryClient:
         self.instances[new] = replace(old, instance_id=new, input_=data, restarted_from=origin, execution_id="x9")
         return new
 
+    async def fork(self, instance_id: str, /, **more: Any) -> Forked:
+        if instance_id not in self.instances:
+            raise InstanceNotFoundError(instance_id)
+        self.calls.append(("fork", instance_id, more))
+        new = more["new_instance_id"] or f"{instance_id}-fork"
+        if not more["dry_run"]:
+            self.instances[new] = replace(self.instances[instance_id], instance_id=new, execution_id="x9")
+        callbacks = (CopiedCallback("approval", "https://a/c/1", "https://a/c/2"), CopiedCallback("other"))
+        return Forked(new, "x9", 4, (RewoundTask(3, "charge", "order.py:7"),), {3: "x9-0-3"}, (), callbacks)
+
     async def list_schedules(self) -> list[ScheduleStatus]:
         return self.schedules
 
     async def bulk(self, action: str, /, **more: Any) -> str:
-        if action not in ("terminate", "raiseEvent"):
+        if action not in ("terminate", "raiseEvent", "purge"):
             raise InvalidInputError(f"the action must be another one; not {action!r}")
         self.calls.append(("bulk", action, more))
         self.add("durable.bulk:1", name="durable.bulk")
@@ -232,6 +291,13 @@ class MemoryClient:
     async def trigger_schedule(self, schedule_id: str, /) -> str:
         self._schedule(schedule_id)
         return f"{schedule_id}:20250131T120000Z-000000"
+
+    async def backfill_schedule(
+        self, schedule_id: str, start: datetime, end: datetime, /, *, max_concurrency: int = 1
+    ) -> str:
+        self._schedule(schedule_id)
+        self.calls.append(("backfill", start, end, max_concurrency))
+        return f"durable.schedule.backfill:{schedule_id}:1"
 
     async def delete_schedule(self, schedule_id: str, /) -> None:
         self.schedules.remove(self._schedule(schedule_id))

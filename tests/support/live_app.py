@@ -20,16 +20,23 @@ async def running(
 ) -> AsyncGenerator[DurableApp]:
     """The app, its queues listened to. An error of a handler fails the test that runs it."""
     app = await DurableApp.open(registry, settings, storage, codec=codec)
+    async with serving(app, storage):
+        yield app
+    await app.close()
+
+
+@asynccontextmanager
+async def serving(app: DurableApp, storage: Storage) -> AsyncGenerator[None]:
+    """The queues of an app that is open are listened to inside the block."""
     async with asyncio.TaskGroup() as group:
         queues = [(name, app.on_control_message) for name in app.hub.names.control]
         queues += [(name, app.on_work_message) for name in app.hub.names.work]
         listeners = [group.create_task(_listen(storage, name, handler, group)) for name, handler in queues]
         try:
-            yield app
+            yield
         finally:
             for listener in listeners:
                 listener.cancel()
-    await app.close()
 
 
 async def _listen(storage: Storage, name: str, handler: Handler, group: asyncio.TaskGroup) -> None:

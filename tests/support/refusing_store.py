@@ -37,6 +37,12 @@ class RefusingStorage:
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
         _refuse("on_send")
 
+    def tell(self, topic: str, text: str) -> None:
+        _refuse("tell")
+
+    def hear(self, topic: str, callback: Callable[[str], None]) -> Callable[[], None] | None:
+        return self._inner.hear(topic, callback)
+
     async def free_leases(self, queues: Sequence[str]) -> None:
         _refuse("free_leases")
 

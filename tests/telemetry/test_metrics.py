@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from datetime import timedelta
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from durable_core import Orchestration, OrchestrationContext, Registry, RetryPolicy, activity, orchestrator
+from durable_core.models import RuntimeStatus
 from durable_core.settings import Settings
-from durable_core.telemetry import instruments
+from durable_core.telemetry import instruments, setup
+from durable_core.telemetry.gauges import Gauges
 from durable_core.telemetry.instruments import COUNTED, READ, Instrument
 from durable_core.telemetry.metrics import Counts, Metrics
 from durable_core.telemetry.open_metrics import metrics_of, text_of
@@ -134,6 +137,89 @@ def test_a_meter_of_the_sdk_gets_the_same_numbers() -> None:
         expected[instrument.name] = expected.get(instrument.name, 0) + total
     assert found == pytest.approx(expected)
     provider.shutdown()
+
+
+def test_a_meter_of_the_sdk_reads_the_gauges_of_the_hub_and_of_the_process() -> None:
+    metrics: Any = pytest.importorskip("opentelemetry.sdk.metrics", reason="the extra 'otel' is not installed")
+    export: Any = pytest.importorskip("opentelemetry.sdk.metrics.export")
+    reader = export.InMemoryMetricReader()
+    provider = metrics.MeterProvider([reader], shutdown_on_exit=False)
+    at = [0.0]
+    gauges = Gauges(provider.get_meter("durable_core"), lambda: at[0])
+
+    def read() -> dict[str, float]:
+        data = reader.get_metrics_data()
+        found: dict[str, float] = {}
+        for scope in () if data is None else data.resource_metrics[0].scope_metrics:
+            for each in scope.metrics:
+                for point in each.data.data_points:
+                    found[" ".join([each.name, *point.attributes.values()])] = point.value
+        return found
+
+    async def drive(world: World) -> tuple[dict[str, float], dict[str, float]]:
+        for number in range(3):
+            await world.client.start_new(waiting, f"w-{number}")
+        await asyncio.sleep(5)
+        host = world.hosts[0].app
+        gauges.watch(host.instance_cache)
+        alone = read()
+        gauges.saw(await host.client.hub_overview())
+        return alone, read()
+
+    assert read() == {}, "nothing is known before the app is opened"
+    alone, whole = World(Registry().add(waiting)).run(drive)
+    assert alone == {"durable.warm.instances": 3, "durable.warm.bytes": whole["durable.warm.bytes"]}
+    assert whole["durable.instances.open"] == 3 and whole["durable.instances.stuck"] == 0
+    assert {name for name in whole if name.startswith("durable.queue.messages")} == {
+        "durable.queue.messages durable-control",
+        "durable.queue.messages durable-work",
+    }
+    assert {each.name for each in READ} == {name.partition(" ")[0] for name in whole}
+    at[0] = 700.0
+    assert set(read()) == {"durable.warm.instances", "durable.warm.bytes"}, "old numbers of a hub are not reported"
+    gauges.forget()
+    assert read() == {}
+    provider.shutdown()
+
+
+def test_one_provider_has_one_set_of_gauges_however_often_an_app_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics: Any = pytest.importorskip("opentelemetry.sdk.metrics", reason="the extra 'otel' is not installed")
+    provider = metrics.MeterProvider(shutdown_on_exit=False)
+    providers = {"metrics": provider}
+    monkeypatch.setattr(setup, "configured_provider", providers.get)
+    first, second = (setup.gauges_of(setup.observer_of_process("test")) for _ in range(2))
+    assert first is second is not None
+    providers.clear()
+    assert setup.gauges_of(setup.observer_of_process("test", counts=True)) is None
+    provider.shutdown()
+
+
+def test_the_first_attempt_after_a_rewind_is_no_retry() -> None:
+    counts, broken = Counts(), [True]
+
+    @activity
+    def pays() -> None:
+        if broken[0]:
+            raise LookupError("no")
+
+    @orchestrator
+    def buys(ctx: OrchestrationContext) -> Orchestration[None]:
+        yield from ctx.call_activity(pays, retry=RetryPolicy(max_attempts=2, first_interval=timedelta(seconds=2)))
+
+    async def drive(world: World) -> None:
+        await world.client.start_new(buys, "b")
+        await world.client.wait_for_completion("b", 60)
+        assert of(counts, instruments.RETRIES, "pays") == 1
+        await world.client.rewind("b")
+        await asyncio.sleep(60)
+        assert of(counts, instruments.RETRIES, "pays") == 2, "it failed again, and was tried again"
+        broken[0] = False
+        await world.client.rewind("b")
+        await asyncio.sleep(60)
+        assert (await world.client.get_status("b")).runtime_status is RuntimeStatus.COMPLETED
+        assert of(counts, instruments.RETRIES, "pays") == 2
+
+    World(Registry().add(pays, buys), observe=lambda world: Metrics(counts, world.loop)).run(drive)
 
 
 # ---------------------------------------------------------------- what the documents say

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from durable_core import (
+    EntityId,
+    EntityOperationFailedError,
     Orchestration,
     OrchestrationContext,
     Registry,
     RetryPolicy,
     activity,
+    entity,
     orchestrator,
 )
 from durable_core.models import RuntimeStatus
@@ -22,7 +25,7 @@ from durable_core.settings import Settings
 from durable_core.testing.simulation import World
 from durable_core.trace_context import TraceParent, caller_trace, read_trace, valid_trace
 
-from .spans_seen import Exported, provider_of, spans_of
+from .spans_seen import Exported, Seen, provider_of, spans_of
 
 sampling: Any = pytest.importorskip("opentelemetry.sdk.trace.sampling")
 
@@ -125,8 +128,32 @@ def hurried(ctx: OrchestrationContext) -> Orchestration[str]:
     return "did not wait"
 
 
+@entity
+class Shelf:
+    left: int = 1
+
+    def take(self) -> int:
+        if not self.left:
+            raise LookupError("nothing is left")
+        self.left -= 1
+        return self.left
+
+
+@orchestrator
+def shopping(ctx: OrchestrationContext) -> Orchestration[str]:
+    shelf = EntityId("shelf", "tea")
+    with (yield from ctx.lock(shelf)):
+        yield from ctx.call_entity(shelf, Shelf.take)
+    try:
+        yield from ctx.call_entity(shelf, Shelf.take)
+    except EntityOperationFailedError:
+        ctx.call_entity(shelf, Shelf.take)  # nobody waits for it
+        return "sold out"
+    return "?"
+
+
 REGISTRY = Registry().add(
-    charge, reserve, flaky, order, fan, parent, retrying, failing, rounds, waiting, sending, hurried
+    shopping, Shelf, charge, reserve, flaky, order, fan, parent, retrying, failing, rounds, waiting, sending, hurried
 )
 
 
@@ -148,7 +175,7 @@ def test_an_orchestration_is_one_trace_with_a_span_for_the_start_each_call_and_e
         await world.client.start_new(order, "o-1", "o-1")
         await ended(world, "o-1")
 
-    run(scenario, inline_default=inline)
+    run(scenario, inline_default=inline, turns_at_work=False)
     EXPORTED.check_whole()
     assert len({span.trace_id for span in EXPORTED.spans}) == 1
     create, root = EXPORTED.one("create_orchestration:order", "PRODUCER"), EXPORTED.one("orchestration:order", "SERVER")
@@ -242,6 +269,69 @@ def test_a_rewound_orchestration_has_a_span_for_each_end_with_a_link_to_the_one_
     assert [root.links for root in roots] == [(), (roots[0].span_id,), (roots[1].span_id,)]
     attempts = [span for span in EXPORTED.named("activity:flaky") if span.kind == "SERVER"]
     assert len({span.attributes["durable.attempt"] for span in attempts}) == len(attempts) == 3
+
+
+def test_calls_of_entities_and_locks_have_spans() -> None:
+    async def scenario(world: World) -> None:
+        await world.client.start_new(shopping, "s")
+        await ended(world, "s")
+        assert (await world.client.get_status("s")).output == "sold out"
+
+    run(scenario)
+    EXPORTED.check_whole()
+    calls = EXPORTED.named("entity:shelf")
+    assert [(call.kind, call.failed) for call in calls] == [("CLIENT", False), ("CLIENT", True), ("CLIENT", False)]
+    statuses = [call.attributes["durabletask.task.status"] for call in calls]
+    assert statuses == ["Completed", "Failed", "Canceled"]
+    assert calls[0].attributes["durabletask.entity.operation"] == "take"
+    assert calls[0].attributes["durabletask.event.target_instance_id"] == "@shelf@tea"
+    assert EXPORTED.one("orchestration:shopping:lock").attributes["durabletask.type"] == "lock"
+
+
+def test_a_restart_links_to_the_run_that_it_repeats() -> None:
+    TRIES.clear()
+
+    async def scenario(world: World) -> None:
+        await world.client.start_new(failing, "f")
+        await ended(world, "f")
+        again = await world.client.restart("f", new_instance_id="again")
+        await ended(world, again)
+        await world.client.restart("f", restart_with_new_instance_id=False)
+        await asyncio.sleep(60)
+        await world.client.rewind("again")
+        await asyncio.sleep(60)
+
+    run(scenario)
+    EXPORTED.check_whole()
+    first, *others = EXPORTED.named("orchestration:failing")
+    assert len(others) == 3
+    assert len({span.trace_id for span in (first, *others)}) == 3, "a restart has a trace of its own; a rewind has not"
+    by_id: dict[str, list[Seen]] = {}
+    for span in others:
+        by_id.setdefault(span.attributes["durabletask.task.instance_id"], []).append(span)
+    assert [span.links for span in by_id["f"]] == [(first.span_id,)]
+    assert [span.links for span in by_id["again"]] == [(first.span_id,), (by_id["again"][0].span_id,)]
+
+
+def test_a_fork_links_to_its_source_and_has_a_trace_of_its_own() -> None:
+    TRIES.clear()
+
+    async def scenario(world: World) -> None:
+        await world.client.start_new(failing, "f")
+        await ended(world, "f")
+        await asyncio.sleep(100)
+        forked = await world.client.fork("f", until_failure=True, new_instance_id="copy")
+        assert forked.instance_id == "copy"
+        await ended(world, "copy")
+
+    run(scenario)
+    EXPORTED.check_whole()
+    source, fork = EXPORTED.named("orchestration:failing")
+    assert fork.links == (source.span_id,) and fork.trace_id != source.trace_id
+    assert fork.attributes["durabletask.task.instance_id"] == "copy"
+    starts = EXPORTED.named("create_orchestration:failing")
+    assert [start.span_id for start in starts] == [source.parent, fork.parent]
+    assert fork.start >= starts[1].start > source.end, "not from when its source began"
 
 
 def test_generations_are_spans_of_one_trace_each_with_a_link_to_the_one_before() -> None:

@@ -22,6 +22,7 @@ from durable_core.hub.taskhub import TaskHub
 from durable_core.models import RuntimeStatus
 from durable_core.runtime.activities.runner import ActivityRunner
 from durable_core.runtime.clock import SystemClock
+from durable_core.runtime.stream_feeds import StreamFeeds
 from durable_core.settings import Settings
 from durable_core.storage.sqlite import SqliteStorage
 
@@ -37,7 +38,8 @@ async def runner_of(*functions: Callable[..., Any], threads: int = 2) -> AsyncGe
     await hub.create()
     await hub.instances.create(instance())
     with ThreadPoolExecutor(threads) as executor:
-        yield ActivityRunner(hub, registry, Converter(), SystemClock(), executor, threads, host="h0"), hub
+        feeds = StreamFeeds(hub, Converter(), storage, "hub")
+        yield ActivityRunner(hub, registry, Converter(), SystemClock(), executor, threads, host="h0", feeds=feeds), hub
     await storage.close()
 
 
@@ -50,7 +52,7 @@ def instance(status: RuntimeStatus = RuntimeStatus.RUNNING) -> Instance:
 
 async def run(runner: ActivityRunner, name: str, number: int = 1, **more: Any) -> TaskOutcome | None:
     ran = await asyncio.wait_for(runner.run("one", "e", Call(0, 1, number, name), **more), PATIENCE)
-    return None if ran is None else ran[0]
+    return ran[0] if isinstance(ran, tuple) else None
 
 
 def in_time(event: threading.Event) -> None:
@@ -128,7 +130,7 @@ async def test_an_attempt_whose_deadline_passes_while_it_waits_for_a_place_has_t
         await asyncio.to_thread(in_time, began)
         call = Call(0, 2, 1, "only_one", None, {"deadline": datetime.now(UTC).timestamp() + 0.02})
         ran = await runner.run("one", "e", call)
-        assert ran is not None
+        assert isinstance(ran, tuple)
         assert ran[0].failure is not None
         assert ran[0].failure.is_caused_by(TaskTimeoutError)
         assert not ran[0].failure.retriable

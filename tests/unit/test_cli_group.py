@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import platform
 import resource
+import sqlite3
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import click
 import pytest
 
 import durable_core
-from durable_core.cli import VERBS, main
+from durable_core.cli import installed, main
+from durable_core.cli.verbs import VERBS
 from tests.support.cli import run_cli
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -25,7 +29,10 @@ def test_help_imports_no_runtime_no_sdk_and_no_server() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=PROJECT)
     own = {f"durable_core.{part}" for part in ("runtime", "hosting", "engine", "storage")}
-    assert not {"azure", "aiohttp", "sqlite3", "rich", *own} & set(done.stderr.split())
+    loaded = set(done.stderr.split())
+    assert not {"azure", "aiohttp", "asyncio", "logging", "sqlite3", "pydantic", "rich", *own} & loaded
+    assert not {f"durable_core.cli.{verb.module}" for verb in VERBS.values()} & loaded
+    assert len([name for name in loaded if name.startswith("durable_core")]) <= 12
 
 
 def test_help_takes_less_time_than_the_import_of_the_client() -> None:
@@ -46,7 +53,7 @@ def test_help_takes_less_time_than_the_import_of_the_client() -> None:
 def test_every_verb_is_found_and_documented(verb: str) -> None:
     command = main.get_command(click.Context(main), verb)
     assert command is not None and command.name == verb
-    assert command.get_short_help_str(200)
+    assert command.get_short_help_str(1000) == VERBS[verb].summary
     page = (PROJECT / "docs" / "cli.md").read_text("utf-8")
     assert f"`{verb}`" in page or f"`{verb} " in page
 
@@ -70,7 +77,18 @@ def test_the_exported_names_are_those_that_are_imported_on_demand() -> None:
 
 
 def test_the_version_is_printed() -> None:
-    assert run_cli("--version").stdout == f"durable_core {durable_core.__version__}\n"
+    lines = run_cli("--version").stdout.splitlines()
+    assert lines[0] == f"durable_core {durable_core.__version__}"
+    assert lines[1].startswith(f"Python {platform.python_version()} (")
+    assert lines[2] == f"SQLite {sqlite3.sqlite_version}"
+    assert {line.split(" ")[0] for line in lines[3:]} == set(installed.SHOWN)
+    assert f"aiohttp {version('aiohttp')}" in lines
+    assert run_cli("--version", "list").stdout.splitlines() == lines
+
+
+def test_a_package_that_is_missing_is_printed_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "SHOWN", ("no-such-package-of-ours",))
+    assert installed.versions().splitlines()[-1] == "no-such-package-of-ours is not installed"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -61,7 +61,7 @@ def test_one_instance_is_bound_by_time_or_by_its_own_partition() -> None:
 
 
 def test_a_price_is_that_of_requests_executions_and_memory_at_work() -> None:
-    compute = Compute(cpu_operation=0.001, cpu_execution=0.005, cores=1, busy=0.5, memory=2)
+    compute = Compute(cpu_operation=0.001, cpu_step=0.0, cpu_execution=0.005, cores=1, busy=0.5, memory=2)
     assert compute.cpu(TEN_STEPS) == pytest.approx((20 * 0.001 + 2 * 0.005) / 10)  # 3 ms for a step
     assert compute.steps_per_machine(TEN_STEPS) == pytest.approx(0.5 / 0.003)
     found = price(TEN_STEPS, compute)

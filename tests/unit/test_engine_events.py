@@ -125,7 +125,7 @@ def test_defaults_at_the_end_are_not_written() -> None:
     assert to_array(SubOrchestrationCompleted(1, False)) == ["SD", 1, False]
 
 
-@pytest.mark.parametrize("array", [["??", 1], ["TC", 1, 2, 3, 4, 5, 6], ["XC"]])
+@pytest.mark.parametrize("array", [["??", 1], ["TC", 1, 2, 3, 4, 5, 6, 7], ["XC"]])
 def test_what_a_newer_version_wrote_is_recognised_as_such(array: list[object]) -> None:
     with pytest.raises(NewerFormatError):
         from_array(array)

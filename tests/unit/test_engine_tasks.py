@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from durable_core import FailureDetails, Orchestration, OrchestrationContext, Task, activity
+from durable_core import FailureDetails, Orchestration, OrchestrationContext, Task, activity, orchestrator
 from durable_core.engine.events import (
     EventRaised,
     SubOrchestrationCompleted,
@@ -279,6 +279,7 @@ def test_code_that_changes_a_result_changes_no_history() -> None:
 
 
 def test_sub_orchestrations_are_called_and_answer() -> None:
+    @orchestrator
     def child(ctx: OrchestrationContext, amount: float) -> Orchestration[Receipt]:
         yield ctx.call_activity(charge, amount)
         return Receipt(amount)

@@ -8,11 +8,23 @@ from typing import Any
 
 from durable_core import FailureDetails, Orchestration, OrchestrationContext, RetryPolicy
 from durable_core.engine.events import EventRaised, StepCompleted, TaskCompleted, TaskFailed
+from durable_core.hub.instance_row import Instance, RetryState
 from durable_core.hub.waits import MAX_CHARS, text_of, waits_in
-from durable_core.models import JSON, Wait
+from durable_core.models import JSON, RuntimeStatus, Wait
+from durable_core.moments import from_epoch
 
 from .engine_driver import START, Driver
 
+PARENT = Instance(
+    instance_id="one",
+    execution_id="abc",
+    name="order",
+    version="",
+    status=RuntimeStatus.RUNNING,
+    created=START,
+    updated=START,
+    input="null",
+)
 HERE = "unit/test_engine_waits.py:"
 
 
@@ -150,9 +162,10 @@ def test_a_call_that_is_tried_again_is_a_retry() -> None:
         yield ctx.task_all([ctx.call_activity("flaky", retry=policy), ctx.create_timer(timedelta(hours=1))])
 
     driver = Driver(code)
-    found = waits_in(text_of(driver.live.waits, {1, 2}))
+    state = RetryState(2, START, START)
+    found = waits_in(text_of(driver.live.waits, {1: state, 2: state}), PARENT)
     assert [(wait.kind, wait.name) for wait in found] == [("retry", "flaky"), ("timer", "")]
-    assert waits_in(text_of(driver.live.waits, ())) == tuple(driver.live.waits)
+    assert waits_in(text_of(driver.live.waits, {}), PARENT) == tuple(driver.live.waits)
 
 
 def test_a_step_waits_since_the_commit_before_it() -> None:
@@ -180,10 +193,35 @@ def test_clean_up_after_a_failure_is_what_it_waits_for() -> None:
 
 def test_long_names_fit_a_property_and_unknown_kinds_are_left_out() -> None:
     many = [Wait("event", "\N{GRINNING FACE}" * 300, f"{n}" * 300) for n in range(8)]
-    text = text_of(many, ())
+    text = text_of(many, {})
     assert len(text) <= MAX_CHARS
-    found = waits_in(text)
+    found = waits_in(text, PARENT)
     assert 0 < len(found) < 8
     assert found[0].name == "\N{GRINNING FACE}" * 256
-    assert waits_in('[["dream","x","y"],["event","Go","a.py:1",0,5,null,"later"]]')[0].name == "Go"
-    assert waits_in("") == ()
+    assert waits_in('[["dream","x","y"],["event","Go","a.py:1",0,5,null,"later"]]', PARENT)[0] == Wait(
+        "event", "Go", "a.py:1", 0, from_epoch(5)
+    )
+    assert waits_in("", PARENT) == ()
+
+
+def test_a_sub_orchestration_is_named_by_its_id() -> None:
+    def code(ctx: OrchestrationContext) -> Orchestration[Any]:
+        yield ctx.task_all(
+            [ctx.call_sub_orchestrator("pay"), ctx.call_sub_orchestrator("ship", None, "s-1"), ctx.call_activity("a")]
+        )
+
+    driver = Driver(code)
+    text = text_of(driver.live.waits, {})
+    assert "one:" not in text, "the id of a child that has none of its own is not stored"
+    found = waits_in(text, PARENT)
+    assert [(wait.kind, wait.instance_id) for wait in found] == [
+        ("child", "one:abc:0:1"),
+        ("child", "s-1"),
+        ("activity", ""),
+    ]
+    retried = waits_in(text_of(driver.live.waits, dict.fromkeys((1, 2, 3), RetryState(3, START, START))), PARENT)
+    assert [(wait.kind, wait.instance_id) for wait in retried] == [
+        ("retry", "one:abc:0:1.3"),
+        ("retry", "s-1.3"),
+        ("retry", ""),
+    ]

@@ -41,7 +41,10 @@ from durable_core.engine.events import EventRaised, ExecutionCompleted, Executio
 from durable_core.engine.executor import OrchestrationExecutor
 from durable_core.errors import ConfigurationError, DeterminismError, QueryFailedError
 from durable_core.guard import watch_of
-from durable_core.guard_rules import names_clock_or_chance
+from durable_core.guard_rules import needs_profiler
+from durable_core.hosting.callback_urls import SignedCallbackUrls
+from durable_core.hosting.signed_urls import CapabilitySigner
+from durable_core.hosting.signing_keys import signing_keys
 from durable_core.settings import Settings
 from orchestrators.approval import approval
 from orchestrators.order import order
@@ -237,6 +240,27 @@ def guarded(driver: Driver, fn: Any = None) -> OrchestrationExecutor:
     return OrchestrationExecutor(definition, driver.info, Converter(), guard=True)
 
 
+def test_the_url_of_a_callback_may_be_made_of_files(tmp_path: Path) -> None:
+    """The key of the embedded store and the route prefix of the host are in files, read when the first URL is made."""
+
+    def code(ctx: OrchestrationContext) -> Orchestration[str]:
+        return ctx.callback("signature").url
+        yield
+
+    def base() -> str:
+        return f"https://shop.example/{(tmp_path / 'host.json').read_text()}"
+
+    (tmp_path / "host.json").write_text("api")
+    settings = Settings(store=str(tmp_path / "durable.db"))
+    urls = SignedCallbackUrls(lambda: CapabilitySigner(signing_keys(settings)), base)
+    driver = Driver(code, start=False, urls=urls)
+    live = guarded(driver)
+    live.step(driver.now, [ExecutionStarted("code", "1")])
+    assert isinstance(live.completion, ExecutionCompleted)
+    assert live.completion.status == "Completed", live.completion.failure
+    assert str(live.completion.result).startswith("https://shop.example/api/c/")
+
+
 def test_without_a_guard_nothing_is_stopped() -> None:
     def code(ctx: OrchestrationContext) -> Orchestration[bool]:
         return bool(reads_a_file()) and time.time() > 0
@@ -404,7 +428,7 @@ def test_no_profiler_is_set_for_code_that_names_no_clock_and_no_chance() -> None
 
 @pytest.mark.parametrize("orchestrator", [order, word_count, watch_url, approval])
 def test_the_samples_name_no_clock_and_no_chance_and_pay_nothing_for_it(orchestrator: Callable[..., Any]) -> None:
-    assert not names_clock_or_chance(orchestrator)
+    assert not needs_profiler(orchestrator)
 
 
 def test_a_profiler_that_is_at_work_is_left_alone() -> None:
@@ -458,9 +482,9 @@ def test_the_functions_that_code_names_are_looked_through_for_clocks_and_chance(
         yield
 
     later = partial(priced, "x")
-    assert not names_clock_or_chance(clean)
+    assert not needs_profiler(clean)
     for code in (through_a_class, through_a_partial, by_an_import_of_its_own):
-        assert names_clock_or_chance(code)
+        assert needs_profiler(code)
         with pytest.raises(DeterminismError, match=r"random\.(random|choice)"):
             run(code)
 

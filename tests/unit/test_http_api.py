@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from durable_core import Debounce, Deduplicate
 from durable_core.hosting.http_api import Endpoint
 from durable_core.hosting.http_types import HttpRequest
 from durable_core.models import FailureDetails, RuntimeStatus
@@ -94,6 +95,7 @@ async def test_an_impossible_instance_id_is_400_on_every_route(
     world: World, instance_id: str, method: str, endpoint: Endpoint
 ) -> None:
     route = {"name": "order", "instanceId": instance_id, "eventName": "go", "operation": "suspend", "queryName": "q"}
+    route["updateName"] = "u"
     request = HttpRequest.of(method, f"{BASE}/somewhere/{quote(instance_id, safe='')}", route=route)
     response = await world.api.handle(endpoint, request)
     assert (response.status, error(response)["code"]) == (400, "InvalidInstanceId")
@@ -108,6 +110,37 @@ async def test_an_id_in_use_is_409(world: World) -> None:
 async def test_a_body_over_the_limit_is_413_and_starts_nothing(world: World) -> None:
     response = await world.call("POST", "orchestrators/order", "x" * LIMIT)
     assert (response.status, error(response)["code"]) == (413, "PayloadTooLarge")
+    assert not world.client.instances
+
+
+async def test_the_key_of_a_start_goes_to_the_client(world: World) -> None:
+    await world.call("POST", "orchestrators/order?debounce=d%201&debouncePeriod=1.5&debounceMaxWait=60")
+    await world.call("POST", "orchestrators/order?deduplicate=w&deduplicateWindow=3600")
+    await world.call("POST", "orchestrators/order?deduplicate=w&deduplicateWindow=1e300")
+    keyed = [call[3] for call in world.client.calls]
+    debounce = Debounce(key="d 1", period=timedelta(seconds=1.5), max_wait=timedelta(minutes=1))
+    assert keyed[:2] == [{"debounce": debounce}, {"deduplicate": Deduplicate(key="w", window=timedelta(hours=1))}]
+    assert len(keyed) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("debounce=k", "'debouncePeriod' must be given"),
+        ("debounce=&debouncePeriod=1", "must be a text that is not empty"),
+        ("debounce=k&debouncePeriod=0", "must be positive"),
+        ("debounce=k&debouncePeriod=x", "a number of seconds"),
+        ("debounce=k&debouncePeriod=5&debounceMaxWait=1", "is below its period"),
+        ("debouncePeriod=5", "is for a start with 'debounce'"),
+        ("deduplicate=k", "'deduplicateWindow' must be given"),
+        ("deduplicateWindow=5", "is for a start with 'deduplicate'"),
+        (f"deduplicate={'k' * 4001}&deduplicateWindow=5", "at most 4,000 characters"),
+    ],
+)
+async def test_a_wrong_key_of_a_start_is_400_and_starts_nothing(world: World, query: str, problem: str) -> None:
+    response = await world.call("POST", f"orchestrators/order?{query}")
+    assert response.status == 400
+    assert problem in error(response)["message"]
     assert not world.client.instances
 
 
@@ -270,7 +303,7 @@ async def test_a_list_passes_every_filter_on(world: World) -> None:
 async def test_a_list_passes_on_the_filters_that_durable_functions_does_not_have(world: World) -> None:
     response = await world.call(
         "GET",
-        "instances?name=order&version=2&stuck=true&retrying=false&endedFrom=2025-01-31&endedTo=2025-02-01&order=ended"
+        "instances?name=order&version=2&stuck=true&retrying=false&jobs=true&endedFrom=2025-01-31&endedTo=2025-02-01&order=ended"
         "&tags=shop:berlin&tags=url=http://x&tags=empty:",
     )
     assert response.status == 200
@@ -280,6 +313,7 @@ async def test_a_list_passes_on_the_filters_that_durable_functions_does_not_have
         "version": "2",
         "stuck": True,
         "retrying": False,
+        "jobs": True,
         "ended_time_from": datetime(2025, 1, 31, tzinfo=UTC),
         "ended_time_to": datetime(2025, 2, 1, tzinfo=UTC),
         "order": "ended",
@@ -518,8 +552,11 @@ async def test_a_rewind_is_200_and_says_what_it_does(world: World) -> None:
         "again": [],
         "timersMoveBy": 60.0,
     }
-    assert (await world.call("POST", "instances/o-1/rewind?force=true&reason={text}")).status == 200
-    assert world.client.calls == [("rewind", "o-1", "mended", False, True), ("rewind", "o-1", "", True, False)]
+    assert (await world.call("POST", "instances/o-1/rewind?force=true&reason={text}&requestId=mine")).status == 200
+    assert world.client.calls == [
+        ("rewind", "o-1", "mended", False, True, None),
+        ("rewind", "o-1", "", True, False, "mine"),
+    ]
 
 
 async def test_a_rewind_that_would_not_undo_something_is_409_with_a_line_for_each(world: World) -> None:
@@ -549,6 +586,82 @@ async def test_a_restart_is_202_with_the_payload_of_the_new_instance_which_names
     assert (await world.call("POST", "instances/o-1/restart", body)).json()["id"] == "o-2"
     assert world.client.instances["o-2"].input_ is None
     assert world.client.calls == [("restart", "o-1", "o-1-again", None), ("restart", "o-1", "o-2", "3")]
+
+
+async def test_a_fork_is_202_with_the_payload_of_the_new_instance_and_what_it_does(world: World) -> None:
+    assert (await world.call("POST", "instances/o-1/fork", {"until": {"task": 3}})).status == 404
+    world.client.add("o-1")
+    response = await world.call("POST", "instances/o-1/fork", {"until": {"task": 3}})
+    assert (response.status, response.json()["id"]) == (202, "o-1-fork")
+    assert response.headers["Location"] == response.json()["statusQueryGetUri"]
+    assert response.json()["fork"] == {
+        "instanceId": "o-1-fork",
+        "executionId": "x9",
+        "cutBefore": 4,
+        "again": [{"taskId": 3, "name": "charge", "line": "order.py:7"}],
+        "idempotencyKeys": {"3": "x9-0-3"},
+        "callbacks": [
+            {"name": "approval", "sourceUrl": "https://a/c/1", "url": "https://a/c/2"},
+            {"name": "other"},
+        ],
+    }
+    body = {
+        "until": {"event": "Go", "number": 2},
+        "overrides": {"3": {"result": None}, "7": {"failure": "no"}},
+        "instanceId": "o-2",
+        "version": "3",
+        "suspended": True,
+        "requestId": "mine",
+        "dryRun": True,
+    }
+    dry = await world.call("POST", "instances/o-1/fork", body)
+    assert (dry.status, dry.json()["instanceId"]) == (200, "o-2")
+    plain: dict[str, Any] = {
+        "until_task": 3,
+        "until_event": None,
+        "event_number": None,
+        "until_failure": False,
+        "overrides": {},
+    }
+    plain |= {"new_instance_id": None, "version": None, "suspended": False, "dry_run": False, "request_id": None}
+    asked: dict[str, Any] = {"until_task": None, "until_event": "Go", "event_number": 2, "until_failure": False}
+    asked |= {"overrides": {3: {"result": None}, 7: {"failure": "no"}}, "new_instance_id": "o-2", "version": "3"}
+    asked |= {"suspended": True, "dry_run": True, "request_id": "mine"}
+    assert world.client.calls == [("fork", "o-1", plain), ("fork", "o-1", asked)]
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (None, "must be an object"),
+        ([], "must be an object"),
+        ({}, "'until' of a fork must be an object"),
+        ({"until": 3}, "'until' in the body of a fork must be an object"),
+        ({"until": {"task": "3"}}, "'task' in 'until' of a fork must be a number"),
+        ({"until": {"task": True}}, "must be a number"),
+        ({"until": {"event": 1}}, "must be a text"),
+        ({"until": {"failure": 1}}, "must be true or false"),
+        ({"until": {"place": 3}}, "unknown key 'place'"),
+        ({"until": {"task": 3}, "instanceid": "x"}, "unknown key 'instanceid'"),
+        ({"until": {"task": 3}, "instanceId": 7}, "'instanceId' in the body of a fork must be a text"),
+        ({"until": {"task": 3}, "suspended": "yes"}, "'suspended' in the body of a fork must be true or false"),
+        ({"until": {"task": 3}, "requestId": 7}, "'requestId' in the body of a fork must be a text"),
+        ({"until": {"task": 3}, "dryRun": "no"}, "must be true or false"),
+        ({"until": {"task": 3}, "overrides": []}, "'overrides' in the body of a fork must be an object"),
+        ({"until": {"task": 3}, "overrides": {"x": {"result": 1}}}, "maps numbers of tasks"),
+        ({"until": {"task": 3}, "overrides": {"-1": {"result": 1}}}, "maps numbers of tasks"),
+        ({"until": {"task": 3}, "overrides": {"3": 1}}, "maps numbers of tasks"),
+        (b"{", "is not JSON"),
+    ],
+)
+async def test_a_fork_that_is_asked_for_wrongly_is_400_and_does_nothing(
+    world: World, body: Any, complaint: str
+) -> None:
+    world.client.add("o-1")
+    response = await world.call("POST", "instances/o-1/fork", body)
+    assert (response.status, error(response)["code"]) == (400, "InvalidInput")
+    assert complaint in error(response)["message"]
+    assert not world.client.calls
 
 
 async def test_a_restart_under_the_same_id_is_409_while_the_instance_runs(world: World) -> None:
@@ -634,6 +747,12 @@ async def test_a_schedule_is_paused_resumed_triggered_and_deleted(world: World) 
     assert world.client.calls == [("pause", "nightly", "maintenance"), ("resume", "nightly")]
     run = await world.call("POST", "schedules/nightly/trigger")
     assert (run.status, run.json()["instanceId"].startswith("nightly:")) == (202, True)
+    begun = await world.call("POST", "schedules/nightly/backfill?from=2025-01-01&to=2025-01-02T12:00Z&maxConcurrency=3")
+    assert (begun.status, begun.json()["instanceId"]) == (202, "durable.schedule.backfill:nightly:1")
+    until = datetime(2025, 1, 2, 12, tzinfo=UTC)
+    assert world.client.calls[-1] == ("backfill", datetime(2025, 1, 1, tzinfo=UTC), until, 3)
+    for wrong in ("", "?from=2025-01-01", "?from=x&to=y", "?from=2025-01-01&to=2025-01-02&maxConcurrency=0"):
+        assert (await world.call("POST", f"schedules/nightly/backfill{wrong}")).status == 400
     assert (await world.call("POST", "schedules/nightly/delete")).status == 200
     assert (await world.call("POST", "schedules/nightly/delete")).status == 404
     assert world.client.schedules == []

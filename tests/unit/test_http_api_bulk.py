@@ -33,6 +33,11 @@ async def test_a_bulk_operation_is_begun_with_the_filter_of_a_list(world: World)
 
 
 async def test_an_event_and_its_data_go_along(world: World) -> None:
+    purge = {"action": "purge", "filter": {"name": "order"}, "recursive": True}
+    assert (await world.call("POST", "bulk", purge)).status == 202
+    [(_, _, asked)] = world.client.calls
+    assert (asked["recursive"], asked["all"]) == (True, False)
+    world.client.calls.clear()
     body = {"action": "raiseEvent", "all": True, "eventName": "Go", "data": {"by": [1, None]}}
     assert (await world.call("POST", "bulk", body)).status == 202
     [(_, _, asked)] = world.client.calls

@@ -22,6 +22,7 @@ from durable_core.hosting.functions import Durable, InvocationCancelledError, du
 from durable_core.hosting.http_routes import Endpoint
 from durable_core.models import RuntimeStatus
 from durable_core.runtime.app import DurableApp
+from durable_core.runtime.observer import NOBODY, Observer
 from durable_core.settings import Settings
 from tests.support.http_world import MemoryClient
 
@@ -39,6 +40,7 @@ class MemoryApp:
     closed: int = 0
     fail_to_open: Exception | None = None
     serves: set[str] = field(default_factory=set[str])
+    observer: Observer = NOBODY
 
     async def on_control_message(self, body: str, dequeue_count: int, inserted_at: object = None, /) -> None:
         self._deliver("control", body, dequeue_count)
@@ -53,6 +55,9 @@ class MemoryApp:
 
     async def recover(self) -> None:
         self._deliver("recover")
+
+    async def arm_timers(self) -> None:
+        self._deliver("arm timers")
 
     def _deliver(self, *what: Any) -> None:
         if self.failure:
@@ -119,6 +124,7 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_work": ("queueTrigger", queues.work[0]),
         "durable_recovery": ("timerTrigger", "0 */5 * * * *"),
         "durable_start": ("httpTrigger", "durabletask/orchestrators/{name}/{instanceId?}"),
+        "durable_job": ("httpTrigger", "durabletask/jobs/{name}/{instanceId?}"),
         "durable_instances": ("httpTrigger", "durabletask/instances"),
         "durable_purge_instances": ("httpTrigger", "durabletask/instances"),
         "durable_instance": ("httpTrigger", "durabletask/instances/{instanceId}"),
@@ -131,14 +137,23 @@ def test_azure_finds_one_function_per_queue_one_timer_and_the_routes() -> None:
         "durable_bulk": ("httpTrigger", "durabletask/bulk"),
         "durable_recover": ("httpTrigger", "durabletask/recover"),
         "durable_hub": ("httpTrigger", "durabletask/hub"),
+        "durable_price": ("httpTrigger", "durabletask/instances/{instanceId}/price"),
+        "durable_prices": ("httpTrigger", "durabletask/prices"),
         "durable_timers": ("httpTrigger", "durabletask/timers"),
         "durable_schedules": ("httpTrigger", "durabletask/schedules"),
         "durable_schedule": ("httpTrigger", "durabletask/schedules/{scheduleId}/{operation}"),
         "durable_query": ("httpTrigger", "durabletask/instances/{instanceId}/query/{queryName}"),
+        "durable_update": ("httpTrigger", "durabletask/instances/{instanceId}/updates/{updateName}"),
         "durable_explain": ("httpTrigger", "durabletask/instances/{instanceId}/explain"),
         "durable_tree": ("httpTrigger", "durabletask/instances/{instanceId}/tree"),
         "durable_metrics": ("httpTrigger", "durabletask/metrics"),
+        "durable_entities": ("httpTrigger", "durabletask/entities/{entityName?}"),
+        "durable_entity": ("httpTrigger", "durabletask/entities/{entityName}/{entityKey}"),
+        "durable_signal_entity": ("httpTrigger", "durabletask/entities/{entityName}/{entityKey}"),
+        "durable_delete_entity": ("httpTrigger", "durabletask/entities/{entityName}/{entityKey}"),
         "durable_timeline": ("httpTrigger", "durabletask/instances/{instanceId}/timeline"),
+        "durable_streams": ("httpTrigger", "durabletask/instances/{instanceId}/streams"),
+        "durable_stream": ("httpTrigger", "durabletask/instances/{instanceId}/streams/{streamName}"),
         "durable_openapi": ("httpTrigger", "durabletask/openapi.json"),
         "durable_ui": ("httpTrigger", "durabletask/ui/{file?}"),
         "durable_capability": ("httpTrigger", "durabletask/c/{token}/{eventName?}"),
@@ -180,6 +195,20 @@ def test_an_app_with_http_routes_of_another_kind_gets_the_queues_and_the_timer_a
     durable = durable_over(app)
     for blueprint in (durable.blueprint(http=False), durable_blueprint(durable.registry, http=False)):
         assert set(indexed(blueprint)) == {"durable_control", "durable_work", "durable_recovery"}
+
+
+@pytest.mark.parametrize(
+    ("rows_from", "schedule"),
+    [(60, "*/30 * * * * *"), (120, "0 */1 * * * *"), (300, "0 */2 * * * *"), (600, None)],
+)
+async def test_timers_that_are_rows_early_have_a_function_that_arms_them(
+    app: MemoryApp, rows_from: int, schedule: str | None
+) -> None:
+    found = triggers(timer_rows_from=rows_from)
+    assert found.get("durable_arm_timers", {}).get("schedule") == schedule
+    if schedule is not None:
+        await user_functions(durable_over(app, timer_rows_from=rows_from))["durable_arm_timers"](cast("Any", None))
+        assert app.delivered == [("arm timers",)]
 
 
 def test_every_partition_has_its_queue_functions() -> None:

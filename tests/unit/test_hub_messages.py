@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,17 @@ from hypothesis import strategies as st
 
 from durable_core.errors import NewerFormatError, SerializationError
 from durable_core.hub.attempts import Ran
-from durable_core.hub.keys import FORMAT, REWOUND_FORMAT
-from durable_core.hub.messages import Call, ControlMessage, Reminder, TaskOutcome, WorkMessage, decode, encode
+from durable_core.hub.keys import ENTITY_FORMAT, FORMAT, JOURNAL_FORMAT, REWOUND_FORMAT
+from durable_core.hub.messages import (
+    Call,
+    ControlMessage,
+    EntityWakeUp,
+    Reminder,
+    TaskOutcome,
+    WorkMessage,
+    decode,
+    encode,
+)
 from durable_core.models import FailureDetails
 
 JSONS = st.recursive(
@@ -64,20 +74,20 @@ def test_garbage_is_refused_as_garbage(body: str) -> None:
 
 @given(
     st.fixed_dictionaries(
-        {"v": st.just(REWOUND_FORMAT) | JSONS, "i": st.text() | JSONS, "x": st.text() | JSONS},
-        optional=dict.fromkeys(("e", "n", "c", "r", "a", "s", "ref"), JSONS),
+        {"v": st.sampled_from((REWOUND_FORMAT, ENTITY_FORMAT)) | JSONS, "i": st.text() | JSONS, "x": st.text() | JSONS},
+        optional=dict.fromkeys(("e", "n", "c", "r", "a", "s", "d", "ref"), JSONS),
     )
 )
 def test_a_damaged_message_is_refused_in_no_other_way(inner: dict[str, Any]) -> None:
     with suppress(SerializationError, NewerFormatError):
         message = decode(json.dumps({"durable": inner}))
-        if isinstance(message, ControlMessage | WorkMessage):
+        if isinstance(message, ControlMessage | WorkMessage | EntityWakeUp):
             assert decode(encode(message)) == message
 
 
 def test_a_message_of_a_later_version_is_told_from_garbage() -> None:
     with pytest.raises(NewerFormatError):
-        decode(json.dumps({"durable": {"v": REWOUND_FORMAT + 1}}))
+        decode(json.dumps({"durable": {"v": JOURNAL_FORMAT + 1}}))
 
 
 def test_a_message_nested_without_end_is_refused() -> None:
@@ -112,3 +122,26 @@ def test_the_outcome_of_an_older_host_ran_nobody_knows_when() -> None:
         message = decode(json.dumps({"durable": {"v": FORMAT, "i": "one", "x": "x", "e": [fields]}}))
         assert isinstance(message, ControlMessage)
         assert message.outcomes[0].ran is None
+
+
+def test_messages_of_journaled_calls_are_left_alone_by_older_hosts_and_read_by_this_one() -> None:
+    waits: list[Any] = [{"kind": "timer", "due": 5.0, "id": '["ctx.sleep",null,0]', "place": 0, "line": "a.py:1"}]
+    woke: list[Any] = [{"id": '["ctx.sleep",null,0]', "place": 0, "line": "a.py:1", "value": None}]
+    outcome = TaskOutcome(0, 1, 1, waits=waits)
+    call = Call(0, 2, 1, "work", None, {"journal": [1, 3.0], "woke": woke})
+    for message in (
+        ControlMessage(instance_id="one", execution_id="x", outcomes=(outcome,)),
+        WorkMessage(instance_id="one", execution_id="x", calls=(call,), rewinds=2),
+    ):
+        body = encode(message)
+        assert json.loads(body)["durable"]["v"] == JOURNAL_FORMAT
+        assert decode(body) == message
+    damages: list[Any] = [
+        [],
+        [{}],
+        *([{**waits[0], **each}] for each in ({"kind": "?"}, {"due": "soon"}, {"place": None})),
+    ]
+    for damage in damages:
+        body = encode(ControlMessage(instance_id="one", execution_id="x", outcomes=(replace(outcome, waits=damage),)))
+        with pytest.raises(SerializationError):
+            decode(body)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from durable_core.errors import ConfigurationError
+from durable_core.host_json import resolve_settings
 from durable_core.hosting.local.backoff import PollingBackoff
-from durable_core.hosting.local.config import apply_local_settings, parse_time_span, read_host_config, resolve_settings
+from durable_core.hosting.local.config import apply_local_settings, parse_time_span, read_host_config
 from durable_core.hosting.local.timers import parse_schedule
 
 
@@ -62,7 +63,7 @@ def test_idle_queues_are_polled_every_two_seconds_where_nothing_is_said_and_the_
     (tmp_path / "host.json").write_text(json.dumps({"extensions": {} if queues is None else {"queues": queues}}))
     with caplog.at_level("INFO"):
         assert read_host_config(tmp_path, {}).queues.max_polling_interval == 2
-    assert [record.getMessage().count("maxPollingInterval") for record in caplog.records] == [1]
+    assert [record.getMessage().count('"maxPollingInterval": "00:00:02"') for record in caplog.records] == [1]
 
 
 @pytest.mark.parametrize("interval", ["00:00:30", "00:01:00"])

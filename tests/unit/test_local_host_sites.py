@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from durable_core.errors import ConfigurationError
-from durable_core.hosting.local.config import host_key
+from durable_core.hosting.local.config import host_key, look_key
 from durable_core.hosting.local.http_sites import SitePolicy
 
 LOOPBACK = SitePolicy(("127.0.0.1", "app.example"), only_known_names=True)
@@ -77,6 +77,18 @@ def test_the_key_of_the_command_line_comes_before_that_of_the_environment() -> N
     assert host_key("one", {"DURABLE_HOST_KEY": "two"}) == "one"
     assert host_key(None, {"DURABLE_HOST_KEY": "two"}) == "two"
     assert host_key(None, {}) is None
+
+
+def test_a_key_that_may_only_look_needs_the_other_one() -> None:
+    assert look_key("look", {"DURABLE_HOST_LOOK_KEY": "two"}, "full") == "look"
+    assert look_key(None, {"DURABLE_HOST_LOOK_KEY": "two"}, "full") == "two"
+    assert look_key(None, {}, "full") is None
+    assert look_key(None, {}, None) is None
+    with pytest.raises(ConfigurationError, match="--require-keys"):
+        look_key("look", {}, None)
+    for empty in ("", " "):
+        with pytest.raises(ConfigurationError, match="--look-key is empty"):
+            look_key(empty, {}, "full")
 
 
 @pytest.mark.parametrize("empty", ["", " ", "\n"])

@@ -75,6 +75,7 @@ def test_a_predicate_that_raises_says_no_and_is_logged(caplog: pytest.LogCapture
 def test_the_spelling_of_durable_functions_is_a_fixed_interval() -> None:
     policy = RetryOptions(first_retry_interval_in_milliseconds=1500, max_number_of_attempts=4)
     assert [policy.delay_after(n) for n in (1, 2, 3)] == [timedelta(seconds=1.5)] * 3
+    assert RetryOptions(3_600_000, 2).delay_after(1) == timedelta(hours=1)
     assert policy.allows(BUSY, 3)
     assert not policy.allows(BUSY, 4)
 

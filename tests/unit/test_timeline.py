@@ -11,12 +11,15 @@ import pytest
 
 from durable_core import (
     ActivityContext,
+    EntityId,
+    EntityOperationFailedError,
     Orchestration,
     OrchestrationContext,
     Registry,
     RetryPolicy,
     SubOrchestrationFailedError,
     activity,
+    entity,
     orchestrator,
 )
 from durable_core.errors import InstanceNotFoundError
@@ -111,7 +114,31 @@ def fails(ctx: OrchestrationContext) -> Orchestration[None]:
     raise LookupError("no child")
 
 
-REGISTRY = Registry().add(slow, one_by_one, reports, unlucky, chain, crowd, busy, keeps, parent, fails)
+@entity
+class Safe:
+    gold: int = 0
+
+    def put(self, gold: int) -> int:
+        self.gold += gold
+        return self.gold
+
+    def rob(self) -> None:
+        raise PermissionError("no")
+
+
+@orchestrator
+def guards(ctx: OrchestrationContext, minutes: int) -> Orchestration[None]:
+    one, two = EntityId("safe", "one"), EntityId("safe", "two")
+    with (yield from ctx.lock(two, one)):
+        yield from ctx.call_entity(one, Safe.put, 5)
+        try:
+            yield from ctx.call_entity(one, Safe.rob)
+        except EntityOperationFailedError:
+            ctx.signal_entity(EntityId("safe", "three"), Safe.put, 1)
+        yield from ctx.create_timer(timedelta(minutes=minutes))
+
+
+REGISTRY = Registry().add(slow, one_by_one, reports, unlucky, chain, crowd, busy, keeps, parent, fails, Safe, guards)
 
 
 def seen(scenario: Callable[[World], Awaitable[T]], registry: Registry = REGISTRY) -> T:
@@ -241,6 +268,29 @@ def test_a_child_has_the_id_of_its_last_attempt_and_an_earlier_generation_a_line
     [past] = later.generations
     assert (past.number, past.started, past.events) == (0, first.created, 4)
     assert later.rows[0].instance_id == "given"
+
+
+def test_calls_signals_and_locks_of_entities_have_rows() -> None:
+    async def scenario(world: World) -> tuple[Timeline, Timeline]:
+        for instance_id in ("one", "two"):
+            await world.client.start_new(guards, instance_id, 9)
+            await asyncio.sleep(30)
+        shown = await world.client.timeline("one"), await world.client.timeline("two")
+        await asyncio.sleep(2000)
+        return shown
+
+    holder, waiter = seen(scenario)
+    assert [(row.kind, row.name, row.status) for row in holder.rows] == [
+        ("lock", "@safe@one, @safe@two", "Completed"),
+        ("entity", "@safe@one put", "Completed"),
+        ("entity", "@safe@one rob", "Failed"),
+        ("signal", "@safe@three put", "Completed"),
+        ("timer", "", "Waiting"),
+    ]
+    failure = holder.rows[2].failure
+    assert failure is not None and failure.message == "no"
+    assert all("test_timeline.py:" in row.line for row in holder.rows)
+    assert [(row.kind, row.status) for row in waiter.rows] == [("lock", "Waiting")]
 
 
 def test_what_was_open_at_the_end_is_canceled() -> None:

@@ -47,9 +47,10 @@ async def open_in_process(
     """The API of the hub that the settings name. ConfigurationError if there is none; nothing is created."""
     expect_store(settings)
     async with open_app(registry, settings, codec, create=False) as app:
+        # Who reaches the store may do all: the app's interceptors are for callers of the app.
         # No verb shows the URLs of a management payload, so the app's own signing keys are not needed.
         signer = CapabilitySigner([secrets.token_bytes(32)])
-        yield InProcess(HttpApi(app.client, signer, max_payload=settings.max_payload), place_of(settings))
+        yield InProcess(HttpApi(app.plain_client, signer, max_payload=settings.max_payload), place_of(settings))
 
 
 def place_of(settings: Settings) -> str:

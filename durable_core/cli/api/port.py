@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
+from ...lazy_dataclass import dataclass
 from ..exit_codes import CannotRunError, NothingMatchedError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def query_text(query: Sequence[tuple[str, str]]) -> str:
         raise CannotRunError(f"{error.object!r} is not text that a URL can hold") from None
 
 
-_NO_RECEIVER = ("InstanceNotFound", "InstanceCompleted", "InstanceNotCompleted", "ScheduleNotFound")
+_NO_RECEIVER = ("InstanceNotFound", "InstanceCompleted", "InstanceNotCompleted", "ScheduleNotFound", "EntityNotFound")
 """Codes of answers that say that no instance takes the request."""
 
 _FOR_NOW = (429, 502, 503, 504)

@@ -37,9 +37,13 @@ const OWN_WORDS = {
   504: "The app did not answer in time.",
 };
 
+// How long an answer to a GET may take, in ms: a host that stands still keeps its connections open. No GET of this page
+// waits for anything longer than 20 s.
+const PATIENCE = 25_000;
+
 // Send a request. path: below the base, encoded. Resolves to {data, headers}; rejects with an ApiError, or with an
-// AbortError when the signal was triggered.
-export async function call(method, path, { query, body, headers, signal } = {}) {
+// AbortError when the signal was triggered. isText: the data is the text of a good answer, not its JSON.
+export async function call(method, path, { query, body, headers, signal, isText } = {}) {
   const wanted = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {}))
     for (const each of [value].flat())
@@ -51,7 +55,8 @@ export async function call(method, path, { query, body, headers, signal } = {}) 
   let response, content;
   try {
     response = await fetch(base + path + (text ? "?" + text : ""), {
-      method, signal, headers: sent, body, cache: "no-store", credentials: "same-origin", redirect: "error",
+      method, signal: method === "GET" ? AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)].filter(Boolean)) : signal,
+      headers: sent, body, cache: "no-store", credentials: "same-origin", redirect: "error",
     });
     content = await response.text();
   } catch (error) {
@@ -59,6 +64,7 @@ export async function call(method, path, { query, body, headers, signal } = {}) 
     throw new ApiError(0, "", OWN_WORDS[0]);
   }
   hearServerTime(response.headers.get("Date"));
+  if (response.ok && isText) return { data: content, headers: response.headers };
   const data = parsed(content);
   if (response.ok) return { data, headers: response.headers };
   const told = data?.error;

@@ -1,12 +1,16 @@
 // The frame of the dashboard: navigation, key, settings, keyboard; and which page stands at which address.
 import { html, render, useEffect, useState } from "./preact-htm.js";
 import { keyProblem, token } from "./api.js";
-import { DialogPlace, Empty, Shape, Toast, closeDialog, dialog, openDialog } from "./parts.js";
+import { DialogPlace, Empty, Shape, Toast, closeDialog, openDialog } from "./parts.js";
+import { CostPage } from "./cost.js";
+import { EntitiesPage } from "./entities.js";
 import { FailuresPage, StuckPage } from "./groups.js";
 import { InstancePage } from "./instance.js";
+import { LimitsPage } from "./limits.js";
 import { ListPage } from "./list.js";
 import { HostsPage, OverviewPage } from "./overview.js";
 import { SchedulesPage } from "./schedules.js";
+import { TimersPage } from "./timers.js";
 import { address, href, key, live, theme, useStore, zone } from "./state.js";
 
 const PAGES = [
@@ -15,6 +19,10 @@ const PAGES = [
   { name: "failures", title: "Failures", page: FailuresPage },
   { name: "stuck", title: "Stuck", page: StuckPage },
   { name: "schedules", title: "Schedules", page: SchedulesPage },
+  { name: "entities", title: "Entities", page: EntitiesPage },
+  { name: "limits", title: "Limits", page: LimitsPage },
+  { name: "timers", title: "Timers", page: TimersPage },
+  { name: "cost", title: "Cost", page: CostPage },
   { name: "hosts", title: "Hosts", page: HostsPage },
 ];
 
@@ -26,6 +34,7 @@ function App() {
   const known = PAGES.find(({ name }) => name === first);
   const title = token ? "Instance" : isInstance ? id : known?.title ?? "Not found";
   useEffect(() => { document.title = `${title} · durable_core`; }, [title]);
+  useEffect(() => document.querySelector("nav a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [first]);
   useKeyboard();
   return html`
     <header class="top">
@@ -95,11 +104,12 @@ const KEYS = [
   ["j  k", "next, previous row"],
   ["Enter", "open the row"],
   ["Esc", "leave the filter, undo the zoom, close a dialog"],
-  ["g then o, i, f, t, s, h", "overview, instances, failures, stuck, schedules, hosts"],
+  ["g then o, i, f, t, s", "overview, instances, failures, stuck, schedules"],
+  ["g then e, l, m, c, h", "entities, limits, timers, cost, hosts"],
   ["l", "live, or held still"],
   ["?", "this list"],
 ];
-const PLACES = { o: "overview", h: "hosts", i: "instances", f: "failures", t: "stuck", s: "schedules" };
+const PLACES = { o: "overview", h: "hosts", i: "instances", f: "failures", t: "stuck", s: "schedules", m: "timers", c: "cost", e: "entities", l: "limits" };
 
 function showKeys() {
   openDialog(() => html`<h2 id="dialog-title">Keyboard</h2>
@@ -114,7 +124,8 @@ function useKeyboard() {
       const target = event.target;
       const isTyping = target.matches?.("input, textarea, select, [contenteditable]") && target.type !== "checkbox";
       if (isTyping && event.key === "Escape") target.blur();
-      if (event.ctrlKey || event.metaKey || event.altKey || isTyping || dialog.get()) return;
+      // The store hears of a dialog that Escape closed only after the next key: the element knows at once.
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping || document.querySelector("dialog[open]")) return;
       const wasPlace = isPlace;
       isPlace = event.key === "g";
       if (wasPlace && PLACES[event.key] && !token) location.hash = href([PLACES[event.key]]);

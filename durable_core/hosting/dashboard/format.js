@@ -55,6 +55,17 @@ export function clock(time, zone, { date = false, millis = false } = {}) {
 export const count = (n) => n.toLocaleString("en-US");
 export const plural = (n, one, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;
 
+const SIGNS = { USD: "$", EUR: "€", GBP: "£" };
+
+// An amount with its currency, to three significant digits: '$0.0000126', '$12.50'.
+export function money(amount, currency) {
+  if (amount === null || amount === undefined) return "";
+  const sign = SIGNS[currency] ?? `${visible(currency)} `;
+  if (amount === 0) return `${sign}0`;
+  const digits = Math.min(12, Math.max(2, 2 - Math.floor(Math.log10(amount))));
+  return sign + amount.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
 export function bytes(n) {
   if (n < 1000) return `${n} B`;
   if (n < 1_000_000) return `${(n / 1000).toFixed(n < 10_000 ? 1 : 0)} KB`;

@@ -2,10 +2,12 @@
 import { html, useCallback, useState } from "./preact-htm.js";
 import { ApiError, get, ofInstance, token, useFresh } from "./api.js";
 import { ActionBar } from "./actions.js";
+import { Cost } from "./cost.js";
 import { Empty, Id, InstanceLink, Loaded, Shape, Status, Time, Value } from "./parts.js";
 import { absolute, at, brief, clock, count, duration, plural, visible } from "./format.js";
 import { Tags, hasEnded } from "./list.js";
 import { address, go, href, now, seconds, useStore, zone } from "./state.js";
+import { Streams } from "./streams.js";
 import { Attempts, Timeline, attemptsOf } from "./timeline.js";
 
 const FAST = 1000, SLOW = 5000;
@@ -21,14 +23,16 @@ async function load(id, signal, before) {
   if (!first) status.input = before.status.input;
   const isNew = first || fingerprint(status, timeline) !== fingerprint(before.status, before.timeline);
   if (!isNew && now() - before.explained < SLOW) return { ...before, status, timeline };
-  const explanation = await explained(id, signal);
-  return { status, timeline, explanation, explained: now(), changed: isNew ? now() : before.changed };
+  const [explanation, price] = await Promise.all([
+    optional(id, "explain", signal), isNew && !token ? optional(id, "price", signal) : before?.price,
+  ]);
+  return { status, timeline, explanation, price, explained: now(), changed: isNew ? now() : before.changed };
 }
 
 // Code that cannot be replayed hides its explanation, not the rest.
-async function explained(id, signal) {
+async function optional(id, part, signal) {
   try {
-    return (await get(ofInstance(id, "explain"), { signal })).data;
+    return (await get(ofInstance(id, part), { signal })).data;
   } catch (error) {
     if (error instanceof ApiError && error.status >= 404) return null;
     throw error;
@@ -55,17 +59,17 @@ export function InstancePage({ id, query }) {
   return html`<${Loaded} from=${found} rows=${10}>${(data) => html`<${Shown} ...${data} reload=${found.reload} query=${query}/>`}<//>`;
 }
 
-function Shown({ status, timeline, explanation, reload, query }) {
+function Shown({ status, timeline, explanation, price, reload, query }) {
   const loadChild = useCallback(async (child) => (await get(ofInstance(child, "timeline"))).data.rows, []);
   return html`<article class="instance-page">
-    <${Head} status=${status} timeline=${timeline} explanation=${explanation} reload=${reload}/>
+    <${Head} status=${status} timeline=${timeline} explanation=${explanation} price=${price} reload=${reload}/>
     <${Timeline} timeline=${timeline} loadChild=${token ? null : loadChild}/>
     <${Tabs} status=${status} timeline=${timeline} query=${query}/></article>`;
 }
 
 // ---------------------------------------------------------------- head
 
-function Head({ status, timeline, explanation, reload }) {
+function Head({ status, timeline, explanation, price, reload }) {
   useStore(seconds);
   const isOver = hasEnded(status.runtimeStatus);
   const created = at(status.createdTime);
@@ -81,11 +85,14 @@ function Head({ status, timeline, explanation, reload }) {
       ${isOver ? html`<span>ended <${Time} at=${status.endedTime ?? status.lastUpdatedTime}/></span><span>took ${duration(at(timeline.endedTime) - at(timeline.createdTime))}</span>`
         : html`<span>open for ${duration(now() - created)}</span>`}
       ${status.scheduledStartTime && html`<span>starts <${Time} at=${status.scheduledStartTime}/></span>`}
+      ${status.parent && html`<span>called by ${token ? html`<${Id} id=${status.parent.instanceId}/>` : html`<${InstanceLink} id=${status.parent.instanceId}/>`}${status.parent.taskId ? `, task ${status.parent.taskId}` : ""}</span>`}
+      ${!token && (status.waits ?? []).filter((wait) => wait.instanceId).map((wait) => html`<span key=${wait.instanceId}>waits for <${InstanceLink} id=${wait.instanceId}/></span>`)}
       ${status.restartedFrom && html`<span>restart of <${InstanceLink} id=${status.restartedFrom.instanceId}/></span>`}
       ${status.forkedFrom && html`<span>fork of <${InstanceLink} id=${status.forkedFrom.instanceId}/></span>`}
       ${status.deadline && html`<span>ends at the latest <${Time} at=${status.deadline}/></span>`}
       ${timeline.generations.length > 0 && html`<span>generation ${timeline.generations.at(-1).number + 1}</span>`}
-      <span>${plural(timeline.rows.filter((row) => row.taskId !== undefined).length, "call")}</span><${Tags} tags=${status.tags}/></p></div>`;
+      <span>${plural(timeline.rows.filter((row) => row.taskId !== undefined).length, "call")}</span>
+      <${Cost} operations=${status.operations} price=${price} isOver=${isOver}/><${Tags} tags=${status.tags}/></p></div>`;
 }
 
 // Why it does not go on, or how it has ended; what to do; and where that began, if in another instance.
@@ -106,6 +113,7 @@ function Tabs({ status, timeline, query }) {
   const tabs = [
     ["data", "Input and output", () => html`<${Data} status=${status}/>`],
     ["events", "Events", () => html`<${EventsTab} status=${status} />`],
+    ["streams", "Streams", () => html`<${Streams} id=${status.instanceId} isOver=${hasEnded(status.runtimeStatus)}/>`],
     ...(token ? [] : [["tree", "Tree", () => html`<${Tree} id=${status.instanceId} isOver=${hasEnded(status.runtimeStatus)}/>`]]),
     ...(attempts.length ? [["attempts", `Attempts ${count(attempts.length)}`, () => html`<${Attempts} attempts=${attempts} names/>`]] : []),
   ];

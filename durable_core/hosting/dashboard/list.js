@@ -97,13 +97,17 @@ function Only({ kind, query }) {
 function Field({ name, label, query, placeholder, filter }) {
   const given = query.get(name) ?? "";
   const [text, setText] = useState(given);
-  const timer = useRef(0);
-  useEffect(() => setText(given), [given]);
+  const timer = useRef(null);
+  // While keys are still coming, the address is behind the text and must not overwrite it.
+  useEffect(() => { if (timer.current === null) setText(given); }, [given]);
   const typed = (event) => {
     const value = event.target.value;
     setText(value);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => change({ [name]: value }), 250);
+    timer.current = setTimeout(() => {
+      timer.current = null;
+      change({ [name]: value });
+    }, 250);
   };
   return html`<input type="search" aria-label=${label} placeholder=${placeholder} value=${text} spellcheck=${false}
     data-filter=${filter} autocomplete="off" maxlength="256" onInput=${typed}/>`;

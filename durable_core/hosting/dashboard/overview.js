@@ -21,6 +21,7 @@ export function OverviewPage() {
     <section class="tiles" aria-label="Instances by status">${STATUSES.map((status) => html`<a key=${status} class="tile"
       href=${href(["instances"], { status })}><b>${count(hub.counts[status] ?? 0)}${hub.isComplete ? "" : "+"}</b> <${Status} status=${status} quiet/></a>`)}</section>
     ${!hub.isComplete && html`<p class="dim">The newest thousand open and the newest thousand ended instances of each partition are counted.</p>`}
+    <p><a href=${href(["cost"])}>What each orchestrator costs</a></p>
     <h2>Latest failures</h2><${LatestFailures}/>
     <${Hosts} hosts=${hub.hosts}/>`}<//>`;
 }

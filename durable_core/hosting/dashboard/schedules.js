@@ -4,6 +4,7 @@ import { Refusal } from "./actions.js";
 import { call, get, useFresh } from "./api.js";
 import { Empty, Id, InstanceLink, Loaded, Status, Time, closeDialog, openDialog, say } from "./parts.js";
 import { duration, visible } from "./format.js";
+import { go, now } from "./state.js";
 
 export function SchedulesPage() {
   const found = useFresh(async (signal) => (await get("schedules", { signal })).data, ["schedules"], 10_000);
@@ -28,18 +29,68 @@ const ACTIONS = {
 function ScheduleRow({ schedule, reload }) {
   const instance = schedule.runningInstanceId ?? schedule.lastInstanceId;
   return html`<tr data-row tabindex="-1">
-    <td><${Status} status=${schedule.isPaused ? "Paused" : schedule.runningInstanceId ? "Running" : "Waiting"}/></td>
-    <td><${Id} id=${schedule.scheduleId}/></td>
+    <td><${Status} status=${schedule.isPaused ? "Paused" : schedule.runningInstanceId ? "Running" : "Waiting"}/>${schedule.isPaused && schedule.pauseReason
+      && html` <span class="dim">${visible(schedule.pauseReason)}</span>`}</td>
+    <td><${Id} id=${schedule.scheduleId}/>${schedule.isDeclared && html` <span class="dim"
+      title="The app's code declares it: a host puts it right when it starts">in code</span>`}</td>
     <td>${visible(schedule.orchestrator)}${schedule.version && html` <span class="dim">${visible(schedule.version)}</span>`}</td>
     <td>${schedule.cron ? html`<code>${schedule.cron}</code> <span class="dim">${schedule.timeZone}</span>`
       : `every ${duration(schedule.intervalSeconds * 1000)}`}</td>
-    <td>${schedule.isPaused ? html`<span class="dim">paused</span>` : html`<${Time} at=${schedule.nextDueTime}/>`}</td>
+    <td>${schedule.isPaused ? html`<span class="dim">paused</span>` : html`<${Time} at=${schedule.nextStartTime ?? schedule.nextDueTime}/>`}${
+      schedule.missedRuns > 0 && html` <span class="dim">${schedule.missedRuns} missed</span>`}</td>
     <td>${schedule.lastDueTime ? html`<${Time} at=${schedule.lastDueTime}/>` : html`<span class="dim">never</span>`}</td>
     <td>${instance && html`<${InstanceLink} id=${instance}/>`}</td>
-    <td><div class="actions">${[schedule.isPaused ? "resume" : "pause", "trigger", "delete"].map((name) => html`<button
-      type="button" key=${name} class=${name === "delete" ? "grave" : ""}
-      onClick=${() => openDialog(() => html`<${Confirmation} name=${name} id=${schedule.scheduleId} reload=${reload}/>`)}>
-      ${ACTIONS[name][0]}</button>`)}</div></td></tr>`;
+    <td><div class="actions">${[schedule.isPaused ? "resume" : "pause", "trigger"].map((name) => html`<${Action} key=${name} name=${name}
+        schedule=${schedule} reload=${reload}/>`)}
+      <button type="button" onClick=${() => openDialog(() => html`<${Backfill} id=${schedule.scheduleId}/>`)}>Backfill</button>
+      <${Action} name="delete" schedule=${schedule} reload=${reload}/></div></td></tr>`;
+}
+
+function Action({ name, schedule, reload }) {
+  return html`<button type="button" class=${name === "delete" ? "grave" : ""}
+    onClick=${() => openDialog(() => html`<${Confirmation} name=${name} id=${schedule.scheduleId} reload=${reload}/>`)}>${ACTIONS[name][0]}</button>`;
+}
+
+const DAY = 86_400_000;
+const inField = (moment) => new Date(moment - new Date(moment).getTimezoneOffset() * 60_000).toISOString().slice(0, 16); // local, to the minute
+
+// The runs of a past period. The fields are in the time of the browser, and what is sent is UTC.
+function Backfill({ id }) {
+  const [values, setValues] = useState(() => ({ from: inField(now() - DAY), to: inField(now()), atOnce: "1" }));
+  const [error, setError] = useState(null);
+  const [isSending, setSending] = useState(false);
+  const set = (name) => (event) => setValues({ ...values, [name]: event.target.value });
+  const from = new Date(values.from), to = new Date(values.to);
+  const problem = Number.isNaN(+from) || Number.isNaN(+to) ? "Give both ends of the period."
+    : to < from ? "The period ends before it begins."
+    : from > now() ? "The period has not begun yet."
+    : !/^[1-9]\d{0,5}$/.test(values.atOnce) ? "At least one run must go at once." : null;
+  const confirm = async (event) => {
+    event.preventDefault();
+    setSending(true);
+    setError(null);
+    try {
+      const { data } = await call("POST", `schedules/${encodeURIComponent(id)}/backfill`,
+        { query: { from: from.toISOString(), to: to.toISOString(), maxConcurrency: values.atOnce } });
+      closeDialog();
+      say("The backfill begins");
+      go(["instances", data.instanceId]);
+    } catch (failed) {
+      setError(failed);
+      setSending(false);
+    }
+  };
+  return html`<form onSubmit=${confirm}><h2 id="dialog-title">Backfill</h2>
+    <p class="target"><bdi>${visible(id)}</bdi></p>
+    <p>The runs that were due in this period start now, both ends included, each once: one that has been started before is
+      passed over. The backfill is an instance, which can be followed and cancelled.</p>
+    <label>From<input type="datetime-local" value=${values.from} onInput=${set("from")} autofocus required/></label>
+    <label>To<input type="datetime-local" value=${values.to} onInput=${set("to")} required/></label>
+    <label>Runs at once<input type="number" min="1" step="1" value=${values.atOnce} onInput=${set("atOnce")} required/></label>
+    ${problem && html`<p class="dim" role="status">${problem}</p>`}
+    ${error && html`<${Refusal} error=${error}/>`}
+    <div class="buttons"><button type="button" onClick=${closeDialog}>Do nothing</button>
+      <button type="submit" class="primary" disabled=${isSending || problem !== null} title=${problem}>Start the runs</button></div></form>`;
 }
 
 function Confirmation({ name, id, reload }) {

@@ -11,11 +11,14 @@ const MIDDLE = ROW / 2;
 const BAR = 10;
 const AHEAD = 12; // rows that are drawn beyond the visible ones
 const HIGHEST = 560;
-const WAITS = ["timer", "event"];
+const WAITS = ["timer", "event", "lock"];
+const MOMENTS = ["detached", "request", "signal"];
 const GLYPHS = {
   activity: "M2 4h12v8h-12z", step: "M5 2l7 6l-7 6z", timer: "M8 2a6 6 0 1 1 0 12a6 6 0 1 1 0-12zM8 4.5v4l2.5 1.5",
   event: "M8 1.5l6.5 6.5l-6.5 6.5l-6.5-6.5z", child: "M2 3h8v6h-8zM6 9v4h8v-6h-4", detached: "M3 13l10-10M6 3h7v7",
-  request: "M2 8h12M10 4l4 4l-4 4",
+  request: "M2 8h12M10 4l4 4l-4 4", signal: "M2 8h12M10 4l4 4l-4 4",
+  update: "M3 8a5 5 0 1 1 1.5 3.5M3 12v-3.5h3.5",
+  entity: "M3 4.5c0-3 10-3 10 0v7c0 3-10 3-10 0zM3 4.5c0 3 10 3 10 0", lock: "M4 7h8v7h-8zM5.5 7v-3a2.5 2.5 0 0 1 5 0v3",
 };
 
 const isOpen = (row) => !row.endedTime;
@@ -33,7 +36,7 @@ function moments(row, till) {
 function busyTimes(row, till) {
   const { scheduled, started, ended, attempts, till: end } = moments(row, till);
   if (WAITS.includes(row.kind)) return [[scheduled, scheduled], ...(ended ? [[ended, ended]] : [])];
-  if (row.kind === "detached" || row.kind === "request") return [[scheduled, scheduled]];
+  if (MOMENTS.includes(row.kind)) return [[scheduled, scheduled]];
   if (attempts.length === 0) return [[scheduled, end]];
   const times = attempts.map((each) => [each.from, each.to]);
   times.push([scheduled, attempts[0].from], ended ? [Math.min(ended, started ?? ended), ended] : [end, end]);
@@ -232,7 +235,7 @@ function Bars({ row, scale, till }) {
   };
   const cross = row.status === "Failed" && ended !== undefined && ended <= scale.to &&
     html`<path class="cross-mark" d="M-3.5-3.5l7 7M3.5-3.5l-7 7" transform="translate(${scale.x(ended)} ${MIDDLE})"></path>`;
-  if (WAITS.includes(row.kind) || row.kind === "detached" || row.kind === "request") {
+  if (WAITS.includes(row.kind) || MOMENTS.includes(row.kind)) {
     const isMoment = row.kind !== "timer" && ended === scheduled;
     return html`${!isMoment && bar("wait", scheduled, end, 2)}
       ${(isMoment || ended !== undefined) && html`<path class="moment ${row.kind} ${row.status}" d="M0-4l4 4l-4 4l-4-4z"

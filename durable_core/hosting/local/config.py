@@ -10,19 +10,21 @@ import logging
 import os
 import re
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ...errors import ConfigurationError
+from ...host_json import HOST_JSON, get_section, get_value, read_host_json, read_json_file
+from ...lazy_dataclass import dataclass
+from .host_json_advice import LACKS_POLLING, lacks_polling
 
 log = logging.getLogger(__name__)
 
 AZURES_POLLING_INTERVAL = 60.0
 LOCAL_POLLING_INTERVAL = 2.0
 """Seconds, if host.json does not set it: a message of another process wakes no listener, and a developer waits."""
-HOST_KEY = "DURABLE_HOST_KEY"
-_OVERRIDE_PREFIX = "azurefunctionsjobhost__"
+HOST_KEY, LOOK_KEY = "DURABLE_HOST_KEY", "DURABLE_HOST_LOOK_KEY"
 _TIME_SPAN = re.compile(
     r"(?:(?P<days>\d+)\.)?(?P<hours>\d{1,2}):(?P<minutes>\d{1,2})(?::(?P<seconds>\d{1,2}(?:\.\d+)?))?"
 )
@@ -68,7 +70,7 @@ def parse_time_span(text: str) -> float | None:
 
 def apply_local_settings(folder: Path, environ: MutableMapping[str, str]) -> None:
     """Put ``Values`` of local.settings.json where the environment lacks them; as in Azure's tools, it wins."""
-    values = _section(_read_json(folder / "local.settings.json"), "Values")
+    values = get_section(read_json_file(folder / "local.settings.json").entries, "Values")
     for name, value in values.items():
         if value is not None:
             environ.setdefault(name, value if isinstance(value, str) else json.dumps(value))
@@ -79,7 +81,24 @@ def host_key(option: str | None, environ: Mapping[str, str]) -> str | None:
 
     ConfigurationError if it is empty: a host whose secret is missing must not be open to everybody.
     """
-    name, key = ("--require-keys", option) if option is not None else (HOST_KEY, environ.get(HOST_KEY))
+    return _key("--require-keys", option, HOST_KEY, environ)
+
+
+def look_key(option: str | None, environ: Mapping[str, str], full: str | None) -> str | None:
+    """The key that the host accepts for GET alone; None if there is none. ``full``: the key for every request.
+
+    ConfigurationError if it is empty, or if the host asks no key, so that it would accept every request anyway.
+    """
+    key = _key("--look-key", option, LOOK_KEY, environ)
+    if key is not None and full is None:
+        raise ConfigurationError(
+            "a key that may only look protects nothing where no key is required; give --require-keys as well"
+        )
+    return key
+
+
+def _key(option: str, given: str | None, variable: str, environ: Mapping[str, str]) -> str | None:
+    name, key = (option, given) if given is not None else (variable, environ.get(variable))
     if key is not None and not key.strip():
         raise ConfigurationError(f"{name} is empty, so it cannot protect any function; give a key, or remove {name}")
     return key
@@ -88,31 +107,30 @@ def host_key(option: str | None, environ: Mapping[str, str]) -> str | None:
 def read_host_config(folder: Path, environ: Mapping[str, str] | None = None, *, azure_like: bool = False) -> HostConfig:
     """Read host.json of the app folder, with ``AzureFunctionsJobHost__a__b`` overrides.
 
-    azure_like: take all defaults of the Functions host; else idle queues are polled more often, and the log says so.
+    azure_like: take all defaults of the Functions host; else idle queues are polled more often. The log warns of a
+    host.json that does not say how often, and of what was ignored in it.
     ConfigurationError names the key whose value does not fit.
     """
-    document = _read_json(folder / "host.json")
-    for name, value in (os.environ if environ is None else environ).items():
-        if name.lower().startswith(_OVERRIDE_PREFIX):
-            _set(document, name[len(_OVERRIDE_PREFIX) :].split("__"), value)
-    extensions = _section(document, "extensions")
-    http, queues = _section(extensions, "http"), _section(extensions, "queues")
+    file = read_host_json(folder, os.environ if environ is None else environ)
+    for remark in file.remarks:
+        log.warning("%s, %s", HOST_JSON, remark)
+    document = file.entries
+    extensions = get_section(document, "extensions")
+    http, queues = get_section(extensions, "http"), get_section(extensions, "queues")
 
     polling = _seconds(queues, "maxPollingInterval", AZURES_POLLING_INTERVAL)
-    if _get(queues, "maxPollingInterval") is None and not azure_like:
-        polling = LOCAL_POLLING_INTERVAL
-        log.info(
-            "host.json does not set extensions.queues.maxPollingInterval: "
-            "this host polls idle queues every %g s, Azure every "
-            "%g s; set it, for example to 00:00:02, to have the same interval in both",
-            LOCAL_POLLING_INTERVAL,
-            AZURES_POLLING_INTERVAL,
+    if lacks_polling(document):
+        if not azure_like:
+            polling = LOCAL_POLLING_INTERVAL
+        log.warning(
+            "%s; this host polls them every %g s. Add, or let 'durable_core host-json --write' add:\n%s",
+            *(LACKS_POLLING.problem, polling, LACKS_POLLING.lines),
         )
     batch_size = _integer(queues, "batchSize", 16, low=1, high=32)
     processors = os.cpu_count() or 1
-    timeout = _get(document, "functionTimeout")
+    timeout = get_value(document, "functionTimeout")
     return HostConfig(
-        route_prefix=str(_get(http, "routePrefix", "api")).strip("/"),
+        route_prefix=str(get_value(http, "routePrefix", "api")).strip("/"),
         function_timeout=None if timeout in ("-1", -1) else _seconds(document, "functionTimeout", 1800.0),
         queues=QueueOptions(
             batch_size=batch_size,
@@ -124,59 +142,8 @@ def read_host_config(folder: Path, environ: Mapping[str, str] | None = None, *, 
     )
 
 
-def resolve_settings(text: str, environ: Mapping[str, str]) -> str:
-    """Replace ``%NAME%`` by the app setting of that name, as binding expressions do. ConfigurationError if unset."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in environ:
-            raise ConfigurationError(f"'{text}' names the app setting '{name}', which is not set")
-        return environ[name]
-
-    return re.sub(r"%([^%]+)%", value, text)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path.name} cannot be read: {error}") from error
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"{path.name} must hold a JSON object")
-    return cast("dict[str, Any]", document)
-
-
-def _find(section: Mapping[str, Any], key: str) -> str | None:
-    """The key as it is spelled there: .NET configuration ignores case."""
-    return next((name for name in section if name.lower() == key.lower()), None)
-
-
-def _get(section: Mapping[str, Any], key: str, default: Any = None) -> Any:
-    name = _find(section, key)
-    return default if name is None or section[name] is None else section[name]
-
-
-def _section(document: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = _get(document, key, {})
-    if not isinstance(value, dict):
-        raise ConfigurationError(f"'{key}' must be a JSON object")
-    return cast("dict[str, Any]", value)
-
-
-def _set(document: dict[str, Any], path: list[str], value: str) -> None:
-    section: dict[str, Any] = document
-    for key in path[:-1]:
-        name = _find(section, key) or key
-        if not isinstance(section.get(name), dict):
-            section[name] = {}
-        section = section[name]
-    section[_find(section, path[-1]) or path[-1]] = value
-
-
 def _integer(section: Mapping[str, Any], key: str, default: int, *, low: int, high: int) -> int:
-    raw = _get(section, key, default)
+    raw = get_value(section, key, default)
     try:
         number = int(raw)
     except (TypeError, ValueError) as error:
@@ -187,7 +154,7 @@ def _integer(section: Mapping[str, Any], key: str, default: int, *, low: int, hi
 
 
 def _seconds(section: Mapping[str, Any], key: str, default: float) -> float:
-    raw = _get(section, key)
+    raw = get_value(section, key)
     if raw is None:
         return default
     seconds = parse_time_span(str(raw))

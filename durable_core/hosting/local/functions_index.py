@@ -13,19 +13,23 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ...errors import ConfigurationError
-from .config import resolve_settings
+from ...host_json import resolve_settings
+from ...lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     import azure.functions as func
 
 SCRIPT = "function_app.py"
 STORAGE_CONNECTION = "AzureWebJobsStorage"
+OF_DURABLE_FUNCTIONS = (
+    "it is a function of Durable Functions; to run the app on durable_core, write 'import durable_core.df as df' in "
+    "the place of 'import azure.durable_functions as df' (docs/guide/durable-functions.md)"
+)
 _FUNCTION_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,127}")
 _BINDING_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
@@ -96,13 +100,16 @@ def import_script(folder: Path) -> ModuleType:
     return module
 
 
-def find_app(module: ModuleType) -> func.FunctionApp:
-    """The one FunctionApp of a module. ConfigurationError."""
+def find_app(module: ModuleType) -> func.FunctionRegister:
+    """The one FunctionApp, or other FunctionRegister, of a module: what Azure would index. ConfigurationError."""
     import azure.functions as func
 
-    apps = {id(value): value for value in vars(module).values() if isinstance(value, func.FunctionApp)}
+    apps = {id(value): value for value in vars(module).values() if isinstance(value, func.FunctionRegister)}
     if len(apps) != 1:
-        raise ConfigurationError(f"{SCRIPT} must hold exactly one azure.functions.FunctionApp; it holds {len(apps)}")
+        raise ConfigurationError(
+            f"{SCRIPT} must hold exactly one azure.functions.FunctionApp, or durable_core.df.DFApp; it holds "
+            f"{len(apps)}"
+        )
     return next(iter(apps.values()))
 
 
@@ -118,7 +125,10 @@ def _index(function: Any, environ: Mapping[str, str]) -> IndexedFunction:
         kind = str(binding["type"])
         if binding == settings or (kind == "http" and isinstance(trigger, HttpTrigger)):
             continue
-        raise ConfigurationError(f"function '{name}': the local host has no '{kind}' binding; use the service's SDK")
+        raise ConfigurationError(
+            f"function '{name}': the local host has no '{kind}' binding; "
+            + (OF_DURABLE_FUNCTIONS if kind == "durableClient" else "use the service's SDK")
+        )
 
     call = cast("Callable[..., Any]", function.get_user_function())
     parameter = str(settings["name"])
@@ -162,6 +172,8 @@ def _trigger(name: str, settings: Mapping[str, Any], environ: Mapping[str, str])
                 schedule=resolve_settings(str(settings["schedule"]), environ),
                 run_on_startup=bool(settings.get("runOnStartup")),
             )
+        case "orchestrationTrigger" | "activityTrigger" | "entityTrigger":
+            raise ConfigurationError(f"function '{name}': {OF_DURABLE_FUNCTIONS}")
         case other:
             raise ConfigurationError(f"function '{name}': the local host does not serve the trigger '{other}'")
 

@@ -11,7 +11,6 @@ messages are returned to their queues, then the app's hooks and the storage are 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import logging
 import os
@@ -19,17 +18,17 @@ import re
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ...errors import ConfigurationError, QueueNotFoundError
+from ...errors import ConfigurationError
+from ...lazy_dataclass import dataclass
 from ...settings import Settings
 from ...storage.ports import QueueMessage, Storage
 from ..storage_pool import acquire_storage, release_storage
-from .config import HostConfig, apply_local_settings, host_key, read_host_config
+from .config import HostConfig, apply_local_settings, host_key, look_key, read_host_config
 from .functions_index import HttpTrigger, IndexedFunction, QueueTrigger, TimerTrigger, load_functions
 from .gc_tuning import seldom_collecting
 from .http_routing import HttpRouter, http_router
@@ -38,7 +37,8 @@ from .http_sockets import listening_sockets, port_of
 from .invoker import Invoker
 from .message_lease import LOCAL_LEASE
 from .queue_listener import QueueListener
-from .store_lock import live_on_store
+from .serving import drain
+from .store_lock import free_leases, live_on_store
 from .timers import TimerFiring, TimerListener, parse_schedule
 from .worker_restart import Expired
 
@@ -57,7 +57,7 @@ class HostOptions:
     app: folder of function_app.py. port: 0 picks a free one. only: serve the queues whose name contains ``-control``
     (with HTTP and timers), or those with ``-work``, or with ``work:gpu`` the work queue "gpu" alone; None serves all.
     azure_like: a send wakes no listener. key: required by functions that are not anonymous; None: the value of
-    DURABLE_HOST_KEY, and without it no key is required.
+    DURABLE_HOST_KEY, and without it no key is required. look_key: accepted for GET; None: DURABLE_HOST_LOOK_KEY.
     grace: seconds for running functions when the host stops.
     """
 
@@ -67,6 +67,7 @@ class HostOptions:
     only: str | None = None
     azure_like: bool = False
     key: str | None = None
+    look_key: str | None = None
     grace: float = 10.0
 
 
@@ -90,10 +91,12 @@ async def run_host(
     folder = options.app.resolve()
     apply_local_settings(folder, os.environ)
     os.environ.setdefault("DURABLE_MESSAGE_LEASE", LOCAL_LEASE)
+    os.environ.setdefault("DURABLE_INSTANCE_LOG", "true")
     os.environ.setdefault("DURABLE_GUARD", "true")  # for developers: names the line that is not deterministic
     config, settings = read_host_config(folder, azure_like=options.azure_like), Settings.from_environment()
     functions = load_functions(folder)
     key = host_key(options.key, os.environ)
+    looks = look_key(options.look_key, os.environ, key)
     served = [function for function in functions if _is_served(function, options.only)]
     if not served:
         queues = ", ".join(sorted(f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)))
@@ -112,7 +115,7 @@ async def run_host(
         if settings.is_embedded and settings.store != ":memory:":
             # All queues, also those that --only leaves to other hosts: no other host runs.
             queues = sorted({f.trigger.queue for f in functions if isinstance(f.trigger, QueueTrigger)})
-            await stack.enter_async_context(live_on_store(settings, partial(_free_leases, storage, queues)))
+            await stack.enter_async_context(live_on_store(settings, partial(free_leases, storage, queues)))
         await stack.enter_async_context(_hooks(functions, served))
         listeners = _queue_listeners(served, invoker, storage, config, settings)
         if not options.azure_like:
@@ -124,7 +127,7 @@ async def run_host(
                 http = None
             else:
                 sites = None if key is not None else _sites(options.host, settings.base_url, sockets)
-                http = await _http_server(router, invoker, key, sites)
+                http = await _http_server(router, invoker, sites, key=key, look_key=looks)
                 await http.start(sockets, grace=options.grace)
             _announce(served, config, options, port, say)
             return http
@@ -132,12 +135,6 @@ async def run_host(
         loops = [*(listener for _, listener in listeners), *timers]
         await _serve([loop.run() for loop in loops], [loop.stop for loop in loops], serve_http, options.grace, stop)
     return invoker.close()
-
-
-async def _free_leases(storage: Storage, queues: Sequence[str]) -> None:
-    for queue in queues:
-        with contextlib.suppress(QueueNotFoundError):  # the app's runtime has not made it yet
-            await storage.free_leases([queue])
 
 
 async def _serve(
@@ -158,21 +155,10 @@ async def _serve(
         stopping.cancel()
         for stop_one in stops:
             stop_one()
-        await asyncio.gather(_drain(tasks, grace), *([http.stop()] if http else []))
+        await asyncio.gather(drain(tasks, grace), *([http.stop()] if http else []))
     for task in tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
-
-
-async def _drain(tasks: set[asyncio.Task[None]], grace: float) -> None:
-    if not tasks:
-        return
-    _, late = await asyncio.wait(tasks, timeout=grace)
-    if late:
-        log.warning("functions are still running after %g s; returning their messages to the queues", grace)
-        for task in late:
-            task.cancel()
-        await asyncio.wait(late)
 
 
 def _is_served(function: IndexedFunction, only: str | None) -> bool:
@@ -188,10 +174,12 @@ def _is_served(function: IndexedFunction, only: str | None) -> bool:
             return role == "control"
 
 
-async def _http_server(router: HttpRouter, invoker: Invoker, key: str | None, sites: SitePolicy | None) -> HttpServer:
+async def _http_server(
+    router: HttpRouter, invoker: Invoker, sites: SitePolicy | None, *, key: str | None, look_key: str | None
+) -> HttpServer:
     # In a thread: while it reads files and certificates, the first messages are at work.
     module = await asyncio.to_thread(importlib.import_module, f"{__package__}.http_server")
-    return module.HttpServer(router, invoker.invoke, key=key, sites=sites)
+    return module.HttpServer(router, invoker.invoke, key=key, look_key=look_key, sites=sites)
 
 
 def _sites(host: str, base_url: str, sockets: Sequence[socket.socket]) -> SitePolicy:

@@ -6,12 +6,15 @@ its import takes longer than all of a host's own start.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+from ...lazy_dataclass import dataclass
 from .functions_index import HttpTrigger, IndexedFunction
 from .routes import Route, Router, parse_template
+
+WEBHOOK = "runtime/webhooks/durabletask"
+"""Where the extension of Durable Functions serves its API: callers of a migrated app find it there on this host."""
 
 Refuse: TypeAlias = Callable[[Any], Awaitable[Any]]
 
@@ -38,14 +41,18 @@ def http_router(functions: Sequence[IndexedFunction], *, prefix: str, has_key: b
     ConfigurationError if a route is invalid or two of them conflict.
     """
     routes = [
-        _route(function, function.trigger, prefix, has_key)
+        route
         for function in functions
         if isinstance(function.trigger, HttpTrigger)
+        for route in _routes(function, function.trigger, prefix, has_key)
     ]
     return Router(routes) if routes else None
 
 
-def _route(function: IndexedFunction, trigger: HttpTrigger, prefix: str, has_key: bool) -> Route[HttpEndpoint]:
+def _routes(
+    function: IndexedFunction, trigger: HttpTrigger, prefix: str, has_key: bool
+) -> Iterator[Route[HttpEndpoint]]:
+    """The route of a function, and that of Durable Functions to the same operation of the management API."""
     parse_template(trigger.route)  # what the host keeps for itself is refused under any prefix
     path = "/".join(part for part in (prefix, trigger.route.strip("/")) if part)
     endpoint = HttpEndpoint(
@@ -53,4 +60,7 @@ def _route(function: IndexedFunction, trigger: HttpTrigger, prefix: str, has_key
         needs_key=has_key and trigger.auth_level.lower() != "anonymous",
         refuse=getattr(function.call, "__durable_refuse__", None),
     )
-    return Route(parse_template(path), trigger.methods, endpoint)
+    yield Route(parse_template(path), trigger.methods, endpoint)
+    operation: str | None = getattr(function.call, "__durable_path__", None)
+    if operation is not None:
+        yield Route(parse_template(f"{WEBHOOK}/{operation}", is_own=True), trigger.methods, endpoint)

@@ -10,7 +10,8 @@ import asyncio
 import hmac
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ import azure.functions as func
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ..http_types import HOST, HttpResponse, error_response
+from ..http_types import CAN_STREAM, HOST, PIECES, HttpResponse, error_response
 from .functions_index import IndexedFunction
 from .http_routing import HttpRouter
 from .http_sites import SitePolicy
@@ -39,7 +40,8 @@ Invoke = Callable[[IndexedFunction, object], Awaitable[Any]]
 class HttpServer:
     """The HTTP side of the host.
 
-    key: when given, asked of every endpoint that needs one.
+    key: when given, asked of every endpoint that needs one. look_key: accepted for GET in its place, as a key of the
+        functions in Azure that only read.
     sites: the origins and host names whose requests are accepted; None accepts all.
     """
 
@@ -49,15 +51,19 @@ class HttpServer:
         invoke: Invoke,
         *,
         key: str | None = None,
+        look_key: str | None = None,
         sites: SitePolicy | None = None,
         max_body: int = MAX_BODY_BYTES,
         response_limit: float = RESPONSE_LIMIT,
     ) -> None:
         self._router, self._invoke, self._key, self._max_body = router, invoke, key, max_body
+        self._look_key = look_key
         self._sites = sites
         self._response_limit = response_limit
         self._runner: web.AppRunner | None = None
         self._abandoned = set[asyncio.Future[Any]]()
+        self._streaming = set[asyncio.Task[Any]]()
+        self._is_stopping = False
 
     async def start(self, sockets: Sequence[socket.socket], *, grace: float = 10.0) -> None:
         """Serve the waiting and all further connections.
@@ -76,7 +82,10 @@ class HttpServer:
             await web.SockSite(self._runner, listening, backlog=BACKLOG).start()
 
     async def stop(self) -> None:
-        """Accept no more connections, give running requests their grace time, then drop them."""
+        """Accept no more connections, give running requests their grace time, then drop them. Streams end at once."""
+        self._is_stopping = True
+        for streaming in self._streaming:
+            streaming.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
         for abandoned in self._abandoned:
@@ -110,11 +119,12 @@ class HttpServer:
             params=_joined(request.query),
             route_params=route_params,
         )
-        # A large body is not read if the token in the URL is forged.
-        refuse = endpoint.refuse if request.can_read_body else None
+        # A body that is still to come is not read if the token in the URL is forged.
+        refuse = endpoint.refuse if request.can_read_body and not request.content.is_eof() else None
         if refuse is not None and (refusal := await refuse(asked(body=b""))) is not None:
             return _response(refusal)
         argument = asked(body=await request.read())  # when chunked and over the limit, aiohttp answers 413
+        setattr(argument, CAN_STREAM, True)
         running = asyncio.ensure_future(self._invoke(endpoint.function, argument))
         try:
             await asyncio.wait({running}, timeout=self._response_limit)
@@ -127,12 +137,38 @@ class HttpServer:
             running.add_done_callback(self._forget)
             return web.Response(status=504, text=f"no response within {self._response_limit:g} seconds")
         try:
-            return _response(running.result())
+            returned = running.result()
+            pieces: AsyncGenerator[bytes] | None = getattr(returned, PIECES, None)
+            if pieces is not None:
+                return await self._stream(request, _response(returned), pieces)
+            return _response(returned)
         except InvocationFailedError:
             return web.Response(status=500)
         except TypeError:
             log.exception("function %s returned a value that is not an HTTP response", endpoint.function.name)
             return web.Response(status=500)
+
+    async def _stream(
+        self, request: web.Request, begun: web.Response, pieces: AsyncGenerator[bytes]
+    ) -> web.StreamResponse:
+        """Send the pieces of a body as they come, until the host stops."""
+        response = web.StreamResponse(status=begun.status, headers=begun.headers)
+        task = asyncio.current_task()
+        assert task is not None, "aiohttp serves each request in a task"
+        self._streaming.add(task)
+        try:
+            await response.prepare(request)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    await response.write(piece)
+        except ConnectionError:
+            pass  # the reader has gone; it may come again
+        except asyncio.CancelledError:
+            if not self._is_stopping:
+                raise
+        finally:
+            self._streaming.discard(task)
+        return response
 
     def _forget(self, abandoned: asyncio.Future[Any]) -> None:
         self._abandoned.discard(abandoned)
@@ -141,7 +177,8 @@ class HttpServer:
 
     def _has_key(self, request: web.Request) -> bool:
         given = request.headers.get("x-functions-key") or request.query.get("code") or ""
-        return self._key is not None and hmac.compare_digest(_bytes(given), _bytes(self._key))
+        accepted = (self._key, self._look_key if request.method == "GET" else None)
+        return any(hmac.compare_digest(_bytes(given), _bytes(key)) for key in accepted if key is not None)
 
 
 def _is_no_bad_request(record: logging.LogRecord) -> bool:

@@ -15,11 +15,12 @@ import threading
 import uuid
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, cast
 
 from ...errors import DurableError
+from ...lazy_dataclass import dataclass
 from ...user_code import Raised, called, is_interrupt
 from .functions_index import IndexedFunction
 from .worker_restart import Expired, TimeoutWatch

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 from ...errors import ConfigurationError
+from ...lazy_dataclass import dataclass
 
 RESERVED = ("admin", "runtime")
 
@@ -85,6 +85,11 @@ class RouteTemplate:
     _checks: Mapping[str, Sequence[Check]]
     _defaults: Mapping[str, str]
 
+    @property
+    def fits(self) -> Callable[[str], re.Match[str] | None]:
+        """Whether a path without slashes at its ends may match; ``match`` says whether it does."""
+        return self._pattern.fullmatch
+
     def match(self, path: str) -> dict[str, str] | None:
         """The values of the parameters if this (still percent-encoded) path fits, else None.
 
@@ -102,10 +107,13 @@ class RouteTemplate:
         return values
 
 
-def parse_template(text: str) -> RouteTemplate:
-    """ConfigurationError if the template cannot be read, or begins with what the host keeps for itself."""
+def parse_template(text: str, *, is_own: bool = False) -> RouteTemplate:
+    """ConfigurationError if the template cannot be read, or begins with what the host keeps for itself.
+
+    is_own: whether it is a route of the host, which may begin with that.
+    """
     segments = [segment for segment in _split(text.strip("/")) if segment]
-    if segments and segments[0].lower() in RESERVED:
+    if segments and segments[0].lower() in RESERVED and not is_own:
         raise ConfigurationError(
             f"route '{text}' begins with '{segments[0]}', which the Functions host reserves; choose another"
         )
@@ -230,13 +238,15 @@ class Router(Generic[T]):
                     raise ConfigurationError(
                         f"route conflict: '{other.template.text}' and '{one.template.text}' answer the same requests"
                     )
-        self._routes = sorted(routes, key=lambda route: route.template.precedence)
+        ordered = sorted(routes, key=lambda route: route.template.precedence)
+        # An app has dozens of routes, and a request tries most of them: by the pattern alone, without a call of ours.
+        self._routes = [(route.template.fits, route) for route in ordered]
 
     def find(self, method: str, path: str) -> tuple[T, dict[str, str]] | None:
         """The target and its parameters, or None: as in Azure, a wrong method is no match either."""
-        method = method.upper()
-        for route in self._routes:
-            if route.methods and method not in route.methods:
+        method, bare = method.upper(), path.strip("/")
+        for fits, route in self._routes:
+            if fits(bare) is None or (route.methods and method not in route.methods):
                 continue
             values = route.template.match(path)
             if values is not None:

@@ -9,13 +9,13 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from cronsim import CronSim, CronSimError
 
 from ...errors import ConfigurationError
+from ...lazy_dataclass import dataclass
 from .config import parse_time_span
 from .invoker import InvocationFailedError
 

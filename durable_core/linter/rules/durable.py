@@ -8,12 +8,14 @@ RULES_OF_THE_API = (
     Rule(
         code="DC401",
         name="a task that the orchestrator does not wait for",
-        what="A task in a statement of its own, or in a variable that is never read. Also a generator of yours, or a "
-        "saga's `compensate()`, that is called without `yield from`.",
+        what="A task in a statement of its own, in a variable or a list that is never read, or as the result of an "
+        "orchestrator; `with ctx.lock(...)` and `with ctx.slot(...)` without a wait. Also a generator or coroutine of "
+        "yours, or a saga's `compensate()`, that is called without `yield from` and not given to anything.",
         why="The orchestrator continues, and may end, before the task ends, and it does not see when the task fails. "
         "A generator that is called without `yield from` does not run at all.",
-        instead="`yield from`. To start work without waiting for it: `ctx.start_orchestration`, or `_ = "
-        "ctx.call_activity(...)`, which shows that it is intended.",
+        instead="`yield from`. To run a generator side by side with other code: `ctx.gather` or `ctx.branch`. "
+        "To start work without waiting for it: `ctx.start_orchestration`, or `_ = ctx.call_activity(...)`, "
+        "which shows that it is intended.",
         wrong="""\
 @orchestrator
 def order(ctx, amount: int):
@@ -139,11 +141,11 @@ def gate(ctx):
     Rule(
         code="DC407",
         name="a query or condition that changes something",
-        what="A query handler, or the predicate of `wait_condition`, that creates tasks, sets the status, sends "
-        "events, or changes variables of the orchestrator.",
-        why="The runtime calls query handlers between turns, and predicates any number of times. The history does "
-        "not contain what they change.",
-        instead="Only read variables there. A handler of `ctx.on_event` may change variables.",
+        what="A query handler, the validator of an update, or the predicate of `wait_condition`, that creates tasks, "
+        "sets the status, sends events, or changes variables of the orchestrator.",
+        why="The runtime calls query handlers between turns, validators at no replay, and predicates any number of "
+        "times. The history does not contain what they change.",
+        instead="Only read variables there. A handler of `ctx.on_event` or of an update may change variables.",
         wrong="""\
 @orchestrator
 def backup(ctx):
@@ -189,6 +191,107 @@ def order(ctx, amount: int):
 def order(ctx, amount: int):
     yield from ctx.call_activity(send_mail, "started")
     yield from ctx.call_activity(charge, amount)
+""",
+    ),
+    Rule(
+        code="DC409",
+        name="a call of a function that no host runs",
+        what="`ctx.call_activity` with a function that is not marked `@activity`; `ctx.call_sub_orchestrator` or "
+        "`ctx.start_orchestration` with one that is not marked `@orchestrator`.",
+        why="A host runs only what is registered. The call fails at its line.",
+        instead="Mark the function. A function that only this orchestrator needs can be a step: `ctx.run`.",
+        wrong="""\
+@orchestrator
+def survey(ctx):
+    yield from ctx.call_activity(measure, "north")
+""",
+        right="""\
+@orchestrator
+def survey(ctx):
+    yield from ctx.run("measure", measure, "north")
+""",
+    ),
+    Rule(
+        code="DC410",
+        name="a branch that is given wrongly",
+        what="A single generator or coroutine where `task_all`, `task_any` or `as_completed` take a list; a list where "
+        "`gather`, `branch` or `with_timeout` take each branch by itself; a function that is not called; one generator "
+        "several times.",
+        why="`task_all` goes through the tasks of a single generator, whose code never gets a result. The other calls "
+        "fail at their line. A generator runs once.",
+        instead="`ctx.task_all([book(ctx, seat) for seat in seats])`, `ctx.gather(book(ctx, 1), book(ctx, 2))`.",
+        wrong="""\
+def pay(ctx, amount: int):
+    receipt = yield from ctx.call_activity(charge, amount)
+    return receipt
+
+
+@orchestrator
+def order(ctx, amount: int):
+    yield from ctx.task_all(pay(ctx, amount))
+""",
+        right="""\
+def pay(ctx, amount: int):
+    receipt = yield from ctx.call_activity(charge, amount)
+    return receipt
+
+
+@orchestrator
+def order(ctx, amount: int):
+    yield from ctx.task_all([pay(ctx, amount), pay(ctx, 1)])
+""",
+    ),
+    Rule(
+        code="DC411",
+        name="reads a loop's variable when the loop has gone on",
+        what="A function of the orchestrator's that a loop or a comprehension gives to `ctx.run`, "
+        "`ctx.wait_condition` or `ctx.branch`, without waiting for it there, and that reads a variable which the loop "
+        "changes.",
+        why="Such code runs, or runs on, when the loop has ended. All of it then reads the last value.",
+        instead="Pass the value: `ctx.run(name, fn, item)`, `lambda item=item: ...`, or a parameter of the branch.",
+        wrong="""\
+@orchestrator
+def survey(ctx, sides: list[str]):
+    yield from ctx.task_all([ctx.run(side, lambda: measure(side)) for side in sides])
+""",
+        right="""\
+@orchestrator
+def survey(ctx, sides: list[str]):
+    yield from ctx.task_all([ctx.run(side, measure, side) for side in sides])
+""",
+    ),
+    Rule(
+        code="DC412",
+        name="waits for a slot of its own limit",
+        what="An orchestrator marked `@orchestrator(limit=LIMIT)` that calls an activity or a sub-orchestration with "
+        "the same `LIMIT`, or `ctx.slot(LIMIT)`. Only limits with one key and a concurrency or each are looked at.",
+        why="It holds a slot to its end. When such orchestrators hold all slots, each waits for another one, for ever. "
+        "Calls of activities and `ctx.slot` are refused at run time.",
+        instead="A limit of its own for the calls, or the limit for the calls alone.",
+        wrong="""\
+BANK = Limit(name="bank", concurrency=2)
+
+
+@activity(limit=BANK)
+def transfer(amount): ...
+
+
+@orchestrator(limit=BANK)
+def order(ctx, amount: int):
+    yield from ctx.call_activity(transfer, amount)
+""",
+        right="""\
+BANK = Limit(name="bank", concurrency=2)
+ORDERS = Limit(name="orders", concurrency=10)
+
+
+@activity(limit=BANK)
+def transfer(amount): ...
+
+
+@orchestrator(limit=ORDERS)
+def order(ctx, amount: int):
+    yield from ctx.call_activity(transfer, amount)
 """,
     ),
 )

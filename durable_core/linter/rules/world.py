@@ -146,19 +146,32 @@ def both(ctx):
     ),
     Rule(
         code="DC308",
-        name="async code in an orchestrator",
-        what="`async def` under `@orchestrator`, and an async function of yours that an orchestrator calls.",
-        why="An orchestrator is a plain generator. The runtime does not await its coroutines, so they never run.",
-        instead="`def` with `yield from`. Call async functions as activities, or as steps with `ctx.run`.",
+        name="async code that cannot run here",
+        what="`async for` and `async with` over objects of libraries, `yield` in an orchestrator that is `async def`, "
+        "`yield from` of a coroutine, and `await` of a generator.",
+        why="An `async def` may be an orchestrator, but it has no event loop: it can await only tasks of its context, "
+        "and functions of yours that await such tasks.",
+        instead="`await` of tasks. Call code that needs an event loop as an activity, or as a step with `ctx.run`. To "
+        "run a coroutine in a generator, or a generator in an `async def`: `ctx.branch`.",
         wrong="""\
-@orchestrator
-async def order(ctx, amount: int):
-    await ctx.call_activity(charge, amount)
-""",
-        right="""\
+async def ready(ctx):
+    return await ctx.call_activity(is_ready)
+
+
 @orchestrator
 def order(ctx, amount: int):
-    yield from ctx.call_activity(charge, amount)
+    if (yield from ready(ctx)):
+        yield from ctx.call_activity(charge, amount)
+""",
+        right="""\
+async def ready(ctx):
+    return await ctx.call_activity(is_ready)
+
+
+@orchestrator
+def order(ctx, amount: int):
+    if (yield from ctx.branch(ready(ctx))):
+        yield from ctx.call_activity(charge, amount)
 """,
     ),
     Rule(

@@ -22,7 +22,7 @@ from ...models import JSON, FailureDetails, RuntimeStatus
 from ...storage.ports import Value
 from . import words
 from .facts import UNREADABLE, Facts, History, read_facts
-from .finding import NOTHING, RECOVER, Finding, Rank
+from .finding import ASK_ITS_WRITER, NOTHING, RECOVER, Finding, Rank, in_need, patient
 
 PENDING_PATIENCE = timedelta(minutes=2)  # after which recovery wakes up an instance that has not begun
 ENTRY_PATIENCE = timedelta(minutes=15)  # after which recovery removes a catalogue row without an instance
@@ -62,11 +62,11 @@ def unreadable(facts: Facts) -> Finding | None:
     """This host cannot read the rows of the instance."""
     if not facts.problem:
         return None
-    return Finding(
-        cause="unreadable",
-        sentence=f"Its rows cannot be read here: {words.plain(facts.problem).rstrip('.')}.",
-        action="Ask a host of the version, and with the codec, that wrote them.",
-        rank=Rank.NEEDS_SOMEBODY,
+    return in_need(
+        "unreadable",
+        f"Its rows cannot be read here: {words.plain(facts.problem).rstrip('.')}.",
+        {},
+        ASK_ITS_WRITER,
     )
 
 
@@ -81,12 +81,8 @@ async def not_begun(facts: Facts) -> Finding | None:
     if instance.generation:
         return await _waits_for_a_turn(facts, instance.updated, f"Its generation {instance.generation} began")
     if instance.start_at is not None and instance.start_at > now:
-        return Finding(
-            cause="delayed-start",
-            sentence=f"It begins {words.at(instance.start_at, now)}, as its starter asked.",
-            action=f"{NOTHING}it begins by itself.",
-            details={"startTime": iso(instance.start_at)},
-        )
+        sentence = f"It begins {words.at(instance.start_at, now)}, as its starter asked."
+        return patient("delayed-start", sentence, {"startTime": iso(instance.start_at)})
     if instance.start_at is not None:
         return await _waits_for_a_turn(facts, instance.start_at, "It was to begin")
     return await _waits_for_a_turn(facts, instance.created, "It was started")
@@ -98,24 +94,15 @@ async def _waits_for_a_turn(facts: Facts, begun: datetime, what: str) -> Finding
     depth = await queue.count()
     details: dict[str, JSON] = {"since": iso(begun), "queue": queue.name, "depth": depth}
     if now - begun <= PENDING_PATIENCE:
-        return Finding(
-            cause="pending",
-            sentence=(f"{what} {words.at(begun, now)}; its message waits: about {depth:,} in queue {queue.name}."),
-            action=f"{NOTHING}a host takes the message.",
-            details=details,
-        )
-    return Finding(
-        cause="no-host",
-        sentence=(
-            f"{what} {words.at(begun, now)}, and no host has taken it; queue {queue.name} holds about "
-            f"{words.count(depth, 'message')}."
-        ),
-        action=(
-            "See that a host runs with this hub and store, that its control function is not disabled, and what it "
-            "logs. Recovery sends the message again every 5 minutes."
-        ),
-        details=details,
-        rank=Rank.NEEDS_SOMEBODY,
+        sentence = f"{what} {words.at(begun, now)}; its message waits: about {depth:,} in queue {queue.name}."
+        return patient("pending", sentence, details, f"{NOTHING}a host takes the message.")
+    return in_need(
+        "no-host",
+        f"{what} {words.at(begun, now)}, and no host has taken it; queue {queue.name} holds about "
+        f"{words.count(depth, 'message')}.",
+        details,
+        "See that a host runs with this hub and store, that its control function is not disabled, and what it logs. "
+        "Recovery sends the message again every 5 minutes.",
     )
 
 
@@ -254,7 +241,7 @@ def _failed_task(history: History, failure: FailureDetails) -> int | None:
 async def _open_children(facts: Facts) -> str:
     """The sub-orchestrations that run on."""
     running: list[str] = []
-    calls = [call.event for call in facts.history.open_calls if isinstance(call.event, SubOrchestrationCreated)]
+    calls = [call.event for call in facts.history.index.open_calls if isinstance(call.event, SubOrchestrationCreated)]
     for event in calls[:CHILDREN_READ]:
         child_id = facts.child_id(event)
         child = await facts.hub.instances.get(child_id)
@@ -279,7 +266,7 @@ async def _deaf_parent(facts: Facts) -> str:
             and not parent.is_terminal
             and parent.status is not RuntimeStatus.SUSPENDED
         )
-        waits = waits_in(facts.hub.instances.waits(parent)) if parent is not None and is_same else ()
+        waits = waits_in(facts.hub.instances.waits(parent), parent) if parent is not None and is_same else ()
     except UNREADABLE:
         return ""
     if not any(wait.kind in ("child", "retry") and wait.task_id == link.task_id for wait in waits):

@@ -14,36 +14,35 @@ from ...hub.payloads import PayloadGoneError
 from ...hub.times import iso
 from ...models import JSON, RetryPolicy, Wait
 from ...moments import after, from_epoch
+from ...registry import MAP_NAME
 from ...storage.ports import Queue
+from ..call_index import Call
 from . import words
-from .facts import UNREADABLE, Call, Facts, read_facts
-from .finding import NOTHING, RECOVER, Finding, Rank
+from .facts import UNREADABLE, Facts, read_facts
+from .finding import ASK_ITS_WRITER, GOES_ON, NOTHING, RECOVER, Finding, in_need, patient, under_way
+from .steps import last_part, with_steps
 
-_BY_ITSELF = (
-    f"{NOTHING}it ends by itself, and its message comes again if its host dies. If it takes too long, look at the "
-    "hosts' logs, and give it a timeout."
-)
 USUAL = 100  # ended calls of an activity by which it is judged how long one takes
 LATE = timedelta(minutes=1)  # that a reminder or a result may take before it counts as lost
 
 
 async def activity(facts: Facts, wait: Wait) -> Finding:
-    """An activity was called and has not ended."""
+    """An activity was called and has not ended; of a journaled one with its steps."""
+    wait = replace(wait, task_id=last_part(facts, wait.task_id))
+    return await with_steps(facts, wait, await _activity(facts, wait))
+
+
+async def _activity(facts: Facts, wait: Wait) -> Finding:
     call, now = facts.history.calls.get(wait.task_id), facts.now
     what, details = _task(wait), _details(wait)
     if call is None or not isinstance(call.event, TaskScheduled):
-        return Finding(
-            cause="activity",
-            sentence=f"Activity {what} runs inside a host, or is being recorded.",
-            action=f"{NOTHING}its result is on the way.",
-            details=details,
-            rank=Rank.WORK,
-        )
+        sentence = f"Activity {what} runs inside a host, or is being recorded."
+        return under_way("activity", sentence, details, f"{NOTHING}its result is on the way.")
     if (overdue := _past_its_limit(facts, call, what, details)) is not None:
         return overdue
     if (missing := _not_here(facts, wait, what, details)) is not None:
         return missing
-    if (running := await _reported(facts, call, what, details)) is not None:
+    if running := await _reported(facts, call, what, details) or _in_this_process(facts, call, what, details):
         return running
     queue, depth = await _queue(facts, call.event)
     details |= {"queue": queue.name, "own": _own_queue(facts, call.event), "depth": depth}
@@ -57,13 +56,8 @@ async def activity(facts: Facts, wait: Wait) -> Finding:
         since = f"the oldest that waits came {words.at(oldest.inserted_at, now)}"
         again = f" and was delivered {words.count(oldest.dequeue_count, 'time')}" if oldest.dequeue_count else ""
         where = f"it waits in queue {queue.name}, or runs; the queue holds {holds}, {since}{again}"
-    return Finding(
-        cause="activity",
-        sentence=f"{called}: {where}.{_limits(facts, wait.name)}",
-        action=_BY_ITSELF,
-        details=details,
-        rank=Rank.WORK,
-    )
+    limits, more = _limits(facts, wait.name)
+    return under_way("activity", f"{called}: {where}.{limits}", details | more)
 
 
 async def _reported(facts: Facts, call: Call, what: str, details: dict[str, JSON]) -> Finding | None:
@@ -78,16 +72,27 @@ async def _reported(facts: Facts, call: Call, what: str, details: dict[str, JSON
         return None
     said = words.plain(json.dumps(last.details, ensure_ascii=False), words.NAME_CHARS)
     started, host = last.attempt.started, words.plain(last.attempt.host, 20)
-    return Finding(
-        cause="activity",
-        sentence=(
-            f"Activity {what} runs on host {host}{words.since(started, now)}{_usual(facts, call.name)}; its last "
-            f"report came {words.at(last.at, now)}: {said}."
-        ),
-        action=_BY_ITSELF,
-        details={**details, "host": host, "started": iso(started), "reported": iso(last.at)},
-        rank=Rank.WORK,
+    return under_way(
+        "activity",
+        f"Activity {what} runs on host {host}{words.since(started, now)}{_usual(facts, call.name)}; its last report "
+        f"came {words.at(last.at, now)}: {said}.",
+        {**details, "host": host, "started": iso(started), "reported": iso(last.at)},
     )
+
+
+def _in_this_process(facts: Facts, call: Call, what: str, details: dict[str, JSON]) -> Finding | None:
+    """The process that is asked runs the activity itself, or lets it wait for a slot."""
+    held = None if facts.code is None else facts.code.in_hand(facts.instance, call.event.task_id)
+    if facts.code is None or held is None:
+        return None
+    limits, more = _limits(facts, call.name)
+    details = {**details, **more, "host": facts.code.host}
+    if held.started is None:
+        sentence = f"Activity {what} waits on host {facts.code.host}, which was asked, for a slot.{limits}"
+        return under_way("activity", sentence, details)
+    since = words.since(held.started, facts.now)
+    sentence = f"Activity {what} runs on host {facts.code.host}, which was asked,{since}{_usual(facts, call.name)}."
+    return under_way("activity", sentence, {**details, "started": iso(held.started)})
 
 
 def _usual(facts: Facts, name: str) -> str:
@@ -109,28 +114,12 @@ async def _without_work_message(facts: Facts, call: Call, what: str, details: di
     """No work queue holds its message: it runs where its orchestrator ran, or is just being sent, or was lost."""
     now, called = facts.now, f"Activity {what} was called {words.at(call.since, facts.now)}"
     if await _control_depth(facts):
-        return Finding(
-            cause="activity",
-            sentence=f"{called} and has not ended: it runs inside the host that ran its orchestrator.",
-            action=_BY_ITSELF,
-            details=details,
-            rank=Rank.WORK,
-        )
+        sentence = f"{called} and has not ended: it runs inside the host that ran its orchestrator."
+        return under_way("activity", sentence, {**details, "inline": True})
     if now - call.since <= LATE:
-        return Finding(
-            cause="activity",
-            sentence=f"{called}; its message is on the way.",
-            action=_BY_ITSELF,
-            details=details,
-            rank=Rank.WORK,
-        )
-    return Finding(
-        cause="activity-lost",
-        sentence=f"{called}, and no queue holds a message of it: it was lost, or is in the poison queue.",
-        action=RECOVER,
-        details=details,
-        rank=Rank.NEEDS_SOMEBODY,
-    )
+        return under_way("activity", f"{called}; its message is on the way.", details)
+    sentence = f"{called}, and no queue holds a message of it: it was lost, or is in the poison queue."
+    return in_need("activity-lost", sentence, details)
 
 
 def _past_its_limit(facts: Facts, call: Call, what: str, details: dict[str, JSON]) -> Finding | None:
@@ -138,15 +127,11 @@ def _past_its_limit(facts: Facts, call: Call, what: str, details: dict[str, JSON
     limit: float | None = _options(event).get("schedule_to_close")
     if limit is None or (deadline := after(call.since, limit)) + LATE > facts.now:
         return None
-    return Finding(
-        cause="past-its-limit",
-        sentence=(
-            f"Activity {what} should have ended {words.at(deadline, facts.now)} (schedule_to_close): its reminder is "
-            "lost, or no host runs."
-        ),
-        action=RECOVER,
-        details=details | {"deadline": iso(deadline)},
-        rank=Rank.NEEDS_SOMEBODY,
+    return in_need(
+        "past-its-limit",
+        f"Activity {what} should have ended {words.at(deadline, facts.now)} (schedule_to_close): its reminder is lost, "
+        "or no host runs.",
+        details | {"deadline": iso(deadline)},
     )
 
 
@@ -154,25 +139,44 @@ def _not_here(facts: Facts, wait: Wait, what: str, details: dict[str, JSON]) -> 
     """This app has the orchestrator and not the activity: hosts of the same code cannot run it."""
     if facts.code is None or facts.replayed is None or facts.code.activity(wait.name) is not None:
         return None
-    return Finding(
-        cause="no-activity",
-        sentence=f"Activity {what} is not in this app, which has the orchestrator: a host with other code must run it.",
-        action="Deploy a host with this activity, or give it back its old name; the instance goes on by itself.",
-        details=details,
-        rank=Rank.NEEDS_SOMEBODY,
+    if facts.instance.name == MAP_NAME:
+        return None  # every app has the orchestrator of batches, also one without the code of the map
+    return in_need(
+        "no-activity",
+        f"Activity {what} is not in this app, which has the orchestrator: a host with other code must run it.",
+        details,
+        "Deploy a host with this activity, or give it back its old name; the instance goes on by itself.",
     )
 
 
-def _limits(facts: Facts, name: str) -> str:
+def _limits(facts: Facts, name: str) -> tuple[str, dict[str, JSON]]:
+    """The limits of an activity, and how they are used in this process, in words and as data."""
     definition = None if facts.code is None else facts.code.activity(name)
-    if definition is None:
-        return ""
-    limits: list[str] = []
-    if definition.max_concurrency is not None:
-        limits.append(f"max_concurrency={definition.max_concurrency}")
+    if facts.code is None or definition is None or (definition.max_concurrency is None and definition.rate is None):
+        return "", {}
+    told: list[str] = []
+    details: dict[str, JSON] = {}
+    most, use = definition.max_concurrency, facts.code.slots(name)
+    if most is not None:
+        told.append(f"max_concurrency={most} on each host")
+        details["maxConcurrency"] = most
     if definition.rate is not None:
-        limits.append(f"rate={definition.rate:g} per second")
-    return f" Each host runs it with {' and '.join(limits)}; more calls wait." if limits else ""
+        told.append(f"rate={definition.rate:g} per second on each host")
+        details["rate"] = definition.rate
+    if use is not None:
+        details["waiting"] = use.waiting
+        if most is not None:
+            details["taken"] = use.taken
+            told[0] += f": {_taken(use.taken, most)} on {facts.code.host}, which was asked"
+        if use.waiting:
+            told.append(f"{words.count(use.waiting, 'call')} {'waits' if use.waiting == 1 else 'wait'} there")
+    return f" {'; '.join(told)}.", details
+
+
+def _taken(taken: int, most: int) -> str:
+    if taken < most:
+        return f"{taken} of {most} taken"
+    return "taken" if most == 1 else "both taken" if most == 2 else f"all {most} taken"
 
 
 def _own_queue(facts: Facts, event: TaskScheduled) -> str:
@@ -220,24 +224,19 @@ async def retry(facts: Facts, wait: Wait) -> Finding:
     details |= last
     sentence = f"{_KIND_NAMES[_kind_of(call)]} {_task(wait)} failed {times}{told}"
     if state.next_try > now:
-        return Finding(
-            cause="retry",
-            sentence=f"{sentence}; attempt {state.attempt} begins {words.at(state.next_try, now)}.",
-            action=f"{NOTHING}it is tried again. If it cannot succeed, mend what it calls, or cancel the instance.",
-            details=details,
-            rank=Rank.WORK,
+        found = under_way(
+            "retry",
+            f"{sentence}; attempt {state.attempt} begins {words.at(state.next_try, now)}.",
+            details,
+            f"{NOTHING}it is tried again. If it cannot succeed, mend what it calls, or cancel the instance.",
         )
+        return await with_steps(facts, wait, found)
     if call is not None and isinstance(call.event, SubOrchestrationCreated):
         found = await child(facts, replace(wait, kind="child"))
         return replace(found, sentence=f"{sentence}. {found.sentence}", details={**details, **found.details})
     if now - state.next_try <= LATE or call is None:
-        return Finding(
-            cause="retry",
-            sentence=f"{sentence}; attempt {state.attempt} began {words.at(state.next_try, now)} and has not ended.",
-            action=f"{NOTHING}the attempt ends by itself.",
-            details=details,
-            rank=Rank.WORK,
-        )
+        told = f"{sentence}; attempt {state.attempt} began {words.at(state.next_try, now)} and has not ended."
+        return await with_steps(facts, wait, under_way("retry", told, details))
     found = await activity(facts, replace(wait, kind="activity"))
     due = f"{sentence}; attempt {state.attempt} was due {words.at(state.next_try, now)}"
     return replace(found, sentence=f"{due}. {found.sentence}", details={**details, **found.details})
@@ -268,12 +267,11 @@ def _attempts_of(facts: Facts, wait: Wait) -> int | None:
 
 def step(facts: Facts, wait: Wait) -> Finding:
     """A step runs in the process of the orchestrator."""
-    return Finding(
-        cause="step",
-        sentence=f"Step {_task(wait)} runs in the process of the orchestrator{words.since(wait.since, facts.now)}.",
-        action=f"{NOTHING}it ends by itself, and runs again in another host if its host dies.",
-        details=_details(wait),
-        rank=Rank.WORK,
+    return under_way(
+        "step",
+        f"Step {_task(wait)} runs in the process of the orchestrator{words.since(wait.since, facts.now)}.",
+        _details(wait),
+        f"{NOTHING}it ends by itself, and runs again in another host if its host dies.",
     )
 
 
@@ -283,27 +281,12 @@ def timer(facts: Facts, wait: Wait) -> Finding:
     details = _details(wait)
     where = words.line(wait.line)
     if due is None:
-        return Finding(
-            cause="timer",
-            sentence=f"It sleeps until a timer fires{where}.",
-            action=f"{NOTHING}it goes on by itself.",
-            details=details,
-        )
+        return patient("timer", f"It sleeps until a timer fires{where}.", details)
     details |= {"due": iso(due)}
     if due + LATE > now:
-        return Finding(
-            cause="timer",
-            sentence=f"It sleeps{where} until a timer fires {words.at(due, now)}.",
-            action=f"{NOTHING}it goes on by itself.",
-            details=details,
-        )
-    return Finding(
-        cause="timer-late",
-        sentence=f"Its timer{where} was due {words.at(due, now)}: the reminder is lost, or no host runs.",
-        action=RECOVER,
-        details=details,
-        rank=Rank.NEEDS_SOMEBODY,
-    )
+        return patient("timer", f"It sleeps{where} until a timer fires {words.at(due, now)}.", details)
+    sentence = f"Its timer{where} was due {words.at(due, now)}: the reminder is lost, or no host runs."
+    return in_need("timer-late", sentence, details)
 
 
 # ---------------------------------------------------------------- sub-orchestrations
@@ -313,70 +296,45 @@ async def child(facts: Facts, wait: Wait) -> Finding:
     """A sub-orchestration has not ended: why not, is its own cause."""
     call, now = facts.history.calls.get(wait.task_id), facts.now
     details = _details(wait)
+    when_ended = f"{NOTHING}it goes on when that has ended."
     if call is None or not isinstance(call.event, SubOrchestrationCreated):
-        return Finding(
-            cause="child",
-            sentence=f"It waits for sub-orchestration {_task(wait)}.",
-            action=f"{NOTHING}it goes on when that has ended.",
-            details=details,
-        )
+        return patient("child", f"It waits for sub-orchestration {_task(wait)}.", details, when_ended)
     child_id = facts.child_id(call.event)
     details["childId"] = child_id
-    what = f"sub-orchestration {_task(wait)}, instance {words.name(child_id)},"
+    what = f"It waits for sub-orchestration {_task(wait)}, instance {words.name(child_id)},"
     try:
         below = await read_facts(facts.hub, child_id, now, facts.code)
     except UNREADABLE as error:
-        return Finding(
-            cause="child-unreadable",
-            sentence=f"It waits for {what} whose rows cannot be read here: {words.plain(str(error))}.",
-            action="Ask a host of the version, and with the codec, that wrote them.",
-            details=details,
-            rank=Rank.NEEDS_SOMEBODY,
+        return in_need(
+            "child-unreadable",
+            f"{what} whose rows cannot be read here: {words.plain(str(error))}.",
+            details,
+            ASK_ITS_WRITER,
         )
     if below is None:
-        is_new = now - call.since <= LATE
-        return Finding(
-            cause="child-missing",
-            sentence=(
-                f"It waits for {what} which it called {words.at(call.since, now)} and which does not exist: its host "
-                "died before it wrote it, or it was purged."
-            ),
-            action=f"{NOTHING}it is being started." if is_new else f"{RECOVER} A purged one is started again.",
-            details=details,
-            rank=Rank.WORK if is_new else Rank.NEEDS_SOMEBODY,
+        sentence = (
+            f"{what} which it called {words.at(call.since, now)} and which does not exist: its host died before it "
+            "wrote it, or it was purged."
         )
+        if now - call.since <= LATE:
+            return under_way("child-missing", sentence, details, f"{NOTHING}it is being started.")
+        return in_need("child-missing", sentence, details, f"{RECOVER} A purged one is started again.")
     instance = below.instance
     if instance.parent != facts.link(call.event):
-        return Finding(
-            cause="child-id-taken",
-            sentence=f"It waits for {what} an id that another instance has.",
-            action="Give the sub-orchestration an id of its own, or leave the id out.",
-            details=details,
-            rank=Rank.NEEDS_SOMEBODY,
+        return in_need(
+            "child-id-taken",
+            f"{what} an id that another instance has.",
+            details,
+            "Give the sub-orchestration an id of its own, or leave the id out.",
         )
     if instance.is_terminal:
-        is_late = now - instance.updated > LATE
-        return Finding(
-            cause="child-not-heard" if is_late else "child",
-            sentence=(
-                f"It waits for {what} which has ended as {instance.status.value} {words.at(instance.updated, now)}"
-                + (
-                    ": the message with its result is lost, or no host runs."
-                    if is_late
-                    else "; its result is on the way."
-                )
-            ),
-            action=RECOVER if is_late else f"{NOTHING}it goes on by itself.",
-            details=details,
-            rank=Rank.NEEDS_SOMEBODY if is_late else Rank.WORK,
-        )
-    return Finding(
-        cause="child",
-        sentence=f"It waits for {what}{words.since(wait.since or call.since, now)}.",
-        action=f"{NOTHING}it goes on when that has ended.",
-        details=details,
-        below=below,
-    )
+        sentence = f"{what} which has ended as {instance.status.value} {words.at(instance.updated, now)}"
+        if now - instance.updated <= LATE:
+            return under_way("child", f"{sentence}; its result is on the way.", details, GOES_ON)
+        lost = f"{sentence}: the message with its result is lost, or no host runs."
+        return in_need("child-not-heard", lost, details)
+    sentence = f"{what}{words.since(wait.since or call.since, now)}."
+    return replace(patient("child", sentence, details, when_ended), below=below)
 
 
 # ---------------------------------------------------------------- fan-out

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 from ...engine.events import Segment
 from ...hub.instance_row import Instance
+from ...lazy_dataclass import dataclass
 from ...models import RetryPolicy, Wait
 from ...registry import ActivityDefinition
 
@@ -33,8 +34,42 @@ class Replayed:
     retries: dict[int, RetryPolicy]
 
 
+@dataclass(frozen=True, slots=True)
+class StepInHand:
+    """A step of a journaled activity that this process runs.
+
+    name: as messages name it. failed: how many tries have failed so far; error: the last of them, '' if there is none.
+    """
+
+    name: str
+    line: str
+    failed: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallInHand:
+    """A call that this process has taken. started: when its attempt began; None: it waits for a slot. steps: those that
+    run, of a journaled activity."""
+
+    started: datetime | None
+    steps: tuple[StepInHand, ...] = ()
+
+
+class SlotUse(NamedTuple):
+    """How many calls of an activity with limits run in this process, and how many wait for a slot."""
+
+    taken: int
+    waiting: int
+
+
 class CodeHere(Protocol):
-    """The code of an app."""
+    """The code of an app, and what its process is doing."""
+
+    @property
+    def host(self) -> str:
+        """The id of this process."""
+        ...
 
     @property
     def build(self) -> str:
@@ -43,6 +78,14 @@ class CodeHere(Protocol):
 
     def activity(self, name: str) -> ActivityDefinition | None:
         """The activity of this name; None if this app does not have it."""
+        ...
+
+    def in_hand(self, instance: Instance, task_id: int) -> CallInHand | None:
+        """What this process does with the call of an activity; None if it has none of it."""
+        ...
+
+    def slots(self, activity: str) -> SlotUse | None:
+        """How the slots of an activity with limits are used in this process; None if it has not been called here."""
         ...
 
     def has(self, instance: Instance) -> bool:

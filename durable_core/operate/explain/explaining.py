@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 
+from ...engine.slots import is_gate
 from ...hub.taskhub import TaskHub
 from ...hub.times import iso
 from ...models import JSON, Wait
-from . import beginning_and_end, calls, held_up, messages, words
+from ...registry import SCHEDULE_NAME
+from . import beginning_and_end, calls, entities, held_up, messages, words
 from .code_here import CodeHere
 from .explanation import ChainLink, Explanation
 from .facts import UNREADABLE, Facts, known_waits, read_facts
-from .finding import Finding, Rank
+from .finding import ASK_ITS_WRITER, Finding, Rank
 from .hosts import with_hosts
 
 MAX_LEVELS = 8  # of sub-orchestrations that are followed
@@ -37,7 +40,7 @@ async def explain(hub: TaskHub, instance_id: str, now: datetime, code: CodeHere 
             Finding(
                 cause="unreadable",
                 sentence=f"The rows of {words.name(instance_id)} cannot be read here: {words.plain(str(error))}.",
-                action="Ask a host of the version, and with the codec, that wrote them.",
+                action=ASK_ITS_WRITER,
             ),
         )
     if facts is None:
@@ -103,6 +106,10 @@ async def _what_it_waits_for(facts: Facts) -> Finding:
     waits = known_waits(facts)
     if not waits:
         return _between_turns()
+    if facts.instance.name == SCHEDULE_NAME:
+        waits = tuple(wait for wait in waits if wait.kind != "event")  # requests to the schedule, which need not come
+        if not waits:
+            return messages.paused_schedule(facts)
     found = [(wait, await _finding_of(facts, wait)) for wait in _asked(waits)]
     first = min(range(len(found)), key=lambda at: found[at][1].rank)
     finding = found[first][1]
@@ -113,8 +120,14 @@ async def _what_it_waits_for(facts: Facts) -> Finding:
         if wait is not told and ("progress" not in finding.details or (wait.name, wait.line) != (told.name, told.line))
     ]
     if others:
-        finding = replace(finding, sentence=f"{finding.sentence} It also waits for {words.listed(others, TOLD_WAITS)}.")
+        told_once = words.listed(_counted(others), TOLD_WAITS)
+        finding = replace(finding, sentence=f"{finding.sentence} It also waits for {told_once}.")
     return finding
+
+
+def _counted(others: list[str]) -> list[str]:
+    """Each once; those that are there several times with their number, such as the calls that wait for a limit."""
+    return [each if count == 1 else f"{each} ({count:,} times)" for each, count in Counter(others).items()]
 
 
 def _asked(waits: tuple[Wait, ...]) -> list[Wait]:
@@ -147,6 +160,10 @@ async def _single(facts: Facts, wait: Wait) -> Finding:
             return calls.timer(facts, wait)
         case "step":
             return calls.step(facts, wait)
+        case "entity":
+            return await entities.operation(facts, wait)
+        case "lock":
+            return await entities.lock(facts, wait)
         case "event":
             return messages.event(facts, wait)
         case "callback":
@@ -177,12 +194,17 @@ def _short(wait: Wait, now: datetime) -> str:
             return f"another attempt at {words.name(wait.name)}"
         case "child":
             return f"the sub-orchestration {words.name(wait.name)}"
+        case "entity" if is_gate(wait.name):
+            return f"a slot of limit {words.name(entities.limit_of(wait))}"
+        case "entity":
+            return f"operation {words.name(wait.name)}"
         case _:
             return f"the {wait.kind} {words.name(wait.name)}"
 
 
 def _with_notes(facts: Facts, finding: Finding) -> Finding:
-    """What else is decided about the instance: a cancellation, and the time limit of the run."""
+    """What else is decided about the instance: a cancellation, updates that are under way, and the time limit of the
+    run."""
     instance, now = facts.instance, facts.now
     if instance.is_terminal:
         return finding
@@ -193,6 +215,15 @@ def _with_notes(facts: Facts, finding: Finding) -> Finding:
         why = f" ({words.name(request.reason)})" if request.reason else ""
         notes.append(f"Its cancellation was asked for {words.at(at, now)}{why}: its code cleans up.")
         details["cancelTime"] = iso(at)
+    if updates := facts.history.index.open_updates:
+        shown = [f"{words.name(each.event.name)}{words.since(each.since, now)}" for each in updates]
+        notes.append(
+            f"{words.count(len(updates), 'update')} {'is' if len(updates) == 1 else 'are'} under way: "
+            f"{words.listed(shown, TOLD_WAITS)}."
+        )
+        details["updates"] = [
+            {"name": words.plain(each.event.name), "since": iso(each.since)} for each in updates[:TOLD_WAITS]
+        ]
     if instance.deadline is not None:
         passed = instance.deadline <= now
         notes.append(

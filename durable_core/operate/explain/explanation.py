@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import NamedTuple
 
 from ...hub.times import iso
+from ...lazy_dataclass import dataclass
 from ...models import JSON, RuntimeStatus, Wait
 
 

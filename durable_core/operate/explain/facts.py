@@ -3,74 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 from ...engine.events import (
     CancelRequested,
+    EntityCalled,
     EventRaised,
     ExecutionCompleted,
     ExecutionSuspended,
     Incoming,
+    LockRequested,
     Segment,
-    StepCompleted,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
     SubOrchestrationFailed,
-    TaskCompleted,
-    TaskFailed,
     TaskScheduled,
     TimerCanceled,
     TimerCreated,
-    TimerFired,
 )
 from ...errors import CodecError, DamagedRowError, NewerFormatError
 from ...hub.child_ids import child_id_of, link_of
 from ...hub.inbox import InboxRow
 from ...hub.instance_row import Instance
-from ...hub.instances import MOVED_TRIES, HistoryMovedError
-from ...hub.payloads import PayloadGoneError
+from ...hub.instances import while_it_moves
 from ...hub.taskhub import TaskHub
 from ...hub.waits import waits_in
+from ...lazy_dataclass import dataclass
 from ...models import ParentLink, Wait
+from ..call_index import Call, CallIndex, End, EndEvent
 from .code_here import CodeHere, Replayed
 
 UNREADABLE = (CodecError, DamagedRowError, NewerFormatError)
 """The errors of rows that this host cannot read, and another one perhaps."""
 
-CallEvent: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated
-EndEvent: TypeAlias = (
-    TaskCompleted
-    | TaskFailed
-    | SubOrchestrationCompleted
-    | SubOrchestrationFailed
-    | StepCompleted
-    | TimerFired
-    | TimerCanceled
-)
 _INCOMING = get_args(Incoming)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call in the history. since: the time of its commit, whose number is ``seq``."""
-
-    event: CallEvent
-    since: datetime
-    seq: int
-
-    @property
-    def name(self) -> str:
-        return "" if isinstance(self.event, TimerCreated) else self.event.name
 
 
 @dataclass(slots=True)
 class History:
     """The events of this generation that the causes ask for. Times are those of the commits."""
 
-    calls: dict[int, Call] = field(default_factory=dict[int, Call])
-    ends: dict[int, tuple[EndEvent, datetime]] = field(default_factory=dict[int, "tuple[EndEvent, datetime]"])
+    index: CallIndex = field(default_factory=CallIndex)
     came: list[tuple[EventRaised, datetime]] = field(default_factory=list["tuple[EventRaised, datetime]"])
     suspended: tuple[ExecutionSuspended, datetime] | None = None
     held: list[Any] = field(default_factory=list[Any])
@@ -80,24 +55,27 @@ class History:
 
     @classmethod
     def of(cls, segments: Sequence[Segment]) -> History:
-        found = cls()
+        found = cls(CallIndex.of(segments))
         for segment in segments:
             for event in segment.events:
                 found._add(event, segment)
         return found
 
     @property
-    def open_calls(self) -> list[Call]:
-        """The calls that have not ended, in the order in which they were made."""
-        return [call for task_id, call in self.calls.items() if task_id not in self.ends]
+    def calls(self) -> dict[int, Call]:
+        """The calls by task, in the order in which they were made."""
+        return self.index.calls
+
+    @property
+    def ends(self) -> dict[int, End]:
+        """The ends of calls and steps, by task."""
+        return self.index.ends
 
     def _add(self, event: Any, segment: Segment) -> None:
         at = segment.timestamp
         if isinstance(event, _INCOMING):
             self.last = event, at
         match event:
-            case TaskScheduled() | TimerCreated() | SubOrchestrationCreated():
-                self.calls[event.task_id] = Call(event, at, segment.seq)
             case EventRaised():
                 self.came.append((event, at))
                 self.held.append(event)
@@ -109,10 +87,8 @@ class History:
                 self.held.append(event)
             case ExecutionCompleted():
                 self.completed = event
-            case _ if isinstance(event, EndEvent):
-                self.ends[event.task_id] = event, at
-                if not isinstance(event, TimerCanceled):
-                    self.held.append(event)
+            case _ if isinstance(event, EndEvent) and not isinstance(event, TimerCanceled):
+                self.held.append(event)
             case _:
                 pass
 
@@ -148,8 +124,8 @@ class Facts:
         state = self.instance.retries.get(call.task_id)
         attempt = 1 if state is None else state.attempt if state.next_try <= self.now else state.attempt - 1
         end = self.history.ends.get(call.task_id)
-        if end is not None and isinstance(end[0], SubOrchestrationCompleted | SubOrchestrationFailed):
-            attempt = end[0].attempt
+        if end is not None and isinstance(end.event, SubOrchestrationCompleted | SubOrchestrationFailed):
+            attempt = end.event.attempt
         return link_of(self.instance, call.task_id, attempt)
 
 
@@ -159,7 +135,8 @@ async def read_facts(hub: TaskHub, instance_id: str, now: datetime, code: CodeHe
     One read of its row with the inbox, and one of its chunk rows if it has some; one more for each commit that is so
     large that it lies in rows of its own. With code one more for a large input.
     """
-    for tries in range(MOVED_TRIES):
+
+    async def read() -> Facts | None:
         loaded = await hub.instances.load(instance_id)
         instance = loaded.instance
         if instance is None:
@@ -168,12 +145,10 @@ async def read_facts(hub: TaskHub, instance_id: str, now: datetime, code: CodeHe
         try:
             # Without code nobody asks for the input, which may lie in rows of its own.
             segments = await hub.instances.history(instance if runs_code else instance.but(input="null"))
-            waits = waits_in(hub.instances.waits(instance)) if instance.waits and not instance.is_terminal else None
+            waits = None
+            if instance.waits and not instance.is_terminal:
+                waits = waits_in(hub.instances.waits(instance), instance)
             replayed = await code.replay(instance, segments) if runs_code and code is not None else None
-        except (HistoryMovedError, PayloadGoneError):  # it moved on, or was purged, while it was read
-            if tries + 1 == MOVED_TRIES:
-                raise
-            continue
         except UNREADABLE as error:
             return Facts(hub=hub, now=now, instance=instance, inbox=loaded.inbox, problem=str(error), code=code)
         return Facts(
@@ -186,7 +161,8 @@ async def read_facts(hub: TaskHub, instance_id: str, now: datetime, code: CodeHe
             code=code,
             replayed=replayed,
         )
-    raise AssertionError("unreachable")
+
+    return await while_it_moves(read)
 
 
 def known_waits(facts: Facts) -> tuple[Wait, ...]:
@@ -195,7 +171,7 @@ def known_waits(facts: Facts) -> tuple[Wait, ...]:
         return facts.waits
     if facts.replayed is not None and not facts.replayed.problem:
         return facts.replayed.waits
-    return tuple(_wait_of(call) for call in facts.history.open_calls[:8])
+    return tuple(_wait_of(call) for call in facts.history.index.open_calls[:8])
 
 
 def _wait_of(call: Call) -> Wait:
@@ -206,3 +182,7 @@ def _wait_of(call: Call) -> Wait:
             return Wait("child", name, line, task_id, call.since)
         case TaskScheduled(task_id=task_id, name=name, line=line):
             return Wait("activity", name, line, task_id, call.since)
+        case EntityCalled(task_id=task_id, line=line):
+            return Wait("entity", call.name, line, task_id, call.since)
+        case LockRequested(task_id=task_id, line=line):
+            return Wait("lock", call.name, line, task_id, call.since)

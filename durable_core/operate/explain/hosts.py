@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from ...hub.hosts import HostRow
 from ...hub.times import iso
@@ -11,6 +12,9 @@ from ..overview import is_alive
 from . import words
 from .facts import Facts
 from .finding import Finding, Rank
+
+SILENT = timedelta(minutes=6)
+"""After which a host has missed to write its row, which it does every five minutes."""
 
 START_A_HOST = "Start a host with this hub and this store, and look at the logs of the last one."
 
@@ -37,12 +41,13 @@ async def with_hosts(facts: Facts, finding: Finding) -> Finding:
         named = [f"{_named(host)} of build {words.plain(host.build, words.NAME_CHARS)}" for host in alive]
         told = f"{finding.sentence} Hosts alive: {words.listed(named, 3)}."
         return replace(finding, sentence=told, details=details)
+    if finding.details.get("inline"):
+        told = f"{finding.sentence} {_inside_one_of(alive, facts.now)}".rstrip()
+        return replace(finding, sentence=told, details=details)
     own = str(finding.details.get("own", "")) if finding.cause in _WORK else ""
     serves = "control" if finding.cause in _CONTROL else f"work:{own}" if own else "work"
     if any(serves in host.queues for host in alive):
         return replace(finding, details=details)
-    if finding.cause == "activity" and not finding.details.get("depth"):
-        return replace(finding, details=details)  # it runs inside a host, which needs no queue for it
     what = "the control queue" if serves == "control" else f"queue='{own}'" if own else "the common work queue"
     return replace(
         finding,
@@ -55,6 +60,20 @@ async def with_hosts(facts: Facts, finding: Finding) -> Finding:
         details=details,
         rank=Rank.NEEDS_SOMEBODY,
     )
+
+
+def _inside_one_of(alive: list[HostRow], now: datetime) -> str:
+    """The hosts inside which a call may run that is in no queue: no row says which of them it is."""
+    serving = [host for host in alive if any("control" in queue for queue in host.queues)]
+    silent = [host for host in serving if now - host.seen > SILENT]
+    names = [
+        f"{_named(host)}, last seen {words.at(host.seen, now)}" if host in silent else _named(host)
+        for host in (*silent, *(host for host in serving if host not in silent))
+    ]
+    if not names:
+        return ""
+    told = f"That is {names[0]}." if len(names) == 1 else f"That is one of {words.listed(names, 3)}."
+    return f"{told} If its host has died, its message comes back within its lease." if silent else told
 
 
 def _none_alive(facts: Facts, finding: Finding, hosts: list[HostRow]) -> Finding:

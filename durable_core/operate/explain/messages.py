@@ -27,6 +27,7 @@ from .finding import Finding, Rank
 
 READ_BY = timedelta(seconds=90)  # after which a row of the inbox counts as unread: a host reads it within seconds
 ALIKE = 0.65  # of two names, from 0 to 1
+_NAMED = (InboxKind.EVENT, InboxKind.UPDATE)
 COMPARED = 200  # names that are compared at most, the newest
 
 
@@ -39,7 +40,7 @@ async def unread(facts: Facts) -> Finding | None:
     oldest = min(row.timestamp for row in rows)
     queue = facts.hub.control_queue(facts.id)
     depth, partitions = await queue.count(), facts.hub.names.partitions
-    kinds = sorted({"event" if row.kind is InboxKind.EVENT else f"request to {row.kind.value}" for row in rows})
+    kinds = sorted({row.kind.value if row.kind in _NAMED else f"request to {row.kind.value}" for row in rows})
     what = words.count(len(rows), "message") if len(kinds) > 1 else words.count(len(rows), kinds[0])
     return Finding(
         cause="inbox-unread",
@@ -81,6 +82,17 @@ def event(facts: Facts, wait: Wait) -> Finding:
     return Finding(cause="event", sentence=sentence, action=action, details=details, rank=rank)
 
 
+def paused_schedule(facts: Facts) -> Finding:
+    """A schedule that waits for no due time and no run."""
+    schedule_id = facts.id.partition(":")[2]
+    return Finding(
+        cause="paused",
+        sentence="The schedule is paused: it starts no runs.",
+        action=f"Resume it when it is to run again: {words.command('schedules resume', schedule_id)}.",
+        details={"scheduleId": words.plain(schedule_id, words.NAME_CHARS)},
+    )
+
+
 def callback(facts: Facts, wait: Wait) -> Finding:
     """It waits until somebody calls the URL of a callback."""
     return Finding(
@@ -104,7 +116,7 @@ def condition(facts: Facts, wait: Wait) -> Finding:
     return Finding(
         cause="condition",
         sentence=f"It waits{where} for a condition{words.since(wait.since, facts.now)}.{looked}",
-        action="Send the events, or let the calls end, that change the variables of the condition.",
+        action="Send the events or updates, or let the calls end, that change the variables of the condition.",
         details={"line": words.plain(wait.line)},
     )
 

@@ -26,13 +26,17 @@ def name(text: str) -> str:
 
 
 def place(line: str) -> str:
-    """The line of a call, to follow a name: ", order.py:32"; '' if it is not known."""
-    return f", {plain(line, NAME_CHARS)}" if line else ""
+    """The line of a call, to follow a name: ", order.py:32"; '' if it is not known, or one of this package (a job)."""
+    return f", {plain(line, NAME_CHARS)}" if _is_of_the_app(line) else ""
 
 
 def line(line: str) -> str:
-    """The line of a call, to follow a clause: " (order.py:32)"; '' if it is not known."""
-    return f" ({plain(line, NAME_CHARS)})" if line else ""
+    """The line of a call, to follow a clause: " (order.py:32)"; '' if it is not known, or one of this package."""
+    return f" ({plain(line, NAME_CHARS)})" if _is_of_the_app(line) else ""
+
+
+def _is_of_the_app(line: str) -> bool:
+    return bool(line) and not line.startswith("durable_core/")
 
 
 def length(span: timedelta) -> str:

@@ -1,23 +1,31 @@
 """One running attempt at an activity call: its heartbeats, its time limits, and whether it is cancelled.
 
-The activity uses ``heartbeat`` and ``is_cancelled``, perhaps in a thread; everything else is used on the event loop.
+The activity uses ``heartbeat``, ``stream`` and ``is_cancelled``, perhaps in a thread; everything else is used on the
+event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...converter import Converter
-from ...errors import DurableError
+from ...errors import DurableError, StreamError
 from ...hub.heartbeats import Heartbeats, RunningAttempt
 from ...hub.instance_row import Instance
 from ...hub.instances import Instances
 from ...hub.messages import Call
 from ...log_context import Work, durable_logger
 from ...models import JSON, FailureDetails
+from ...registry import ActivityDefinition
+from ...streams import StreamWriter, check_stream_name
 from .call_options import in_words, timed_out
+
+if TYPE_CHECKING:
+    from ..stream_feeds import StreamFeeds
+    from .journal import JournalRun
+    from .stream_lane import LaneWriter
 
 SHORTEST_INTERVAL = 1.0  # seconds between two writes of details
 INTERVAL = 10.0  # the same where there is no heartbeat_timeout
@@ -26,45 +34,54 @@ logger = durable_logger("durable_core.activity")
 
 
 class Attempt:
-    """``timeout``, ``heartbeat_timeout``: seconds. ``deadline``: a time of the event loop. ``begun``: the time of day
-    of the start. ``host``: the id of this process."""
+    """``deadline``: a time of the event loop. ``begun``: the time of day of the start. ``host``: the id of this
+    process. ``feeds``: those of the process. ``headers``: of the instance, as JSON text.
+
+    work: the attempt as log records name it. is_limited: whether it has a time limit.
+    """
 
     def __init__(
         self,
         instance_id: str,
         execution_id: str,
         call: Call,
+        definition: ActivityDefinition,
         *,
         converter: Converter,
         heartbeats: Heartbeats,
         instances: Instances,
-        timeout: float | None,
         deadline: float | None,
-        heartbeat_timeout: float | None,
         begun: datetime,
         host: str,
+        feeds: StreamFeeds,
+        headers: str = "",
     ) -> None:
+        self.headers = headers
         self.instance_id, self.execution_id, self.call = instance_id, execution_id, call
+        self.work = Work(instance_id, execution_id, call.name, call.task_id, call.attempt)
         self.is_cancelled = False
         self.has_row = False  # details of this attempt, or of the one before, are stored
         self._converter, self._heartbeats, self._instances = converter, heartbeats, instances
-        self._heartbeat_timeout = heartbeat_timeout
-        self._interval = INTERVAL if heartbeat_timeout is None else max(SHORTEST_INTERVAL, heartbeat_timeout / 3)
-        self._running = RunningAttempt(call.attempt, begun, host)
+        self._feeds = feeds
+        silence, timeout = definition.heartbeat_timeout, definition.timeout
+        self._heartbeat_timeout = None if silence is None else silence.total_seconds()
+        self._interval = INTERVAL if silence is None else max(SHORTEST_INTERVAL, silence.total_seconds() / 3)
+        self._begun, self._host = begun, host
         self._loop = asyncio.get_running_loop()
         self._started = self._last_beat = self._loop.time()
-        self._timeout, self._deadline = timeout, deadline
+        self._timeout: float | None = None if timeout is None else timeout.total_seconds()
+        if call.options:
+            self._timeout = call.options.get("timeout", self._timeout)
+        self._deadline = deadline
+        self.is_limited = not (self._timeout is None and deadline is None and silence is None)
         self._latest: tuple[JSON] | None = None  # written by the activity's thread
         self._stored: tuple[JSON] | None = None
         self._next_save = 0.0
-        self._is_orphaned = False
+        self._is_orphaned = self.is_gone = False
         self._saving: asyncio.Task[None] | None = None
         self._is_over = False
-
-    @property
-    def work(self) -> Work:
-        """The attempt as log records name it."""
-        return Work(self.instance_id, self.execution_id, self.call.name, self.call.task_id, self.call.attempt)
+        self.streams: dict[str, LaneWriter] | None = None  # written by the activity's thread
+        self.journal: JournalRun | None = None
 
     def __str__(self) -> str:
         call = self.call
@@ -72,10 +89,6 @@ class Attempt:
             f"activity '{call.name}' of instance '{self.instance_id}' "
             f"(execution {self.execution_id}, task {call.task_id}, attempt {call.attempt})"
         )
-
-    @property
-    def is_limited(self) -> bool:
-        return not (self._timeout is None and self._deadline is None and self._heartbeat_timeout is None)
 
     # ------------------------------------------------------------------ the activity's side
 
@@ -88,7 +101,31 @@ class Attempt:
             self._latest = (value,)
             self._loop.call_soon_threadsafe(self._keep)
 
+    def stream(self, name: str, *, shared: bool) -> StreamWriter:
+        check_stream_name(name)
+        if self.streams is None:
+            self.streams = {}
+        if (writer := self.streams.get(name)) is None:
+            writer = self.streams.setdefault(name, self._feeds.writer(self, name, is_shared=shared, loop=self._loop))
+        if writer.is_shared != shared:
+            raise StreamError(f"the stream '{name}' was opened with shared={not shared} before, in the same attempt")
+        return writer
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether the result of the attempt is no longer needed, and so neither its streams nor its steps."""
+        return self.is_cancelled or self._is_over
+
+    async def look(self) -> None:
+        """Read whether the instance lives."""
+        self.cancel_if_moved_on(await self._instances.get(self.instance_id))
+
     # ------------------------------------------------------------------ the runner's side
+
+    async def end_streams(self, *, is_success: bool) -> None:
+        """Store what was written to streams, and after a success end them (rule S7)."""
+        for writer in list((self.streams or {}).values()):
+            await writer.finish(is_success=is_success)
 
     async def last_details(self) -> JSON:
         """The latest details of the previous attempt."""
@@ -120,6 +157,8 @@ class Attempt:
         self._is_over = self.is_cancelled = True
         if self._saving is not None:
             self._saving.cancel()
+        for writer in list((self.streams or {}).values()):
+            writer.abandon()
 
     async def drop(self) -> None:
         """Delete the stored details, after the success of the call was recorded."""
@@ -139,6 +178,11 @@ class Attempt:
             or instance.is_terminal
         ):
             self._is_orphaned = self.is_cancelled = True
+            self.is_gone = (
+                instance is None
+                or instance.is_purged
+                or (instance.execution_id, instance.generation) != (self.execution_id, self.call.generation)
+            )
 
     # ------------------------------------------------------------------
 
@@ -178,10 +222,11 @@ class Attempt:
     async def _save(self) -> None:
         latest = self._latest
         try:
-            self.cancel_if_moved_on(await self._instances.get(self.instance_id))
+            await self.look()
             if latest is not None and not self._is_orphaned:
                 self.has_row = True  # from here on there may be a row
-                await self._heartbeats.write(*self._key, latest[0], self._running)
+                running = RunningAttempt(self.call.attempt, self._begun, self._host)
+                await self._heartbeats.write(*self._key, latest[0], running)
         except DurableError as error:  # the activity goes on without stored details
             logger.warning("a heartbeat of %s is not stored: %s", self, error, extra=self.work.fields())
         self._next_save = self._loop.time() + self._interval

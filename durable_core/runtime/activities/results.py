@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypeAlias
 
 from ...hub.messages import ControlMessage, TaskOutcome
 from ...hub.payloads import dumps
 from ...hub.taskhub import TaskHub
+from ...lazy_dataclass import dataclass
+from ...models import NO_OPERATIONS, Operations
 
 REPORT_CHARS = 1024 * 1024  # of results in one message
 
@@ -27,6 +29,7 @@ class _Pool:
     """Reports that wait for the current send to end. ``senders``: a future for the caller of each report."""
 
     outcomes: list[TaskOutcome] = field(default_factory=list[TaskOutcome])
+    operations: Operations = NO_OPERATIONS
     senders: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
 
 
@@ -51,9 +54,10 @@ class Reports:
         if is_first := pool is None:
             pool = self._pools[key] = _Pool()
         pool.outcomes.extend(report.outcomes)
+        pool.operations = pool.operations.plus(report.operations)
         pool.senders.append(sent)
         if is_first:
-            self._spawn(self._send_all(key, replace(report, outcomes=())))
+            self._spawn(self._send_all(key, replace(report, outcomes=(), operations=NO_OPERATIONS)))
         await sent
 
     async def _send_all(self, key: _Key, like: ControlMessage) -> None:
@@ -68,8 +72,10 @@ class Reports:
 
     async def _send(self, pool: _Pool, like: ControlMessage) -> None:
         try:
+            operations = pool.operations
             for outcomes in portions(pool.outcomes):
-                await self._hub.send(replace(like, outcomes=outcomes))
+                await self._hub.send(replace(like, outcomes=outcomes, operations=operations))
+                operations = NO_OPERATIONS
         except BaseException as error:
             for sender in pool.senders:
                 if not sender.done():

@@ -13,7 +13,7 @@ class Slot:
     """``max_concurrency`` and ``rate`` (entries per second) None: no such limit. Used on one event loop."""
 
     def __init__(self, max_concurrency: int | None = None, rate: float | None = None) -> None:
-        self._free = max_concurrency
+        self._limit = self._free = max_concurrency
         self._interval = 0.0 if rate is None else 1.0 / rate
         self._next = 0.0  # the loop's time from which on the next may enter
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -24,6 +24,16 @@ class Slot:
         """Whether a caller would get a slot at once."""
         loop = asyncio.get_running_loop()
         return not self._waiting and (self._free is None or self._free > 0) and self._next <= loop.time()
+
+    @property
+    def taken(self) -> int:
+        """How many callers hold a slot; 0 without a ``max_concurrency``."""
+        return 0 if self._limit is None or self._free is None else self._limit - self._free
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for a slot."""
+        return sum(not place.done() for place in self._waiting)
 
     async def enter(self, until: float | None = None) -> bool:
         """Acquire a slot, waiting until a time of the event loop. False on timeout: the caller holds no slot."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from ...instance_ids import check_event_name, check_text
+from ...lazy_dataclass import dataclass
 from ...models import OrchestrationStatus
 from ..listing import MoreFilters, Query, Statuses
 from .orchestrator import BULK_NAME, BULK_PREFIX
@@ -50,6 +50,7 @@ class BulkClient:
         reason: str = "",
         event_name: str = "",
         event_data: object = None,
+        recursive: bool = False,
         all: bool = False,
         **more: Unpack[MoreFilters],
     ) -> str:
@@ -62,6 +63,7 @@ class BulkClient:
         action: terminate, cancel, suspend, resume, raiseEvent, rewind, restart or purge.
         The filters are those of ``list_instances``; ``runtime_status`` None: every status that the action is for.
         reason: of terminate, cancel, suspend, resume and rewind. event_name, event_data: of raiseEvent.
+        recursive: of purge: the ended sub-orchestrations of each instance, too.
         all: True allows no filter at all.
 
         Raises InvalidInputError (an unknown action, a filter that cannot be read, none without ``all``),
@@ -69,7 +71,9 @@ class BulkClient:
         """
         client = cast("DurableClient", self)
         query = Query.of(created_time_from, created_time_to, runtime_status, instance_id_prefix, tags, **more)
-        request = self._bulk_request(action, query, every=all, reason=reason, event=event_name, data=event_data)
+        request = self._bulk_request(
+            action, query, every=all, reason=reason, event=event_name, data=event_data, recursive=recursive
+        )
         instance_id = f"{BULK_PREFIX}{client._hub.ids.ulid(client._clock.now())}"
         return await client.start_new(BULK_NAME, instance_id, {"request": request.stored()})
 
@@ -84,15 +88,18 @@ class BulkClient:
         tags: Mapping[str, str] | None = None,
         all: bool = False,
         event_name: str = "",
+        recursive: bool = False,
         **more: Unpack[MoreFilters],
     ) -> BulkPreview:
         """Count the instances that ``bulk`` with these arguments would touch now, and change nothing.
+
+        The sub-orchestrations of a recursive purge are not counted, but for those that match the filter themselves.
 
         Raises InvalidInputError as ``bulk``.
         """
         client = cast("DurableClient", self)
         query = Query.of(created_time_from, created_time_to, runtime_status, instance_id_prefix, tags, **more)
-        request = self._bulk_request(action, query, every=all, event=event_name)
+        request = self._bulk_request(action, query, every=all, event=event_name, recursive=recursive)
         loop = asyncio.get_running_loop()
         end = loop.time() + COUNT_SECONDS
         matched, sample, token = 0, list[OrchestrationStatus](), None
@@ -105,11 +112,21 @@ class BulkClient:
                 return BulkPreview(matched=matched, is_complete=token is None, sample=tuple(sample))
 
     def _bulk_request(
-        self, action: str, query: Query, *, every: bool, reason: str = "", event: str = "", data: object = None
+        self,
+        action: str,
+        query: Query,
+        *,
+        every: bool,
+        reason: str = "",
+        event: str = "",
+        data: object = None,
+        recursive: bool,
     ) -> BulkRequest:
         client = cast("DurableClient", self)
         check_text(reason, "a reason")
         if event:
             check_event_name(event)
         value: Any = client._converter.to_json(data, "the event's data")
-        return BulkRequest.of(action, query, every=every, reason=reason, event_name=event, data=value)
+        return BulkRequest.of(
+            action, query, every=every, reason=reason, event_name=event, data=value, recursive=recursive
+        )

@@ -7,11 +7,12 @@ stays short. Its custom status shows the progress. When it is cancelled, no furt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from ...engine.context import Orchestration, OrchestrationContext
+from ...lazy_dataclass import dataclass
 from ...models import JSON, RetryPolicy
 from ...registry import OrchestratorDefinition
 

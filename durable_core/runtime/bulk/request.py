@@ -7,12 +7,13 @@ filters match.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast
 
 from ...errors import InvalidInputError
+from ...lazy_dataclass import dataclass
 from ...models import JSON, RuntimeStatus
 from ..listing import Query
 
@@ -47,17 +48,26 @@ _STATUSES: Mapping[BulkAction, frozenset[RuntimeStatus]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRequest:
     """query: the instances, of the statuses that the action is possible for. reason: of a request to an instance.
-    event_name, data: of ``raiseEvent``."""
+    event_name, data: of ``raiseEvent``. recursive: of ``purge``."""
 
     action: BulkAction
     query: Query
     reason: str = ""
     event_name: str = ""
     data: JSON = None
+    recursive: bool = False
 
     @classmethod
     def of(
-        cls, action: str, query: Query, *, every: bool, reason: str = "", event_name: str = "", data: JSON = None
+        cls,
+        action: str,
+        query: Query,
+        *,
+        every: bool,
+        reason: str = "",
+        event_name: str = "",
+        data: JSON = None,
+        recursive: bool = False,
     ) -> BulkRequest:
         """A caller's request, checked. InvalidInputError.
 
@@ -79,23 +89,33 @@ class BulkRequest:
             raise InvalidInputError("the action raiseEvent needs the name of an event, and no other action takes one")
         if data is not None and chosen is not BulkAction.RAISE_EVENT:
             raise InvalidInputError("only the action raiseEvent takes data")
+        if recursive and chosen is not BulkAction.PURGE:
+            raise InvalidInputError("only the action purge can be recursive")
         possible = _STATUSES[chosen]
         if query.statuses is not None and not query.statuses <= possible:
             raise InvalidInputError(
                 f"{chosen} is possible for instances that are {', '.join(sorted(possible))}; "
                 f"not {', '.join(sorted(query.statuses - possible))}"
             )
-        return cls(action=chosen, query=query.of_statuses(possible), reason=reason, event_name=event_name, data=data)
+        return cls(
+            action=chosen,
+            query=query.of_statuses(possible),
+            reason=reason,
+            event_name=event_name,
+            data=data,
+            recursive=recursive,
+        )
 
     def stored(self) -> dict[str, JSON]:
         """The request as JSON."""
-        return {
+        stored: dict[str, JSON] = {
             "action": self.action.value,
             "query": _stored_query(self.query),
             "reason": self.reason,
             "event_name": self.event_name,
             "data": self.data,
         }
+        return stored | {"recursive": True} if self.recursive else stored  # which an older host refuses to read
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, JSON]) -> BulkRequest:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 PAGE = 8 * LOOKED_AT_ONCE  # instances between two heartbeats
 SLICE_INSTANCES = 20 * PAGE
 SLICE_SECONDS = 10.0  # of one part, after which the progress is shown, and a cancellation is obeyed
+
+_MADE_BY_RESTART = re.compile("~[0-9a-f]{8}$")  # see ``restart_id``
 
 logger = logging.getLogger("durable_core.runtime")
 
@@ -142,10 +145,24 @@ async def _do(client: DurableClient, ctx: ActivityContext, request: BulkRequest,
         case BulkAction.REWIND:
             await client.rewind(instance_id, request.reason, request_id=key, execution_id=execution_id)
         case BulkAction.PURGE:
-            return await client.purge_instance_history(instance_id, execution_id=execution_id) > 0
+            deleted = await client.purge_instance_history(
+                instance_id, execution_id=execution_id, recursive=request.recursive
+            )
+            return deleted > 0
         case BulkAction.RESTART:
+            if await _is_restart_of(client, instance_id, key):
+                return False
             await _restart(client, instance, restart_id(instance_id, execution_id, key))
     return True
+
+
+async def _is_restart_of(client: DurableClient, instance_id: str, key: str) -> bool:
+    """Whether this bulk operation has made the instance. The time of its creation need not tell: it may be that of the
+    operation's beginning, and another host's clock may be behind."""
+    if not _MADE_BY_RESTART.search(instance_id):
+        return False
+    origin = (await client.get_status(instance_id, show_input=False)).restarted_from
+    return origin is not None and restart_id(origin.instance_id, origin.execution_id, key) == instance_id
 
 
 async def _restart(client: DurableClient, instance: OrchestrationStatus, new_id: str) -> None:

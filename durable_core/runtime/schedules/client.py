@@ -10,33 +10,40 @@ instance; this module starts it, sends it events and reads its status.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, get_args, overload
 
+from ...engine.context import OrchestrationContext
+from ...engine.tasks import Branch
 from ...errors import (
+    ExecutionGoneError,
     InstanceAlreadyExistsError,
+    InstanceCompletedError,
     InstanceNotFoundError,
     InvalidInputError,
-    InvalidInstanceIdError,
+    OperationRefusedError,
+    ScheduleAlreadyExistsError,
 )
-from ...instance_ids import TriggeredRun, check_instance_id
-from ...models import OrchestrationStatus, RuntimeStatus
-from ...moments import LAST, in_utc, problem_of_moment
-from ...registry import name_of
+from ...instance_ids import TriggeredRun
+from ...lazy_dataclass import dataclass
+from ...models import JSON, OrchestrationStatus, RuntimeStatus
+from ...moments import in_utc, problem_of_moment
 from ..listing import UNREADABLE
-from .cron import SHORTEST, Interval, parse_cron
-from .orchestrator import CONTROL, SCHEDULE_NAME, SCHEDULE_PREFIX, Overlap, ScheduleState, run_id
+from .backfill import BACKFILL_NAME, BACKFILL_PREFIX, BackfillState, first_due
+from .orchestrator import CONTROL, SCHEDULE_NAME, SCHEDULE_PREFIX, UPDATE, Overlap, ScheduleState, run_id
+from .plan import IfScheduleExists, ScheduleOptions, instance_of, planned
 
 if TYPE_CHECKING:
     from ..client import DurableClient
 
 logger = logging.getLogger("durable_core.runtime")
 
-RUN_SUFFIX = ":20300101T000000Z-00000000"
 DELETE_PATIENCE = 30.0  # seconds
-_NO_DATE = "the first run would be due in the year 9999, or later: give an earlier start_at, or a shorter interval"
+
+X = TypeVar("X")
 
 _LIVE = tuple(status for status in RuntimeStatus if not status.is_terminal)
 
@@ -45,11 +52,15 @@ _LIVE = tuple(status for status in RuntimeStatus if not status.is_terminal)
 class ScheduleStatus:
     """The state of a schedule. Times are UTC.
 
-    next_due: when the schedule starts the next run; None while it is paused.
+    next_due: the due time of the next run; None while it is paused.
     running: instance id of the current run; None if there is none.
     waiting: instance ids of runs that fell due during the current run, and start after it.
     version: of the orchestrator in every run; None: each run takes the version that a new start takes at its time.
     last_instance_id, last_due, last_failed: of the run that ended last; None if there was none.
+    next_start: when the next run begins: its due time and its part of the jitter. None while the schedule is paused.
+    missed: how many due times were dropped because they were further back than ``catch_up``; of one outage at most 100
+        are counted.
+    is_declared: whether the app's code declares the schedule (``@schedule``).
     """
 
     schedule_id: str
@@ -68,6 +79,11 @@ class ScheduleStatus:
     last_failed: bool | None
     created_time: datetime | None
     version: str | None = None
+    jitter: timedelta | None = None
+    catch_up: timedelta | None = None
+    next_start: datetime | None = None
+    missed: int = 0
+    is_declared: bool = False
 
 
 class ScheduleClient:
@@ -77,6 +93,33 @@ class ScheduleClient:
     def _client(self) -> DurableClient:
         return cast("DurableClient", self)
 
+    @overload
+    async def create_schedule(
+        self,
+        schedule_id: str,
+        orchestrator: str,
+        *,
+        client_input: object = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> None: ...
+    @overload
+    async def create_schedule(
+        self,
+        schedule_id: str,
+        orchestrator: Callable[[OrchestrationContext], Branch[Any]],
+        *,
+        client_input: object = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> None: ...
+    @overload
+    async def create_schedule(
+        self,
+        schedule_id: str,
+        orchestrator: Callable[[OrchestrationContext, X], Branch[Any]],
+        *,
+        client_input: X,
+        **options: Unpack[ScheduleOptions],
+    ) -> None: ...
     async def create_schedule(
         self,
         schedule_id: str,
@@ -89,6 +132,10 @@ class ScheduleClient:
         overlap: Overlap = "skip",
         start_at: datetime | None = None,
         version: str | None = None,
+        jitter: timedelta | None = None,
+        catch_up: timedelta | None = None,
+        if_exists: IfScheduleExists = "error",
+        headers: Mapping[str, JSON] | None = None,
     ) -> None:
         """Start an orchestrator by cron or at an interval. The schedule is durable when this returns.
 
@@ -104,63 +151,101 @@ class ScheduleClient:
         ``interval``.
         version: the version of the orchestrator for every run. None: each run has the version that a new start would
         have.
+        jitter: each run begins later than it is due, by a part of this time that follows from the schedule's id and the
+        due time; shorter than ``interval``. It keeps many schedules of one time apart.
+        catch_up: how far back a missed due time may be that is still run, after an outage or behind a long run; at
+        least 10 seconds, as in Temporal. Those further back are dropped and counted (``missed``). None: no limit.
+        if_exists: what to do if there is a schedule of this id. ``error`` raises ScheduleAlreadyExistsError, ``ignore``
+        leaves it as it is; ``update`` changes it to these options: a current run and those that wait go on, a pause
+        stays, and a due time that it waits for stays unless the timing has changed or ``start_at`` is given.
+        headers: of every run, as of ``start_new``. They are those with which the schedule was made: an update keeps
+        them.
 
-        Raises InvalidInputError (bad cron, interval or time zone; an input that does not fit),
-        UnknownOrchestratorError, InvalidInstanceIdError, InstanceAlreadyExistsError if there is such a schedule.
+        Raises InvalidInputError (bad cron, interval, time zone or another option; an input that does not fit),
+        UnknownOrchestratorError, InvalidInstanceIdError, ScheduleAlreadyExistsError, OperationRefusedError (the update
+        of a schedule that the code declares: change it there).
         """
-        instance_id = _instance_of(schedule_id)
-        check_instance_id(instance_id + RUN_SUFFIX)
-        definition = self._client._registry.orchestrator(name_of(orchestrator), version)
-        data = self._client._converter.to_json(client_input, "the input")
-        if definition.takes(data):
-            self._client._converter.from_json(data, definition.input_type)
-        if overlap not in get_args(Overlap):
-            raise InvalidInputError(f"overlap must be 'skip' or 'queue', not {overlap!r}")
-        if (problem := problem_of_moment(start_at)) is not None:
-            raise InvalidInputError(f"start_at={start_at!r} {problem}")
-        now = self._client._clock.now()
-        first = now if start_at is None else max(in_utc(start_at), now)
-        if first.year >= LAST.year:
-            raise InvalidInputError(_NO_DATE)
-        match cron, interval:
-            case str(), None:
-                due = parse_cron(cron, time_zone).next_after(first - timedelta(microseconds=1))
-            case None, timedelta():
-                if interval < SHORTEST:
-                    raise InvalidInputError(f"the interval of a schedule must be at least one second, not {interval}")
-                due = first if start_at is not None else Interval(interval).next_after(first)
-                due = due.replace(microsecond=0)
-            case _:
-                raise InvalidInputError(
-                    "a schedule needs either cron= (a string) or interval= (a datetime.timedelta), "
-                    f"not cron={cron!r} and interval={interval!r}"
-                )
-        if due >= LAST:
-            raise InvalidInputError(_NO_DATE)
-        state = ScheduleState(
-            schedule_id=schedule_id,
-            orchestrator=definition.name,
-            overlap=overlap,
-            due=due.isoformat(),
+        if if_exists not in get_args(IfScheduleExists):
+            known = ", ".join(get_args(IfScheduleExists))
+            raise InvalidInputError(f"if_exists must be one of {known}, not {if_exists!r}")
+        state = planned(
+            self._client._registry,
+            self._client._converter,
+            self._client._clock.now(),
+            schedule_id,
+            orchestrator,
+            client_input,
             cron=cron,
-            every=None if interval is None else interval.total_seconds(),
+            interval=interval,
             time_zone=time_zone,
-            input=data,
+            overlap=overlap,
+            start_at=start_at,
             version=version,
+            jitter=jitter,
+            catch_up=catch_up,
         )
-        try:
-            await self._client.start_new(SCHEDULE_NAME, instance_id, state.stored())
-        except InstanceAlreadyExistsError as error:
-            if not error.status or not RuntimeStatus(error.status).is_terminal:
-                raise
-            await self._client.start_new(SCHEDULE_NAME, instance_id, state.stored(), if_exists="restart_if_done")
+        await self._begin_schedule(state, if_exists, is_due_then=start_at is not None, headers=headers)
+
+    async def _begin_schedule(
+        self,
+        state: ScheduleState,
+        if_exists: IfScheduleExists,
+        *,
+        is_due_then: bool = False,
+        is_there: bool = False,
+        headers: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """Create a schedule, or do with the present one what ``if_exists`` says.
+
+        is_due_then: the next due time of an updated schedule is that of ``state``, also if its timing is the same.
+        is_there: whether it is worth looking before it is created.
+        """
+        instance_id = instance_of(state.schedule_id)
+        while True:
+            if not is_there:
+                started = await self._client._starts.begin(
+                    SCHEDULE_NAME,
+                    instance_id,
+                    state.stored(),
+                    version=state.code_version,
+                    headers=headers,
+                    if_exists="restart_if_done",
+                )
+                if started.is_new or if_exists == "ignore":
+                    return
+            is_there = False
+            try:
+                status = await self._schedule_instance(state.schedule_id)
+            except InstanceNotFoundError:
+                present = await self._client.get_status(instance_id, show_input=False)
+                if present and not present.is_terminal:  # no schedule, but an instance that somebody has named so
+                    raise InstanceAlreadyExistsError(instance_id, str(present.runtime_status)) from None
+                continue  # deleted since, or ended: the id is free
+            if if_exists == "error":
+                raise ScheduleAlreadyExistsError(state.schedule_id, instance_id, str(status.runtime_status))
+            present = state_of(status)
+            if present.declared and not state.declared:
+                raise OperationRefusedError(
+                    instance_id,
+                    f"the schedule '{state.schedule_id}' is declared in the app's code (@schedule): change it there, "
+                    "or remove it there and delete_schedule it",
+                )
+            if present.plan == state.plan and not is_due_then and not present.waits_for_its_code:
+                return
+            event = {"plan": state.plan, "due": state.due, "from": is_due_then}
+            with suppress(InstanceNotFoundError, InstanceCompletedError, ExecutionGoneError):
+                await self._client.raise_event(instance_id, UPDATE, event, execution_id=status.execution_id)
+                return
+
+    async def _schedule_instance(self, schedule_id: str, *, show_headers: bool = False) -> OrchestrationStatus:
+        status = await self._client.get_status(instance_of(schedule_id), show_headers=show_headers)
+        if status.name != SCHEDULE_NAME or status.is_terminal:
+            raise InstanceNotFoundError(instance_of(schedule_id))
+        return status
 
     async def get_schedule(self, schedule_id: str) -> ScheduleStatus:
         """The state of a schedule. InstanceNotFoundError if there is none of this id."""
-        status = await self._client.get_status(_instance_of(schedule_id))
-        if status.name != SCHEDULE_NAME or status.is_terminal:
-            raise InstanceNotFoundError(_instance_of(schedule_id))
-        return _shown(status)
+        return _shown(await self._schedule_instance(schedule_id))
 
     async def list_schedules(self) -> list[ScheduleStatus]:
         """Every schedule of the hub, newest first."""
@@ -188,12 +273,12 @@ class ScheduleClient:
         Raises InstanceNotFoundError, as the other methods do.
         """
         await self.get_schedule(schedule_id)  # any instance may have such an id
-        await self._client.raise_event(_instance_of(schedule_id), CONTROL, {"do": "pause", "reason": reason})
+        await self._client.raise_event(instance_of(schedule_id), CONTROL, {"do": "pause", "reason": reason})
 
     async def resume_schedule(self, schedule_id: str) -> None:
         """Start runs again, from the next due time on."""
         await self.get_schedule(schedule_id)
-        await self._client.raise_event(_instance_of(schedule_id), CONTROL, {"do": "resume"})
+        await self._client.raise_event(instance_of(schedule_id), CONTROL, {"do": "resume"})
 
     async def trigger_schedule(self, schedule_id: str) -> str:
         """Start a run now, even while paused, and return its instance id.
@@ -205,29 +290,88 @@ class ScheduleClient:
         await self.get_schedule(schedule_id)
         now = self._client._clock.now()
         run = f"{run_id(schedule_id, now)}-{now.microsecond:06}"
-        await self._client.raise_event(_instance_of(schedule_id), CONTROL, {"do": "trigger", "run": run})
+        await self._client.raise_event(instance_of(schedule_id), CONTROL, {"do": "trigger", "run": run})
         return TriggeredRun(run)
+
+    async def synchronize_schedules(self) -> None:
+        """Bring the schedules of the hub in line with those that this app's code declares (``@schedule``).
+
+        A host does that when it starts; call this only where there is no host, such as in a test. Raises
+        RegistrationError for a declaration that cannot work.
+        """
+        from .sync import synchronize
+
+        await synchronize(self._client)
+
+    async def backfill_schedule(
+        self, schedule_id: str, start: datetime, end: datetime, *, max_concurrency: int = 1
+    ) -> str:
+        """Start the runs that were due from ``start`` to ``end`` (both included), and return the id of the backfill.
+
+        The runs have the headers of the schedule.
+
+        The backfill is an instance of its own: ``wait_for_completion`` waits for it, its custom status and its output
+        count the runs (``started``, ``failed``, ``alreadyThere``), and to cancel or terminate it ends the current runs.
+        A run whose id an instance has is passed over, so each is started once, however often its period is backfilled.
+        The schedule goes on meanwhile, and may be paused. As in Temporal, jitter and ``overlap`` do not apply.
+
+        start, end: datetimes with a time zone. Due times that have not passed are the schedule's own.
+        max_concurrency: how many of the runs may go at once.
+        Raises InstanceNotFoundError, InvalidInputError.
+        """
+        for name, moment in (("start", start), ("end", end)):
+            if moment is None or (problem := problem_of_moment(moment)) is not None:  # pyright: ignore[reportUnnecessaryComparison]
+                problem = problem_of_moment(moment) or "is needed"
+                raise InvalidInputError(f"{name}={moment!r} {problem}")
+        if end < start:
+            raise InvalidInputError(f"the period of a backfill ends ({end}) before it begins ({start})")
+        if type(max_concurrency) is not int or max_concurrency < 1:
+            raise InvalidInputError(f"max_concurrency must be a whole number, at least 1, not {max_concurrency!r}")
+        schedule = await self._schedule_instance(schedule_id, show_headers=True)
+        state = state_of(schedule)
+        now = self._client._clock.now()
+        until = min(in_utc(end), now)
+        if not state.paused:  # else it drops the due times that have passed when it is resumed
+            until = min(until, state.next_due - timedelta(microseconds=1))
+        backfill = BackfillState(
+            schedule_id=schedule_id,
+            orchestrator=state.orchestrator,
+            version=state.version,
+            input=state.input,
+            cron=state.cron,
+            every=state.every,
+            time_zone=state.time_zone,
+            due=[],
+            until=until.isoformat(),
+            at_once=max_concurrency,
+        )
+        backfill.take(first_due(state.timing, state.next_due, in_utc(start)))
+        instance_id = f"{BACKFILL_PREFIX}{schedule_id}:{self._client._hub.ids.ulid(now)}"
+        return await self._client.start_new(BACKFILL_NAME, instance_id, asdict(backfill), headers=schedule.headers)
 
     async def delete_schedule(self, schedule_id: str) -> None:
         """Delete a schedule. A current run continues. Raises InstanceNotFoundError."""
-        instance_id = _instance_of(schedule_id)
+        instance_id = instance_of(schedule_id)
         await self.get_schedule(schedule_id)
         await self._client.terminate(instance_id, "deleted", recursive=False)
         await self._client.wait_for_completion(instance_id, DELETE_PATIENCE)
         await self._client.purge_instance_history(instance_id)
 
 
-def _instance_of(schedule_id: str) -> str:
-    """The id of the instance that runs this schedule. InvalidInstanceIdError."""
-    if not isinstance(schedule_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInstanceIdError(f"the id of a schedule must be a string, not {schedule_id!r}; use str(...)")
-    return SCHEDULE_PREFIX + schedule_id
+def state_of(status: OrchestrationStatus) -> ScheduleState:
+    """What the status of a schedule's instance says of the schedule. What older hosts do not know is in its input."""
+    data: dict[str, Any] = {**_dict(status.input_), **_dict(status.custom_status)}
+    data.pop("running", None)
+    return ScheduleState(**data)
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value or {})
 
 
 def _shown(status: OrchestrationStatus) -> ScheduleStatus:
-    data: dict[str, Any] = dict(status.custom_status or status.input_)
-    running: str | None = data.pop("running", None)
-    state = ScheduleState(**data)
+    running: str | None = _dict(status.custom_status).get("running")
+    state = state_of(status)
     last = state.last or (None, None, None)
     return ScheduleStatus(
         schedule_id=state.schedule_id,
@@ -246,4 +390,9 @@ def _shown(status: OrchestrationStatus) -> ScheduleStatus:
         last_failed=last[2],
         created_time=status.created_time,
         version=state.version,
+        jitter=None if state.jitter is None else timedelta(seconds=state.jitter),
+        catch_up=None if state.catch_up is None else timedelta(seconds=state.catch_up),
+        next_start=None if state.paused else state.next_start,
+        missed=state.missed,
+        is_declared=state.declared,
     )

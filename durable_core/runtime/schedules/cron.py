@@ -10,13 +10,13 @@ first time. One with ``*`` for its minute or hour is about time that passes: it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
 from ...errors import InvalidInputError
+from ...lazy_dataclass import dataclass
 from ...moments import after
 
 SHORTEST = timedelta(seconds=1)

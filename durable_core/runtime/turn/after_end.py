@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...engine.events import ExecutionCompleted, PatchMarked, Segment, TimerCanceled
+from ...engine.events import ExecutionCompleted, PatchMarked, Segment, TimerCanceled, UpdateEnded
 from ...engine.executor import OrchestrationExecutor, Turn
 from ...hub.instance_row import Instance
 from ...hub.instances import HistoryMovedError
@@ -37,7 +37,7 @@ async def dispatch_for_others(
     redispatch_after: only commits later than this one.
     """
     await dispatch_carried(hub, dispatcher, instance, redispatch_after)
-    await _dispatch_again(dispatcher, instance, undispatched_for_others(earlier, redispatch_after))
+    await _dispatch_again(dispatcher, instance, undispatched_for_others(instance, earlier, redispatch_after))
 
 
 async def dispatch_left(hub: TaskHub, dispatcher: Dispatcher, instance: Instance, redispatch_after: int) -> None:
@@ -47,7 +47,7 @@ async def dispatch_left(hub: TaskHub, dispatcher: Dispatcher, instance: Instance
     """
     await dispatch_carried(hub, dispatcher, instance, redispatch_after)
     history = await hub.instances.history(instance)
-    await _dispatch_again(dispatcher, instance, undone_of_ended(history, redispatch_after))
+    await _dispatch_again(dispatcher, instance, undone_of_ended(instance, history, redispatch_after))
 
 
 async def _dispatch_again(dispatcher: Dispatcher, instance: Instance, decisions: Sequence[Decision]) -> None:
@@ -77,6 +77,7 @@ async def forget(hub: TaskHub, dispatcher: Dispatcher, instance: Instance) -> No
             except (HistoryMovedError, PayloadGoneError):
                 return  # another purge or restart has done all this already
     await hub.catalog.forget_open(entry_of(instance))
+    await hub.catalog.forget_closed(entry_of(instance))  # the host that ended it may have closed it meanwhile
 
 
 async def is_end_undispatched(hub: TaskHub, instance: Instance) -> bool:
@@ -84,7 +85,7 @@ async def is_end_undispatched(hub: TaskHub, instance: Instance) -> bool:
     return await hub.catalog.is_open(entry_of(instance))
 
 
-_FOR_NO_INSTANCE = frozenset({ExecutionCompleted, PatchMarked, TimerCanceled})
+_FOR_NO_INSTANCE = frozenset({ExecutionCompleted, PatchMarked, TimerCanceled, UpdateEnded})
 
 
 def ends_without_notices(instance: Instance, live: OrchestrationExecutor, turn: Turn) -> bool:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import field
 
 from ...converter import Converter
 from ...engine.callbacks import CallbackUrls
 from ...engine.events import ContinueAsNew, Event, ExecutionCompleted, ExecutionTerminated, Segment
 from ...engine.executor import InstanceInfo, OrchestrationExecutor
 from ...errors import NonDeterminismError
+from ...guard import Watch
 from ...hang_watch import Code, sign_of_life, stretch
 from ...hub.instance_row import Instance
 from ...hub.payloads import NOTHING, dumps
-from ...models import JSON, FailureDetails, RuntimeStatus
+from ...lazy_dataclass import dataclass
+from ...limits import Limit
+from ...models import JSON, STATUSES, FailureDetails, RuntimeStatus
 from ...orchestrator_versions import UNDECIDED
 from ...registry import OrchestratorDefinition, Registry
 from ..determinism_hint import with_likely_cause
@@ -47,7 +50,7 @@ class CachedOrchestrator:
             case None:
                 return RuntimeStatus.SUSPENDED if self.live.suspended else RuntimeStatus.RUNNING
             case ExecutionCompleted(status=status):
-                return RuntimeStatus(status)
+                return STATUSES[status]
             case ExecutionTerminated():
                 return RuntimeStatus.TERMINATED
             case ContinueAsNew():
@@ -65,8 +68,14 @@ class CachedOrchestrator:
                 return None, None
 
 
-def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> InstanceInfo:
-    """The identity of the instance, for the orchestration context."""
+def info_of(
+    instance: Instance,
+    headers: str,
+    callback_urls: CallbackUrls | None = None,
+    limits: Mapping[str, Limit] | None = None,
+) -> InstanceInfo:
+    """The identity of the instance, for the orchestration context. headers: as ``Instances.headers`` reads them.
+    limits: for code that is to go on, not only to be replayed."""
     return InstanceInfo(
         instance_id=instance.instance_id,
         execution_id=instance.execution_id,
@@ -76,6 +85,10 @@ def info_of(instance: Instance, callback_urls: CallbackUrls | None = None) -> In
         parent=instance.parent,
         seed=seed_of(instance) if instance.seed else "",
         callback_urls=callback_urls,
+        limits=limits,
+        limit="" if instance.generation else instance.limit,
+        slot=instance.slot,
+        headers=headers,
     )
 
 
@@ -102,15 +115,17 @@ def replayed(
     guard: bool = False,
     compares_values: bool = False,
     follow: Callable[[Event], None] | None = None,
+    watch: Watch | None = None,
 ) -> OrchestrationExecutor:
     """Build an orchestrator by a replay of these segments. The caller must close it.
 
     seen: keys of inbox rows that earlier generations consumed. guard: whether the guard checks the code.
     compares_values: inputs and results must be the same, too. follow: called with every event before it is applied.
+    watch: calls the code, in the place of the guard.
 
     NonDeterminismError, with the likely cause that the linter finds; DeterminismError. Both close the generator.
     """
-    live = OrchestrationExecutor(definition, info, converter, guard=guard)
+    live = OrchestrationExecutor(definition, info, converter, guard=guard, watch=watch)
     live.compares_values = compares_values
     live.remember(seen)
     try:
@@ -150,8 +165,9 @@ async def revive(services: Services, instance: Instance, dispatched_up_to: int) 
     if instance.version != definition.version:
         instance = await services.hub.instances.pin(instance, definition.version)
     segments = await services.hub.instances.history(instance)
-    seen = (await services.hub.instances.carry(instance)).seen
-    info = info_of(instance, services.callback_urls)
+    seen = () if instance.carry is None else (await services.hub.instances.carry(instance)).seen
+    headers = services.hub.instances.headers(instance)
+    info = info_of(instance, headers, services.callback_urls, services.limits)
     code = services.hangs.code_of(instance)
     loop = asyncio.get_running_loop()
     started = loop.time()

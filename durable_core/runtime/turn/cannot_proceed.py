@@ -19,6 +19,7 @@ from ...errors import (
 )
 from ...hub.instance_row import Instance
 from ...hub.stuck_reasons import NO_ORCHESTRATOR, OTHER_BUILD
+from ...storage.accounts import current_account
 from ..stuck import MAX_REASON
 from .attempt import Attempt
 from .delivery import handed_over, release
@@ -39,6 +40,8 @@ NOT_REPLAYED = (
 class CannotProceed:
     """What a turn does instead of a commit when its instance cannot continue."""
 
+    __slots__ = ("_services", "instance_id")
+
     def __init__(self, instance_id: str, services: Services) -> None:
         self.instance_id = instance_id
         self._services = services
@@ -51,9 +54,13 @@ class CannotProceed:
     async def hand_over(self, attempt: Attempt, delay: float = 0.0, since: float | None = None) -> None:
         """Send the content of the deliveries again as control messages, whole (rule R6), before any caller is
         released."""
+        account = current_account()
         for delivery in attempt.batch:
             is_owed = attempt.redispatch_after is not None or attempt.unconfirmed_commit is not None
-            await self._services.hub.send(handed_over(delivery, since, is_owed=is_owed), delay)
+            message = handed_over(delivery, since, is_owed=is_owed)
+            if account is not None:  # another host may receive the message
+                message = replace(message, operations=account.take())
+            await self._services.hub.send(message, delay)
             delivery.release()
 
     async def wait_shown(self, attempt: Attempt, instance: Instance, shown: str, reason: str) -> None:

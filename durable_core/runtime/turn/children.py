@@ -31,6 +31,7 @@ from ...models import FailureDetails, ParentLink, RuntimeStatus, type_name
 from ...moments import LAST_SECONDS
 from ...orchestrator_versions import UNDECIDED
 from ...registry import Registry
+from ...storage.accounts import Account, charged_to
 from ..observer import Observer
 from .after_end import forget
 from .decision import Decision, Dispatch, bare_wake_up, entry_of
@@ -59,6 +60,12 @@ class Children:
         self, parent: Instance, dispatch: Dispatch, event: SubOrchestrationCreated, decided: datetime, attempt: int
     ) -> None:
         """Write catalogue row and instance row, and send the wake-up, also if the child exists already (rule R12)."""
+        with charged_to(Account()):  # that of the child
+            await self._start(parent, dispatch, event, decided, attempt)
+
+    async def _start(
+        self, parent: Instance, dispatch: Dispatch, event: SubOrchestrationCreated, decided: datetime, attempt: int
+    ) -> None:
         link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, event.task_id, attempt)
         again = dispatch.after is not None
         child = await self._child_of(parent, link, event, decided, read_first=again)
@@ -80,11 +87,17 @@ class Children:
         self, starter: Instance, dispatch: Dispatch, event: OrchestrationStarted, decided: datetime
     ) -> None:
         """Start a detached orchestration: as a child, but without a parent."""
+        with charged_to(Account()):  # that of the new instance
+            await self._start_detached(starter, dispatch, event, decided)
+
+    async def _start_detached(
+        self, starter: Instance, dispatch: Dispatch, event: OrchestrationStarted, decided: datetime
+    ) -> None:
         link = ParentLink(starter.instance_id, starter.execution_id, dispatch.generation, event.task_id)
         again = dispatch.after is not None
         present = await self._hub.instances.get(event.instance_id) if again else None
         if present is None:
-            present = await self._create(await self._fresh(starter, link, event.instance_id, event, decided))
+            present = await self.create(await self._fresh(starter, link, event.instance_id, event, decided))
         if present.execution_id != digest_of(link):
             logger.warning(
                 "orchestration '%s' is not started by '%s' (%s): there is an instance '%s' already",
@@ -106,10 +119,21 @@ class Children:
         if call is None or not isinstance(call.event, SubOrchestrationCreated):
             logger.warning("the request to sub-orchestration %d of '%s' has no call", request.child, parent.instance_id)
             return
+        with charged_to(Account()):  # that of the child, if it is created here
+            await self._pass_on(parent, dispatch, request, call.event, call.decided)
+
+    async def _pass_on(
+        self,
+        parent: Instance,
+        dispatch: Dispatch,
+        request: RequestSent,
+        event: SubOrchestrationCreated,
+        called: datetime,
+    ) -> None:
         state = dispatch.retries.get(request.child)
-        attempt, decided = (1, call.decided) if state is None else (state.attempt, state.next_try)
+        attempt, decided = (1, called) if state is None else (state.attempt, state.next_try)
         link = ParentLink(parent.instance_id, parent.execution_id, dispatch.generation, request.child, attempt)
-        child = await self._child_of(parent, link, call.event, decided, read_first=True)
+        child = await self._child_of(parent, link, event, decided, read_first=True)
         if child.parent != link or child.is_terminal or is_of_void_run(child, parent):
             return
         kind = InboxKind(request.kind)
@@ -153,7 +177,7 @@ class Children:
             return child
         fresh = await self._fresh(parent, link, child_id, event, decided)
         if child is None:
-            child = await self._create(fresh)
+            child = await self.create(fresh)
         if is_of_earlier_call(child, link, decided):
             child = await self._create_in_place_of(child, fresh)
         return child
@@ -187,12 +211,15 @@ class Children:
             parent_rewinds=starter.rewinds if isinstance(event, SubOrchestrationCreated) else 0,
             build=starter.build,
             trace=self._observer.trace_of_call(starter, link.generation, link.task_id),
+            headers=starter.headers,
         )
+        if event.headers is not None:
+            fresh = fresh.but(headers=self._hub.instances.stored_headers(event.headers))
         if isinstance(event, SubOrchestrationCreated) and (seconds := event.option("timeout")) is not None:
             fresh = with_times(fresh, None, timedelta(seconds=min(seconds, LAST_SECONDS)))
         return fresh
 
-    async def _create(self, fresh: Instance) -> Instance:
+    async def create(self, fresh: Instance) -> Instance:
         """Create the row of the new instance; returns the existing one if there is one."""
         await self._hub.catalog.open(entry_of(fresh))
         try:
@@ -216,7 +243,7 @@ class Children:
         except (PreconditionFailedError, RowNotFoundError):
             present = await hub.instances.get(fresh.instance_id)
             if present is None:  # purged at this moment
-                return await self._create(fresh)
+                return await self.create(fresh)
             if present.execution_id != fresh.execution_id:
                 await hub.catalog.forget_open(entry_of(fresh))
             return present

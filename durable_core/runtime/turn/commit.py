@@ -11,10 +11,12 @@ from ...engine.events import (
     ExecutionCompleted,
     ExecutionSuspended,
     ExecutionTerminated,
+    ForEntity,
     PatchMarked,
     Segment,
     TimerCanceled,
     TimerCreated,
+    UpdateEnded,
 )
 from ...engine.executor import OrchestrationExecutor, Turn
 from ...hub.instance_row import Instance, RetryState
@@ -22,21 +24,33 @@ from ...hub.instances import Carried, Carry, Commit
 from ...hub.keys import is_repeatable
 from ...hub.payloads import NOTHING, dumps
 from ...hub.waits import text_of
+from ...models import NO_OPERATIONS
+from ..entities.parcels import previous_of
 from .cached import CachedOrchestrator
 from .decision import Decision
 from .dispatch import without_payload
+from .foreseen import by_others, coming
 from .new_events import Gathered
 from .redispatch import Redispatch, scheduled_in, undone, with_calls
 from .services import Services
+from .update_answers import rows_of
 
 REMEMBERED = 100  # keys that outlive a continue-as-new: the newest
 MAX_CARRIED = 256  # with alternating hosts some commits never count as dispatched: their decisions must not accumulate
 
 
 async def prepare(
-    services: Services, warm: CachedOrchestrator, turn: Turn, gathered: Gathered, open_since: Iterable[int]
+    services: Services,
+    warm: CachedOrchestrator,
+    turn: Turn,
+    gathered: Gathered,
+    open_since: Iterable[int],
+    *,
+    again: bool,
+    is_lone: bool,
 ) -> Commit:
-    """Build the commit of this turn, and write its large values. ``open_since``: commits with a running inline step."""
+    """Build the commit of this turn, and write its large values. ``open_since``: commits with a running inline step.
+    again: a commit of this turn has failed. is_lone: the turn has called a lone activity."""
     live, results = warm.live, gathered.results
     undispatched = list(open_since)
     if results.send:  # the next attempt has no commit of its own: its task counts as not dispatched until it is sent
@@ -44,9 +58,13 @@ async def prepare(
         undispatched.extend(
             warm.instance.first + step.born for step in live.steps.values() if step.task_id in results.send
         )
-    commit_id, now = services.hub.ids.commit_id(), gathered.now
-    events = (*turn.recorded, *(without_payload(event) for event in turn.outgoing))
-    is_new_log = isinstance(live.completion, ContinueAsNew)
+    commit_id, now, completion = services.hub.ids.commit_id(), gathered.now, live.completion
+    events = (*turn.recorded, *turn.outgoing)
+    if completion is not None:
+        events = (*turn.recorded, *map(without_payload, turn.outgoing))
+    is_new_log = isinstance(completion, ContinueAsNew)
+    has_values = completion is not None or live.custom_status is not None or warm.custom != NOTHING
+    values = await _values(services, warm) if has_values else {}
     return Commit(
         commit_id=commit_id,
         timestamp=now,
@@ -54,13 +72,18 @@ async def prepare(
         packed=None if is_new_log else await services.hub.instances.pack(warm.instance, commit_id, now, events),
         status=warm.status,
         retries=results.retries if results.changed else None,
-        tries=results.kept.changes(),
-        consumed=gathered.consumed(turn),
-        dispatched=min([warm.dispatched_up_to, *(seq - 1 for seq in undispatched)]),
+        tries=results.kept.changes() if results.kept.changed else {},
+        consumed=gathered.consumed(turn) if gathered.mail.rows else (),
+        dispatched=min(warm.dispatched_up_to, min(undispatched) - 1) if undispatched else warm.dispatched_up_to,
         build=services.build,
-        waits=_new_waits(warm, results.retries),
-        pause=live.pause_reason if any(isinstance(event, ExecutionSuspended) for event in turn.recorded) else None,
-        **await _values(services, warm),
+        waits=_new_waits(warm, results.retries) if completion is None else None,
+        section=None if (section := live.section) == warm.instance.section else section,
+        updates=None if (names := live.update_names) == warm.instance.updates else names,
+        answers=await rows_of(services.hub, warm.instance, turn.answers, again=again) if turn.answers else (),
+        pause=live.pause_reason if ExecutionSuspended in map(type, turn.recorded) else None,
+        coming=coming(warm, turn, gathered, services.hub.timers.rows_from, is_lone=is_lone),
+        elsewhere=NO_OPERATIONS if completion is None and not gathered.mail.rows else by_others(gathered, turn, live),
+        **values,
     )
 
 
@@ -77,7 +100,8 @@ async def write(
             _remembered(live, turn, kept),
         )
         version = _next_version(services, instance, live.completion)
-        warm.instance = await instances.next_generation(instance, commit, live.completion, carry, live.history, version)
+        ending, history, slot = live.completion, live.history, live.kept_slot
+        warm.instance = await instances.next_generation(instance, commit, ending, carry, history, version, slot)
     else:
         warm.instance = await instances.commit(instance, commit)
     if commit.events:
@@ -112,14 +136,21 @@ async def _left_over(services: Services, warm: CachedOrchestrator, turn: Turn, c
     left: list[Carried] = []
     if commit.dispatched < instance.first - 1:
         left.extend((await services.hub.instances.carry(instance)).decisions)
-    waiting = [*undone(live.history, live.pending, Redispatch(later_than=commit.dispatched))]
-    waiting.extend(Decision(event, commit.timestamp) for event in turn.outgoing)
+    waiting = [*undone(warm.instance, live.history, live.pending, Redispatch(later_than=commit.dispatched))]
+    waiting.extend(Decision(event, commit.timestamp, seq=instance.seq) for event in turn.outgoing)
     calls = with_calls(waiting, [*live.history, Segment(instance.seq, "", commit.timestamp, turn.outgoing)])
     waiting[:0] = (decision.call for decision in calls if decision.call is not None)
+    earlier = tuple(left)
     left.extend(
-        Carried(instance.generation, decided, event)
-        for event, decided, _ in waiting
-        if not isinstance(event, ContinueAsNew | TimerCreated | TimerCanceled | PatchMarked)
+        Carried(
+            instance.generation,
+            decision.decided,
+            decision.event,
+            decision.seq,
+            previous_of(instance.first, decision, earlier) if isinstance(decision.event, ForEntity) else -1,
+        )
+        for decision in waiting
+        if not isinstance(decision.event, ContinueAsNew | TimerCreated | TimerCanceled | PatchMarked | UpdateEnded)
     )
     return tuple(left[-MAX_CARRIED:])
 
@@ -127,8 +158,6 @@ async def _left_over(services: Services, warm: CachedOrchestrator, turn: Turn, c
 def _new_waits(warm: CachedOrchestrator, retries: Mapping[int, RetryState]) -> str | None:
     """What the code waits for now, if the row says something else. The end of an instance leaves the row as it is:
     what is read of an ended instance includes no waits."""
-    if warm.live.completion is not None:
-        return None
     text = text_of(warm.live.waits, retries)
     if text == warm.waits:
         return None

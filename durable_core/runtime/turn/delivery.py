@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+from typing import NamedTuple
 
 from ...errors import StorageUnavailableError
 from ...hub.messages import ControlMessage
+from ...lazy_dataclass import dataclass
+from ...models import NO_OPERATIONS, Operations
 
 BUDGET_SHARE = 0.3  # of the lease: after that, unfinished work goes back to a queue
 DEADLINE_SHARE = 0.6  # of the lease: after that, another host may have received the message
@@ -27,13 +30,26 @@ class Lease:
         return cls(now + seconds * BUDGET_SHARE, now + seconds * DEADLINE_SHARE)
 
 
+class AtWork(NamedTuple):
+    """A host that has received a lone call from a work queue, and runs the turn of its result (``is_lone``).
+
+    left: so many lone calls of this queue may follow, one after another, in place of messages of their own.
+    """
+
+    queue: str
+    left: int
+
+
 @dataclass(eq=False, slots=True, kw_only=True)
 class Delivery:
     """One message on its way into a commit.
 
     message: its whole content; it is sent on as it is when this turn cannot end it (rule R6). seen: tasks of results in
     the message that are recorded already (rule R18).
+    operations: storage operations for the instance that no row says yet: those on the message, and what its sender has
+    done.
     inline_key: the (execution, generation, task) that ran inline and whose result this is.
+    at_work: if it is the result of a lone call, and this host may run the one that follows.
     callers: resolved when the commit that holds the content is durable and dispatched.
     """
 
@@ -41,20 +57,26 @@ class Delivery:
     lease: Lease
     redelivered: bool = False
     seen: frozenset[tuple[int, int]] = frozenset()
+    operations: Operations = NO_OPERATIONS
     inline_key: tuple[str, int, int] | None = None
+    at_work: AtWork | None = None
     callers: list[asyncio.Future[None]] = field(default_factory=lambda: [])
 
     @property
     def tasks(self) -> frozenset[tuple[int, int]]:
         """(generation, task id) of everything that the message is about."""
         message = self.message
-        named = frozenset([(each.generation, each.task_id) for each in (*message.outcomes, *message.reminders)])
-        return named | self.seen if self.seen else named
+        named = set(self.seen)
+        for each in message.outcomes:
+            named.add((each.generation, each.task_id))
+        for each in message.reminders:
+            named.add((each.generation, each.task_id))
+        return frozenset(named)
 
     @property
     def is_bare(self) -> bool:
         """Whether it is a bare wake-up: a message without content."""
-        return self.message.is_bare and not self.seen
+        return not self.message.outcomes and not self.message.reminders and not self.seen
 
     def release(self) -> None:
         for caller in self.callers:
@@ -80,9 +102,10 @@ def longest(batch: Sequence[Delivery]) -> Lease:
     return Lease(max(lease.budget for lease in leases), max(lease.deadline for lease in leases))
 
 
-def may_be_lost(batch: Sequence[Delivery]) -> bool:
-    """Whether another host may have these messages by now, so that nothing may be committed for them (rule R16)."""
-    return asyncio.get_running_loop().time() > longest(batch).deadline
+def may_be_lost(lease: Lease) -> bool:
+    """Whether another host may have the messages of this lease by now, so that nothing may be committed for them (rule
+    R16)."""
+    return asyncio.get_running_loop().time() > lease.deadline
 
 
 def handed_over(delivery: Delivery, since: float | None, *, is_owed: bool) -> ControlMessage:

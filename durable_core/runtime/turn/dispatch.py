@@ -7,8 +7,7 @@ may have died before it had dispatched; the messages of a redispatch carry ``aft
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,8 +15,12 @@ from typing import Any, assert_never
 
 from ...engine.events import (
     ContinueAsNew,
+    EntityCalled,
+    EntitySignaled,
     EventSent,
     ExecutionCompleted,
+    LockReleased,
+    LockRequested,
     OrchestrationStarted,
     Outgoing,
     PatchMarked,
@@ -26,8 +29,10 @@ from ...engine.events import (
     TaskScheduled,
     TimerCanceled,
     TimerCreated,
+    UpdateEnded,
 )
 from ...errors import CodecError, RowExistsError
+from ...headers import headers_in
 from ...hub.catalog import Entry
 from ...hub.inbox import InboxKind
 from ...hub.instance_row import Instance
@@ -39,39 +44,48 @@ from ...hub.timers import LongTimer
 from ...log_context import durable_logger
 from ...models import JSON, FailureDetails, ParentLink, RuntimeStatus
 from ...registry import Registry
+from ...storage.accounts import charge, charged_to
 from ..activities.call_options import call_of, deadline_of, definition_here, queue_of
+from ..at_once import run_some_at_once
 from ..clock import Clock
+from ..entities.parcels import decisions_for_entities, is_long_ago, needs_carry, parcels_of
+from ..entities.post import Post
 from ..observer import NOBODY, Observer
 from .children import Children, digest_of
 from .decision import Dispatch, bare_wake_up, entry_of
+from .operations import on_reminder
 from .rewinding import Rewinding
 
-LONG_TIMER = timedelta(minutes=10)
 SHORTEST_WAIT = 0.01  # seconds; a queue rounds less to none, and a reminder that is too early is sent again
 SINGLES = 256  # up to this many calls of a commit: one per message. More: packed into about this many messages
 PACK = 32  # calls in one message at most
 PACK_BYTES = 32 * 1024  # of inputs in one message
-PARALLEL_SENDS = 16
 
 logger = durable_logger("durable_core.runtime")
 
 
 class Dispatcher:
-    def __init__(self, hub: TaskHub, registry: Registry, clock: Clock, observer: Observer = NOBODY) -> None:
+    def __init__(
+        self, hub: TaskHub, registry: Registry, clock: Clock, observer: Observer = NOBODY, build: str = ""
+    ) -> None:
+        """``build``: of this host, for the hosts that may run the turn after a lone call; "": none may."""
         self._hub = hub
         self._registry = registry
         self._clock = clock
         self._observer = observer
+        self._build = build
         self.rewinding = Rewinding(hub, clock, self)
-        self._children = Children(hub, registry, self, observer, self.rewinding)
+        self.post = Post(hub)
+        self.children = Children(hub, registry, self, observer, self.rewinding)
 
     async def dispatch(self, instance: Instance, dispatch: Dispatch) -> None:
         """Carry out decisions. After a StorageError, a redelivery carries out the rest."""
         calls: list[tuple[str, Call, timedelta]] = []
         deadlines: dict[datetime, int] = {}
         await self._send_events(instance, dispatch)
+        await self._send_to_entities(instance, dispatch)
         others: list[Coroutine[Any, Any, None]] = []
-        now = self._clock.now()
+        now, rows_from = self._clock.now(), self._hub.timers.rows_from
         for decision in dispatch.decisions:
             match decision.event:
                 case TaskScheduled() as event:
@@ -79,9 +93,10 @@ class Dispatcher:
                     attempt = 1 if state is None else state.attempt
                     delay = timedelta(0) if state is None else max(state.next_try - now, timedelta(0))
                     since = decision.decided if state is None else state.first_try
-                    call = call_of(self._registry, event, dispatch.generation, attempt, since)
-                    calls.append((queue_of(self._registry, event), call, delay))
-                    deadline = deadline_of(self._registry, event, since)
+                    definition = definition_here(self._registry, event.name)
+                    call = call_of(definition, event, dispatch.generation, attempt, since)
+                    calls.append((queue_of(definition, event), call, delay))
+                    deadline = deadline_of(definition, event, since)
                     # A first attempt that runs inline arms no reminder, so the second one does. One serves many calls.
                     if deadline is not None and (attempt <= 2 or dispatch.after is not None):
                         deadlines.setdefault(deadline, event.task_id)
@@ -94,33 +109,35 @@ class Dispatcher:
                         others.append(self.arm(instance, dispatch.generation, event.task_id, due, dispatch.after))
                     else:
                         attempt, decided = (1, decision.decided) if state is None else (state.attempt, state.next_try)
-                        others.append(self._children.start(instance, dispatch, event, decided, attempt))
+                        others.append(self.children.start(instance, dispatch, event, decided, attempt))
                 case OrchestrationStarted() as event:
-                    others.append(self._children.start_detached(instance, dispatch, event, decision.decided))
-                case EventSent():
+                    others.append(self.children.start_detached(instance, dispatch, event, decision.decided))
+                case EventSent() | EntityCalled() | EntitySignaled() | LockRequested() | LockReleased():
                     pass  # above
                 case RequestSent():
                     pass  # below
-                case TimerCanceled() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
+                case TimerCanceled() | UpdateEnded() | PatchMarked() | ContinueAsNew() | ExecutionCompleted():
                     pass
                 case _ as never:
                     assert_never(never)
         others.extend(
             self.arm(instance, dispatch.generation, call.task_id, now + delay, dispatch.after)
             for _, call, delay in calls
-            if delay > LONG_TIMER
+            if delay > rows_from
         )
         others.extend(
             self.arm(instance, dispatch.generation, task_id, deadline, dispatch.after, is_deadline=True)
             for deadline, task_id in deadlines.items()
         )
         for queue in sorted({queue for queue, _, _ in calls}):
-            mine = [(call, delay) for name, call, delay in calls if name == queue and delay <= LONG_TIMER]
+            mine = [
+                (call, delay) for name, call, delay in calls if name == queue and delay <= self._hub.timers.rows_from
+            ]
             for message, delay in self._pack(instance, dispatch, mine):
                 others.append(self._hub.send(replace(message, queue=queue), delay.total_seconds()))
         await run_some_at_once(others)
         await run_some_at_once(  # last: a child of this commit is created before the request to end it is sent
-            self._children.pass_on(instance, dispatch, decision.event, decision.call)
+            self.children.pass_on(instance, dispatch, decision.event, decision.call)
             for decision in dispatch.decisions
             if isinstance(decision.event, RequestSent)
         )
@@ -140,7 +157,8 @@ class Dispatcher:
         is_deadline: the reminder is for all calls that must have ended by then, not for this task alone.
         """
         wait = due - self._clock.now()
-        if wait > LONG_TIMER:
+        charge(on_reminder(wait, self._hub.timers.rows_from))
+        if wait > self._hub.timers.rows_from:
             owner = (instance.instance_id, instance.execution_id, generation)
             await self._hub.timers.put(LongTimer(*owner, task_id, due, is_deadline, instance.rewinds))
             return
@@ -233,6 +251,8 @@ class Dispatcher:
             calls=tuple(calls),
             after=dispatch.after,
             rewinds=instance.rewinds,
+            lone=self._build if dispatch.is_lone else "",
+            headers=self._hub.instances.headers(instance) if instance.headers else "",
         )
 
     async def _send_events(self, instance: Instance, dispatch: Dispatch) -> None:
@@ -252,7 +272,26 @@ class Dispatcher:
 
         await run_some_at_once(send_in_order(events) for events in by_target.values())
 
+    async def _send_to_entities(self, instance: Instance, dispatch: Dispatch) -> None:
+        """Put decisions for entities into their mailboxes, before anything but events is sent."""
+        decisions = decisions_for_entities(dispatch.decisions)
+        if not decisions:
+            return
+        ended = instance.is_terminal and is_long_ago(instance.updated, self._clock.now())
+        if ended and not await self._hub.catalog.is_open(entry_of(instance)):
+            return  # rule N23
+        carried = ()
+        if needs_carry(instance, decisions):
+            carried = (await self._hub.instances.carry(instance)).decisions
+        headers = headers_in(self._hub.instances.headers(instance)) if instance.headers else None
+        parcels = parcels_of(instance, dispatch, decisions, carried, self._clock.now(), headers)
+        await run_some_at_once(self.post.deliver(entity, each) for entity, each in parcels.items())
+
     async def _send_event(self, instance: Instance, generation: int, event: EventSent) -> None:
+        with charged_to(None):  # the target counts it when it reads the event
+            await self._put_event(instance, generation, event)
+
+    async def _put_event(self, instance: Instance, generation: int, event: EventSent) -> None:
         target = await self._hub.instances.get(event.instance_id)
         if target is None or target.is_terminal:
             logger.warning("event '%s' to instance '%s' is dropped: not running", event.name, event.instance_id)
@@ -268,24 +307,6 @@ class Dispatcher:
         except RowExistsError:
             logger.debug("event '%s' to instance '%s' was sent before", event.name, event.instance_id)
         await self._hub.send(bare_wake_up(target))
-
-
-async def run_some_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run all, 16 at a time. The first error is raised after all have ended."""
-    todo = list(work)
-    if len(todo) == 1:
-        await todo[0]
-        return
-    errors: list[BaseException] = []
-    try:
-        for at in range(0, len(todo), PARALLEL_SENDS):
-            done = await asyncio.gather(*todo[at : at + PARALLEL_SENDS], return_exceptions=True)
-            errors.extend(error for error in done if error is not None)
-    finally:
-        for each in todo:
-            each.close()  # coroutines that have not begun when this one is cancelled
-    if errors:
-        raise errors[0]
 
 
 def _batches(calls: Sequence[Call], limit: int) -> Iterator[list[Call]]:

@@ -40,10 +40,10 @@ class DispatchedCommits:
         self._up_to[key] = up_to
         if len(self._up_to) > EXECUTIONS_KEPT:
             self._up_to.popitem(last=False)
-        singles = {seq for seq in commits if seq > up_to and seq not in under_way}
+        singles = set(commits).difference(under_way)
         if not singles and key not in self._singles:
             return
-        singles.update(seq for seq in self._singles.pop(key, ()) if seq > up_to)
+        singles = {seq for seq in (*singles, *self._singles.pop(key, ())) if seq > up_to}
         if len(singles) > SINGLES_KEPT:
             singles = set(sorted(singles)[-SINGLES_KEPT // 2 :])
         if singles:

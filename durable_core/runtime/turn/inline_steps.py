@@ -15,7 +15,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -29,15 +29,16 @@ from ...hang_watch import Code, in_stretches, stretch
 from ...hub.attempts import Ran
 from ...hub.instance_row import Instance
 from ...hub.messages import ControlMessage, Reminder, TaskOutcome
+from ...lazy_dataclass import dataclass
 from ...log_context import Work, durable_logger, working_on
 from ...models import FailureDetails
 from ...user_code import Raised, called, is_interrupt
+from ..at_once import run_some_at_once
 from ..observer import NOBODY, AttemptInfo, Observer
 from ..threads import for_a_thread
 from .cached import CachedOrchestrator
 from .decision import bare_wake_up
 from .delivery import Delivery, Lease, longest, share_callers, take_callers
-from .dispatch import run_some_at_once
 from .inline_activity import MAX_INLINE, InlineKey
 from .new_events import Gathered
 from .process_tasks import ProcessTasks
@@ -76,25 +77,24 @@ class _Due:
 
 
 class Steps:
-    """The inline steps of one instance."""
+    """The inline steps of one instance. ``running``: those that run, and those whose result is not committed."""
+
+    __slots__ = ("_deliver", "_services", "_tasks", "running")
 
     def __init__(self, services: Services, tasks: ProcessTasks, deliver: Callable[[Delivery], None]) -> None:
         self._services = services
         self._tasks = tasks
         self._deliver = deliver
-        self._running: dict[InlineKey, _Running] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._running)
+        self.running: dict[InlineKey, _Running] = {}
 
     def open_since(self, batch: Sequence[Delivery]) -> list[int]:
         """Commits whose steps are running, except those whose result is in this batch."""
-        return [step.seq for step in self._running.values() if step.delivery is None or step.delivery not in batch]
+        return [step.seq for step in self.running.values() if step.delivery is None or step.delivery not in batch]
 
     def forget(self, batch: Sequence[Delivery]) -> None:
         """Note that the results in this batch have been handled."""
-        for key in [key for key, step in self._running.items() if step.delivery in batch]:
-            del self._running[key]
+        for key in [key for key, step in self.running.items() if step.delivery in batch]:
+            del self.running[key]
 
     async def go_on(
         self,
@@ -108,7 +108,7 @@ class Steps:
 
         before: the row that the turn began with. redispatch: steps called by its commits are run again.
         """
-        if not warm.live.steps:
+        if not warm.live.steps or warm.live.is_held:
             return False
         due = self._due(warm, before, gathered, redispatch, batch)
         instance, generation, hub = warm.instance, before.generation, self._services.hub
@@ -154,7 +154,7 @@ class Steps:
             is_named = step.task_id in named or is_called_again(warm.live, before, seq, redispatch)
             if not (seq == before.seq or redispatch.covers(seq) or is_named or step.task_id in gathered.results.send):
                 continue  # called by another turn, whose process runs it
-            running = self._running.get((before.execution_id, before.generation, step.task_id))
+            running = self.running.get((before.execution_id, before.generation, step.task_id))
             state = warm.instance.retries.get(step.task_id)
             if running is not None and (running.delivery is None or running.delivery not in batch):
                 due.running.append(running)
@@ -181,7 +181,7 @@ class Steps:
         keys: dict[asyncio.Task[TaskOutcome], InlineKey] = {}
         for step, callers in zip(steps, shares, strict=True):
             key = (before.execution_id, before.generation, step.task_id)
-            self._running[key] = _Running(before.first + step.born, callers)
+            self.running[key] = _Running(before.first + step.born, callers)
             state = instance.retries.get(step.task_id)
             attempt, wait = (1, timedelta(0)) if state is None else (state.attempt, state.next_try - gathered.now)
             work = self._run_one(instance, step, before.generation, attempt, max(wait.total_seconds(), 0.0))
@@ -199,10 +199,10 @@ class Steps:
                 self._report(instance, [(keys[task], task.result()) for task in done], lease)
         finally:
             for task, key in keys.items():
-                running = self._running.get(key)
+                running = self.running.get(key)
                 if running is not None and running.delivery is None:  # this process is being stopped
                     task.cancel()
-                    del self._running[key]
+                    del self.running[key]
                     for caller in running.callers:
                         caller.cancel()
 
@@ -211,7 +211,7 @@ class Steps:
         message = replace(bare_wake_up(instance), outcomes=outcomes)
         delivery = Delivery(message=message, lease=lease)
         for key, _ in ended:
-            running = self._running[key]
+            running = self.running[key]
             running.delivery = delivery
             delivery.callers.extend(running.callers)
         self._deliver(delivery)
@@ -312,11 +312,12 @@ async def ended_together(running: Collection[asyncio.Task[T]]) -> set[asyncio.Ta
 
 
 def is_called_again(live: OrchestrationExecutor, before: Instance, seq: int, redispatch: Redispatch) -> bool:
-    """Whether this turn dispatches a rewind after the commit that called a step: no message names it (rule R24)."""
-    if live.rewound_at is None:
+    """Whether this turn dispatches again what is open at a rewind after the commit that called a step: no message
+    names it (rule R24)."""
+    if live.again_at is None:
         return False
-    rewound = before.first + live.rewound_at
-    return seq < rewound and redispatch.covers(rewound)
+    called_again = before.first + live.again_at
+    return seq < called_again and (called_again == before.seq or redispatch.covers(called_again))
 
 
 def _reminder_message(instance: Instance, reminder: Reminder) -> ControlMessage:

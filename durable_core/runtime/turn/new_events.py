@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from ...engine.events import (
@@ -19,13 +18,17 @@ from ...engine.events import (
     ExecutionTerminated,
     ExecutionTimedOut,
     Incoming,
+    UpdateAccepted,
 )
 from ...engine.executor import OrchestrationExecutor, Turn
+from ...engine.updates import MAX_OPEN
 from ...hub.attempts import KeptAttempts
 from ...hub.inbox import InboxKind, InboxRow
 from ...hub.instance_row import Instance
 from ...hub.messages import ControlMessage
+from ...lazy_dataclass import dataclass
 from ...models import JSON
+from ...storage.accounts import charge
 from .cached import CachedOrchestrator
 from .delivery import Delivery, longest
 from .freshness import is_of_this_execution
@@ -35,6 +38,7 @@ from .start_and_deadline import ending_before_start, is_early, is_overdue
 from .wakeups import DueReminders, due_reminders
 
 INBOX_BATCH = 90  # a transaction holds a hundred rows
+UPDATES_BATCH = 28  # updates in one turn: each deletes one row and changes one, and all that are open may end in it
 TURN_CHARS = 8 * 1024 * 1024  # of JSON from the inbox; after that the rest waits for the next turn
 
 
@@ -49,11 +53,14 @@ class Mail:
 
     @classmethod
     def sort(cls, inbox: Sequence[InboxRow], instance: Instance) -> Mail:
-        if not inbox:
-            return cls([], [], False)
         ours = sorted((row for row in inbox if is_for(row, instance)), key=lambda row: row.order)
         stale = [row for row in inbox if not is_for(row, instance)]
-        return cls(ours[:INBOX_BATCH], stale, len(ours) > INBOX_BATCH)
+        taken = ours[:INBOX_BATCH]
+        if instance.takes_updates:
+            taken = taken[: INBOX_BATCH - MAX_OPEN]
+            if any(row.kind is InboxKind.UPDATE for row in taken):
+                taken = taken[:UPDATES_BATCH]
+        return cls(taken, stale, len(ours) > len(taken))
 
     def leave_from(self, at: int) -> None:
         """Leave the rows from this one on for the next turn."""
@@ -84,7 +91,7 @@ async def gather(
     """Gather the new events for the orchestrator. ``again``: results of this batch may be recorded already."""
     instance, live, hub = warm.instance, warm.live, services.hub
     now = max(services.clock.now(), instance.updated)
-    mail = Mail.sort(inbox, instance)
+    mail = Mail.sort(inbox, instance) if inbox else Mail([], [], False)
     outcomes: list[Told] = []
     incoming: list[Incoming] = [*live.told_again]
     saved: list[Delivery] = []
@@ -98,11 +105,13 @@ async def gather(
         incoming.append(ExecutionTimedOut(instance.deadline))
     elif early:
         mail.rows, mail.more = [], False  # they wait in the inbox
-        return Gathered(now, mail, Results(kept), DueReminders(), incoming, saved)
-    elif is_unstarted or _must_begin(live):
+        return Gathered(now, mail, Results(kept, [], {}, set()), DueReminders(), incoming, saved)
+    elif is_unstarted or (not live.started and _must_begin(live)):
         data = await hub.payloads.load(instance.instance_id, instance.input)
-        incoming.append(ExecutionStarted(instance.name, instance.version, data))
-        incoming.extend((await hub.instances.carry(instance)).events)
+        slot = json.loads(instance.slot) if instance.slot else None
+        incoming.append(ExecutionStarted(instance.name, instance.version, data, slot))
+        if instance.carry is not None:
+            incoming.extend((await hub.instances.carry(instance)).events)
     taken = 0
     for at, row in enumerate(mail.rows):
         if taken > TURN_CHARS:
@@ -113,6 +122,9 @@ async def gather(
         match row.kind:
             case InboxKind.EVENT:
                 incoming.append(EventRaised(row.name, json.loads(text), row.key))
+            case InboxKind.UPDATE:
+                update_id, args = json.loads(text)
+                incoming.append(UpdateAccepted(row.name, args, row.key, update_id))
             case InboxKind.TERMINATE:
                 incoming.append(ExecutionTerminated(row.name, row.key, await is_recursive(services, row, instance)))
             case InboxKind.CANCEL:
@@ -124,14 +136,16 @@ async def gather(
             case InboxKind.RESULTS:
                 message = await hub.read_message(json.loads(text))
                 if isinstance(message, ControlMessage):
+                    charge(message.operations)
                     outcomes.extend(Told(outcome, True, message.rewinds) for outcome in message.outcomes)
                     lease = longest(batch)
                     saved.append(Delivery(message=message, lease=lease, redelivered=message.redelivered))
     for delivery in batch:
         if is_of_this_execution(delivery.message, instance):
             redelivered, rewinds = delivery.redelivered or again, delivery.message.rewinds
-            outcomes.extend(Told(outcome, redelivered, rewinds) for outcome in delivery.message.outcomes)
-    reminders = due_reminders(live, instance, [*batch, *saved], now)
+            for outcome in delivery.message.outcomes:
+                outcomes.append(Told(outcome, redelivered, rewinds))
+    reminders = due_reminders(live, instance, [*batch, *saved] if saved else batch, now)
     results = services.retry_decider.decide(
         outcomes, instance, live, now, hub.ids.unit, kept, is_deadline=reminders.is_deadline
     )
@@ -145,9 +159,8 @@ async def gather(
 
 
 def _must_begin(live: OrchestrationExecutor) -> bool:
-    """Whether a rewind has left nothing of the generation, not even its start: it was ended before it began."""
-    told = live.told_again
-    return live.is_rewound and not live.started and not any(isinstance(event, ExecutionStarted) for event in told)
+    """Whether a rewind has left nothing of the generation that has not started: it was ended before it began."""
+    return live.is_rewound and not any(isinstance(event, ExecutionStarted) for event in live.told_again)
 
 
 def is_for(row: InboxRow, instance: Instance) -> bool:

@@ -26,10 +26,17 @@ class ProcessTasks:
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    async def drain(self) -> None:
-        """Wait for all tasks; the caller must have stopped delivering messages."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def drain(self, seconds: float | None = None) -> None:
+        """Wait for all tasks, at most so long; None: until they end.
+
+        The caller must have stopped delivering messages.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            logger.warning("%d turns or inline activities are still running; they are cancelled", len(self._tasks))
 
     def cancel(self) -> None:
         for task in self._tasks:

@@ -9,27 +9,28 @@ leads to a dispatch of that commit. This module does no IO.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import cast, get_args
+from dataclasses import field, replace
+from typing import TypeAlias, TypeGuard, cast, get_args
 
 from ...engine.events import (
+    Answered,
+    Called,
+    EntityCalled,
     Event,
     EventSent,
-    ExecutionRewound,
+    ExecutionResumed,
+    ExecutionSuspended,
+    ForEntity,
     Incoming,
+    LockRequested,
     OrchestrationStarted,
     Outgoing,
     RequestSent,
     Segment,
     StepCompleted,
-    SubOrchestrationCompleted,
     SubOrchestrationCreated,
-    SubOrchestrationFailed,
-    TaskCompleted,
-    TaskFailed,
     TaskScheduled,
     TimerCanceled,
-    TimerCreated,
     TimerFired,
 )
 from ...engine.state import PendingTask
@@ -37,6 +38,7 @@ from ...hub.instance_row import Instance
 from ...hub.instances import Carried
 from ...hub.messages import ControlMessage, TaskOutcome
 from ...hub.voiding import rewind_in
+from ...lazy_dataclass import dataclass
 from .decision import Decision
 from .delivery import Delivery
 
@@ -44,10 +46,9 @@ NO_REDISPATCH = 2**53 - 1
 """``after`` in messages of a redispatch that only copies have caused. No commit is later, so they cause no
 redispatch."""
 
-_OF_CALLS = (TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed)
-_CALLS = (TaskScheduled, TimerCreated, SubOrchestrationCreated)
-_RESULTS = (*_OF_CALLS, TimerFired, StepCompleted)
-_OTHER_NEWS = tuple(set(get_args(Incoming)) - set(_OF_CALLS))
+_ForOthers: TypeAlias = EventSent | OrchestrationStarted | RequestSent | ForEntity
+_RESULTS: TypeAlias = Answered | TimerFired | StepCompleted
+_OTHER_NEWS = tuple(set(get_args(Incoming)) - set(get_args(Answered)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,10 @@ def to_redispatch(
 
     pending: tasks that are known to be open; the history is not searched for them. has_steps: inline steps are open.
     """
-    if all(delivery.message.after is None and not delivery.redelivered for delivery in batch):
+    for delivery in batch:
+        if delivery.redelivered or delivery.message.after is not None:
+            break
+    else:
         return NOTHING
     asked = _Asked(instance, segments, known, pending, has_steps)
     for delivery in batch:
@@ -238,9 +242,9 @@ def goes_on_inline(segments: Iterable[Segment], seq: int) -> bool:
             if segment.seq > seq:
                 if isinstance(event, StepCompleted):
                     return True
-            elif isinstance(event, _CALLS):
+            elif isinstance(event, Called):
                 is_open[event.task_id] = segment.seq
-            elif isinstance(event, (*_RESULTS, TimerCanceled)):
+            elif isinstance(event, _RESULTS | TimerCanceled):
                 is_open.pop(event.task_id, None)
     return list(is_open.values()) == [seq]
 
@@ -287,32 +291,68 @@ def redispatch_after_lost_commit(wrote: tuple[int, str], instance: Instance, seg
     return seq - 1
 
 
-def undone(segments: Iterable[Segment], pending: Mapping[int, PendingTask], again: Redispatch) -> list[Decision]:
+def undone(
+    instance: Instance, segments: Sequence[Segment], pending: Mapping[int, PendingTask], again: Redispatch
+) -> list[Decision]:
     """The decisions to be dispatched again: open calls, and everything sent to other instances."""
     decisions: list[Decision] = []
-    for segment in segments:
+    segments = list(segments)
+    called = {
+        event.task_id: segment.seq
+        for segment in segments
+        for event in segment.events
+        if isinstance(event, EntityCalled | LockRequested)
+    }
+    called_again = _called_again(segments)  # their own commits are older, and known as dispatched
+    for segment in own_commits(instance, segments):
         if not again.covers(segment.seq):
             continue
         for event in segment.events:
             task = pending.get(getattr(event, "task_id", -1))
             if task is not None and type(task.event) is type(event):
-                decisions.append(Decision(task.event, segment.timestamp))
-            elif isinstance(event, EventSent | OrchestrationStarted | RequestSent):
-                decisions.append(Decision(event, segment.timestamp))
-            elif isinstance(event, ExecutionRewound):  # their own commits are older, and known as dispatched
-                decisions.extend(
-                    Decision(pending[each].event, segment.timestamp) for each in event.again if each in pending
-                )
+                decisions.append(Decision(task.event, segment.timestamp, seq=segment.seq))
+            elif _is_for_others(event) and not isinstance(event, EntityCalled):  # one that is answered has arrived
+                decisions.append(Decision(event, segment.timestamp, seq=segment.seq))
+        decisions.extend(
+            Decision(pending[each].event, segment.timestamp, seq=called.get(each, -1))
+            for each in called_again.get(segment.seq, ())
+            if each in pending
+        )
     return _each_once(decisions)
+
+
+def _called_again(segments: Iterable[Segment]) -> dict[int, Sequence[int]]:
+    """The calls that a commit dispatches again: a rewind, or the resumption of a fork that began suspended."""
+    found: dict[int, Sequence[int]] = {}
+    held: Sequence[int] | None = None
+    for segment in segments:
+        rewound = rewind_in(segment)
+        if rewound is not None and (held is not None or begins_held(segment)):
+            held = rewound.again
+        elif rewound is not None:
+            found[segment.seq] = rewound.again
+        elif held is not None and any(isinstance(event, ExecutionResumed) for event in segment.events):
+            found[segment.seq], held = held, None
+    return found
+
+
+def begins_held(segment: Segment) -> bool:
+    """Whether this commit is the first of its own of a fork that begins suspended (rule R32)."""
+    return rewind_in(segment) is not None and any(isinstance(event, ExecutionSuspended) for event in segment.events)
+
+
+def own_commits(instance: Instance, segments: Sequence[Segment]) -> Sequence[Segment]:
+    """These commits of a generation without those that a fork has copied: its source has dispatched them (rule R30)."""
+    return [segment for segment in segments if segment.seq >= instance.copied] if instance.copied else segments
 
 
 def _each_once(decisions: Sequence[Decision]) -> list[Decision]:
     """A call that a rewind decides again stands in its own commit, too: the rewind's time counts."""
-    last = {decision.event.task_id: at for at, decision in enumerate(decisions) if isinstance(decision.event, _CALLS)}
+    last = {decision.event.task_id: at for at, decision in enumerate(decisions) if isinstance(decision.event, Called)}
     return [
         decision
         for at, decision in enumerate(decisions)
-        if not isinstance(decision.event, _CALLS) or last[decision.event.task_id] == at
+        if not isinstance(decision.event, Called) or last[decision.event.task_id] == at
     ]
 
 
@@ -347,7 +387,7 @@ def redispatch_after_end(instance: Instance, batch: Sequence[Delivery], *, unsur
     return None if redispatch_after is None or redispatch_after >= instance.seq - 1 else redispatch_after
 
 
-def undone_of_ended(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
+def undone_of_ended(instance: Instance, segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
     """Decisions of an ended instance later than ``redispatch_after``: events and requests to others, and open calls."""
     recorded = recorded_in(segments)
 
@@ -355,10 +395,10 @@ def undone_of_ended(segments: Sequence[Segment], redispatch_after: int) -> list[
         is_call = isinstance(event, TaskScheduled | SubOrchestrationCreated)
         return _is_for_others(event) or (is_call and event.task_id not in recorded)
 
-    return _decided_later(segments, redispatch_after, is_undone)
+    return _decided_later(instance, segments, redispatch_after, is_undone)
 
 
-def undispatched_for_others(segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
+def undispatched_for_others(instance: Instance, segments: Sequence[Segment], redispatch_after: int) -> list[Decision]:
     """Decisions for other instances in commits later than ``redispatch_after``. The turn that ends the instance
     dispatches them.
 
@@ -366,19 +406,21 @@ def undispatched_for_others(segments: Sequence[Segment], redispatch_after: int) 
     may come first. Calls are not included: an ended instance waits for no result, and without a crash they would run
     twice.
     """
-    return _decided_later(segments, redispatch_after, _is_for_others)
+    return _decided_later(instance, segments, redispatch_after, _is_for_others)
 
 
-def _is_for_others(event: Event) -> bool:
-    return isinstance(event, EventSent | OrchestrationStarted | RequestSent)
+def _is_for_others(event: Event) -> TypeGuard[_ForOthers]:
+    """Whether others wait for it, also when this orchestration has ended. A call of an entity is of this kind: it
+    changes the entity, once, and whoever locks an entity must release it."""
+    return isinstance(event, EventSent | OrchestrationStarted | RequestSent | ForEntity)
 
 
 def _decided_later(
-    segments: Sequence[Segment], redispatch_after: int, is_wanted: Callable[[Event], bool]
+    instance: Instance, segments: Sequence[Segment], redispatch_after: int, is_wanted: Callable[[Event], bool]
 ) -> list[Decision]:
     decisions = [
-        Decision(cast("Outgoing", event), segment.timestamp)
-        for segment in segments
+        Decision(cast("Outgoing", event), segment.timestamp, seq=segment.seq)
+        for segment in own_commits(instance, segments)
         if segment.seq > redispatch_after
         for event in segment.events
         if is_wanted(event)
@@ -389,13 +431,22 @@ def _decided_later(
 def decisions_of(carried: Sequence[Carried]) -> list[tuple[int, Decision]]:
     """Undispatched decisions of earlier generations, each with its generation."""
     calls = {
-        (generation, event.task_id): Decision(event, decided)
-        for generation, decided, event in carried
-        if isinstance(event, SubOrchestrationCreated)
+        (each.generation, each.event.task_id): Decision(each.event, each.decided)
+        for each in carried
+        if isinstance(each.event, SubOrchestrationCreated)
     }
     return [
-        (generation, Decision(event, decided, calls.get((generation, getattr(event, "child", -1)))))
-        for generation, decided, event in carried
+        (
+            each.generation,
+            Decision(
+                each.event,
+                each.decided,
+                calls.get((each.generation, getattr(each.event, "child", -1))),
+                each.seq,
+                each.previous,
+            ),
+        )
+        for each in carried
     ]
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, cast
 
 from ...engine.events import (
+    EntityCalled,
     Incoming,
+    LockGranted,
+    LockRequested,
+    OperationAnswered,
     StepCompleted,
     SubOrchestrationCompleted,
     SubOrchestrationCreated,
@@ -24,6 +28,7 @@ from ...hang_watch import Code, stretch
 from ...hub.attempts import EndedAttempt, KeptAttempts, Ran, first_and_last
 from ...hub.instance_row import Instance, RetryState
 from ...hub.messages import TaskOutcome
+from ...lazy_dataclass import dataclass
 from ...log_context import durable_logger
 from ...models import JSON, FailureDetails, RetryPolicy
 from ...moments import after
@@ -38,6 +43,11 @@ logger = durable_logger("durable_core.runtime")
 ATTEMPTS_OF_RUN = 1000
 """Attempts of a task that a rewind has undone are counted from this times the number of the rewind, so that no late
 failure of an earlier attempt is taken for one of theirs."""
+
+
+def is_retry(attempt: int) -> bool:
+    """Whether another attempt has failed before this one; a rewind begins anew."""
+    return attempt % ATTEMPTS_OF_RUN > 1
 
 
 class Told(NamedTuple):
@@ -56,9 +66,9 @@ class Results:
     """
 
     kept: KeptAttempts
-    events: list[Incoming] = field(default_factory=lambda: [])
-    retries: dict[int, RetryState] = field(default_factory=lambda: {})
-    send: set[int] = field(default_factory=lambda: set())
+    events: list[Incoming]
+    retries: dict[int, RetryState]
+    send: set[int]
     changed: bool = False
 
     def tried(self, outcome: TaskOutcome) -> None:
@@ -94,7 +104,7 @@ class RetryDecider:
 
         kept: the ended attempts that the instance row holds. is_deadline: also end calls that are overdue.
         """
-        results = Results(kept, retries=dict(instance.retries))
+        results = Results(kept, [], dict(instance.retries), set())
         ended: set[int] = set()
         for outcome, redelivered, rewinds in outcomes:
             task_id = outcome.task_id
@@ -104,9 +114,12 @@ class RetryDecider:
             if not live.is_of_this_run(task_id, rewinds, is_failure=outcome.failure is not None):
                 continue
             state = results.retries.get(task_id)
-            tries = _tries_in_run(outcome, live)
+            tries = _tries_in_run(outcome, live) if live.undone else outcome.attempt
             expected = 1 if state is None else state.attempt
-            due = state.next_try if state is not None else _since(open_task, live, now)
+            if state is not None:
+                due = state.next_try
+            else:
+                due = open_task.since if type(open_task) is PendingTask else _since(open_task, live, now)
             if outcome.child:  # its parent alone knows when it was started
                 outcome = replace(outcome, ran=Ran.of(due, (now - due).total_seconds(), ""))
             if outcome.failure is None:
@@ -130,7 +143,8 @@ class RetryDecider:
             else:
                 results.events.append(_end(open_task, outcome, due, kept, is_first=tries == 1))
             ended.add(task_id)
-            results.end(task_id)
+            if results.send or results.retries or kept.is_used:
+                results.end(task_id)
         if is_deadline:
             self._fail_overdue(results, live, now, ended)
         return results
@@ -165,7 +179,7 @@ def _tries_in_run(outcome: TaskOutcome, live: OrchestrationExecutor) -> int:
 def _name_of(open_task: PendingTask | Step) -> str:
     if isinstance(open_task, Step):
         return open_task.name
-    return "" if isinstance(open_task.event, TimerCreated) else open_task.event.name
+    return open_task.event.name if isinstance(open_task.event, TaskScheduled | SubOrchestrationCreated) else ""
 
 
 def _answered(live: OrchestrationExecutor, outcome: TaskOutcome) -> PendingTask | Step | None:
@@ -185,18 +199,25 @@ def _end(
     is_first: it is the first attempt, or the first after a rewind.
     """
     task_id, failure = outcome.task_id, outcome.failure
-    attempts = kept.of(task_id)
-    if attempts or not is_first:
-        attempts = (*attempts, EndedAttempt.of(outcome.attempt, outcome.ran, None))
-    attempt, tries = _tries(attempts)
+    attempt: int = 1
+    tries: JSON = None
+    if kept.is_used or not is_first:
+        attempts = kept.of(task_id)
+        if attempts or not is_first:
+            attempts = (*attempts, EndedAttempt.of(outcome.attempt, outcome.ran, None))
+        attempt, tries = _tries(attempts)
     timing = None if outcome.ran is None else outcome.ran.timing(due)
     if isinstance(open_task, Step):
         return StepCompleted(task_id, open_task.name, outcome.result, failure, open_task.line, timing, attempt, tries)
+    if isinstance(open_task.event, EntityCalled):
+        return OperationAnswered(task_id, outcome.result, failure)
+    if isinstance(open_task.event, LockRequested):
+        return LockGranted(task_id)
     if isinstance(open_task.event, SubOrchestrationCreated):
         child = SubOrchestrationCompleted(task_id, outcome.result, attempt, tries)
         return child if failure is None else SubOrchestrationFailed(task_id, failure, attempt, tries)
     if failure is None:
-        return TaskCompleted(task_id, outcome.result, timing, attempt, tries)
+        return TaskCompleted(task_id, outcome.result, timing, attempt, tries, outcome.waits)
     return TaskFailed(task_id, failure, timing, attempt, tries)
 
 

@@ -9,24 +9,30 @@ it has happened, and a rewind does not undo it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from ...engine.events import (
+    Answered,
+    Called,
     CancelRequested,
+    EntityCalled,
+    EntitySignaled,
     Event,
     EventSent,
     ExecutionCompleted,
     ExecutionResumed,
     ExecutionRewound,
+    ExecutionStarted,
     ExecutionSuspended,
     ExecutionTimedOut,
+    LockReleased,
+    LockRequested,
+    OperationAnswered,
     OrchestrationStarted,
     RequestSent,
     Segment,
     StepCompleted,
-    SubOrchestrationCompleted,
     SubOrchestrationCreated,
     SubOrchestrationFailed,
     TaskCompleted,
@@ -36,17 +42,16 @@ from ...engine.events import (
     TimerCreated,
     TimerFired,
 )
+from ...engine.slots import INHERITED, is_gate
 from ...hub.instance_row import Instance, RetryState
 from ...hub.voiding import without_void
+from ...lazy_dataclass import dataclass
 from ...models import JSON, FailureDetails, RuntimeStatus
 from ...moments import after
 from .retries import ATTEMPTS_OF_RUN
 
-Call: TypeAlias = TaskScheduled | TimerCreated | SubOrchestrationCreated
-_CALLS = (TaskScheduled, TimerCreated, SubOrchestrationCreated)
-_OF_CALLS = (TaskCompleted, TaskFailed, SubOrchestrationCompleted, SubOrchestrationFailed)
-_ENDS = (*_OF_CALLS, TimerFired, TimerCanceled)
-_FAILURES = (TaskFailed, SubOrchestrationFailed, StepCompleted)
+_ENDS: TypeAlias = Answered | TimerFired | TimerCanceled
+_FAILURES = (TaskFailed, SubOrchestrationFailed, StepCompleted, OperationAnswered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class Cut:
 
     seq: int
     failed: frozenset[int]
-    calls: Mapping[int, Call]
+    calls: Mapping[int, Called]
     told: frozenset[int]
     pending: frozenset[int]
     ended_children: frozenset[int]
@@ -89,16 +94,16 @@ def cut_of(instance: Instance, segments: Sequence[Segment], failure: FailureDeta
     """segments: the history as it counts. failure: of an instance that has failed."""
     failed = failed_tasks(segments, failure) if instance.status is RuntimeStatus.FAILED else frozenset[int]()
     seq = _first_void(instance, segments, failed)
-    calls: dict[int, Call] = {}
+    calls: dict[int, Called] = {}
     ended: set[int] = set()
     for event in _events(segments, before=seq):
-        if isinstance(event, _CALLS):
+        if isinstance(event, Called):
             calls[event.task_id] = event
         elif isinstance(event, _ENDS):
             ended.add(event.task_id)
     void = list(_events(segments, since=seq))
     is_open = calls.keys() - ended
-    told = {event.task_id for event in void if isinstance(event, _OF_CALLS)} & is_open - failed
+    told = {event.task_id for event in void if isinstance(event, Answered)} & is_open - failed
     stopped = {event.child for event in void if isinstance(event, RequestSent)} & is_open
     return Cut(
         seq=seq,
@@ -121,17 +126,28 @@ def _first_void(instance: Instance, segments: Sequence[Segment], failed: Collect
 
 
 def failed_tasks(segments: Sequence[Segment], failure: FailureDetails | None) -> frozenset[int]:
-    """The tasks whose failures ended a run, as its last event names them, or as they stand in its failure's chain."""
+    """The tasks whose failures ended a run: as its last event names them, or as they stand in its failure's chain.
+
+    A host of an older build has not named them. Where the chain does not hold them either, it is the last failure.
+    """
     end = next((event for event in _events(segments) if isinstance(event, ExecutionCompleted)), None)
-    because: Sequence[int] | None = getattr(end, "because", None)
-    if because:
-        return frozenset(because)
+    if end is not None and end.because:
+        return frozenset[int](end.because)
     chain = [] if failure is None else list(_chain(failure))
     latest: dict[int, int] = {}  # place in the chain → task
     for event in _events(segments):
         if isinstance(event, _FAILURES) and event.failure in chain:
             latest[chain.index(event.failure)] = event.task_id
+    if not latest and _is_of_older_build(segments):
+        failures = [event.task_id for event in _events(segments) if isinstance(event, _FAILURES) and event.failure]
+        return frozenset(failures[-1:])
     return frozenset(latest.values())
+
+
+def _is_of_older_build(segments: Sequence[Segment]) -> bool:
+    """Whether no host has written when a task ran, which all builds do that name the tasks which have ended a run."""
+    ends = [event for event in _events(segments) if isinstance(event, TaskCompleted | TaskFailed | StepCompleted)]
+    return bool(ends) and all(event.timing is None for event in ends)
 
 
 def _chain(failure: FailureDetails) -> Iterator[FailureDetails]:
@@ -191,10 +207,10 @@ def plan_of(
     undone = (cut.failed & cut.pending) | {step.task_id for step in steps} | failed_children.keys()
     again = sorted(cut.pending)
     event = ExecutionRewound(number, cut.seq, sorted(undone), again, last_id(segments), shift, request_id, reason)
-    names = {task_id: _task(call) for task_id, call in cut.calls.items()}
+    names = {task_id: task_of(call) for task_id, call in cut.calls.items()}
     names |= {step.task_id: RewoundTask(step.task_id, step.name, step.line) for step in steps}
     after = instance.but(
-        status=_status_at(segments, cut.seq),
+        status=status_at(segments, cut.seq),
         output=None,
         failure=None,
         stuck="",
@@ -223,9 +239,10 @@ def last_id(segments: Sequence[Segment]) -> int:
     return max(ids)
 
 
-def _status_at(segments: Sequence[Segment], seq: int) -> RuntimeStatus:
+def status_at(segments: Sequence[Segment], before: int | None = None) -> RuntimeStatus:
+    """The status of an open instance before this commit."""
     is_suspended = False
-    for event in _events(segments, before=seq):
+    for event in _events(segments, before=before):
         if isinstance(event, ExecutionSuspended | ExecutionResumed):
             is_suspended = isinstance(event, ExecutionSuspended)
     return RuntimeStatus.SUSPENDED if is_suspended else RuntimeStatus.RUNNING
@@ -268,15 +285,73 @@ def tasks_of(segments: Sequence[Segment]) -> dict[int, RewoundTask]:
     """All calls and ended steps of a history, by their ids."""
     found: dict[int, RewoundTask] = {}
     for event in _events(segments):
-        if isinstance(event, _CALLS):
-            found[event.task_id] = _task(event)
+        if isinstance(event, Called):
+            found[event.task_id] = task_of(event)
         elif isinstance(event, StepCompleted):
             found[event.task_id] = RewoundTask(event.task_id, event.name, event.line)
     return found
 
 
-def _task(call: Call) -> RewoundTask:
-    return RewoundTask(call.task_id, "" if isinstance(call, TimerCreated) else call.name, call.line)
+def task_of(call: Called) -> RewoundTask:
+    """A call in few words."""
+    match call:
+        case TimerCreated() | LockRequested():
+            name = ""
+        case EntityCalled():
+            name = f"{call.entity} {call.operation}"
+        case _:
+            name = call.name
+    return RewoundTask(call.task_id, name, call.line)
+
+
+# ---------------------------------------------------------------- entities
+
+
+def tied_to_entities(segments: Sequence[Segment], cut: Cut) -> list[str]:
+    """Why a run that used entities cannot go on from the cut, in words: its end has released its locks, and an
+    operation that has failed is not called again."""
+    problems: list[str] = []
+    for task_id in sorted(cut.failed):
+        if isinstance(call := cut.calls.get(task_id), EntityCalled):
+            problems.append(
+                f"operation '{call.operation}' of entity {call.entity} #{task_id} failed, and is not called again; "
+                "restart the instance instead"
+            )
+    if (held := section_at(segments, cut.seq)) is not None:
+        locked = ", ".join(held.entities)
+        problems.append(f"the run was in a critical section there, whose locks ({locked}) are released by now")
+    if gates := slots_at(segments, cut.seq):
+        problems.append(
+            f"the run held a slot of a limit there ({', '.join(gates)}), which is given back by now; "
+            "restart the instance instead"
+        )
+    return problems
+
+
+def slots_at(segments: Sequence[Segment], before: int | None = None) -> list[str]:
+    """The gates of which slots are held or asked for before this commit; None: after the last one. A slot from the
+    generation before was held from its beginning to its end."""
+    found: dict[int, str] = {}
+    for event in _events(segments):
+        if isinstance(event, ExecutionStarted) and event.slot is not None:
+            found[INHERITED] = event.slot[0]
+    for event in _events(segments, before=before):
+        if isinstance(event, EntityCalled) and is_gate(event.entity):
+            found[event.task_id] = event.entity
+        elif isinstance(event, EntitySignaled) and is_gate(event.entity):
+            found.pop(event.task_id, None)
+    return sorted(set(found.values()))
+
+
+def section_at(segments: Sequence[Segment], before: int | None = None) -> LockRequested | None:
+    """The request of the critical section that is open before this commit; None: after the last one."""
+    found: LockRequested | None = None
+    for event in _events(segments, before=before):
+        if isinstance(event, LockRequested):
+            found = event
+        elif isinstance(event, LockReleased):
+            found = None
+    return found
 
 
 # ---------------------------------------------------------------- what is not undone
@@ -298,6 +373,8 @@ def not_undone(segments: Sequence[Segment], cut: Cut, open_steps: Collection[int
                 found.append(f"sub-orchestration {event.name} #{event.task_id} was started and is not undone")
             case OrchestrationStarted():
                 found.append(f"orchestration {event.name} '{event.instance_id}' was started and is not undone")
+            case EntityCalled() | EntitySignaled():
+                found.append(f"operation '{event.operation}' was sent to entity {event.entity} and is not taken back")
             case EventSent():
                 found.append(f"event '{event.name}' was sent to '{event.instance_id}' and is not taken back")
             case StepCompleted() if event.task_id not in cut.failed:

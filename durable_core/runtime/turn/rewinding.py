@@ -19,15 +19,15 @@ from ...engine.events import ExecutionRewound, SubOrchestrationCreated
 from ...errors import OperationRefusedError, PreconditionFailedError, RowExistsError, RowNotFoundError
 from ...hub.child_ids import child_id_of, link_of
 from ...hub.instance_row import Instance
-from ...hub.instances import MOVED_TRIES, Commit, HistoryMovedError
+from ...hub.instances import MOVED_TRIES, Commit, HistoryMovedError, while_it_moves
 from ...hub.payloads import PayloadGoneError
 from ...hub.taskhub import TaskHub
 from ...hub.voiding import rewind_in
-from ...models import FailureDetails, RuntimeStatus
+from ...models import FailureDetails, Operations, RuntimeStatus
 from ..clock import Clock
 from .after_end import dispatch_left, is_end_undispatched
 from .decision import bare_wake_up, entry_of
-from .rewind_plan import Cut, RewindPlan, RewoundTask, cut_of, not_undone, plan_of, tasks_of
+from .rewind_plan import Cut, RewindPlan, RewoundTask, cut_of, not_undone, plan_of, tasks_of, tied_to_entities
 
 if TYPE_CHECKING:
     from .dispatch import Dispatcher
@@ -74,6 +74,7 @@ class Rewinding:
             parent_rewinds=parent_rewinds,
         )
         problems = [*not_undone(segments, cut, replay(plan)), *problems]
+        blocked = [*tied_to_entities(segments, cut), *blocked]
         return replace(plan, problems=tuple(problems), blocked=tuple(blocked))
 
     async def write(self, plan: RewindPlan, request_rows: Collection[str] = ()) -> Instance | None:
@@ -93,6 +94,7 @@ class Rewinding:
             consumed=list(request_rows)[:MOST_REQUESTS],
             dispatched=before.seq - 1,
             build=before.build,
+            coming=Operations(writes=1),  # the closed row is deleted
         )
         commit = replace(
             commit, packed=await hub.instances.pack(before, commit.commit_id, commit.timestamp, commit.events)
@@ -199,20 +201,19 @@ class Rewinding:
         raise AssertionError("unreachable")
 
     async def _problems_of(self, child: Instance, request_id: str, replay: Replay) -> tuple[list[str], list[str]]:
-        for _ in range(MOVED_TRIES):
-            loaded = (await self._hub.instances.load(child.instance_id)).instance
+        async def read() -> tuple[list[str], list[str]]:
+            loaded = await self._present(child.instance_id)
             if loaded is None or not loaded.is_terminal:
                 return [], []
             if loaded.is_purged:
                 return [], ["it is being purged"]
             try:
                 plan = await self.plan(loaded, request_id, "", replay)
-            except (HistoryMovedError, PayloadGoneError):
-                continue
             except OperationRefusedError as error:
                 return [], [str(error)]
             return list(plan.problems), list(plan.blocked)
-        return [], ["it changes all the time"]
+
+        return await while_it_moves(read)
 
     async def _present(self, instance_id: str) -> Instance | None:
         return (await self._hub.instances.load(instance_id)).instance

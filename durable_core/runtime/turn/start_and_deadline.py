@@ -35,7 +35,7 @@ def with_times(fresh: Instance, start_at: datetime | None, timeout: timedelta | 
         raise InvalidInputError(f"timeout={timeout!r} of a run {problem}")
     if timeout is not None:
         deadline = after(start_at or fresh.created, timeout)
-    return fresh.but(start_at=start_at, deadline=deadline)
+    return fresh if start_at is None and deadline is None else fresh.but(start_at=start_at, deadline=deadline)
 
 
 def is_early(instance: Instance, now: datetime) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from ...engine.events import TimerCreated
 from ...engine.executor import OrchestrationExecutor
 from ...hub.instance_row import Instance
+from ...lazy_dataclass import dataclass
 from ...moments import from_epoch
 from .delivery import Delivery
 from .freshness import is_of_this_generation
@@ -27,14 +28,20 @@ class DueReminders:
     early_deadlines: dict[datetime, int] = field(default_factory=lambda: {})
 
 
+NOTHING_DUE = DueReminders()
+"""What most turns are reminded of. Nobody changes it."""
+
+
 def due_reminders(
     live: OrchestrationExecutor, instance: Instance, batch: Sequence[Delivery], now: datetime
 ) -> DueReminders:
     """Find the attempts that are due. Reminders that are early by this host's clock are to be armed again."""
-    found = DueReminders()
+    found = NOTHING_DUE
     for delivery in batch:
         if not delivery.seen and not delivery.message.reminders:
             continue
+        if found is NOTHING_DUE:
+            found = DueReminders()
         found.due_retries |= {  # an attempt recorded as failed, by a host that may have died before it sent the next
             task_id
             for generation, task_id in delivery.seen

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -49,7 +48,8 @@ def restore(backup: Path, store: Path, now: datetime) -> Path | None:
         check(con, str(backup))
     store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _draft_of(store) as draft:
-        shutil.copyfile(backup, draft)
+        with closing(_open(backup)) as con, _translated(backup):  # a copy of the file would lack what is in its log
+            con.execute("VACUUM INTO ?", [str(draft)])
         kept = _set_aside(store, now) if store.exists() else None
         _put(draft, store)
     return kept

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 from ...errors import NewerFormatError, StorageError, StorageUnavailableError, UnusableStoreError
@@ -12,7 +13,10 @@ from ...errors import NewerFormatError, StorageError, StorageUnavailableError, U
 MEMORY = ":memory:"
 FREE_PAGES = 256  # 1 MiB: so many may be free however small the file is
 PAGES_AT_ONCE = 128
+CHECKPOINT_PAGES = 4000  # of the log: so many are folded into the file
+CACHE_KIB = 16 * 1024  # SQLite's own copy of pages; those that it drops are still in the system's cache
 _FORMAT = 1
+_ONE_MAKES_IT = threading.Lock()  # no thread has a connection to a new file before another has closed its descriptor
 _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 
 # Of the store: the latest number given, the latest stamp of a row (which may be ahead of the clock), and the latest
@@ -62,10 +66,10 @@ def _open(path: str, synchronous: str) -> sqlite3.Connection:
             con.execute("PRAGMA journal_mode = WAL")
             # FULL: the WAL is flushed at every commit, so that an acknowledged write survives a power cut.
             con.execute(f"PRAGMA synchronous = {synchronous}")
-            con.execute("PRAGMA wal_autocheckpoint = 4000")
+            con.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             con.execute("PRAGMA journal_size_limit = 67108864")
         con.execute("PRAGMA temp_store = MEMORY")
-        con.execute("PRAGMA cache_size = -65536")
+        con.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     except BaseException:
         con.close()
         raise
@@ -87,7 +91,7 @@ def give_back_pages(con: sqlite3.Connection) -> None:
     Few at a time, for it takes time to move pages; and not all, for a store that is in use needs some soon again. The
     file of an older durable_core keeps its free pages for later rows.
     """
-    (free,), (pages,) = (con.execute(f"PRAGMA {what}").fetchone() for what in ("freelist_count", "page_count"))
+    (free,), (pages,) = con.execute("PRAGMA freelist_count").fetchone(), con.execute("PRAGMA page_count").fetchone()
     if free > FREE_PAGES and 4 * free > pages:
         for _ in range(PAGES_AT_ONCE):  # whatever number it is given, sqlite3 lets the pragma move one page
             con.execute("PRAGMA incremental_vacuum(1)")
@@ -96,10 +100,14 @@ def give_back_pages(con: sqlite3.Connection) -> None:
 def _make_private(path: Path) -> None:
     """Create the store's file, and its folder if missing, readable only by their owner: it contains inputs and results.
 
-    SQLite gives the WAL and the shared memory the mode of the file. A file that is there keeps the mode that it has.
+    SQLite gives the WAL and the shared memory the mode of the file. A file that is there keeps the mode that it has,
+    and is not opened here: by POSIX, a process that closes a descriptor of a file gives up every lock that it has on
+    it, those of SQLite's open connections too. A process of another host that closes its connection would then take
+    itself for the last, and delete the log that this one writes.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with _ONE_MAKES_IT, suppress(FileExistsError):
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare(con: sqlite3.Connection) -> None:

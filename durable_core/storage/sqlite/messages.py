@@ -20,7 +20,7 @@ class Messages:
     __slots__ = ("_con", "_queue", "_session")
 
     def __init__(self, session: Session, queue: str) -> None:
-        found = session.container("queue", queue)
+        found = session.containers.get(("queue", queue)) or session.container("queue", queue)
         if found is None:
             raise QueueNotFoundError(f"there is no queue '{queue}'; create it first")
         self._session, self._con, self._queue = session, session.con, found

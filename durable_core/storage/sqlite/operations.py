@@ -6,10 +6,10 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ...errors import StorageError
+from ...lazy_dataclass import dataclass
 from ..eager import Begun
 from ..ports import Write
 from .session import Session
@@ -50,19 +50,28 @@ class Pending(Generic[T]):
     def settle(self, session: Session) -> bool:
         """Run the operation if it only reads, else its peek. Whether the operation is done."""
         if self.reads_only:
-            self._try(self.run, session)
+            self.go(self.run, session)
             return True
         if self.peek is None:
             return False
-        self._try(self.peek, session)
+        self.go(self.peek, session)
         return self.result is not None or self.error is not None
 
-    def write(self, session: Session) -> None:
-        """Run the operation. A StorageError is its result; sqlite3.Error and OperationFailedError fail the batch."""
-        if self.after is not None and self.after.error is not None:
-            self.result, self.error = None, LeftOutError("an earlier write of the same in_order call has failed")
-        else:
-            self._try(self.run, session)
+    def go(self, run: Callable[[Session], T | None], session: Session) -> None:
+        """Call ``run``, or the peek. A StorageError is its result; sqlite3.Error and OperationFailedError fail the
+        batch."""
+        self.result = self.error = None
+        try:
+            if self.after is not None and self.after.error is not None:
+                raise LeftOutError("an earlier write of the same in_order call has failed")
+            self.result = run(session)
+        except StorageError as error:
+            self.error = error
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            self.error = error
+            raise OperationFailedError(self) from error
 
     def resolve(self) -> None:
         """Answer the caller, on its loop, unless the caller was cancelled meanwhile."""
@@ -75,18 +84,6 @@ class Pending(Generic[T]):
                 self.future.set_result(self.result)  # pyright: ignore[reportArgumentType] - T may be None
         if self.error is None and self.then is not None:
             self.then()
-
-    def _try(self, run: Callable[[Session], T | None], session: Session) -> None:
-        self.result = self.error = None
-        try:
-            self.result = run(session)
-        except StorageError as error:
-            self.error = error
-        except sqlite3.Error:
-            raise
-        except Exception as error:
-            self.error = error
-            raise OperationFailedError(self) from error
 
 
 class Chain:
@@ -113,7 +110,7 @@ class Chain:
     def _begin(self, write: Write) -> Begun[object]:
         latest, begun = self._latest, Begun(write())
         # The write awaits something else before it submits its operation, or was refused before that.
-        self._is_broken |= begun.has_failed or (self._latest is latest and not begun.is_done)
+        self._is_broken |= begun.error is not None or (self._latest is latest and not begun.is_done)
         return begun
 
 

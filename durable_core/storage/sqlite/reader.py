@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from .abandoned import never_close
+from .connection import CACHE_KIB
 from .session import Session
 
 T = TypeVar("T")
@@ -54,13 +56,18 @@ class DirectReader:
         if con is not None:
             con.close()
 
+    def abandon(self) -> None:
+        """Leave the connection as it is, for ever."""
+        never_close(self._con)
+        self._con = None
+
     def _connect(self) -> sqlite3.Connection:
         if self._con is None:
             con = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
             try:
                 con.execute("PRAGMA query_only = ON")
                 con.execute("PRAGMA temp_store = MEMORY")
-                con.execute("PRAGMA cache_size = -16384")
+                con.execute(f"PRAGMA cache_size = -{CACHE_KIB // 4}")
             except BaseException:
                 con.close()
                 raise

@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, cast
 
+from ...compact_json import compact_writer
 from ...errors import PreconditionFailedError, RowExistsError, RowNotFoundError
+from ...lazy_dataclass import dataclass
 from ..limits import check_entity_size, check_props, key_bytes
 from ..ports import MAX_ENTITY_BYTES, MAX_PROPERTIES, Operation, Props, Row, Value
 from ..ports import Delete as DeleteOperation
@@ -35,20 +36,26 @@ RawPart = tuple[str, int, int, int, str]
 """Row key, id of the part, ETag and time of the row, properties of the part."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Patch:
     """Properties ready to be written: made on the caller's thread, so that the writer's stays free.
 
-    ``size`` is that of a row with these properties alone, its keys included, in bytes as Azure counts.
+    ``size`` is that of a row with these properties alone, its keys included, in bytes as Azure counts; ``more`` is that
+    of the properties.
     """
 
     text: str
     size: int
+    more: int
     count: int
 
     @classmethod
-    def of(cls, props: Props, size: int) -> Patch:
-        return cls(encode(props), size, len(props))
+    def of(cls, partition: str, key: str, props: Props, size: int | None = None) -> Patch:
+        """Checks the row, unless its size is given, as it was checked before. LimitExceededError."""
+        keys = key_bytes(partition, key)
+        if size is None and (size := keys + check_props(props)) > MAX_ENTITY_BYTES:
+            check_entity_size(key, size)
+        return cls(_write(dict(props)), size, size - keys, len(props))
 
 
 def encode(props: Props) -> str:
@@ -56,7 +63,7 @@ def encode(props: Props) -> str:
 
 
 def decode(text: str) -> dict[str, Value]:
-    props = cast("dict[str, Any]", json.loads(text))
+    props: dict[str, Any] = json.loads(text)
     for name, value in props.items():
         if type(value) is dict:
             props[name] = _untag(cast("dict[str, str]", value))
@@ -91,7 +98,8 @@ class Rows:
 
     def __init__(self, session: Session, table: str) -> None:
         # Azure compares table names without regard to case.
-        found = session.container("table", table.lower())
+        name = table.lower()
+        found = session.containers.get(("table", name)) or session.container("table", name)
         if found is None:
             raise RowNotFoundError(f"there is no table '{table}'; create it first")
         self._session, self._con, self._table = session, session.con, found
@@ -112,7 +120,7 @@ class Rows:
         if etag is not None and patch.count and (merged := self._append(partition, key, patch, etag)) is not None:
             return merged
         number, _, parts, size, count = self._expect(partition, key, etag)
-        size, count = size + patch.size - key_bytes(partition, key), count + patch.count
+        size, count = size + patch.more, count + patch.count
         if parts >= MAX_PARTS or size > MAX_ENTITY_BYTES or count > MAX_PROPERTIES:
             props = self._props(number)
             props.update(decode(patch.text))
@@ -182,7 +190,7 @@ class Rows:
         None: nothing was written; the general way then merges or finds the error.
         """
         session = self._session
-        more = patch.size - key_bytes(partition, key)
+        more = patch.more
         now = session.next_number()
         grown = self._con.execute(
             "UPDATE entity SET etag = ?, stamp = ?, parts = parts + 1, size = size + ?, count = count + ? "
@@ -253,4 +261,4 @@ def _untag(tagged: dict[str, str]) -> Value:
     return b64decode(tagged["b"])
 
 
-_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_tag).encode
+_write = compact_writer(ascii_only=False, allow_nan=True, default=_tag)

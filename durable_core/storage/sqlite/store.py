@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from types import CoroutineType
+from typing import Any, Literal
 
 from ..limits import (
     check_delay,
-    check_entity,
     check_key,
     check_message,
     check_queue_name,
@@ -22,10 +22,12 @@ from ..limits import (
     check_table_name,
     check_transaction,
 )
-from ..listeners import SendListeners
+from ..listeners import Hearers, SendListeners
 from ..ports import Delete, OldestMessage, Operation, Props, Queue, QueueMessage, Row, RowRange, Table, Write
+from .connection import MEMORY
 from .group_commit import GroupCommit
 from .messages import Messages
+from .neighbours import Neighbours
 from .rows import Patch, RawPart, Rows, fold
 from .session import Session
 
@@ -48,6 +50,10 @@ class SqliteStorage:
     ) -> None:
         self._store = GroupCommit(path, now, synchronous=synchronous)
         self._listeners = SendListeners()
+        self._hearers = Hearers()
+        self._neighbours = None
+        if path != MEMORY:
+            self._neighbours = Neighbours(path, self._listeners.notify, self._hearers.notify)
 
     @property
     def commits(self) -> int:
@@ -65,7 +71,7 @@ class SqliteStorage:
 
     def queue(self, name: str) -> Queue:
         check_queue_name(name)
-        return SqliteQueue(self._store, name, partial(self._listeners.notify, name))
+        return SqliteQueue(self._store, name, partial(self._sent, name))
 
     async def create(self, tables: Sequence[str], queues: Sequence[str]) -> None:
         for name in tables:
@@ -75,11 +81,23 @@ class SqliteStorage:
         wanted = [("table", name.lower()) for name in tables] + [("queue", name) for name in queues]
         await self._store.write(partial(_create, wanted), peek=partial(_all_exist, wanted))
 
-    async def in_order(self, *writes: Write) -> None:
-        await self._store.in_order(*writes)
+    def in_order(self, *writes: Write) -> CoroutineType[Any, Any, None]:
+        return self._store.in_order(*writes)
 
     def on_send(self, queue: str, callback: Callable[[], None]) -> Callable[[], None]:
+        if self._neighbours is not None:
+            self._neighbours.listen()
         return self._listeners.add(queue, callback)
+
+    def tell(self, topic: str, text: str) -> None:
+        if self._neighbours is not None:
+            self._neighbours.tell_text(topic, text)
+
+    def hear(self, topic: str, callback: Callable[[str], None]) -> Callable[[], None] | None:
+        if self._neighbours is None:
+            return None
+        self._neighbours.listen()
+        return self._hearers.add(topic, callback) if self._neighbours.is_listening else None
 
     async def free_leases(self, queues: Sequence[str]) -> None:
         for name in queues:
@@ -94,6 +112,13 @@ class SqliteStorage:
     async def close(self) -> None:
         """Finish the waiting operations and close the file. Further calls raise StorageError."""
         await self._store.close()
+        if self._neighbours is not None:
+            self._neighbours.close()
+
+    def _sent(self, queue: str, delay: float) -> None:
+        self._listeners.notify(queue, delay)
+        if self._neighbours is not None:
+            self._neighbours.tell(queue, delay)
 
 
 def _create(wanted: Sequence[tuple[str, str]], session: Session) -> bool:
@@ -118,24 +143,24 @@ class SqliteTable:
         return self._name
 
     async def insert(self, partition: str, key: str, props: Props) -> str:
-        patch = Patch.of(props, check_entity(partition, key, props))
-        return await self._store.write(lambda session: self._rows(session).insert(partition, key, patch))
+        patch = Patch.of(partition, key, props)
+        return await self._store.write(lambda session: Rows(session, self._name).insert(partition, key, patch))
 
     async def merge(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        patch = Patch.of(props, check_entity(partition, key, props))
-        return await self._store.write(lambda session: self._rows(session).merge(partition, key, patch, etag))
+        patch = Patch.of(partition, key, props)
+        return await self._store.write(lambda session: Rows(session, self._name).merge(partition, key, patch, etag))
 
     async def replace(self, partition: str, key: str, props: Props, etag: str | None = None) -> str:
-        patch = Patch.of(props, check_entity(partition, key, props))
-        return await self._store.write(lambda session: self._rows(session).replace(partition, key, patch, etag))
+        patch = Patch.of(partition, key, props)
+        return await self._store.write(lambda session: Rows(session, self._name).replace(partition, key, patch, etag))
 
     async def delete(self, partition: str, key: str, etag: str | None = None) -> None:
         _check_keys(partition, key)
-        await self._store.write(lambda session: self._rows(session).delete(partition, key, etag))
+        await self._store.write(lambda session: Rows(session, self._name).delete(partition, key, etag))
 
     async def get(self, partition: str, key: str, select: Sequence[str] | None = None) -> Row | None:
         _check_keys(partition, key)
-        parts = await self._store.read(lambda session: self._rows(session).get(partition, key))
+        parts = await self._store.read(lambda session: Rows(session, self._name).get(partition, key))
         rows = fold(partition, parts, select)
         return rows[0] if rows else None
 
@@ -151,20 +176,17 @@ class SqliteTable:
         check_range(partition, limit)
 
         def run(session: Session) -> list[RawPart]:
-            return self._rows(session).read_range(partition, low, high, limit)
+            return Rows(session, self._name).read_range(partition, low, high, limit)
 
         return RowRange(fold(partition, await self._store.read(run), select), pages=1)
 
     async def transact(self, partition: str, operations: Sequence[Operation]) -> list[str | None]:
         sizes = check_transaction(partition, operations)
         prepared = [
-            (each, None if isinstance(each, Delete) else Patch.of(each.props, size))
+            (each, None if isinstance(each, Delete) else Patch.of(partition, each.key, each.props, size))
             for each, size in zip(operations, sizes, strict=True)
         ]
-        return await self._store.write(lambda session: self._rows(session).transact(partition, prepared))
-
-    def _rows(self, session: Session) -> Rows:
-        return Rows(session, self._name)
+        return await self._store.write(lambda session: Rows(session, self._name).transact(partition, prepared))
 
 
 class SqliteQueue:
@@ -182,35 +204,34 @@ class SqliteQueue:
     async def send(self, body: str, delay: float = 0.0) -> None:
         check_message(body, delay)
         await self._store.write(
-            lambda session: self._messages(session).send(body, delay), then=partial(self._sent, delay)
+            lambda session: Messages(session, self._name).send(body, delay), then=partial(self._sent, delay)
         )
 
     async def receive(self, max_messages: int = 1, lease: float = 30.0) -> list[QueueMessage]:
         check_receive(max_messages, lease)
         return await self._store.write(
-            lambda session: self._messages(session).receive(max_messages, lease),
-            peek=lambda session: self._messages(session).nothing_to_receive(),
+            lambda session: Messages(session, self._name).receive(max_messages, lease),
+            peek=lambda session: Messages(session, self._name).nothing_to_receive(),
             flush=False,
         )
 
     async def extend(self, message: QueueMessage, lease: float) -> QueueMessage:
         check_delay(lease)
-        return await self._store.write(lambda session: self._messages(session).extend(message, lease), flush=False)
+        return await self._store.write(
+            lambda session: Messages(session, self._name).extend(message, lease), flush=False
+        )
 
     async def delete(self, message: QueueMessage) -> None:
-        await self._store.write(lambda session: self._messages(session).delete(message), flush=False)
+        await self._store.write(lambda session: Messages(session, self._name).delete(message), flush=False)
 
     async def count(self) -> int:
-        return await self._store.read(lambda session: self._messages(session).count())
+        return await self._store.read(lambda session: Messages(session, self._name).count())
 
     async def oldest(self) -> OldestMessage | None:
-        return await self._store.read(lambda session: self._messages(session).oldest())
+        return await self._store.read(lambda session: Messages(session, self._name).oldest())
 
     async def clear(self) -> None:
-        await self._store.write(lambda session: self._messages(session).clear())
-
-    def _messages(self, session: Session) -> Messages:
-        return Messages(session, self._name)
+        await self._store.write(lambda session: Messages(session, self._name).clear())
 
 
 def _check_keys(partition: str, key: str) -> None:

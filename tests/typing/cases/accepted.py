@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_type
@@ -9,7 +10,11 @@ from typing import Any, assert_type
 from durable_core import (
     ActivityContext,
     Callback,
+    Debounce,
+    Deduplicate,
     FailureDetails,
+    JournalContext,
+    Limit,
     NonRetriableError,
     Orchestration,
     OrchestrationContext,
@@ -19,14 +24,20 @@ from durable_core import (
     RetryOptions,
     RetryPolicy,
     RuntimeStatus,
+    StreamChunk,
+    StreamEnded,
+    StreamRestarted,
+    StreamWriter,
     Task,
     TaskFailedError,
     TimerTask,
     activity,
     orchestrator,
+    schedule,
 )
 from durable_core.hosting.functions import Durable
 from durable_core.runtime.client import DurableClient
+from durable_core.testing import ActivityEnvironment
 
 
 @dataclass
@@ -85,7 +96,62 @@ def greet(name: str | None) -> str:
 def crunch(ctx: ActivityContext, order: Order) -> float:
     ctx.heartbeat({"order": order.id})
     assert_type(ctx.is_cancelled, bool)
+    ctx.stream("log").write("a plain function waits in its thread")
     return float(ctx.last_heartbeat or 0)
+
+
+@activity
+async def answer(ctx: ActivityContext) -> None:
+    stream = ctx.stream("answer", shared=True)
+    assert_type(stream, StreamWriter)
+    await stream.write("a token")
+    await stream.write({"or": ["any", "value"]})
+    await stream.end()
+
+
+async def fetch_number(url: str) -> int:
+    return len(url)
+
+
+@activity(journal=True, timeout=timedelta(minutes=5))
+async def journaled(ctx: JournalContext, order: Order) -> float:
+    assert_type(await ctx.step("fetch", fetch_number, "a"), int)
+    assert_type(await ctx.step("name", str.upper, "a", key="k", retry=RetryPolicy()), str)
+    assert_type(await ctx.step("untyped", print, "a", returns=int), int)
+    number, text = await asyncio.gather(ctx.step("fetch", fetch_number, "b"), ctx.step("name", str.upper, "b"))
+    assert_type(number, int)
+    assert_type(text, str)
+    assert_type(await ctx.sleep(timedelta(days=3)), None)
+    assert_type(await ctx.wait_for_event("go", timeout=timedelta(days=1), returns=int), int)
+    approval = ctx.callback("approval", returns=bool)
+    assert_type(approval.url, str)
+    assert_type(await approval.future, bool)
+    assert_type(await ctx.call_sub_orchestrator("child", 3, returns=str), str)
+    ctx.stream("words")
+    return 1.5
+
+
+@orchestrator
+def calls_journaled(ctx: OrchestrationContext, order: Order) -> Orchestration[float]:
+    price = yield from ctx.call_activity(journaled, order)
+    assert_type(price, float)
+    return price
+
+
+async def enqueue_journaled(client: DurableClient, order: Order) -> None:
+    assert_type(await client.enqueue(journaled, order), str)
+
+
+async def read(client: DurableClient) -> None:
+    async for event in client.stream("an-id", "answer", from_="12345678.0.1"):
+        match event:
+            case StreamChunk():
+                assert_type(event.offset, str)
+            case StreamRestarted():
+                assert_type(event.superseded_from, str)
+            case StreamEnded():
+                assert_type(event.is_complete, bool)
+    assert_type(await client.list_streams("an-id"), list[str])
 
 
 @activity
@@ -163,6 +229,13 @@ def parent(ctx: OrchestrationContext, order: Order) -> Orchestration[list[float]
     assert_type((yield from ctx.wait_condition(lambda: winner is approval, timedelta(hours=1))), bool)
     ctx.on_event("note", lambda text: print(text))
     ctx.set_query_handler("state", lambda: {"prices": 3})
+    ctx.set_update_handler("charge", charge, validator=price)
+
+    async def refund(order: Order) -> float:
+        return await ctx.call_activity(price, order)
+
+    ctx.set_update_handler("refund", refund, unfinished="abandon")
+    assert_type(ctx.all_updates_ended, bool)
 
     assert_type((yield from ctx.run("price", price, order)), float)
     assert_type((yield from ctx.run("charge", charge, order, retry=RetryPolicy())), Receipt)
@@ -190,8 +263,19 @@ async def drives(client: DurableClient, order: Order) -> None:
     assert_type(await client.start_new(parent, "an-id", order, version="1", tags={"a": "b"}), str)
     assert_type(await client.start_new(parent, client_input=RushOrder(1, 2), if_exists="return"), str)
     assert_type(await client.start_new(lonely), str)
+    assert_type(await client.start_new(parent, client_input=order, limit=TENANTS), str)
+    assert_type(await client.start_new(lonely, debounce=Debounce(key="k", period=timedelta(seconds=1))), str)
+    assert_type(
+        await client.start_new(parent, client_input=order, deduplicate=Deduplicate(key="k", window=timedelta(hours=1))),
+        str,
+    )
     assert_type(await client.start_new(lonely, "an-id"), str)
     assert_type(await client.start_new("parent", client_input={"id": 1}), str)
+    assert_type(await client.enqueue(pack, order), str)
+    assert_type(await client.enqueue(charge, order, "an-id", tags={"a": "b"}, if_exists="return"), str)
+    assert_type(await client.enqueue(whoami, instance_id="an-id"), str)
+    assert_type(await client.enqueue(ping), str)
+    assert_type(await client.enqueue("pack", {"id": 1}), str)
     status = await client.wait_for_completion("an-id", timeout=5)
     assert_type(status, OrchestrationStatus)
     assert_type(status.runtime_status, RuntimeStatus | None)
@@ -235,3 +319,72 @@ class Reversed:
 
 codec: PayloadCodec = Reversed()
 durable = Durable(Registry().add(parent), codec=Reversed())
+
+
+@schedule(cron="0 3 * * *", time_zone="Europe/Berlin", input=Order(1))
+@schedule(id="often", every=timedelta(hours=1), input=Order(2), jitter=timedelta(minutes=1))
+@orchestrator
+def scheduled(ctx: OrchestrationContext, order: Order) -> Orchestration[float]:
+    return (yield from ctx.call_activity(price, order))
+
+
+@schedule(every=timedelta(hours=1))
+@orchestrator
+def tidy(ctx: OrchestrationContext, days: int = 30) -> Orchestration[int]:
+    yield ctx.create_timer(timedelta(days=days))
+    return days
+
+
+@orchestrator
+def calls_what_is_scheduled(ctx: OrchestrationContext) -> Orchestration[None]:
+    assert_type((yield from ctx.call_sub_orchestrator(scheduled, Order(1))), float)
+    assert_type((yield from ctx.call_sub_orchestrator(tidy, 5)), int)
+
+
+async def schedules(client: DurableClient) -> None:
+    await client.create_schedule("a", scheduled, cron="0 3 * * *", client_input=Order(1), if_exists="update")
+    await client.create_schedule("b", tidy, interval=timedelta(hours=1))
+    await client.create_schedule("c", tidy, interval=timedelta(hours=1), client_input=5, catch_up=timedelta(hours=1))
+    await client.create_schedule("d", "anything", cron="* * * * *", client_input={"any": "thing"}, if_exists="ignore")
+
+
+@orchestrator
+def closes_children(ctx: OrchestrationContext) -> Orchestration[None]:
+    assert_type((yield from ctx.call_sub_orchestrator(tidy, 5, parent_close="terminate")), int)
+    assert_type((yield from ctx.call_sub_orchestrator("tidy", 5, parent_close="cancel", returns=int)), int)
+
+
+TENANTS = Limit(name="tenants", concurrency=2, key=lambda order: order.id, rate=5, per=timedelta(seconds=2))
+
+
+@activity(limit=TENANTS)
+def export(order: Order) -> float:
+    return float(order.id)
+
+
+@orchestrator
+def limited(ctx: OrchestrationContext, order: Order) -> Orchestration[float]:
+    with (yield from ctx.slot(TENANTS, "acme", group="a", priority=3)) as slot:
+        assert_type((yield from ctx.call_activity(export, order)), float)
+        slot.release()
+    asked = ctx.slot(TENANTS)
+    asked.cancel()
+    return (yield from ctx.call_activity(export, order))
+
+
+@activity
+async def uses_client(ctx: ActivityContext, order: Order) -> float:
+    assert_type(ctx.client, DurableClient)
+    assert_type(await ctx.client.start_new(tidy, client_input=5), str)
+    return 1.0
+
+
+@activity
+def without_input() -> str:
+    return ""
+
+
+async def activities_alone() -> None:
+    env = ActivityEnvironment(attempt=2, on_heartbeat=print)
+    assert_type(await env.run(uses_client, Order(1)), float)
+    assert_type(env.run(without_input), str)

@@ -40,3 +40,32 @@ def parent(ctx: OrchestrationContext, sku: str) -> Orchestration[None]:
     response.status_code.upper()  # refused
     yield ctx.call_http("GET", "https://example.com", timeout=5)  # refused
     print(text, numbers)
+
+
+def book(ctx: OrchestrationContext, seat: int) -> Orchestration[str]:
+    yield ctx.call_activity(price, "a")
+    return str(seat)
+
+
+@orchestrator
+def branches(ctx: OrchestrationContext) -> Orchestration[None]:
+    seat, cost = yield from ctx.gather(book(ctx, 1), ctx.call_activity(price, "a"))
+    seat.is_integer()  # refused
+    cost.upper()  # refused
+    yield ctx.gather(book)  # refused
+    yield ctx.gather([book(ctx, 1)])  # refused
+    yield ctx.branch(price)  # refused
+    yield ctx.branch(ctx.call_activity(price, "a"))  # refused
+    yield ctx.with_timeout(book(ctx, 1), 5)  # refused
+
+
+@orchestrator
+async def spelled_async(ctx: OrchestrationContext, sku: str) -> str:
+    cost = await ctx.call_activity(price, sku)
+    cost.upper()  # refused
+    seat: int = await ctx.branch(book(ctx, 1))  # refused
+    print(seat)
+    await book(ctx, 1)  # refused
+    await ctx.call_activity(price, 7)  # refused
+    await ctx.call_sub_orchestrator(spelled_async, 7)  # refused
+    return cost  # refused

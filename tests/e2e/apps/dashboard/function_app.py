@@ -12,11 +12,14 @@ import azure.functions as func
 
 from durable_core import (
     ActivityContext,
+    EntityId,
+    Limit,
     Orchestration,
     OrchestrationContext,
     Registry,
     RetryPolicy,
     activity,
+    entity,
     orchestrator,
 )
 from durable_core.hosting.functions import Durable
@@ -66,8 +69,22 @@ def wait_at(gate: str) -> str:
 
 
 @activity
+def speak(ctx: ActivityContext, gate: str) -> None:
+    stream = ctx.stream("answer")
+    for word in ["All ", "<b>happy</b> ", "families"]:
+        stream.write(word)
+    wait_at(gate)
+    stream.write({"are": "alike"})
+
+
+@activity
 def answer_with(value: Any) -> Any:
     return value
+
+
+@orchestrator
+def speaking(ctx: OrchestrationContext, gate: str) -> Orchestration[None]:
+    yield from ctx.call_activity(speak, gate)
 
 
 @orchestrator
@@ -128,18 +145,53 @@ def family(ctx: OrchestrationContext, gate: str) -> Orchestration[list[str]]:
 
 
 @orchestrator
+def gathers(ctx: OrchestrationContext) -> Orchestration[list[Any]]:
+    """Two activities at once, then an event."""
+    tasks = [ctx.call_activity(wait_at, f"gathers-{number}") for number in range(2)]
+    go = yield from ctx.wait_for_external_event("Go")
+    return [*(yield from ctx.task_all(tasks)), go]
+
+
+@orchestrator
 def echo(ctx: OrchestrationContext, value: Any) -> Orchestration[Any]:
     ctx.set_custom_status(value if isinstance(value, str) and len(value) < 1000 else None)
     return (yield from ctx.call_activity(answer_with, value))
 
 
+@entity(name="purse")
+class Purse:
+    coins: int = 0
+
+    def put(self, coins: int) -> int:
+        self.coins += coins
+        return self.coins
+
+
+@orchestrator
+def holds_a_purse(ctx: OrchestrationContext, key: str) -> Orchestration[None]:
+    with (yield from ctx.lock(EntityId("purse", key))):
+        yield from ctx.wait_for_external_event("Go")
+
+
+@orchestrator
+def takes_a_slot(ctx: OrchestrationContext, wanted: dict[str, Any]) -> Orchestration[None]:
+    limit = Limit(name="press", concurrency=1, rate=600, per=timedelta(minutes=1))
+    with (yield from ctx.slot(limit, wanted["key"], group=wanted.get("group", ""), priority=wanted.get("priority", 0))):
+        yield from ctx.wait_for_external_event("Go")
+
+
 registry = Registry().add(
+    Purse,
+    holds_a_purse,
+    takes_a_slot,
     take_payment,
     refuse_card,
     book_courier,
     pack,
     wait_at,
     answer_with,
+    speak,
+    speaking,
     parcel,
     order,
     refused,
@@ -147,6 +199,7 @@ registry = Registry().add(
     family,
     unsteady,
     echo,
+    gathers,
     approve,
     approved,
 )

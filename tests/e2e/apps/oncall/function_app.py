@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import azure.functions as func
 
-from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
+from durable_core import Orchestration, OrchestrationContext, Registry, RetryPolicy, activity, orchestrator
 from durable_core.hosting.functions import Durable
 from durable_core.runtime.bulk import slices
 
@@ -24,12 +25,24 @@ def order(ctx: OrchestrationContext, data: Any) -> Orchestration[Any]:
     def progress(asked: Any) -> Any:
         return {"asked": asked}
 
+    def note(line: str) -> Any:
+        if line == "bad":
+            raise ValueError("not this line")
+        return {"noted": line}
+
     ctx.set_query_handler("progress", progress)
+    ctx.set_update_handler("note", note)
     receipt = yield from ctx.call_activity(charge, data)
     if data != "waits":
         return receipt
     ctx.set_custom_status("waiting \x1b[2J")
     return (yield from ctx.wait_for_external_event("Go"))
+
+
+@orchestrator
+def retries(ctx: OrchestrationContext) -> Orchestration[Any]:
+    policy = RetryPolicy(max_attempts=5, first_interval=timedelta(hours=1))
+    return (yield from ctx.call_activity(charge, "declined", retry=policy))
 
 
 @orchestrator
@@ -50,7 +63,7 @@ def collect(ctx: OrchestrationContext) -> Orchestration[list[Any]]:
 if os.environ.get("ONCALL_SMALL_PARTS"):  # so that a bulk operation of few instances has many parts
     slices.PAGE, slices.SLICE_INSTANCES = 4, 8
 
-durable = Durable(Registry().add(charge, order, tick, collect))
+durable = Durable(Registry().add(charge, order, retries, tick, collect))
 app = func.FunctionApp()
 app.register_functions(durable.blueprint())
 

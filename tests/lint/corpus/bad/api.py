@@ -5,7 +5,19 @@ import time
 from contextlib import suppress
 from functools import partial
 
-from durable_core import Orchestration, OrchestrationContext, Saga, TaskCancelledError, activity, orchestrator
+from durable_core import (
+    EntityId,
+    Limit,
+    Orchestration,
+    OrchestrationContext,
+    Saga,
+    TaskCancelledError,
+    activity,
+    orchestrator,
+)
+
+OVEN = Limit(name="oven", concurrency=1)
+PURSE = EntityId("purse", "one")
 
 
 @activity
@@ -39,7 +51,84 @@ def forgets(ctx: OrchestrationContext, amount: int) -> Orchestration[None]:
     saga = ctx.saga()
     saga.compensate()  # expect: DC401
     step: object = ctx.run("x", len, "x")  # expect: DC401
+    parts = [pay(ctx, part) for part in range(3)]  # expect: DC401
+    both = [ctx.call_activity(charge, 1), amount]  # expect: DC401
+    ctx.slot(OVEN)  # expect: DC401
+    ctx.call_entity(PURSE, "put", 1)  # expect: DC401
+    with ctx.slot(OVEN):  # expect: DC401
+        yield from ctx.call_activity(charge, amount)
+    with ctx.lock(PURSE) as held:  # expect: DC401
+        yield from ctx.call_activity(charge, held)
     yield from ctx.call_activity(charge, amount)
+
+
+@orchestrator
+def returns_a_generator(ctx: OrchestrationContext, amount: int) -> Orchestration[str]:
+    if amount > 5:
+        return ctx.call_activity(charge, amount)  # expect: DC401
+    yield from ctx.call_activity(charge, amount)
+    return pay(ctx, amount)  # expect: DC401
+
+
+async def settle(ctx: OrchestrationContext, amount: int) -> None:
+    await ctx.call_activity(charge, amount)
+
+
+@orchestrator
+def gives_wrongly(ctx: OrchestrationContext, amount: int) -> Orchestration[None]:
+    yield from ctx.task_all(pay(ctx, amount))  # expect: DC410
+    yield from ctx.task_any(settle(ctx, amount))  # expect: DC410
+    one = pay(ctx, amount)
+    for task in ctx.as_completed(one):  # expect: DC410
+        yield from task
+    yield from ctx.gather([pay(ctx, 1), pay(ctx, 2)])  # expect: DC410
+    yield from ctx.gather(pay(ctx, part) for part in range(3))  # expect: DC410
+    several = [pay(ctx, part) for part in range(3)]
+    yield from ctx.gather(several)  # expect: DC410
+    yield from ctx.with_timeout([pay(ctx, 1)], amount)  # expect: DC410
+    ctx.branch(several).cancel()  # expect: DC410
+    yield from ctx.gather(pay, pay(ctx, amount))  # expect: DC410
+    yield from ctx.task_all([settle, pay(ctx, amount)])  # expect: DC410
+    yield from ctx.task_all([pay(ctx, 1)] * 3)  # expect: DC410
+    two = pay(ctx, amount)
+    yield from ctx.gather(two, two)  # expect: DC410
+
+
+@orchestrator
+def reads_late(ctx: OrchestrationContext, amounts: list[int]) -> Orchestration[None]:
+    tasks: list[object] = []
+    by_name: dict[str, object] = {}
+    for amount in amounts:
+        doubled = amount * 2
+        tasks.append(ctx.run("double", lambda: amount * 2))  # expect: DC411
+        by_name[str(amount)] = ctx.run("double", lambda: doubled)  # expect: DC411
+
+        def pays():
+            yield from ctx.call_activity(charge, amount)
+            yield from ctx.call_activity(charge, doubled)  # expect: DC411
+
+        def waits(number: int):
+            for _ in range(number):
+                yield from ctx.call_activity(charge, amount)  # expect: DC411
+
+        tasks.append(ctx.branch(pays()))
+        tasks.append(ctx.branch(waits(2)))
+    yield from ctx.task_all([ctx.wait_condition(lambda: tasks[n]) for n in range(3)])  # expect: DC411
+    yield from ctx.task_all((ctx.run("x", lambda: n + m) for n in range(3) for m in amounts))  # expect: DC411, DC411
+    yield from ctx.task_all(tasks)
+
+
+@orchestrator
+def takes_updates(ctx: OrchestrationContext) -> Orchestration[None]:
+    def book(seat: str):
+        yield [ctx.call_activity(charge, 1)]  # expect: DC402
+
+    async def forgets(seat: str) -> None:
+        settle(ctx, 1)  # expect: DC401
+
+    ctx.set_update_handler("book", book)
+    ctx.set_update_handler("settle", forgets)
+    yield from ctx.wait_condition(lambda: ctx.all_updates_ended)
 
 
 @orchestrator
@@ -151,6 +240,14 @@ def acts(ctx: OrchestrationContext) -> Orchestration[None]:
         ctx.send_event("other", "Asked")  # expect: DC407
         return 1
 
+    def may_add(number: int) -> None:
+        nonlocal asked  # expect: DC407
+        asked += 1
+        if number < 0:
+            raise ValueError(number)
+
+    ctx.set_update_handler("add", lambda number: items.append(str(number)), may_add)
+    ctx.set_update_handler("event", lambda: None, validator=lambda: ctx.send_event("other", "Asked"))  # expect: DC407
     ctx.set_query_handler("take", take)
     ctx.set_query_handler("count", count)
     ctx.set_query_handler("event", lambda: helper())
@@ -167,3 +264,35 @@ def replays(ctx: OrchestrationContext, amount: int) -> Orchestration[None]:
         return
     ctx.set_custom_status("old") if ctx.is_replaying else ctx.set_custom_status("new")  # expect: DC408
     yield from ctx.call_activity(charge, is_first)
+
+
+@orchestrator
+def calls_what_no_host_runs(ctx: OrchestrationContext, amount: int) -> Orchestration[None]:
+    yield from ctx.call_activity(keep, amount)  # expect: DC409
+    yield from ctx.call_activity_with_retry(keep, None, amount)  # expect: DC409
+    yield from ctx.call_activity(replays, amount)  # expect: DC409
+    yield from ctx.call_sub_orchestrator(keep)  # expect: DC409
+    yield from ctx.call_sub_orchestrator(charge, amount)  # expect: DC409
+    ctx.start_orchestration(pay, amount)  # expect: DC409
+
+
+@orchestrator
+def maps(ctx: OrchestrationContext, amounts: list[int]) -> Orchestration[None]:
+    ctx.map(charge, amounts)  # expect: DC401
+    yield from ctx.map(keep, amounts)  # expect: DC409
+    yield from ctx.map(charge, set(amounts))  # expect: DC501
+    yield from ctx.map(charge, (amount for amount in set(amounts) if amount))  # expect: DC501
+
+
+@activity(limit=OVEN)
+def bake(dish: str) -> str:
+    return dish
+
+
+@orchestrator(limit=OVEN)
+def menu(ctx: OrchestrationContext, dishes: list[str]) -> Orchestration[None]:
+    for dish in dishes:
+        yield from ctx.call_activity(bake, dish)  # expect: DC412
+    yield from ctx.call_sub_orchestrator(menu, dishes[1:])  # expect: DC412
+    with (yield from ctx.slot(OVEN)):  # expect: DC412
+        yield from ctx.call_activity(charge, 1)

@@ -103,14 +103,46 @@ def beside(ctx: OrchestrationContext) -> Orchestration[None]:
     threading.Thread(target=print).start()  # expect: DC307
     with concurrent.futures.ThreadPoolExecutor() as pool:  # expect: DC307
         pool.submit(len, "x")
-    value = asyncio.run(compute(1))  # expect: DC307, DC308
+    value = asyncio.run(compute(1))  # expect: DC307
     found = fetch("x")  # expect: DC403
     yield from ctx.call_activity("store", [value, found])
 
 
 @orchestrator
-async def not_a_generator(ctx: OrchestrationContext) -> None:  # expect: DC308
+async def awaits(ctx: OrchestrationContext) -> None:
+    time.sleep(1)  # expect: DC306
+    await asyncio.sleep(1)  # expect: DC307
+    await asyncio.gather(compute_here(ctx), compute_here(ctx))  # expect: DC307
+    ctx.call_activity("store", 1)  # expect: DC401
+    compute_here(ctx)  # expect: DC401
+    await a_generator(ctx)  # expect: DC308
+    async with asyncio.timeout(3):  # expect: DC308
+        await ctx.call_activity("store", 1)
+    await ctx.gather(branch_of_time(ctx), branch_of_time(ctx))
+
+
+async def branch_of_time(ctx: OrchestrationContext) -> None:
+    await ctx.call_activity("store", time.time())  # expect: DC101
+
+
+async def compute_here(ctx: OrchestrationContext) -> None:
     await ctx.call_activity("store", 1)
+
+
+def a_generator(ctx: OrchestrationContext) -> Orchestration[None]:
+    yield from ctx.call_activity("store", os.getpid())  # expect: DC302
+
+
+@orchestrator
+def runs_a_coroutine(ctx: OrchestrationContext) -> Orchestration[None]:
+    yield from compute_here(ctx)  # type: ignore  # expect: DC308
+    yield from ctx.gather(a_generator(ctx), compute_here(ctx))
+
+
+@orchestrator
+async def both(ctx: OrchestrationContext):  # expect: DC308
+    await ctx.call_activity("store", 1)
+    yield 1  # expect: DC402
 
 
 @orchestrator

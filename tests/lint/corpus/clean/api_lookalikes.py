@@ -252,3 +252,50 @@ def object_oriented(ctx: OrchestrationContext) -> Orchestration[int]:
     yield from flow.step("first")
     yield from flow.step("second")
     return flow.count
+
+
+def marked_below(amount: int) -> int:
+    return amount
+
+
+def renamed_below(amount: int) -> int:
+    return amount
+
+
+activity(marked_below)
+RENAMED = activity(name="renamed")(renamed_below)
+
+
+@orchestrator
+def calls_what_is_marked_later(ctx: OrchestrationContext, chosen: Callable[[int], int]) -> Orchestration[int]:
+    first = yield from ctx.call_activity(marked_below, 1)
+    second = yield from ctx.call_activity(renamed_below, 1)
+    third = yield from ctx.call_activity(RENAMED, 1)
+    fourth = yield from ctx.call_activity("by_name", 1)
+    fifth: int = yield from ctx.call_activity(chosen, 1)
+    return first + second + third + fourth + fifth
+
+
+@orchestrator
+def takes_updates(ctx: OrchestrationContext) -> Orchestration[list[int]]:
+    """Handlers change variables and wait; validators read."""
+    numbers: list[int] = []
+    is_closed = False
+
+    def add(number: int) -> Orchestration[int]:
+        numbers.append((yield from ctx.call_activity(charge, number)))
+        return len(numbers)
+
+    def may_add(number: int) -> None:
+        if number in numbers:
+            raise ValueError("it is there already")
+
+    def close() -> int:
+        nonlocal is_closed
+        is_closed = True
+        return len(numbers)
+
+    ctx.set_update_handler("add", add, may_add)
+    ctx.set_update_handler("close", close)
+    yield from ctx.wait_condition(lambda: is_closed and ctx.all_updates_ended)
+    return numbers

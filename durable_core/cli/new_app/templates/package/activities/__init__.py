@@ -1,0 +1,1 @@
+"""Activities: the work itself. All modules of this package are scanned."""

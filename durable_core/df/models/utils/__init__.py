@@ -1,0 +1,1 @@
+"""Parts of ``azure.durable_functions.models.utils`` that apps import."""

@@ -1,0 +1,1 @@
+"""The storage protocol of entities: their rows, mailboxes and catalogue rows. ``docs/storage.md`` shows them."""

@@ -1,0 +1,1 @@
+"""Entities at run time: their turns, and how senders reach them."""

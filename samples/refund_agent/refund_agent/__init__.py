@@ -1,0 +1,1 @@
+"""A refund agent: it looks orders up, pays small refunds back, and asks a manager about large ones."""

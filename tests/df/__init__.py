@@ -1,0 +1,1 @@
+"""Durable Functions on durable_core."""
