@@ -117,6 +117,26 @@ def test_an_instance_of_another_key_is_shown_as_stuck_and_goes_on_when_the_key_i
     in_world(scenario, Shift(3))
 
 
+def test_an_event_that_comes_to_a_host_without_the_key_is_passed_to_one_that_has_it() -> None:
+    async def scenario(world: World) -> None:
+        await world.client.start_new(steps, "one", 1)
+        await asyncio.sleep(5)
+        await world.replace_hosts(Shift(7))
+        await world.client.raise_event("one", "unrelated")
+        await asyncio.sleep(35)
+        assert "payload codec" in ((await world.hosts[0].app.client.get_status("one")).stuck_reason or "")
+        await world.client.raise_event("one", "add", 10)
+        await asyncio.sleep(1)  # the host has received it, alone
+        world.codec = Shift(3)
+        world.add_host()
+        await world.hosts.pop(0).stop()
+        await asyncio.sleep(60)  # recovery comes after minutes
+        assert (await world.client.get_status("one")).stuck_reason is None, "the event was not delivered"
+        assert await end_of(world) == EXPECTED
+
+    in_world(scenario, Shift(3))
+
+
 @pytest.mark.parametrize("wrong", WRONG, ids=["wrong key", "wrong key, unchecked", "no codec"])
 def test_messages_on_their_way_while_the_key_is_missing_are_not_lost(wrong: PayloadCodec | None) -> None:
     """Every few seconds another key: results, work and large messages meet hosts that cannot read them."""

@@ -121,8 +121,22 @@ def in_place_new(ctx: OrchestrationContext) -> Orchestration[str]:
     return did
 
 
-OLD = Registry().add(step, extra, order, unpatched, family, eternal, in_place_old)
-NEW = Registry().add(step, extra, order, order_2, patched, family, eternal, in_place_new)
+@orchestrator(name="event")
+def event_old(ctx: OrchestrationContext) -> Orchestration[str]:
+    did = yield from ctx.call_activity(step, "A")
+    yield from ctx.wait_for_external_event("go")
+    return did + (yield from ctx.call_activity(step, "B"))
+
+
+@orchestrator(name="event")
+def event_new(ctx: OrchestrationContext) -> Orchestration[str]:
+    did = yield from ctx.call_activity(extra, "A2")
+    yield from ctx.wait_for_external_event("go")
+    return did + (yield from ctx.call_activity(step, "B"))
+
+
+OLD = Registry().add(step, extra, order, unpatched, family, eternal, in_place_old, event_old)
+NEW = Registry().add(step, extra, order, order_2, patched, family, eternal, in_place_new, event_new)
 RESULTS: dict[str, tuple[Any, ...]] = {
     "order": ("ABC", "ABB2C"),
     "patched": ("AAA", "AbAbAb"),
@@ -277,6 +291,35 @@ def test_what_fits_no_host_is_stuck_at_once_where_no_other_host_lives(said: pyte
 
     run_on_old_hosts(scenario)
     assert len(stuck_reasons(said)) == 1
+
+
+@pytest.mark.parametrize("lacks", ["fitting code", "the orchestrator"])
+def test_an_event_that_comes_to_a_host_that_cannot_go_on_is_passed_to_one_that_can(lacks: str) -> None:
+    """The instance is shown as stuck by then, so that no other message of it waits for the right host."""
+
+    async def scenario(world: World) -> None:
+        await world.client.start_new("event", "one")
+        await asyncio.sleep(5)
+        await world.hosts.pop().stop()
+        host = world.add_host(NEW if lacks == "fitting code" else Registry().add(step), "new")
+        host.shape.alone = True
+        await world.client.raise_event("one", "unrelated")  # this host is alone and shows the instance as stuck
+        await asyncio.sleep(35)
+        assert (await world.client.get_status("one")).stuck_reason
+        host.shape.alone = False
+        for name in ("unrelated", "go"):
+            await world.client.raise_event("one", name)
+        await asyncio.sleep(1)  # it has received them, alone
+        world.add_host(OLD, "old")
+        await world.hosts.pop(0).stop()  # the host that has listened longest gets the messages: let it be the right one
+        world.add_host(host.shape.registry, "new")
+        done = await world.client.wait_for_completion("one", timeout=60)  # recovery comes after minutes
+        assert (done.output, done.stuck_reason) == ("AB", None)
+        await come_to_rest(world)
+        await check(world, EFFECTS, exactly_once=False)
+
+    EFFECTS.runs.clear()
+    run_on_old_hosts(scenario)
 
 
 async def older_code_meets(world: World, change: Callable[[Props], Props], *, suspended: bool = False) -> None:

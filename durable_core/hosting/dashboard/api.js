@@ -107,6 +107,7 @@ export function useFresh(load, deps, every) {
   latest.current = { load, every, isLive };
   const identity = JSON.stringify(deps);
   const again = useRef(() => {});
+  const settle = useRef(() => {});
 
   useEffect(() => {
     if (!asked) return undefined;
@@ -142,10 +143,11 @@ export function useFresh(load, deps, every) {
     };
     const seen = () => {
       clearTimeout(timer);
-      if (!document.hidden && !running && (latest.current.isLive || data === undefined) &&
+      if (!isOver && !document.hidden && !running && (latest.current.isLive || failures || data === undefined) &&
           (typeof latest.current.every === "function" ? latest.current.every(data) : latest.current.every)) round();
     };
     again.current = round;
+    settle.current = seen;
     document.addEventListener("visibilitychange", seen);
     round();
     return () => {
@@ -154,7 +156,8 @@ export function useFresh(load, deps, every) {
       running?.abort();
       document.removeEventListener("visibilitychange", seen);
     };
-  }, [identity, asked, isLive]);
+  }, [identity, asked]);
+  useEffect(() => settle.current(), [isLive]); // what is held still asks no more, what is live again asks at once
 
   const reload = useCallback(() => again.current(), []);
   const isOld = state.of !== identity;

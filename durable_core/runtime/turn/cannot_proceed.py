@@ -20,7 +20,7 @@ from ...errors import (
 from ...hub.instance_row import Instance
 from ...hub.stuck_reasons import NO_ORCHESTRATOR, OTHER_BUILD
 from ...storage.accounts import current_account
-from ..stuck import MAX_REASON
+from ..stuck import LONGEST_WAIT, MAX_REASON
 from .attempt import Attempt
 from .delivery import handed_over, release
 from .services import Services
@@ -65,21 +65,33 @@ class CannotProceed:
 
     async def wait_shown(self, attempt: Attempt, instance: Instance, shown: str, reason: str) -> None:
         """Wait for another host, and show that; ``reason``: shown once it has been waited for in vain."""
-        is_shown = instance.stuck in (shown[:MAX_REASON], reason[:MAX_REASON]) and not attempt.terminate_pending
-        if is_shown and all(d.is_bare and not d.redelivered for d in attempt.batch):
-            release(attempt.batch)  # another message waits already, or recovery sends the next wake-up
+        waited = self.waited(attempt)
+        is_bare = _is_bare(attempt)
+        if is_bare and instance.stuck == reason[:MAX_REASON]:
+            # No message may wait: the host that showed the reason had waited in vain, or was alone. The right host may
+            # have come since, and this is perhaps the wake-up of an event that was raised there.
+            if waited > LONGEST_WAIT:
+                release(attempt.batch)  # recovery sends the next wake-up
+            else:
+                await self._hand_back(attempt, waited)
             return
-        if self.waited(attempt) <= self._services.stuck_marker.PATIENCE:
+        if is_bare and instance.stuck == shown[:MAX_REASON] and not any(d.message.since for d in attempt.batch):
+            release(attempt.batch)  # the message for which this was shown still waits
+            return
+        if waited <= self._services.stuck_marker.PATIENCE:
             await self._services.stuck_marker.show(instance, shown, waits=True)
         await self.wait(attempt, reason, instance)
 
     async def wait(self, attempt: Attempt, reason: str, instance: Instance | None) -> None:
         """Send the messages back with a delay: another host, or a later build, may be able to continue the instance."""
-        stuck_marker = self._services.stuck_marker
         waited = self.waited(attempt)
-        if instance is not None and waited > stuck_marker.PATIENCE:
+        if instance is not None and waited > self._services.stuck_marker.PATIENCE:
             await self.park(attempt, instance, reason)
             return
+        await self._hand_back(attempt, waited)
+
+    async def _hand_back(self, attempt: Attempt, waited: float) -> None:
+        stuck_marker = self._services.stuck_marker
         await self.hand_over(attempt, stuck_marker.delay(waited), stuck_marker.stamp() - waited)
 
     async def cannot_decode(self, attempt: Attempt, error: CodecError) -> None:
@@ -88,12 +100,8 @@ class CannotProceed:
         stuck_marker = self._services.stuck_marker
         if instance is None:
             release(attempt.batch)
-        elif (
-            instance.stuck == str(error)
-            and not attempt.terminate_pending
-            and all(d.is_bare and not d.redelivered for d in attempt.batch)
-        ):
-            release(attempt.batch)  # shown already: recovery sends the next wake-up
+        elif instance.stuck == str(error) and _is_bare(attempt) and self.waited(attempt) > LONGEST_WAIT:
+            release(attempt.batch)  # recovery sends the next wake-up
         else:  # and never into the inbox, which this app could only fill with what the others cannot read
             if not instance.is_terminal:
                 await stuck_marker.show(instance, str(error))
@@ -130,3 +138,8 @@ class CannotProceed:
                 await self.wait_shown(attempt, instance, shown, str(error))
             case _:
                 raise error
+
+
+def _is_bare(attempt: Attempt) -> bool:
+    """Whether nothing is lost with these messages: recovery can send their wake-ups."""
+    return not attempt.terminate_pending and all(d.is_bare and not d.redelivered for d in attempt.batch)
