@@ -14,9 +14,9 @@ from typing import Any
 
 from durable_core import Orchestration, OrchestrationContext, orchestrator
 from durable_core.converter import Converter
+from durable_core.definitions import OrchestratorDefinition, definition_of
 from durable_core.engine.events import ExecutionStarted, TaskCompleted
 from durable_core.engine.executor import InstanceInfo, OrchestrationExecutor
-from durable_core.registry import OrchestratorDefinition, definition_of
 
 STEPS = 1_000
 ROUNDS = 15  # of which the quickest counts: the others were disturbed

@@ -11,6 +11,7 @@ from .product_version import VERSION
 if TYPE_CHECKING:
     from .activity_context import ActivityContext
     from .codec import PayloadCodec
+    from .decorators import activity, orchestrator
     from .engine.branches import BranchTask
     from .engine.callbacks import Callback
     from .engine.context import Orchestration, OrchestrationContext
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from .journal import JournalCallback, JournalContext, RecordedStep
     from .limits import Limit
     from .models import FailureDetails, OrchestrationStatus, RetryOptions, RetryPolicy, RuntimeStatus
-    from .registry import Registry, activity, orchestrator
+    from .registry import Registry
     from .runtime.client import DurableClient
     from .runtime.schedules.client import ScheduleStatus
     from .runtime.schedules.declared import schedule
@@ -169,7 +170,8 @@ _MODULES = {
     "journal": ("JournalCallback", "JournalContext", "RecordedStep"),
     "limits": ("Limit",),
     "models": ("FailureDetails", "OrchestrationStatus", "RetryOptions", "RetryPolicy", "RuntimeStatus"),
-    "registry": ("Registry", "activity", "orchestrator"),
+    "decorators": ("activity", "orchestrator"),
+    "registry": ("Registry",),
     "runtime.client": ("DurableClient",),
     "runtime.schedules.client": ("ScheduleStatus",),
     "runtime.schedules.declared": ("schedule",),

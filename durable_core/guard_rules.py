@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any, TypeVar, cast
 
+from .definitions import ActivityDefinition, definition_of
 from .lazy_dataclass import dataclass
-from .registry import ActivityDefinition, definition_of
 from .source_location import is_library
 
 T = TypeVar("T")

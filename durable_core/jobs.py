@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .registry import ActivityDefinition
+    from .definitions import ActivityDefinition
 
 JOB_PREFIX = "job:"
 

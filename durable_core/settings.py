@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError
 from .host_json import app_folder, hub_name
 from .lazy_dataclass import dataclass, fields_of
 from .models import RuntimeStatus
-from .prices import Prices, read_prices
-from .retention_setting import read_retention
+
+if TYPE_CHECKING:
+    from .prices import Prices
 
 DEFAULT_STORE = ".durable/durable.db"
 LONGEST_LEASE = 604_800  # seconds; Azure Queues hides a message for seven days at most
@@ -230,8 +232,12 @@ def _parse(name: str, variable: str, raw: str) -> object:
             case "partitions" | "warm_cache" | "warm_instances" | "max_payload" | "max_threads":
                 return int(raw)
             case "retention":
+                from .retention_setting import read_retention  # few apps set it, and each worker would import it
+
                 return read_retention(raw)
             case "prices":
+                from .prices import read_prices
+
                 return read_prices(raw)
             case "message_lease" | "code_limit" | "timer_rows_from":
                 return float(raw)

@@ -25,9 +25,9 @@ from aiohttp import web
 import activities
 import orchestrators
 from durable_core import Registry, RuntimeStatus, activity
+from durable_core.definitions import MAP_NAME
 from durable_core.engine.events import TaskScheduled
 from durable_core.errors import UpdateFailedError
-from durable_core.registry import MAP_NAME
 from durable_core.replay.history import from_text, to_text
 from durable_core.runtime.schedules.orchestrator import SCHEDULE_PREFIX
 from durable_core.testing import History, load_history

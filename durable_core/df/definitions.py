@@ -10,12 +10,13 @@ from typing import Any
 
 from azure.functions.decorators.function_app import FunctionBuilder
 
+from ..decorators import checked_name
+from ..definitions import NO_INPUT, ActivityDefinition, Adapter, OrchestratorDefinition
 from ..engine.context import OrchestrationContext
 from ..entities import EntityDefinition
 from ..errors import RegistrationError
 from ..host_json import app_folder, default_version
 from ..orchestrator_versions import problem_of_version
-from ..registry import NO_INPUT, ActivityDefinition, Adapter, OrchestratorDefinition, checked_name
 from ..signatures import location_of
 from .context import DurableOrchestrationContext, FunctionContext
 from .entities import entity_definition

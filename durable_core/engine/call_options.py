@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypedDict
 
+from ..definitions import ActivityDefinition
 from ..errors import InvalidInstanceIdError, OrchestratorCodeError
 from ..instance_ids import check_instance_id
 from ..models import JSON, RetryPolicy
 from ..moments import problem_of_time, seconds_of
 from ..orchestrator_versions import problem_of_version
-from ..registry import ActivityDefinition
 from .parent_close import check_parent_close
 from .user_frames import caller
 

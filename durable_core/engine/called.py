@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from ..definitions import ActivityDefinition, OrchestratorDefinition, name_of
 from ..entities import EntityDefinition
 from ..errors import OrchestratorCodeError
 from ..marks import MARK
-from ..registry import ActivityDefinition, OrchestratorDefinition, name_of
 from ..signatures import function_in
 from ..source_location import place
 from .events import OrchestrationStarted, SubOrchestrationCreated, TaskScheduled

@@ -52,6 +52,7 @@ from operator import is_
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, assert_never, cast, get_args
 
 from ..converter import Converter
+from ..definitions import OrchestratorDefinition
 from ..errors import (
     ActivityFailedError,
     DurableError,
@@ -64,7 +65,6 @@ from ..errors import (
 from ..guard import Watch, unwatched, watch_of
 from ..lazy_dataclass import dataclass
 from ..models import JSON, FailureDetails, Wait, type_name
-from ..registry import OrchestratorDefinition
 from ..user_code import raise_unless_failure
 from . import nondeterminism
 from .callbacks import CallbackTicket

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from ..converter import Converter
 from ..coroutine_code import CoroutineCode, inner_code, steps_of
+from ..definitions import NO_INPUT, OrchestratorDefinition
 from ..errors import (
     DurableError,
     TaskCancelledError,
@@ -26,7 +27,6 @@ from ..errors import (
 )
 from ..guard import unwatched
 from ..models import JSON, FailureDetails, RuntimeStatus, type_name
-from ..registry import NO_INPUT, OrchestratorDefinition
 from ..source_location import place, raised_at, short
 from ..user_code import raise_unless_failure
 from .conditions import Conditions

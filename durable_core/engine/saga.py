@@ -11,10 +11,10 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from ..coroutine_code import steps_of
+from ..definitions import OrchestratorDefinition, definition_of, name_of
 from ..errors import CompensationError
 from ..journal import JournalContext
 from ..models import RetryPolicy
-from ..registry import OrchestratorDefinition, definition_of, name_of
 from ..user_code import raise_unless_failure
 from .called import called_name
 from .tasks import Branch, Steps, Task

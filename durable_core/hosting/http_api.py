@@ -20,8 +20,8 @@ from ..errors import (
 from ..headers import request_headers
 from ..instance_ids import StartedInstance, check_instance_id, execution_of
 from ..jobs import JOB_PREFIX
+from ..marks import RESERVED
 from ..models import JSON, RuntimeStatus
-from ..registry import RESERVED
 from ..telemetry.open_metrics import CONTENT_TYPE
 from ..trace_context import caller_trace, valid_trace
 from . import http_entities

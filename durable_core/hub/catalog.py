@@ -25,10 +25,10 @@ from dataclasses import field, replace
 from datetime import datetime
 from typing import NamedTuple
 
+from ..definitions import is_internal
 from ..errors import CodecError, PreconditionFailedError, RowExistsError, RowNotFoundError
 from ..lazy_dataclass import dataclass
 from ..models import FailureDetails, Operations, RuntimeStatus
-from ..registry import is_internal
 from ..storage.ports import Delete, Insert, Props, Row, RowRange, Table, Value
 from .encoding import Encoding
 from .instance_row import Instance, operations_in, text_of_operations

@@ -88,7 +88,7 @@ class Linter:
 
     def _is_mark(self, node: ast.expr, file: SourceFile) -> bool:
         dotted = self._origins.dotted(node, file.scope)
-        return dotted.removesuffix("()") in ("durable_core.orchestrator", "durable_core.registry.orchestrator")
+        return dotted.removesuffix("()") in ("durable_core.orchestrator", "durable_core.decorators.orchestrator")
 
     def look_at(self, root: Root) -> None:
         """Check an orchestrator and all functions of the project that it calls."""

@@ -22,7 +22,7 @@ Mark: TypeAlias = Literal["orchestrator", "activity"]
 _DECORATORS: dict[str, Mark] = {
     f"durable_core.{module}{name}{called}": name
     for name in ("orchestrator", "activity")
-    for module in ("", "registry.")
+    for module in ("", "decorators.")
     for called in ("", "()")
 }
 _DF_TRIGGERS: dict[str, Mark] = {"orchestration_trigger": "orchestrator", "activity_trigger": "activity"}

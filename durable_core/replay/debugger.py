@@ -20,11 +20,12 @@ from typing import Any, ParamSpec, TypeVar, get_args
 
 from ..converter import Converter
 from ..coroutine_code import inner_code
+from ..definitions import OrchestratorDefinition
 from ..engine.events import Event, Incoming, TaskScheduled, describe
 from ..engine.executor import OrchestrationExecutor
 from ..engine.user_frames import suspended_at
 from ..errors import ConfigurationError, NonDeterminismError
-from ..registry import RESERVED, OrchestratorDefinition
+from ..marks import RESERVED
 from ..signatures import function_in
 from ..source_location import is_library, short
 from ..user_code import Interruption

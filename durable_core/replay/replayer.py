@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..converter import Converter
+from ..definitions import OrchestratorDefinition
 from ..engine.events import Event, Segment
 from ..engine.executor import OrchestrationExecutor
 from ..engine.mapping.batch import MAP_BATCH
@@ -23,8 +24,9 @@ from ..hub.instance_row import Instance
 from ..hub.instances import while_it_moves
 from ..hub.taskhub import TaskHub
 from ..lazy_dataclass import dataclass
+from ..marks import RESERVED
 from ..models import JSON, ParentLink, RuntimeStatus
-from ..registry import RESERVED, OrchestratorDefinition, Registry
+from ..registry import Registry
 from ..runtime.bulk.orchestrator import BULK
 from ..runtime.schedules.backfill import BACKFILL
 from ..runtime.schedules.orchestrator import SCHEDULES

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ..converter import Converter
+from ..definitions import ActivityDefinition
 from ..engine.callbacks import CallbackUrls
 from ..engine.events import Segment
 from ..errors import CodeHangsError, DeterminismError, NonDeterminismError, UnknownOrchestratorError
@@ -13,7 +14,7 @@ from ..hang_watch import Code, stretch
 from ..hub.instance_row import Instance
 from ..hub.taskhub import TaskHub
 from ..operate.explain.code_here import CallInHand, Replayed, SlotUse
-from ..registry import ActivityDefinition, Registry
+from ..registry import Registry
 from .activities.call_options import definition_here
 from .activities.runner import ActivityRunner
 from .hangs import Hangs

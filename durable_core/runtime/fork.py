@@ -48,9 +48,10 @@ from ..hub.messages import ControlMessage, TaskOutcome, encode
 from ..hub.taskhub import TaskHub
 from ..hub.voiding import rewind_in
 from ..lazy_dataclass import dataclass
+from ..marks import RESERVED
 from ..models import JSON, FailureDetails, Origin, RuntimeStatus
 from ..moments import after
-from ..registry import RESERVED, Registry
+from ..registry import Registry
 from ..storage.ports import Insert
 from .activities.call_options import definition_here
 from .clock import Clock

@@ -10,10 +10,10 @@ import codecs
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from ..definitions import ActivityDefinition
 from ..engine.http import HTTP_ACTIVITY, DurableHttpResponse, HttpRequest, HttpRequestWithToken, next_request
 from ..engine.http_addresses import shown
 from ..errors import HttpCallError, InvalidInputError, PayloadTooLargeError
-from ..registry import ActivityDefinition
 from .managed_identity import ManagedIdentity
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from functools import wraps
 from types import MappingProxyType
 from typing import Any
 
+from ..definitions import name_of
 from ..entities import EntityId
 from ..hang_watch import Code, in_stretches
 from ..headers import request_headers
 from ..interceptors import ClientCall, Interceptors, Proceed, around
-from ..registry import name_of
 from .client import DurableClient
 
 CARRIES = ("start_new", "enqueue", "signal_with_start", "signal_entity", "create_schedule")

@@ -13,6 +13,7 @@ from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, TypedDict, Unpack, cast, get_args
 
+from ..definitions import is_internal
 from ..errors import CodecError, DamagedRowError, InvalidInputError, NewerFormatError
 from ..hub.catalog import BY_END, CLOSED, ENDED, OPEN, Entry, newest_first
 from ..hub.taskhub import TaskHub
@@ -20,9 +21,9 @@ from ..hub.times import inverted_ms
 from ..instance_ids import FORBIDDEN_IN_KEYS, check_tags
 from ..jobs import is_job
 from ..lazy_dataclass import dataclass
+from ..marks import RESERVED
 from ..models import FailureDetails, OrchestrationStatus, RuntimeStatus
 from ..moments import in_utc
-from ..registry import RESERVED, is_internal
 from .turn.decision import entry_of
 
 _POSITION = re.compile(r"-?[0-9]{1,16}-[0-9A-Za-z_.]{1,64}(?:~[0-9]{1,9})?-.{1,256}")

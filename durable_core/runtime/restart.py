@@ -6,9 +6,10 @@ from typing import Final
 
 from ..errors import InvalidInputError, OperationRefusedError, UnknownOrchestratorError
 from ..hub.instance_row import Instance
+from ..marks import RESERVED
 from ..models import Origin
 from ..orchestrator_versions import UNDECIDED
-from ..registry import RESERVED, Registry
+from ..registry import Registry
 
 
 class SameInput:

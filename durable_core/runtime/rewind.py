@@ -26,8 +26,9 @@ from ..hub.instances import MOVED_TRIES, HistoryMovedError
 from ..hub.payloads import PayloadGoneError
 from ..hub.taskhub import TaskHub
 from ..lazy_dataclass import dataclass
+from ..marks import RESERVED
 from ..models import JSON
-from ..registry import RESERVED, Registry
+from ..registry import Registry
 from .turn.cached import definition_for, info_of, watched_replay
 from .turn.rewind_plan import RewindPlan, RewoundTask
 from .turn.rewinding import Rewinding

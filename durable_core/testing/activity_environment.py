@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ..activity_context import ActivityContext
 from ..converter import Converter
+from ..definitions import ActivityDefinition, definition_of
 from ..errors import ConfigurationError, RegistrationError
 from ..headers import checked_headers
 from ..interceptors import Interceptor, Interceptors, around
 from ..journal import JournalContext, RecordedStep
 from ..models import JSON
-from ..registry import ActivityDefinition, definition_of
 from ..streams import StreamWriter
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..activity_context import ActivityContext
+from ..definitions import NO_INPUT, ActivityDefinition
 from ..errors import RegistrationError
 from ..lazy_dataclass import dataclass
-from ..registry import NO_INPUT, ActivityDefinition
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from ..codec import PayloadCodec
 from ..converter import Converter
+from ..definitions import name_of
 from ..engine.annotations import result_type
 from ..engine.code_scope import whose_code
 from ..engine.context import OrchestrationContext
@@ -35,7 +36,7 @@ from ..errors import (
 from ..hub.catalog import OPEN, Entry
 from ..interceptors import Interceptor
 from ..models import JSON, OrchestrationStatus, RuntimeStatus
-from ..registry import Registry, name_of
+from ..registry import Registry
 from ..runtime.client import DurableClient
 from ..runtime.start import StartOptions
 from ..settings import Settings

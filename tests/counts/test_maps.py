@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from durable_core import Orchestration, OrchestrationContext, Registry, activity, orchestrator
-from durable_core.registry import MAP_NAME
+from durable_core.definitions import MAP_NAME
 from durable_core.testing.simulation import World
 
 MANY = 100_000 if "DURABLE_SOAK" in os.environ else 6_000

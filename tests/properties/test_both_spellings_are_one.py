@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_core.converter import Converter
+from durable_core.definitions import OrchestratorDefinition
 from durable_core.engine.events import ContinueAsNew, ExecutionStarted, Incoming, Segment, to_array
 from durable_core.engine.executor import InstanceInfo, OrchestrationExecutor
-from durable_core.registry import OrchestratorDefinition
 
 from .test_warm_and_cold_are_one import START, World, answers, state
 

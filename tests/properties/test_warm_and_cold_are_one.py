@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from durable_core import FailureDetails, OrchestrationContext, Task
 from durable_core.converter import Converter
+from durable_core.definitions import OrchestratorDefinition
 from durable_core.engine.events import (
     CancelRequested,
     ContinueAsNew,
@@ -38,7 +39,6 @@ from durable_core.engine.events import (
     to_array,
 )
 from durable_core.engine.executor import InstanceInfo, OrchestrationExecutor, Turn
-from durable_core.registry import OrchestratorDefinition
 from durable_core.runtime.activities.call_options import timed_out
 
 from .programs import NAMES, Program, Run, Stage, programs

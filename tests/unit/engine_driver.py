@@ -8,11 +8,11 @@ from typing import Any
 
 from durable_core import FailureDetails, orchestrator
 from durable_core.converter import Converter
+from durable_core.definitions import OrchestratorDefinition, definition_of
 from durable_core.engine.callbacks import CallbackUrls
 from durable_core.engine.events import ExecutionCompleted, ExecutionStarted, Incoming, Outgoing, Segment
 from durable_core.engine.executor import InstanceInfo, OrchestrationExecutor, Turn
 from durable_core.models import JSON, ParentLink
-from durable_core.registry import OrchestratorDefinition, definition_of
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -12,6 +12,7 @@ import pytest
 
 from durable_core import OrchestrationContext, RuntimeStatus, Task
 from durable_core.converter import Converter
+from durable_core.definitions import NO_INPUT, Adapter, OrchestratorDefinition
 from durable_core.engine.adapted import AdaptedTask, call_now, has_ended_by_now
 from durable_core.engine.events import (
     ContinueAsNew,
@@ -24,7 +25,6 @@ from durable_core.engine.events import (
 )
 from durable_core.engine.executor import InstanceInfo, OrchestrationExecutor
 from durable_core.models import FailureDetails
-from durable_core.registry import NO_INPUT, Adapter, OrchestratorDefinition
 from tests.unit.engine_driver import Driver
 
 

@@ -53,9 +53,9 @@ def scanned(*packages: str) -> list[str]:
     [
         an_activity("found"),
         "from durable_core import (\n  Registry,  # (here)\n  activity as mark,\n)\n@mark\ndef found(): ...\n",
-        "from durable_core.registry import activity\n@activity(name='found')\ndef f() -> None: ...\n",
+        "from durable_core.decorators import activity\n@activity(name='found')\ndef f() -> None: ...\n",
         "import durable_core\n@durable_core.activity\ndef found() -> None: ...\n",
-        "import os, durable_core as dc\n@dc.registry.activity\ndef found() -> None: ...\n",
+        "import os, durable_core as dc\n@dc.decorators.activity\ndef found() -> None: ...\n",
         "from durable_core import *\n@activity\ndef found() -> None: ...\n",
         "from durable_core import \\\n    activity\nfound = activity(lambda: None, name='found') if 0 else None\n"
         "@activity\ndef found() -> None: ...\n",

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from durable_core import Orchestration, OrchestrationContext, Registry, orchestrator
+from durable_core.definitions import definition_of
 from durable_core.errors import RegistrationError, UnknownOrchestratorError
 from durable_core.orchestrator_versions import UNDECIDED, in_order, newest
-from durable_core.registry import definition_of
 
 
 def order(version: str, *, default: bool = False) -> Callable[..., Any]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from ...converter import is_plain
+from ...definitions import ActivityDefinition, definition_of
 from ...errors import InvalidInputError, OrchestratorCodeError
 from ...journal import JournalContext
 from ...limits import Limit, checked_priority, text_of
 from ...models import JSON, RetryPolicy
-from ...registry import ActivityDefinition, definition_of
 from ..annotations import result_type, returned
 from ..call_options import CallOptions, scheduled_options
 from ..called import called_name, check_name

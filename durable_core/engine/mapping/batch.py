@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...definitions import MAP_NAME, OrchestratorDefinition
 from ...models import JSON
-from ...registry import MAP_NAME, OrchestratorDefinition
 from ..tasks import Orchestration
 from ..values import Written
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from ...definitions import MAP_NAME, OrchestratorDefinition, definition_of
 from ...errors import (
     ActivityFailedError,
     DurableError,
@@ -25,7 +26,6 @@ from ...errors import (
 from ...lazy_dataclass import dataclass
 from ...models import JSON, FailureDetails, RetryPolicy, type_name
 from ...moments import seconds_of
-from ...registry import MAP_NAME, OrchestratorDefinition, definition_of
 from ..annotations import returned
 from ..call_options import CallOptions, check_retry, run_options, scheduled_options
 from ..called import called_name

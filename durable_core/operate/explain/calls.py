@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
+from ...definitions import MAP_NAME
 from ...engine.events import SubOrchestrationCreated, TaskCompleted, TaskScheduled
 from ...errors import QueueNotFoundError
 from ...hub.attempts import EndedAttempt, KeptAttempts, span_of
@@ -14,7 +15,6 @@ from ...hub.payloads import PayloadGoneError
 from ...hub.times import iso
 from ...models import JSON, RetryPolicy, Wait
 from ...moments import after, from_epoch
-from ...registry import MAP_NAME
 from ...storage.ports import Queue
 from ..call_index import Call
 from . import words

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from ...definitions import ActivityDefinition
 from ...engine.events import Segment
 from ...hub.instance_row import Instance
 from ...lazy_dataclass import dataclass
 from ...models import RetryPolicy, Wait
-from ...registry import ActivityDefinition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 
+from ...definitions import SCHEDULE_NAME
 from ...engine.slots import is_gate
 from ...hub.taskhub import TaskHub
 from ...hub.times import iso
 from ...models import JSON, Wait
-from ...registry import SCHEDULE_NAME
 from . import beginning_and_end, calls, entities, held_up, messages, words
 from .code_here import CodeHere
 from .explanation import ChainLink, Explanation

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ...converter import Converter
+from ...definitions import ActivityDefinition
 from ...errors import DurableError, StreamError
 from ...hub.heartbeats import Heartbeats, RunningAttempt
 from ...hub.instance_row import Instance
@@ -18,7 +19,6 @@ from ...hub.instances import Instances
 from ...hub.messages import Call
 from ...log_context import Work, durable_logger
 from ...models import JSON, FailureDetails
-from ...registry import ActivityDefinition
 from ...streams import StreamWriter, check_stream_name
 from .call_options import in_words, timed_out
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from ...definitions import ActivityDefinition
 from ...engine.events import Segment, TaskScheduled
 from ...engine.state import PendingTask
 from ...errors import TaskFailedError, TaskTimeoutError, UnknownActivityError
@@ -17,7 +18,7 @@ from ...hub.journals import root_of
 from ...hub.messages import Call
 from ...models import JSON, FailureDetails, type_name
 from ...moments import after, from_epoch
-from ...registry import ActivityDefinition, Registry
+from ...registry import Registry
 
 _BASES = tuple(type_name(base) for base in TaskTimeoutError.__mro__[1:] if issubclass(base, TaskFailedError.__mro__[1]))
 

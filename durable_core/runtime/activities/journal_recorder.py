@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ...converter import Converter
+from ...definitions import name_of
 from ...engine.annotations import result_type
 from ...engine.callbacks import LIFETIME
 from ...errors import InvalidInputError, JournalError
@@ -16,7 +17,6 @@ from ...instance_ids import HALF_PAIR, check_event_name, check_instance_id, chec
 from ...journal import JournalCallback
 from ...models import JSON, RetryPolicy
 from ...orchestrator_versions import problem_of_version
-from ...registry import name_of
 from .journal_calls import caller
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ...activity_context import ActivityContext
 from ...converter import LEAVES, Converter, is_plain
+from ...definitions import ActivityDefinition
 from ...engine.callbacks import CallbackUrls, make_ticket
 from ...engine.code_scope import enter_outside, outside
 from ...engine.events import CancelRequested, ExecutionTimedOut, TaskCompleted, TaskFailed, TaskScheduled
@@ -35,7 +36,7 @@ from ...interceptors import around
 from ...log_context import WorkLogger, durable_logger, enter_work, leave_work
 from ...models import JSON, FailureDetails
 from ...moments import after
-from ...registry import ActivityDefinition, Registry
+from ...registry import Registry
 from ...user_code import Raised, called, is_interrupt
 from ..clock import Clock
 from ..observer import NOBODY, AttemptInfo, Observer, RunningAttempt

@@ -11,10 +11,10 @@ from dataclasses import asdict, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from ...definitions import OrchestratorDefinition
 from ...engine.context import Orchestration, OrchestrationContext
 from ...lazy_dataclass import dataclass
 from ...models import JSON, RetryPolicy
-from ...registry import OrchestratorDefinition
 
 BULK_NAME = "durable.bulk"
 BULK_PREFIX = f"{BULK_NAME}:"

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ...activity_context import ActivityContext
+from ...definitions import ActivityDefinition
 from ...errors import (
     DurableError,
     ExecutionGoneError,
@@ -26,7 +27,6 @@ from ...errors import (
 )
 from ...instance_ids import MAX_INSTANCE_ID
 from ...models import JSON, OrchestrationStatus
-from ...registry import ActivityDefinition
 from ..listing import LOOKED_AT_ONCE
 from .orchestrator import SLICE_NAME, BulkProgress, until_of
 from .request import BulkAction, BulkRequest

@@ -12,11 +12,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ...definitions import OrchestratorDefinition
 from ...engine.context import Orchestration, OrchestrationContext
 from ...engine.tasks import Task
 from ...lazy_dataclass import dataclass
 from ...models import JSON
-from ...registry import OrchestratorDefinition
 from .cron import Cron, Interval
 from .orchestrator import is_there_already, run_id
 

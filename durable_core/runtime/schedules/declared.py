@@ -7,10 +7,11 @@ from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from ...definitions import OrchestratorDefinition
 from ...errors import DurableError, RegistrationError
 from ...lazy_dataclass import dataclass
 from ...marks import MARK
-from ...registry import OrchestratorDefinition, Registry
+from ...registry import Registry
 from ...signatures import location_of
 from .orchestrator import Overlap
 from .plan import ScheduleTiming

@@ -17,13 +17,13 @@ from dataclasses import asdict, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast, get_args
 
+from ...definitions import SCHEDULE_NAME, OrchestratorDefinition
 from ...engine.context import Orchestration, OrchestrationContext
 from ...engine.tasks import Task
 from ...errors import InstanceAlreadyExistsError, InvalidInputError, TaskFailedError
 from ...lazy_dataclass import dataclass
 from ...models import JSON, type_name
 from ...moments import LAST_SECONDS, after
-from ...registry import SCHEDULE_NAME, OrchestratorDefinition
 from .cron import SHORTEST, Cron, Interval, parse_cron
 
 SCHEDULE_PREFIX = f"{SCHEDULE_NAME}:"

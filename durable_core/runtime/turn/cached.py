@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 
 from ...converter import Converter
+from ...definitions import OrchestratorDefinition
 from ...engine.callbacks import CallbackUrls
 from ...engine.events import ContinueAsNew, Event, ExecutionCompleted, ExecutionTerminated, Segment
 from ...engine.executor import InstanceInfo, OrchestrationExecutor
@@ -19,7 +20,7 @@ from ...lazy_dataclass import dataclass
 from ...limits import Limit
 from ...models import JSON, STATUSES, FailureDetails, RuntimeStatus
 from ...orchestrator_versions import UNDECIDED
-from ...registry import OrchestratorDefinition, Registry
+from ...registry import Registry
 from ..determinism_hint import with_likely_cause
 from ..instance_weight import Weight
 from .services import Services

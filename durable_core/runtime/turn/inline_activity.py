@@ -14,12 +14,12 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from ...definitions import ActivityDefinition
 from ...engine.events import TaskScheduled
 from ...engine.executor import OrchestrationExecutor, Turn
 from ...hub.instance_row import Instance
 from ...hub.messages import Call, WorkMessage
 from ...models import JSON
-from ...registry import ActivityDefinition
 from ..activities.attempt import Attempt
 from ..activities.call_options import call_of, definition_here, to_watch
 from .decision import Decision, Dispatch, bare_wake_up
