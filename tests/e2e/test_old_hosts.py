@@ -19,7 +19,7 @@ from tests.support.http_client import HttpClient
 
 APP = PROJECT / "tests" / "e2e" / "apps" / "repaired"
 BEFORE_REWINDS = "49ac342^"
-BEFORE_HEADERS = "2eee3fd^"
+BEFORE_HEADERS = "c997fac"
 BEFORE_CAUSES = "18ec4b9^"  # knows rewinds, and does not record which tasks have ended a run
 
 
