@@ -1,6 +1,7 @@
 """host.json of an app: read as the Functions host reads it, with the overrides of the environment.
 
-Owns how the file is found, read and looked up. What its settings mean is known by those who ask for them.
+Owns how the file is found, read and looked up, and the settings that more than one layer asks for. What the others mean
+is known by those who ask for them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ from .lenient_json import parse_lenient
 HOST_JSON = "host.json"
 _OVERRIDE_PREFIX = "azurefunctionsjobhost__"
 _SCRIPT_ROOT = "AzureWebJobsScriptRoot"
+_TIME_SPAN = re.compile(
+    r"(?:(?P<days>\d+)\.)?(?P<hours>\d{1,2}):(?P<minutes>\d{1,2})(?::(?P<seconds>\d{1,2}(?:\.\d+)?))?"
+)
+_SKU = "WEBSITE_SKU"
+_CONSUMPTION = "dynamic"  # the plan whose functions end after five minutes, as WEBSITE_SKU names it
+CONSUMPTION_TIMEOUT, USUAL_TIMEOUT = 300.0, 1800.0
+SHORTEST_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,54 @@ def _of_durable_task(folder: Path, environ: Mapping[str, str], key: str) -> str 
     section = get_section(get_section(read_host_json(folder, environ).entries, "extensions"), "durableTask")
     value = get_value(section, key)
     return None if value is None else resolve_settings(str(value), environ)
+
+
+def function_timeout(entries: Mapping[str, Any], environ: Mapping[str, str]) -> float | None:
+    """``functionTimeout`` of a host.json: seconds for which the host lets a function run; None: for any time.
+
+    Where it is not set, it is that of the plan: five minutes on Consumption (``WEBSITE_SKU``), else half an hour.
+    ConfigurationError for what is no time span, and for less than a second, which Azure refuses, too.
+    """
+    default = CONSUMPTION_TIMEOUT if environ.get(_SKU, "").lower() == _CONSUMPTION else USUAL_TIMEOUT
+    if str(get_value(entries, "functionTimeout", "")).strip() == "-1":
+        return None
+    limit = get_seconds(entries, "functionTimeout", default)
+    if limit < SHORTEST_TIMEOUT:
+        raise ConfigurationError("host.json: functionTimeout must be at least 00:00:01, or -1 for no limit")
+    return limit
+
+
+def function_timeout_in(folder: Path, environ: Mapping[str, str]) -> float | None:
+    """That of the host.json in this folder."""
+    return function_timeout(read_host_json(folder, environ).entries, environ)
+
+
+def own_function_timeout(environ: Mapping[str, str]) -> float | None:
+    """That of the app that runs."""
+    return function_timeout_in(app_folder(environ), environ)
+
+
+def parse_time_span(text: str) -> float | None:
+    """Seconds of a .NET TimeSpan (``[d.]hh:mm[:ss[.fff]]``), or None if the text is none."""
+    match = _TIME_SPAN.fullmatch(text.strip())
+    if match is None:
+        return None
+    days, hours, minutes = (int(match[name] or 0) for name in ("days", "hours", "minutes"))
+    seconds = float(match["seconds"] or 0)
+    if hours > 23 or minutes > 59 or seconds >= 60:
+        return None
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def get_seconds(section: Mapping[str, Any], key: str, default: float) -> float:
+    """The seconds of a key whose value is a TimeSpan. ConfigurationError for any other value."""
+    raw = get_value(section, key)
+    if raw is None:
+        return default
+    seconds = parse_time_span(str(raw))
+    if seconds is None:
+        raise ConfigurationError(f"host.json: {key} must be a time span such as 00:00:02 or 1.12:00:00, not {raw!r}")
+    return seconds
 
 
 def resolve_settings(text: str, environ: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError
-from .host_json import app_folder, hub_name
+from .host_json import app_folder, function_timeout_in, hub_name
 from .lazy_dataclass import dataclass, fields_of
 from .models import RuntimeStatus
 
@@ -84,6 +84,8 @@ class Settings:
     turns_at_work: whether the host that has run the only open activity of a short instance runs the next turn, too, and
         up to four such activities in a row; else it sends each result by a control queue.
     message_lease: seconds of the lease on a message, before any renewal; 1 to 604,800.
+    function_timeout: seconds after which the host ends a function, as ``functionTimeout`` of host.json or the plan has
+        it; None: never. What can be handed over is, before that.
     max_payload: highest number of bytes of JSON of one input, result or event.
     signing_keys: secrets by which capability URLs are signed, newest first.
     base_url: the public address of the app, such as https://orders.example.com, for all URLs that it returns; if
@@ -119,6 +121,7 @@ class Settings:
     inline_default: bool = True
     turns_at_work: bool = True
     message_lease: float = 600.0
+    function_timeout: float | None = None
     max_payload: int = 10 * 1024 * 1024
     signing_keys: tuple[str, ...] = field(default=(), repr=False)
     base_url: str = ""
@@ -173,6 +176,11 @@ class Settings:
             raise ConfigurationError(
                 f"timer_rows_from must be 60 to 600 seconds, not {self.timer_rows_from} (DURABLE_TIMER_ROWS_FROM)"
             )
+        if self.function_timeout is not None and not self.function_timeout > 0:
+            raise ConfigurationError(
+                "function_timeout must be a number of seconds above 0, or None for no limit, not "
+                f"{self.function_timeout} (functionTimeout of host.json)"
+            )
         if not 1 <= self.message_lease <= LONGEST_LEASE:
             raise ConfigurationError(
                 f"message_lease must be 1 to {LONGEST_LEASE:,} seconds, not {self.message_lease} "
@@ -208,6 +216,8 @@ class Settings:
             values[name] = _parse(name, variable, raw)
         if "hub" not in values and folder is not None and (name := hub_name(folder, env)) is not None:
             values["hub"] = _of_host_json(name)
+        if folder is not None:
+            values["function_timeout"] = function_timeout_in(folder, env)
         prefix = "AzureWebJobsStorage"
         connection = {
             name[len(prefix) :].lstrip("_"): value

@@ -15,6 +15,7 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,6 +25,7 @@ import azure.functions as func
 
 from ..codec import PayloadCodec
 from ..errors import ConfigurationError, DurableError, InstanceNotFoundError
+from ..host_json import own_function_timeout
 from ..hub.names import HubNames
 from ..hub.timers import arming_interval
 from ..instance_ids import execution_of
@@ -61,7 +63,8 @@ class Durable:
     """Connects a registry to a function app: the blueprint, and for your own functions the client and responses.
 
     registry: the orchestrators and activities of the app.
-    settings: None reads them from the environment (ConfigurationError).
+    settings: None reads them from the environment (ConfigurationError). Without a ``function_timeout`` they get that of
+        the app's host.json.
     base: path of the management API below the host's route prefix.
     auth_level: the key that Azure asks of the management API's callers, whatever the app's own default is; ANONYMOUS
         opens it to everybody. The signed URLs (``/c/...``) never need one.
@@ -80,6 +83,8 @@ class Durable:
     ) -> None:
         self.registry = registry
         self.settings = Settings.from_environment() if settings is None else settings
+        if self.settings.function_timeout is None:
+            self.settings = replace(self.settings, function_timeout=own_function_timeout(os.environ))
         self.codec = codec
         self._base = base.strip("/")
         if not self._base or self._base.split("/")[0].lower() in ("admin", "runtime"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 
@@ -35,6 +36,7 @@ from .entities.actors import EntityActors
 from .entities.out import Outgoing
 from .entities.services import EntityServices
 from .entities.sweep import Sweep
+from .function_timeout import warning_before
 from .hangs import Hangs, Remember
 from .host_identity import HostIdentity, this_process
 from .http_activity import HttpCaller
@@ -131,7 +133,9 @@ class DurableApp:
         self.instance_cache = InstanceCache(services, ends or Completions(storage, settings.hub))
         outgoing = Outgoing(self.hub, registry, clock, dispatcher)
         self._sweep = Sweep(self.hub, clock, dispatcher.post, outgoing)
-        self._recovery = Recovery(self.hub, clock, dispatcher, self._stuck_marker, self._sweep)
+        self._recovery = Recovery(
+            self.hub, clock, dispatcher, self._stuck_marker, self._sweep, settings.function_timeout
+        )
         entity_services = EntityServices(
             hub=self.hub,
             registry=registry,
@@ -230,7 +234,7 @@ class DurableApp:
     async def on_control_message(self, body: str, dequeue_count: int, inserted_at: datetime | None = None) -> None:
         """Handle a message of a control queue. After any error the caller must deliver the message again, or move it to
         the poison queue. ``inserted_at``: when it was sent."""
-        lease = Lease.begin(self.settings.message_lease)
+        lease = Lease.begin(self.settings.message_lease, self.settings.function_timeout)
         message = await self._read(body, work=None)
         if message is None:
             return
@@ -243,7 +247,7 @@ class DurableApp:
             return
         self.observer.received(message, dequeue_count, inserted_at)
         try:
-            with self.presence.handling("control"):
+            with self.presence.handling("control"), self._warning_before_timeout(message):
                 await self.instance_cache.deliver(
                     message,
                     lease,
@@ -258,7 +262,7 @@ class DurableApp:
         self, body: str, dequeue_count: int, queue: str = "", inserted_at: datetime | None = None
     ) -> None:
         """Handle a message of a work queue, as above. ``queue``: the name that activities give with ``queue=``."""
-        lease = Lease.begin(self.settings.message_lease)
+        lease = Lease.begin(self.settings.message_lease, self.settings.function_timeout)
         self._runner.served.add(queue)
         message = await self._read(body, work=queue)
         if message is None:
@@ -271,7 +275,7 @@ class DurableApp:
             return
         self.observer.received(message, dequeue_count, inserted_at)
         try:
-            with self.presence.handling(serving_work(queue)):
+            with self.presence.handling(serving_work(queue)), self._warning_before_timeout(message):
                 operations = on_message(message, dequeue_count)
                 await self._worker.work(
                     replace(message, queue=queue), lease, redelivered=dequeue_count > 1, operations=operations
@@ -279,6 +283,9 @@ class DurableApp:
         except Exception as error:
             await self._show_failure(message, dequeue_count, error)
             raise
+
+    def _warning_before_timeout(self, message: ControlMessage | WorkMessage) -> AbstractContextManager[None]:
+        return warning_before(self.settings.function_timeout, message.instance_id, self._runner.running)
 
     def serve(self, queues: Sequence[str] = ()) -> None:
         """Have this process listed among the hosts of the hub, from now until ``close``.

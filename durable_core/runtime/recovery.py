@@ -35,6 +35,7 @@ from ..storage.ports import Queue, QueueMessage
 from .at_once import run_some_at_once
 from .clock import Clock
 from .entities.sweep import Sweep
+from .function_timeout import cut_off
 from .listing import UNREADABLE
 from .stuck import StuckMarker
 from .turn.decision import entry_of
@@ -68,13 +69,21 @@ class RecoveryReport:
 
 class Recovery:
     def __init__(
-        self, hub: TaskHub, clock: Clock, dispatcher: Dispatcher, stuck_marker: StuckMarker, sweep: Sweep
+        self,
+        hub: TaskHub,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        stuck_marker: StuckMarker,
+        sweep: Sweep,
+        function_timeout: float | None = None,
     ) -> None:
+        """``function_timeout``: of the settings."""
         self._hub = hub
         self._clock = clock
         self._dispatcher = dispatcher
         self._stuck_marker = stuck_marker
         self._sweep = sweep
+        self._function_timeout = function_timeout
 
     async def run(self, *, full: bool = False) -> RecoveryReport:
         """One round. ``full``: redispatch every open instance, as if all queues were lost."""
@@ -166,7 +175,7 @@ class Recovery:
             elif not instance.is_terminal:
                 if isinstance(content, ControlMessage):
                     await self._stuck_marker.save(instance, replace(content, redelivered=True))
-                await self._stuck_marker.show(instance, instance.stuck or _poison_reason(content, message))
+                await self._stuck_marker.show(instance, instance.stuck or self._reason(content, message))
                 if await self._hub.catalog.next_check(entry_of(instance)) is None:
                     await self._hub.catalog.postpone_check(entry_of(instance), self._clock.now() + FIRST_CHECK)
                 is_set_aside = True
@@ -176,6 +185,15 @@ class Recovery:
         await queue.delete(message)
         if instance is not None and is_set_aside:
             await self._end_if_asked(instance)
+
+    def _reason(self, content: ControlMessage | WorkMessage, message: QueueMessage) -> str:
+        """Why an instance of which no error is known is stuck."""
+        is_work = isinstance(content, WorkMessage)
+        what = f"work for activity '{content.calls[0].name}'" if is_work else "a control message"
+        return (
+            f"{what} {SET_ASIDE} (message {message.id}){cut_off(self._function_timeout)}; "
+            "fix the cause and run recover (python -m durable_core recover, or POST to the API's /recover)"
+        )
 
     async def _save_wake_up(self, content: EntityWakeUp, message: QueueMessage) -> None:
         """Wake the entity up once more, and later if that was done before: its code may crash hosts. Its mailbox and
@@ -339,11 +357,3 @@ class Recovery:
 
 def _until_next_check(stuck_for: timedelta) -> timedelta:
     return min(max(stuck_for, FIRST_CHECK), LONGEST_CHECK)
-
-
-def _poison_reason(content: ControlMessage | WorkMessage, message: QueueMessage) -> str:
-    what = f"work for activity '{content.calls[0].name}'" if isinstance(content, WorkMessage) else "a control message"
-    return (
-        f"{what} {SET_ASIDE} (message {message.id}); "
-        "fix the cause and run recover (python -m durable_core recover, or POST to the API's /recover)"
-    )

@@ -119,7 +119,7 @@ class Worker:
         self, message: WorkMessage, call: Call, lease: Lease, redelivered: bool
     ) -> tuple[TaskOutcome, Attempt] | GoesOn | None:
         again = redelivered or message.after is not None
-        owner, leave_at = (message.instance_id, message.execution_id), lease.deadline
+        owner, leave_at = (message.instance_id, message.execution_id), lease.leave
         return await self._runner.run(
             *owner, call, lease.budget, again=again, leave_at=leave_at, headers=message.headers
         )

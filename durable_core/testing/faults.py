@@ -123,9 +123,13 @@ class FaultPlan:
                 return await operation()
         raise StorageUnavailableError(f"injected: {fault}")
 
-    def _crash(self) -> None:
+    def crash(self) -> None:
+        """The host dies now."""
         self.dead = True
         self.on_crash()
+
+    def _crash(self) -> None:
+        self.crash()
         raise HostCrashError
 
 

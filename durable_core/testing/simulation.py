@@ -2,7 +2,8 @@
 
 A simulated host works like the Functions host: it receives messages under a lease, calls the app, deletes messages or
 returns them, and moves them to the poison queue after five deliveries. When a host crashes, its memory is lost, its
-messages are redelivered when their leases expire, and a new host replaces it.
+messages are redelivered when their leases expire, and a new host replaces it. It also crashes, as in Azure, when the
+handling of a message takes longer than the settings' ``function_timeout``.
 """
 
 from __future__ import annotations
@@ -165,12 +166,21 @@ class SimulatedHost:
     async def _handle(self, queue: Queue, received: QueueMessage, handler: Handler, busy: asyncio.Semaphore) -> None:
         holding = _Holding(received)
         renewing = self._world.loop.create_task(holding.renew(queue)) if self._world.is_quiet else None
+        limit = self._world.settings.function_timeout
+        overrun = None if limit is None else self._world.loop.call_later(limit, self._overrun, received)
         try:
             await self._answer(queue, holding, handler)
         finally:
+            if overrun is not None:
+                overrun.cancel()
             if renewing is not None:
                 renewing.cancel()
             busy.release()
+
+    def _overrun(self, message: QueueMessage) -> None:
+        if not self.plan.dead:
+            self._world.overruns.append(message.body)
+            self.plan.crash()
 
     async def _answer(self, queue: Queue, holding: _Holding, handler: Handler) -> None:
         message = holding.message
@@ -239,7 +249,8 @@ class PlainCallbackUrls:
 
 
 class World:
-    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries.
+    """Hosts over one store. ``errors`` are bugs of the simulation or the runtime; ``failures`` failed deliveries;
+    ``overruns`` the messages for which a host has died, as they took longer than the function timeout.
 
     hosts: their number, or the role of each (as on Flex Consumption, where every queue function has its own machines).
     counting: count the storage operations of all hosts and clients in ``counted``.
@@ -276,6 +287,7 @@ class World:
         self.ends = Completions()  # so that hosts notify the outside client of ends
         self.errors: list[BaseException] = []
         self.failures: list[Exception] = []
+        self.overruns: list[str] = []
         self.plans: list[FaultPlan] = []
         self.hosts: list[SimulatedHost] = []
         roles: Sequence[Role | None] = [None] * hosts if isinstance(hosts, int) else hosts

@@ -1,4 +1,5 @@
-"""A journaled activity under the local host, which is killed in each of its steps, and while it waits."""
+"""A journaled activity under the local host, which is killed in each of its steps, and while it waits; and one that
+takes longer than the host lets a function run."""
 
 from __future__ import annotations
 
@@ -45,6 +46,29 @@ async def test_a_killed_host_repeats_at_most_the_step_that_it_was_in(tmp_path: P
         assert max(runs.values()) <= 2, f"a recorded step ran again: {runs}"
     finally:
         host.kill9()
+
+
+async def test_what_takes_longer_than_the_function_timeout_goes_on_in_another_invocation(tmp_path: Path) -> None:
+    file, begins = tmp_path / "lines", tmp_path / "lines.begun"
+    env = {
+        "AzureFunctionsJobHost__functionTimeout": "00:00:05",
+        "JOURNALED_STEPS": "10",
+        "JOURNALED_SECONDS": "0.8",
+        "DURABLE_MESSAGE_LEASE": "600",
+    }
+    with HostProcess(tmp_path, app=APP, env=env, options=["--azure-like"]) as host:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+            api = f"{host.url}/api/durabletask"
+            async with session.post(f"{api}/orchestrators/writing/one", json=str(file)) as answer:
+                assert answer.status == 202
+            await _until_it_waits(session, api)
+            async with session.post(f"{api}/instances/one/raiseEvent/Last", json=99) as answer:
+                assert answer.status == 202
+            await _state(session, api, lambda shown: shown["runtimeStatus"] == "Completed")
+        assert "functionTimeout" not in host.log, "the worker process was ended"
+    assert file.read_text().split() == [str(number) for number in range(11)], "a step ran again"
+    begun = Counter(begins.read_text().split())
+    assert max(begun.values()) >= 2, f"no invocation was left before the wait: {begun}"
 
 
 def _until(file: Path, lines: int) -> None:

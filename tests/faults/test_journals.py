@@ -20,6 +20,7 @@ from durable_core import (
     activity,
     orchestrator,
 )
+from durable_core.settings import Settings
 from durable_core.testing.faults import Fault, FaultPlan, Moment
 from durable_core.testing.simulation import World
 from tests.support.totals import Totals
@@ -111,8 +112,10 @@ def test_waits_end_once_whatever_operation_is_struck(fault: Fault, inline: bool,
     strike_each(run, fault, ["said", 8, "a", "b", "c", "d"], totals, at_most=8)
 
 
-def test_a_long_activity_is_handed_over_and_repeats_nothing() -> None:
-    """Each invocation leaves at its first step behind 60 % of the lease; the next goes on."""
+@pytest.mark.parametrize("timeout", [None, 15.0, 1800.0], ids=["no_timeout", "timeout_first", "lease_first"])
+def test_a_long_activity_is_handed_over_and_repeats_nothing(timeout: float | None) -> None:
+    """Each invocation leaves at its first step behind 60 % of the lease, which is 30 seconds, or of the function
+    timeout, whichever is the first; the next goes on. A host dies when it exceeds that timeout."""
     runs: Counter[int] = Counter()
     invocations = 0
 
@@ -139,7 +142,9 @@ def test_a_long_activity_is_handed_over_and_repeats_nothing() -> None:
             await world.client.start_new("call_long", "one", inline)
             return await result(world, "one")
 
-        assert World(Registry().add(long, call_long)).run(drive) == 45
+        world = World(Registry().add(long, call_long), settings=Settings(function_timeout=timeout))
+        assert world.run(drive) == 45
+        assert not world.overruns, "an invocation has exceeded the function timeout"
         assert runs == dict.fromkeys(range(10), 1)
         assert 3 <= invocations <= 10
 

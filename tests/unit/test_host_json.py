@@ -231,3 +231,34 @@ def test_the_verb_names_all_that_azure_would_do_otherwise(tmp_path: Path) -> Non
 def test_the_repositorys_own_host_json_lacks_nothing() -> None:
     root = Path(__file__).parents[2]
     assert not advise(read_host_json(root, {}).entries)
+
+
+@pytest.mark.parametrize(
+    ("value", "environ", "seconds"),
+    [
+        (None, {}, 1800),
+        (None, {"WEBSITE_SKU": "FlexConsumption"}, 1800),
+        (None, {"WEBSITE_SKU": "Dynamic"}, 300),
+        ("00:10:00", {"WEBSITE_SKU": "Dynamic"}, 600),
+        ("1.02:00:00", {}, 93600),
+        ("-1", {}, None),
+        (-1, {}, None),
+        ("00:10:00", {"AzureFunctionsJobHost__functionTimeout": "00:00:07"}, 7),
+    ],
+)
+def test_app_and_host_read_the_same_function_timeout(
+    value: object, environ: dict[str, str], seconds: float | None, tmp_path: Path
+) -> None:
+    (tmp_path / "host.json").write_text(json.dumps({} if value is None else {"functionTimeout": value}))
+    assert Settings.from_environment(environ, folder=tmp_path).function_timeout == seconds
+    assert read_host_config(tmp_path, environ).function_timeout == seconds
+    assert Settings.from_environment(environ).function_timeout is None, "a program without a host has no such limit"
+
+
+@pytest.mark.parametrize("value", ["00:00:00", "00:00:00.5", "5 minutes", "300", "24:00:00", "", "-00:05:00", {}])
+def test_a_function_timeout_that_is_none_is_refused_by_app_and_host(value: object, tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_text(json.dumps({"functionTimeout": value}))
+    with pytest.raises(ConfigurationError, match="functionTimeout"):
+        Settings.from_environment({}, folder=tmp_path)
+    with pytest.raises(ConfigurationError, match="functionTimeout"):
+        read_host_config(tmp_path, {})

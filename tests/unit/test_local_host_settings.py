@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from durable_core.errors import ConfigurationError
-from durable_core.host_json import resolve_settings
+from durable_core.host_json import parse_time_span, resolve_settings
 from durable_core.hosting.local.backoff import PollingBackoff
-from durable_core.hosting.local.config import apply_local_settings, parse_time_span, read_host_config
+from durable_core.hosting.local.config import apply_local_settings, read_host_config
 from durable_core.hosting.local.timers import parse_schedule
 
 

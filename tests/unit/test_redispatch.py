@@ -50,7 +50,7 @@ def instance(**changes: Any) -> Instance:
 def delivery(*, redelivered: bool = True, **content: Any) -> Delivery:
     values: dict[str, Any] = {"instance_id": "one", "execution_id": "x"}
     message = ControlMessage(**values | content)
-    return Delivery(message=message, lease=Lease(1.0, 1.0), redelivered=redelivered)
+    return Delivery(message=message, lease=Lease(1.0, 1.0, 1.0), redelivered=redelivered)
 
 
 def asked(instance: Instance, history: Sequence[Segment], batch: Sequence[Delivery], **more: Any) -> Redispatch:

@@ -8,14 +8,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigurationError
-from ...host_json import HOST_JSON, get_section, get_value, read_host_json, read_json_file
+from ...host_json import (
+    HOST_JSON,
+    function_timeout,
+    get_seconds,
+    get_section,
+    get_value,
+    read_host_json,
+    read_json_file,
+)
 from ...lazy_dataclass import dataclass
 from .host_json_advice import LACKS_POLLING, lacks_polling
 
@@ -25,9 +32,6 @@ AZURES_POLLING_INTERVAL = 60.0
 LOCAL_POLLING_INTERVAL = 2.0
 """Seconds, if host.json does not set it: a message of another process wakes no listener, and a developer waits."""
 HOST_KEY, LOOK_KEY = "DURABLE_HOST_KEY", "DURABLE_HOST_LOOK_KEY"
-_TIME_SPAN = re.compile(
-    r"(?:(?P<days>\d+)\.)?(?P<hours>\d{1,2}):(?P<minutes>\d{1,2})(?::(?P<seconds>\d{1,2}(?:\.\d+)?))?"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +58,6 @@ class HostConfig:
     route_prefix: str = "api"
     function_timeout: float | None = 1800.0
     queues: QueueOptions = field(default_factory=QueueOptions)
-
-
-def parse_time_span(text: str) -> float | None:
-    """Seconds of a .NET TimeSpan (``[d.]hh:mm[:ss[.fff]]``), or None if the text is none."""
-    match = _TIME_SPAN.fullmatch(text.strip())
-    if match is None:
-        return None
-    days, hours, minutes = (int(match[name] or 0) for name in ("days", "hours", "minutes"))
-    seconds = float(match["seconds"] or 0)
-    if hours > 23 or minutes > 59 or seconds >= 60:
-        return None
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def apply_local_settings(folder: Path, environ: MutableMapping[str, str]) -> None:
@@ -111,14 +103,15 @@ def read_host_config(folder: Path, environ: Mapping[str, str] | None = None, *, 
     host.json that does not say how often, and of what was ignored in it.
     ConfigurationError names the key whose value does not fit.
     """
-    file = read_host_json(folder, os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    file = read_host_json(folder, environ)
     for remark in file.remarks:
         log.warning("%s, %s", HOST_JSON, remark)
     document = file.entries
     extensions = get_section(document, "extensions")
     http, queues = get_section(extensions, "http"), get_section(extensions, "queues")
 
-    polling = _seconds(queues, "maxPollingInterval", AZURES_POLLING_INTERVAL)
+    polling = get_seconds(queues, "maxPollingInterval", AZURES_POLLING_INTERVAL)
     if lacks_polling(document):
         if not azure_like:
             polling = LOCAL_POLLING_INTERVAL
@@ -128,15 +121,14 @@ def read_host_config(folder: Path, environ: Mapping[str, str] | None = None, *, 
         )
     batch_size = _integer(queues, "batchSize", 16, low=1, high=32)
     processors = os.cpu_count() or 1
-    timeout = get_value(document, "functionTimeout")
     return HostConfig(
         route_prefix=str(get_value(http, "routePrefix", "api")).strip("/"),
-        function_timeout=None if timeout in ("-1", -1) else _seconds(document, "functionTimeout", 1800.0),
+        function_timeout=function_timeout(document, environ),
         queues=QueueOptions(
             batch_size=batch_size,
             new_batch_threshold=_integer(queues, "newBatchThreshold", batch_size // 2 * processors, low=0, high=1000),
             max_polling_interval=max(0.1, polling),
-            visibility_timeout=_seconds(queues, "visibilityTimeout", 0.0),
+            visibility_timeout=get_seconds(queues, "visibilityTimeout", 0.0),
             max_dequeue_count=_integer(queues, "maxDequeueCount", 5, low=1, high=1_000_000),
         ),
     )
@@ -151,13 +143,3 @@ def _integer(section: Mapping[str, Any], key: str, default: int, *, low: int, hi
     if not low <= number <= high:
         raise ConfigurationError(f"host.json: {key} must be {low} to {high}, not {number}")
     return number
-
-
-def _seconds(section: Mapping[str, Any], key: str, default: float) -> float:
-    raw = get_value(section, key)
-    if raw is None:
-        return default
-    seconds = parse_time_span(str(raw))
-    if seconds is None:
-        raise ConfigurationError(f"host.json: {key} must be a time span such as 00:00:02, not {raw!r}")
-    return seconds

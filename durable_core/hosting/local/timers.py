@@ -15,8 +15,8 @@ from typing import Protocol
 from cronsim import CronSim, CronSimError
 
 from ...errors import ConfigurationError
+from ...host_json import parse_time_span
 from ...lazy_dataclass import dataclass
-from .config import parse_time_span
 from .invoker import InvocationFailedError
 
 STARTUP_DELAY = 2.0

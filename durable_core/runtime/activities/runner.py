@@ -93,7 +93,7 @@ class ActivityRunner:
         self._took: dict[str, float] = {}  # seconds, the last time
         self._codes: dict[str, _Codes] = {}
         self._attempts: dict[str, set[Attempt]] = {}  # by instance: the attempts that can be cancelled
-        self._in_hand: dict[_CallKey, datetime | None] = {}
+        self._in_hand: dict[_CallKey, tuple[str, datetime | None]] = {}  # the activity, and since when it runs
         self.served: set[str] = {""}
         self.client: DurableClient | None = None  # set by the app, which makes it later
         self.callback_urls: CallbackUrls | None = None  # of journaled activities; set by the app
@@ -136,7 +136,11 @@ class ActivityRunner:
             for journal in journals
             for step in journal.running()
         ]
-        return CallInHand(self._in_hand[key], tuple(steps))
+        return CallInHand(self._in_hand[key][1], tuple(steps))
+
+    def running(self, instance_id: str) -> list[str]:
+        """The activities that run in this process for an instance, in the order of their names."""
+        return sorted({name for key, (name, since) in self._in_hand.items() if key[0] == instance_id and since})
 
     def slots(self, activity: str) -> SlotUse | None:
         """How the slots of an activity with limits are used in this process; None if it has not been called here."""
@@ -186,7 +190,7 @@ class ActivityRunner:
         headers: of the instance, as JSON text.
         """
         key = (instance_id, execution_id, call.generation, call.task_id)
-        self._in_hand[key] = None
+        self._in_hand[key] = (call.name, None)
         try:
             definition = self._registry.activity(call.name) if inline is None else inline
             loop, options, deadline = asyncio.get_running_loop(), call.options, None
@@ -238,7 +242,7 @@ class ActivityRunner:
                 followed = None
                 if self._observer.is_on:
                     followed = self._observer.begin(_info_of(attempt, is_inline=inline is not None))
-                started, self._in_hand[key] = loop.time(), begun
+                started, self._in_hand[key] = loop.time(), (call.name, begun)
                 result, failure = await self._result_of(definition, attempt, leave, details, followed)
                 waits: JSON = None
                 left = None if attempt.journal is None else attempt.journal.left

@@ -206,13 +206,14 @@ class EntityActor:
         """UnknownEntityError if this host lacks the entity."""
         services = self._services
         definition = services.registry.entity(self._entity.name)
+        until = max(lease.leave, lease.budget)
         return EntityCode(
             definition,
             self._entity,
             services.converter,
             services.hub.ids.instance_id,
             services.clock.now(),
-            lease.deadline - TO_COMMIT * (lease.deadline - lease.budget),
+            until - TO_COMMIT * (until - lease.budget),
         )
 
     # ------------------------------------------------------------ when it cannot go on here
@@ -244,8 +245,7 @@ TO_COMMIT = 0.2  # of the time between the end of the budget and the deadline th
 
 
 def _longest(turn: list[EntityDelivery]) -> Lease:
-    leases = [delivery.lease for delivery in turn]
-    return Lease(max(lease.budget for lease in leases), max(lease.deadline for lease in leases))
+    return Lease.longest([delivery.lease for delivery in turn])
 
 
 def _fail(delivery: EntityDelivery, error: BaseException) -> None:

@@ -12,22 +12,41 @@ from ...hub.messages import ControlMessage
 from ...lazy_dataclass import dataclass
 from ...models import NO_OPERATIONS, Operations
 
-BUDGET_SHARE = 0.3  # of the lease: after that, unfinished work goes back to a queue
+BUDGET_SHARE = 0.3  # of the lease, or the function timeout: after that, unfinished work goes back to a queue
+LEAVE_SHARE = 0.6  # of the same: after that, work that can go on elsewhere does
 DEADLINE_SHARE = 0.6  # of the lease: after that, another host may have received the message
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The lease of a message, as times of the event loop. ``budget``: until then a turn may begin further work.
-    ``deadline``: until then no other host can have the message, even if the host does not renew it (rule R16)."""
+    ``leave``: from then on what can go on in another invocation leaves this one. ``deadline``: until then no other host
+    can have the message, even if the host does not renew it (rule R16)."""
 
     budget: float
+    leave: float
     deadline: float
 
     @classmethod
-    def begin(cls, seconds: float) -> Lease:
+    def begin(cls, seconds: float, function_timeout: float | None) -> Lease:
+        """A lease of so many seconds that begins now, in an invocation that the host ends after so many seconds; None:
+        that it does not end."""
         now = asyncio.get_running_loop().time()
-        return cls(now + seconds * BUDGET_SHARE, now + seconds * DEADLINE_SHARE)
+        shorter = seconds if function_timeout is None else min(seconds, function_timeout)
+        return cls(now + shorter * BUDGET_SHARE, now + shorter * LEAVE_SHARE, now + seconds * DEADLINE_SHARE)
+
+    @classmethod
+    def longest(cls, leases: Sequence[Lease]) -> Lease:
+        """That of several messages together: one live message is enough to be redelivered. Each of them is handled by
+        an invocation of its own, and the first that the host ends may end the others with it."""
+        first = leases[0]
+        if len(leases) == 1:
+            return first
+        return cls(
+            max(each.budget for each in leases),
+            min(each.leave for each in leases),
+            max(each.deadline for each in leases),
+        )
 
 
 class AtWork(NamedTuple):
@@ -95,11 +114,7 @@ class Delivery:
 
 def longest(batch: Sequence[Delivery]) -> Lease:
     """The lease of several deliveries together: one live message is enough to be redelivered."""
-    first = batch[0].lease
-    if len(batch) == 1:
-        return first
-    leases = [delivery.lease for delivery in batch]
-    return Lease(max(lease.budget for lease in leases), max(lease.deadline for lease in leases))
+    return Lease.longest([delivery.lease for delivery in batch])
 
 
 def may_be_lost(lease: Lease) -> bool:

@@ -146,7 +146,7 @@ class InlineSteps:
                 call,
                 delivery.lease.budget,
                 inline=definition,
-                leave_at=delivery.lease.deadline,
+                leave_at=delivery.lease.leave,
                 headers=services.hub.instances.headers(instance) if instance.headers else "",
             )
             if not isinstance(ran, tuple):
