@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
 from .exit_codes import FINDING, FINE
+from .filters import iso
 from .formats import Document, Form, format_option, now, print_document
 from .place import Place, place_options, run_at
 from .show import status_lines
-from .text import safe
+from .text import is_span, read_moment, safe
 from .values import json_options
 
 if TYPE_CHECKING:
@@ -23,14 +25,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 Query: TypeAlias = list[tuple[str, str]]
 
 _SECONDS = click.FloatRange(0, min_open=True)
-_OF_KEYS = {
+_NUMBER = click.IntRange(1)
+_OF_A_START = {
     "debounce": "debounce",
     "period": "debouncePeriod",
     "max_wait": "debounceMaxWait",
     "deduplicate": "deduplicate",
     "window": "deduplicateWindow",
+    "start_at": "startAt",
+    "run_timeout": "runTimeout",
+    "if_exists": "ifExists",
+}
+_OF_A_LIMIT = {
+    "limit": "limit",
+    "concurrency": "limitConcurrency",
+    "rate": "limitRate",
+    "per": "limitPer",
+    "limit_key": "limitKey",
+    "group": "limitGroup",
+    "each": "limitEach",
+    "priority": "limitPriority",
 }
 """Options that become query parameters."""
+_IF_EXISTS = ("error", "return", "restart_if_done")
 ONE_WAIT = 30.0  # seconds of one request, which proxies may cut
 
 
@@ -39,14 +56,16 @@ def start_options(command: F) -> F:
 
     @wraps(command)
     def with_query(*args: Any, **more: Any) -> Any:
-        given = {parameter: more.pop(option) for option, parameter in _OF_KEYS.items()}
+        given = {option: more.pop(option) for option in _OF_A_START}
         for key, seconds in (("debounce", "period"), ("deduplicate", "window")):
-            for missing, present in ((seconds, key), (key, seconds)):
-                if given[_OF_KEYS[present]] is not None and given[_OF_KEYS[missing]] is None:
-                    raise click.UsageError(f"--{present} needs --{missing} beside it")
-        if given["debounceMaxWait"] is not None and given["debounce"] is None:
-            raise click.UsageError("--max-wait needs --debounce beside it")
-        query = [(parameter, str(value)) for parameter, value in given.items() if value is not None]
+            _needs(given, key, seconds)
+            _needs(given, seconds, key)
+        _needs(given, "max_wait", "debounce")
+        if given["if_exists"] is not None and more["instance_id"] is None:
+            raise click.UsageError("--if-exists says what to do with an id that is in use: give the id")
+        if given["start_at"] is not None:
+            given["start_at"] = iso(given["start_at"])
+        query = _query(given, _OF_A_START) + [("tags", tag) for tag in more.pop("tags")]
         return command(*args, query=query, **more)
 
     decorated: Any = with_query
@@ -61,6 +80,14 @@ def start_options(command: F) -> F:
                 "--deduplicate", metavar="KEY", help="Start unless a start with this key was made within --window."
             ),
             click.option("--window", type=_SECONDS, metavar="SECONDS", help="Of --deduplicate."),
+            click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="May be given several times."),
+            click.option(
+                "--start-at", callback=_later_option, metavar="TIME", help="Not to begin before: ISO 8601, or in 7d."
+            ),
+            click.option("--run-timeout", type=_SECONDS, metavar="SECONDS", help="The time limit of the whole run."),
+            click.option(
+                "--if-exists", type=click.Choice(_IF_EXISTS), help="What to do if the ID is in use; error if left out."
+            ),
             click.option(
                 "--wait", type=click.FloatRange(0), metavar="SECONDS", help="Wait for the end, and show the instance."
             ),
@@ -72,10 +99,68 @@ def start_options(command: F) -> F:
     return decorated
 
 
+def _limit_options(command: F) -> F:
+    """The options of a limit, added to the ``query`` of the verb."""
+
+    @wraps(command)
+    def with_limit(*args: Any, query: Query, **more: Any) -> Any:
+        given = {option: more.pop(option) for option in _OF_A_LIMIT}
+        for option in _OF_A_LIMIT:
+            _needs(given, option, "limit")
+        _needs(given, "per", "rate")
+        return command(*args, query=query + _query(given, _OF_A_LIMIT), **more)
+
+    decorated: Any = with_limit
+    for option in reversed(
+        (
+            click.option(
+                "--limit",
+                metavar="NAME",
+                help="Wait for a slot of this limit before the code begins, hold it to the end.",
+            ),
+            click.option(
+                "--concurrency", type=_NUMBER, metavar="N", help="Of --limit: so many slots of a key at once."
+            ),
+            click.option("--rate", type=_NUMBER, metavar="N", help="Of --limit: so many slots of a key in any --per."),
+            click.option("--per", type=_SECONDS, metavar="SECONDS", help="Of --rate; 1 if left out."),
+            click.option("--limit-key", metavar="TEXT", help="Of --limit: each key has slots of its own."),
+            click.option("--group", metavar="TEXT", help="Of --limit: groups of a key take turns."),
+            click.option("--each", type=_NUMBER, metavar="N", help="Of --limit: so many slots of a group at once."),
+            click.option("--priority", type=int, metavar="N", help="Of --limit: in a group the highest goes first."),
+        )
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+def _needs(given: Mapping[str, object], option: str, other: str) -> None:
+    if given[option] is not None and given[other] is None:
+        raise click.UsageError(f"--{option.replace('_', '-')} needs --{other.replace('_', '-')} beside it")
+
+
+def _query(given: Mapping[str, object], parameters: Mapping[str, str]) -> Query:
+    return [(parameters[option], str(value)) for option, value in given.items() if value is not None]
+
+
+def _later_option(_: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
+    """Reads a time that is to come."""
+    if text is None:
+        return None
+    at = datetime.now(UTC)
+    try:
+        moment = read_moment(text, at)
+        return (at + (at - moment) if is_span(text) else moment).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{text!r} is not a time in ISO 8601 such as 2025-01-31T12:00:00Z, nor a length of time such as 90m or 7d"
+        ) from None
+
+
 @click.command()
 @click.argument("name", metavar="ORCHESTRATOR")
 @click.option("--version", "version", metavar="TEXT", help="A version of the orchestrator; else the default or newest.")
 @start_options
+@_limit_options
 def start(name: str, version: str | None, query: Query, **more: Any) -> int:
     """Start an instance of ORCHESTRATOR and print its id. Over storage, the code in --app checks name and input.
 

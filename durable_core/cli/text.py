@@ -103,6 +103,11 @@ def when(text: object, now: datetime, *, utc: bool) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if utc else relative(moment, now)
 
 
+def is_span(text: str) -> bool:
+    """Whether this is a length of time, such as ``90m``."""
+    return _SPAN.fullmatch(text.strip()) is not None
+
+
 def read_moment(text: str, now: datetime) -> datetime:
     """A time that a user gives: ISO 8601 (without an offset: UTC), or how long ago it is, such as ``90m`` or ``7d``.
     ValueError."""

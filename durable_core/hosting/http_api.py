@@ -39,7 +39,7 @@ from .http_filters import list_filters, order_of, span_of, statuses_of
 from .http_instance import MAX_WAIT_SECONDS, InstanceRoutes, final_code
 from .http_routes import DEFAULT_BASE, RETRY_AFTER_SECONDS, SCHEDULE_OPERATIONS, methods_of
 from .http_routes import Endpoint as Endpoint
-from .http_start import key_of_start
+from .http_start import limit_of_start, options_of_start
 from .http_streams import StreamRoutes
 from .http_types import HttpRequest, HttpResponse, error_response, json_response
 from .openapi import OF_EVERY_ROUTE, openapi_description, query_parameters
@@ -48,6 +48,7 @@ from .signed_urls import Capability, CapabilitySigner, Verb
 
 if TYPE_CHECKING:
     from ..runtime.client import DurableClient
+    from ..runtime.start import StartOptions
 
 MAX_PAGE = 1000
 MOST_PRICED = 10_000  # instances: 50 reads of the catalogue
@@ -214,13 +215,17 @@ class HttpApi:
         timeout, polling = request.seconds("timeout"), request.seconds("pollingInterval")
         fail_with_500 = request.flag("returnInternalServerErrorOnFailure", False)
         key = None if given_id else request.headers.get("idempotency-key", "").strip().strip('"') or None
-        options, input_ = key_of_start(request), request.json(self._max_payload)
+        options, limit = options_of_start(request), limit_of_start(request)
+        input_ = request.json(self._max_payload)
         try:
             if is_job:
                 instance_id = await self._client.enqueue(name, input_, given_id or key, **options)
             else:
                 version = request.text("version") or None
-                instance_id = await self._client.start_new(name, given_id or key, input_, version=version, **options)
+                more: StartOptions = {**options, "version": version}
+                if limit is not None:
+                    more["limit"] = limit
+                instance_id = await self._client.start_new(name, given_id or key, input_, **more)
         except InvalidInstanceIdError as error:
             if key is None:
                 raise

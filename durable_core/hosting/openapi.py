@@ -13,8 +13,10 @@ from typing import cast, get_args
 
 from ..entities import MAX_ENTITY_KEY, MAX_OPERATION
 from ..instance_ids import MAX_INSTANCE_ID, MAX_TEXT
+from ..limits import MAX_RATE
 from ..models import JSON, RuntimeStatus
 from ..runtime.listing import Order
+from ..runtime.start import IfExists
 from ..streams import MAX_STREAM_NAME
 from ..telemetry.open_metrics import CONTENT_TYPE
 from .dashboard_files import CONTENT_TYPES
@@ -169,6 +171,7 @@ def _in_template(endpoint: Endpoint, name: str) -> JSON:
 _SECONDS = {"type": "number", "minimum": 0}
 _MOMENT = {"type": "string", "format": "date-time"}
 _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+_TAGS = {"type": "array", "items": {"type": "string", "pattern": "^[^:=]+[:=]"}}
 _STATUSES = {"type": "array", "items": {"type": "string", "enum": [status.value for status in RuntimeStatus]}}
 _REASON = _in_query("reason", "Shown with the instance", {"type": "string", "maxLength": 4000})
 _REQUEST_ID = _in_query(
@@ -215,7 +218,7 @@ _FILTERS: Sequence[JSON] = (
     _in_query(
         "tags",
         "A tag and its value, k:v or k=v; repeat it for several",
-        {"type": "array", "items": {"type": "string", "pattern": "^[^:=]+[:=]"}},
+        _TAGS,
     ),
     _in_query("version", "The version of the orchestrator; empty: without a version", {"type": "string"}),
     _in_query("stuck", "true: only stuck instances; false: only others", {"type": "boolean"}),
@@ -289,12 +292,39 @@ _OF_A_START: Sequence[JSON] = (
     _in_query("debounceMaxWait", "Seconds from the first start, after which it begins at the latest", _SECONDS),
     _in_query("deduplicate", "The key of starts of which one in each window makes an instance", _KEY),
     _in_query("deduplicateWindow", "Seconds of that window", _SECONDS),
+    _in_query("tags", "A tag of the instance and its value, k:v or k=v; repeat it for several", _TAGS),
+    _in_query("startAt", "The instance does not begin before this time", _MOMENT),
+    _in_query("runTimeout", "The time limit of the whole run, in seconds", _SECONDS),
+    _in_query(
+        "ifExists",
+        "What to do if the instance id of the path is in use",
+        {"type": "string", "enum": list(get_args(IfExists)), "default": "error"},
+    ),
     {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "Used as the instance id if the path has none: requests with the same key start one instance",
         "schema": {"type": "string", "maxLength": MAX_INSTANCE_ID},
     },
+)
+_NUMBER = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
+_LIMIT: Sequence[JSON] = (
+    _in_query(
+        "limit",
+        "The name of a limit: the instance waits for a slot of it before its code begins, and holds it to its end",
+        {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_.-]{0,63}$"},
+    ),
+    _in_query("limitConcurrency", "How many slots of one key are held at once", _NUMBER),
+    _in_query("limitRate", "How many slots of one key are granted in any limitPer", {**_NUMBER, "maximum": MAX_RATE}),
+    _in_query("limitPer", "Seconds of the period of limitRate; 1 if left out", _SECONDS),
+    _in_query("limitKey", "The key of the limit, such as a tenant; each key has slots of its own", _KEY),
+    _in_query("limitGroup", "The group that takes turns with the other groups of the key", _KEY),
+    _in_query("limitEach", "How many slots one group may hold at once", _NUMBER),
+    _in_query(
+        "limitPriority",
+        "In one group the highest number goes first",
+        {"type": "integer", "minimum": -999_999_999, "maximum": 999_999_999},
+    ),
 )
 
 _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
@@ -305,6 +335,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
             _in_query(
                 "version", "The version of the orchestrator; if left out, the default or newest one", {"type": "string"}
             ),
+            *_LIMIT,
         ],
         "requestBody": _body(),
         "responses": _answers(

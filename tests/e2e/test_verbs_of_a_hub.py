@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,52 @@ def test_a_start_with_a_key_finds_the_instance_of_the_key(hub: Hub) -> None:
         assert hub.run("terminate", instance_id, "--yes").returncode == 0
         hub.run("tail", instance_id)
         assert hub.run("purge", instance_id, "--yes").returncode == 0
+
+
+def test_a_start_with_a_limit_waits_for_its_slot(hub: Hub) -> None:
+    limited = ("start", "order", "--input", '"waits"', "--limit", "cli", "--concurrency", 1, "--limit-key", "t")
+    first = hub.run(*limited).stdout.strip()
+    hub.until(lambda: hub.json("explain", first)["cause"] == "event")
+    second = hub.run(*limited, "--rate", 5, "--per", 60, "--group", "g", "--each", 1, "--priority", -2).stdout.strip()
+    hub.until(lambda: hub.json("explain", second)["cause"] == "slot")
+    assert "limit 'cli:t'" in hub.json("explain", second)["sentence"]
+    for wrong, said in (
+        (("--concurrency", 1), "--concurrency needs --limit beside it"),
+        (("--limit", "cli", "--per", 1), "--per needs --rate beside it"),
+        (("--limit", "cli"), "limits nothing"),
+        (("--limit", "c l i", "--each", 1), "cannot name a limit"),
+        (("--limit", "cli", "--each", 0), "--each"),
+    ):
+        refused = hub.run("start", "order", *wrong)
+        assert refused.returncode == 2 and said in refused.stderr, refused.stderr
+    for started in (first, second):
+        assert hub.run("terminate", started, "--yes").returncode == 0
+        hub.run("tail", started)
+        assert hub.run("purge", started, "--yes").returncode == 0
+
+
+def test_a_start_has_tags_times_and_a_word_for_an_id_in_use(hub: Hub) -> None:
+    later = ("start", "order", "later-1", "--input", '"waits"', "--tag", "shop=berlin", "--start-at", "2h")
+    assert hub.run(*later, "--run-timeout", 90).returncode == 0
+    shown = hub.json("show", "later-1")
+    assert (shown["runtimeStatus"], shown["tags"]) == ("Pending", {"shop": "berlin"})
+    begins, ends = (datetime.fromisoformat(shown[name]) for name in ("scheduledStartTime", "deadline"))
+    assert begins > datetime.now(UTC) + timedelta(hours=1) and ends == begins + timedelta(seconds=90)
+    assert hub.run(*later).returncode == 2
+    assert hub.run(*later, "--if-exists", "return").stdout == "later-1\n"
+    assert hub.run("terminate", "later-1", "--yes").returncode == 0
+    hub.run("tail", "later-1")
+    again = hub.run("enqueue", "charge", "later-1", "--input", 5, "--if-exists", "restart_if_done", "--wait", 60)
+    assert again.returncode == 0, again.stderr
+    for wrong, said in (
+        (("--if-exists", "return"), "give the id"),
+        (("--start-at", "soon"), "is not a time"),
+        (("--tag", "berlin"), "must be a tag and its value"),
+        (("--run-timeout", 0), "--run-timeout"),
+    ):
+        refused = hub.run("start", "order", *wrong)
+        assert refused.returncode == 2 and said in refused.stderr, refused.stderr
+    assert hub.run("purge", "later-1", "--yes").returncode == 0
 
 
 def test_an_activity_runs_by_itself_and_is_listed_as_a_job(hub: Hub) -> None:

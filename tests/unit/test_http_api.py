@@ -12,6 +12,7 @@ import pytest
 from durable_core import Debounce, Deduplicate
 from durable_core.hosting.http_api import Endpoint
 from durable_core.hosting.http_types import HttpRequest
+from durable_core.limits import asked_of
 from durable_core.models import FailureDetails, RuntimeStatus
 from durable_core.runtime.schedules.client import ScheduleStatus
 from tests.support.http_world import BASE, CREATED, LIMIT, World, error
@@ -123,6 +124,40 @@ async def test_the_key_of_a_start_goes_to_the_client(world: World) -> None:
     assert len(keyed) == 3
 
 
+async def test_the_times_and_tags_of_a_start_go_to_the_client(world: World) -> None:
+    query = "tags=shop:berlin&tags=kind=a=b&startAt=2030-01-31T12:00:00Z&runTimeout=90&ifExists=restart_if_done"
+    await world.call("POST", f"orchestrators/order/o-1?{query}")
+    assert world.client.calls == [
+        (
+            "start",
+            "order",
+            "o-1",
+            {
+                "tags": {"shop": "berlin", "kind": "a=b"},
+                "start_at": datetime(2030, 1, 31, 12, tzinfo=UTC),
+                "timeout": timedelta(seconds=90),
+                "if_exists": "restart_if_done",
+            },
+        )
+    ]
+
+
+async def test_the_limit_of_a_start_goes_to_the_client(world: World) -> None:
+    numbers = "limitConcurrency=2&limitRate=10&limitPer=60&limitEach=1"
+    names = "limitKey=t%201&limitGroup=g&limitPriority=-3"
+    await world.call("POST", f"orchestrators/order?limit=api&{numbers}&{names}")
+    await world.call("POST", "orchestrators/order?limit=api&limitConcurrency=1")
+    full, plain = (call[3]["limit"] for call in world.client.calls)
+    of_gate = {"slot": "s", "concurrency": 2, "rate": 10, "per": 60.0, "each": 1, "group": "g", "priority": -3}
+    assert asked_of(full, "s", {"any": "input"}) == ("@durable.gate@api:t 1", of_gate)
+    assert asked_of(plain, "s", None) == ("@durable.gate@api", {"slot": "s", "concurrency": 1})
+
+
+async def test_a_job_takes_no_limit_beside_that_of_its_activity(world: World) -> None:
+    response = await world.call("POST", "jobs/charge?limit=api&limitConcurrency=1")
+    assert response.status == 400 and "'limit' is not known to POST" in error(response)["message"]
+
+
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
@@ -135,9 +170,29 @@ async def test_the_key_of_a_start_goes_to_the_client(world: World) -> None:
         ("deduplicate=k", "'deduplicateWindow' must be given"),
         ("deduplicateWindow=5", "is for a start with 'deduplicate'"),
         (f"deduplicate={'k' * 4001}&deduplicateWindow=5", "at most 4,000 characters"),
+        ("limit=api", "limits nothing"),
+        ("limit=&limitConcurrency=1", "cannot name a limit"),
+        ("limit=a%20b&limitConcurrency=1", "cannot name a limit"),
+        ("limitConcurrency=1", "is for a start with 'limit', which is the name of the limit"),
+        ("limit=api&limitConcurrency=0", "'limitConcurrency' must be a whole number, 1 or more"),
+        ("limit=api&limitEach=x", "'limitEach' must be a whole number, 1 or more"),
+        ("limit=api&limitRate=1001", "is above 1000"),
+        ("limit=api&limitRate=1&limitPer=0", "must be positive"),
+        ("limit=api&limitConcurrency=1&limitPer=5", "is the period of 'limitRate', which is missing"),
+        ("limit=api&limitConcurrency=1&limitKey=", "'limitKey' is empty"),
+        ("limit=api&limitConcurrency=1&limitGroup=", "'limitGroup' is empty"),
+        (f"limit=api&limitConcurrency=1&limitKey={'k' * 4001}", "at most 4,000 characters"),
+        ("limit=api&limitConcurrency=1&limitPriority=high", "'limitPriority' must be a whole number"),
+        ("limit=api&limitConcurrency=1&limitPriority=%C2%B2", "'limitPriority' must be a whole number"),
+        ("tags=berlin", "'tags' must be a tag and its value"),
+        ("startAt=soon", "'startAt' must be a time in ISO 8601"),
+        ("runTimeout=-1", "'runTimeout' must be a number of seconds"),
+        ("ifExists=", "'ifExists' must be one of error, return, restart_if_done"),
+        ("ifExists=replace", "'ifExists' must be one of error, return, restart_if_done"),
+        ("ifExists=return", "give the id in the path"),
     ],
 )
-async def test_a_wrong_key_of_a_start_is_400_and_starts_nothing(world: World, query: str, problem: str) -> None:
+async def test_a_wrong_option_of_a_start_is_400_and_starts_nothing(world: World, query: str, problem: str) -> None:
     response = await world.call("POST", f"orchestrators/order?{query}")
     assert response.status == 400
     assert problem in error(response)["message"]
