@@ -10,13 +10,13 @@ Every end of a generation gives back what it holds or has asked for (rule N32), 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InvalidInputError, OrchestratorCodeError, TaskCancelledError
 from ..limits import ACQUIRE, GATE_PREFIX, RELEASE, Limit, asked_of
 from ..models import JSON
-from .events import EntityCalled, EntitySignaled
+from .events import EntityCalled, EntitySignaled, OperationAnswered, Segment
 from .tasks import Combination, Task, own_error, settle
 from .user_frames import caller
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 INHERITED = 0
 """The key of a slot from the generation before: tasks are counted from 1."""
+FIRST_TASK = 1
+"""The request for the slot of the whole orchestration is the first call of a generation."""
 OF_RUN = ".run"
 """The end of the names of slots of whole orchestrations."""
 
@@ -212,6 +214,21 @@ def request_of(decisions: ExecutionState, limit: Limit, slot: str, input_: objec
     if decisions.run_slot is not None:
         check_not_of_run(decisions, limit, gate)
     return gate, request
+
+
+def awaited_by_run(segments: Iterable[Segment]) -> str:
+    """The limit, with its key, for whose slot the whole orchestration waits at the end of this history of a generation;
+    '' if its code has begun, or waits for nothing of the kind."""
+    limit = ""
+    for segment in segments:
+        for event in segment.events:
+            if isinstance(event, EntityCalled) and event.task_id == FIRST_TASK:
+                if not is_gate(event.entity) or not event.input["slot"].endswith(OF_RUN):
+                    return ""
+                limit = event.entity.removeprefix(GATE_PREFIX)
+            elif isinstance(event, OperationAnswered) and event.task_id == FIRST_TASK:
+                return ""
+    return limit
 
 
 def is_gate(entity: str) -> bool:

@@ -102,9 +102,10 @@ class Messaging:
 
         This process computes it by a replay of the history up to the last commit; nothing is written, and the running
         instance is not affected. Raises InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError
-        (``args`` do not fit the handler), UnknownOrchestratorError and NonDeterminismError (the code of this app is not
-        that of the instance), DeterminismError (the orchestrator is not deterministic; the same error of a handler is
-        the cause of a QueryFailedError), CodeHangsError and InstanceStuckError (the code hangs, or has hung before).
+        (``args`` do not fit the handler), OperationRefusedError (the code waits for a slot of a limit and has not
+        begun), UnknownOrchestratorError and NonDeterminismError (the code of this app is not that of the instance),
+        DeterminismError (the orchestrator is not deterministic; the same error of a handler is the cause of a
+        QueryFailedError), CodeHangsError and InstanceStuckError (the code hangs, or has hung before).
         """
         check_instance_id(instance_id)
         data = self._converter.to_json(args, "the query's arguments")
@@ -143,7 +144,8 @@ class Messaging:
         UpdateFailedError (the handler raised, or had not ended when its orchestrator did), UpdateNotEndedError (not
         answered in time), UnknownUpdateError (no such handler; ``known`` lists those there are);
         InstanceNotFoundError, InstanceCompletedError, InstanceStuckError, and OperationRefusedError for an instance
-        that is suspended or has not begun; PayloadTooLargeError, SerializationError.
+        that is suspended, is to begin later, or has not begun within ``timeout``; PayloadTooLargeError,
+        SerializationError.
         """
         check_instance_id(instance_id)
         check_name(name, "the name of an update")

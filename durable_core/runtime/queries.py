@@ -9,7 +9,8 @@ from __future__ import annotations
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..engine.events import ExecutionStarted, Segment
-from ..errors import InstanceNotFoundError, InstanceStuckError
+from ..engine.slots import awaited_by_run
+from ..errors import InstanceNotFoundError, InstanceStuckError, OperationRefusedError
 from ..hang_watch import Code, stretch
 from ..hub.instance_row import Instance
 from ..hub.instances import while_it_moves
@@ -17,6 +18,7 @@ from ..hub.taskhub import TaskHub
 from ..models import JSON
 from ..registry import Registry
 from .hangs import Hangs
+from .slots import not_begun
 from .turn.cached import definition_for, info_of, watched_replay
 
 
@@ -33,8 +35,9 @@ async def ask(
     guard: bool,
 ) -> JSON:
     """InstanceNotFoundError, UnknownQueryError, QueryFailedError, InvalidInputError (``args`` do not fit);
-    UnknownOrchestratorError and NonDeterminismError where this app's code is not that of the instance;
-    DeterminismError; CodeHangsError, and InstanceStuckError where the orchestrator's own code has hung before.
+    OperationRefusedError where it waits for a slot of a limit before its code begins; UnknownOrchestratorError and
+    NonDeterminismError where this app's code is not that of the instance; DeterminismError; CodeHangsError, and
+    InstanceStuckError where the orchestrator's own code has hung before.
     """
 
     async def read() -> tuple[Instance, list[Segment]]:
@@ -46,6 +49,8 @@ async def ask(
     instance, segments = await while_it_moves(read)
     if hangs.must_be_left_alone(instance, ()):
         raise InstanceStuckError(instance_id, instance.stuck)
+    if not instance.is_terminal and (limit := awaited_by_run(segments)):
+        raise OperationRefusedError(instance_id, not_begun(instance_id, limit))
     code = Code(f"query '{name}' of instance '{instance_id}'")
     definition = definition_for(registry, instance.name, instance.version)
     carry = await hub.instances.carry(instance)

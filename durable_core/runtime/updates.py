@@ -1,9 +1,10 @@
 """Sends updates to instances, and waits for their answers.
 
 Before anything is written, the instance row says whether the instance can take the update: it runs, and its code has a
-handler of this name. The request and the row of the update are one transaction, so that of two requests with one id the
-store refuses the second, which then waits for the answer of the first. The answer comes from the turn of this process
-that commits it, or is read in the row. A row that is gone belonged to a request that was not accepted: it is sent anew.
+handler of this name. An instance whose code has not begun is waited for, also one that waits for a slot of its limit.
+The request and the row of the update are one transaction, so that of two requests with one id the store refuses the
+second, which then waits for the answer of the first. The answer comes from the turn of this process that commits it, or
+is read in the row. A row that is gone belonged to a request that was not accepted: it is sent anew.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from ..storage.ports import Insert
 from .clock import Clock
 from .completion import FIRST_POLL, POLLS_PER_SECOND
 from .observer import Observer
+from .slots import limit_awaited, not_begun
 from .turn.decision import bare_wake_up
 from .update_waiters import UpdateWaiters
 from .watches import Watch
@@ -90,11 +92,10 @@ class UpdateSender:
                 row = await self._hub.updates.get(instance.instance_id, instance.execution_id, request.update_id)
                 if row is not None and (row.kind != OPEN or isinstance(problem, UnknownUpdateError)):
                     problem = None
-            if problem is not None and _may_begin(instance, problem):
+            reason = None if problem is None else await self._why_not_begun(instance, problem)
+            if reason is not None:
                 if loop.time() >= end:
-                    raise OperationRefusedError(
-                        instance.instance_id, f"instance '{instance.instance_id}' has not begun yet: try again later"
-                    )
+                    raise OperationRefusedError(instance.instance_id, reason)
                 await asyncio.sleep(min(delay, max(end - loop.time(), 0.0)))
                 delay = min(delay * 2, request.longest_poll)
                 continue
@@ -103,6 +104,18 @@ class UpdateSender:
             answer = await self._answer(request, instance, row, end)
             if answer is not None:
                 return _result(request, answer)
+
+    async def _why_not_begun(self, instance: Instance, problem: InstanceError) -> str | None:
+        """Why the code has not run yet, though it is about to, or will when a slot of a limit is free: then nobody
+        knows which updates there are. None: it has run, or is not to be waited for."""
+        if not isinstance(problem, UnknownUpdateError):
+            return None
+        if instance.is_unstarted and not instance.generation:
+            return f"instance '{instance.instance_id}' has not begun yet: try again later"
+        if instance.updates or not instance.uses_entities:  # the gates of limits are entities
+            return None
+        limit = await limit_awaited(self._hub, instance.instance_id)
+        return not_begun(instance.instance_id, limit) if limit else None
 
     async def _read(self, request: UpdateRequest) -> Instance:
         instance = await self._hub.instances.get(request.instance_id)
@@ -213,11 +226,6 @@ def _problem(instance: Instance, name: str) -> InstanceError | None:
             instance_id, f"instance '{instance_id}' takes no updates before it begins, at {instance.start_at}"
         )
     return UnknownUpdateError(instance_id, name, known)
-
-
-def _may_begin(instance: Instance, problem: InstanceError) -> bool:
-    """Whether the code has not run yet, and is about to: then nobody knows which updates there are."""
-    return isinstance(problem, UnknownUpdateError) and instance.is_unstarted and not instance.generation
 
 
 def _result(request: UpdateRequest, answer: _Answer) -> JSON:

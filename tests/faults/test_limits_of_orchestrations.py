@@ -11,7 +11,14 @@ import pytest
 
 from durable_core import Debounce, Deduplicate, Orchestration, OrchestrationContext, Registry, activity, orchestrator
 from durable_core.engine.events import ExecutionStarted
-from durable_core.errors import InvalidInputError, OperationRefusedError, RegistrationError
+from durable_core.errors import (
+    InstanceCompletedError,
+    InvalidInputError,
+    OperationRefusedError,
+    RegistrationError,
+    UnknownQueryError,
+    UnknownUpdateError,
+)
 from durable_core.limits import Limit
 from durable_core.models import RuntimeStatus
 from durable_core.settings import Settings
@@ -249,6 +256,69 @@ def test_a_start_gives_a_limit_which_holds_over_generations_and_goes_before_that
             world = World(_pages(code), settings=settings)
             world.run(drive)
             assert not world.errors, world.errors
+
+
+def _with_handlers() -> Registry:
+    @orchestrator
+    def asked(ctx: OrchestrationContext, what: str) -> Orchestration[str]:
+        notes: list[str] = []
+        ctx.set_query_handler("notes", lambda: notes)
+        ctx.set_update_handler("note", notes.append)
+        yield from ctx.wait_condition(lambda: bool(notes))
+        return notes[0]
+
+    @orchestrator
+    def without(ctx: OrchestrationContext) -> Orchestration[None]:
+        with (yield from ctx.slot(Limit(name="given", concurrency=1))):
+            yield from ctx.wait_for_external_event("Go")
+
+    return Registry().add(asked, without)
+
+
+@pytest.mark.parametrize("cache", [0, None])
+def test_an_update_waits_for_the_slot_and_a_query_says_what_is_waited_for(cache: int | None) -> None:
+    limit = Limit(name="given", concurrency=1)
+    reason = "has not begun yet: it waits for a slot of limit 'given'"
+
+    async def drive(world: World) -> None:
+        client = world.client
+        for name in "ab":
+            await client.start_new("asked", name, name, limit=limit)
+            await asyncio.sleep(5)
+        with pytest.raises(OperationRefusedError, match=reason):
+            await client.update("b", "note", "early", timeout=3)
+        with pytest.raises(OperationRefusedError, match=reason):
+            await client.query("b", "notes")
+        waiting = asyncio.create_task(client.update("b", "note", "second", update_id="u"))
+        wrong = asyncio.create_task(client.update("b", "no such", timeout=60))
+        await asyncio.sleep(20)
+        await client.start_new("without", "w")
+        await asyncio.sleep(5)
+        for sent in (client.update("a", "no such"), client.update("w", "note", timeout=60)):
+            with pytest.raises(UnknownUpdateError):
+                await asyncio.wait_for(sent, 1)  # it has begun: there is no such handler
+        assert not waiting.done() and not wrong.done()
+        await client.update("a", "note", "first")
+        await waiting
+        with pytest.raises((UnknownUpdateError, InstanceCompletedError)):
+            await wrong
+        assert await client.update("b", "note", "again", update_id="u") is None
+        assert (await client.wait_for_completion("b", 60)).output == "second"
+        await client.start_new("asked", "c", "c", limit=limit)
+        await asyncio.sleep(5)
+        late = asyncio.create_task(client.update("c", "note", "third"))
+        await asyncio.sleep(1)
+        await client.terminate("c")
+        with pytest.raises(InstanceCompletedError):
+            await late
+        with pytest.raises(UnknownQueryError):
+            await client.query("c", "notes")
+        await client.raise_event("w", "Go")
+        await all_given_back(world)
+
+    world = World(_with_handlers(), settings=Settings() if cache is None else Settings(warm_cache=cache))
+    world.run(drive)
+    assert not world.errors, world.errors
 
 
 def test_a_debounced_start_has_the_limit_of_the_last_input_and_what_is_no_limit_is_refused() -> None:
