@@ -73,6 +73,9 @@ def watch_of(*code: Callable[..., Any]) -> Watch:
 _WATCHED: dict[int, DeterminismError | None] = {}
 """The threads in which orchestrator code runs now, by their ids, each with the code's first forbidden use."""
 
+_UNRAISABLE: dict[int, tuple[int, int]] = {}
+"""By the ids of threads: the instruction of the orchestrator at which a finalizer raised last."""
+
 
 def _watched(code: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call user code. DeterminismError for a forbidden use, even if the code has caught the error."""
@@ -119,12 +122,16 @@ def _on_audit(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if get_ident() not in _WATCHED:
         return
+    if event == "sys.unraisablehook":  # a finalizer raised: Python prints that, with source lines that its C code reads
+        _UNRAISABLE[get_ident()] = _instruction()
     use = audited(event)
     if use is None:
         return
     if event == "open":
         name = str(arguments[0])
         if _ZONES in name.replace("\\", "/"):
+            return
+        if name.endswith(".py") and _UNRAISABLE.get(get_ident()) == _instruction():
             return
         use = Use(f"open({name!r})", use.replacement)
     _judge(use, sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
@@ -148,6 +155,12 @@ def _on_call(frame: FrameType, event: str, called: Any) -> None:
     if use is None or caller is None or get_ident() not in _WATCHED or is_library(caller.f_code.co_filename):
         return
     _judge(use, caller)
+
+
+def _instruction() -> tuple[int, int]:
+    """Where the code is that has caused an audit event."""
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    return id(frame), frame.f_lasti
 
 
 def _judge(use: Use, frame: FrameType | None) -> None:

@@ -11,15 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import TracebackType
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from .errors import NonRetriableError, TaskFailedError
 from .lazy_dataclass import dataclass
 from .moments import LAST_SECONDS
-from .user_code import is_interrupt
+from .user_code import attribute_of, text_of
 
 JSON: TypeAlias = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]; a recursive alias slows pyright
 
+_NAME: Any = vars(type)["__qualname__"]
+_MODULE: Any = vars(type)["__module__"]
 MAX_STACK = 8_000  # characters of a stack trace that are kept: enough for the frames that matter
 MAX_MESSAGE = 4_000
 MAX_CAUSES = 5
@@ -74,19 +77,19 @@ class FailureDetails:
         Texts and the chain are cut: a failure takes some 100 KB at most. With ``retriable`` False, or for a
         ``NonRetriableError``, the failure is final.
         """
-        kind, text = type(error), _text_of(error)
+        kind, text = type(error), text_of(error)[:MAX_MESSAGE]
         inner: FailureDetails | None = None
-        if isinstance(error, TaskFailedError):
-            inner = error.failure
+        if issubclass(kind, TaskFailedError):
+            inner = attribute_of(error, "failure", FailureDetails)
         elif depth < MAX_CAUSES:
-            following = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+            following = _cause_of(error)
             inner = None if following is None else cls.from_exception(following, depth=depth + 1)
         return cls(
             type=type_name(kind),
             message=text,
             stack_trace=_stack_of(error, text),
             cause=inner,
-            retriable=retriable and not isinstance(error, NonRetriableError),
+            retriable=retriable and not issubclass(kind, NonRetriableError),
             bases=tuple(type_name(b) for b in kind.__mro__[1:] if b not in (object, BaseException, Exception)),
             members=tuple(cls.from_exception(member, depth=depth + 2) for member in _members_of(error, depth)),
         )
@@ -136,26 +139,25 @@ class FailureDetails:
 
 def _members_of(error: BaseException, depth: int) -> Sequence[BaseException]:
     """The first exceptions of a group; none at the third level of nested groups, so that the size stays bounded."""
-    if depth > 2 or not isinstance(error, BaseExceptionGroup):
+    if depth > 2 or not issubclass(type(error), BaseExceptionGroup):
         return ()
-    members = cast("BaseExceptionGroup[BaseException]", error).exceptions
-    return members[:MAX_MEMBERS]
+    members = cast("tuple[BaseException, ...] | None", attribute_of(error, "exceptions", tuple))
+    return (members or ())[:MAX_MEMBERS]
 
 
-def _text_of(error: BaseException) -> str:
-    try:
-        text = str(error)[:MAX_MESSAGE]
-    except BaseException as broken:  # an exception whose __str__ raises must be recorded, too
-        if is_interrupt(broken):
-            raise
-        text = f"(its text cannot be had: str() raised {type(broken).__name__})"
-    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is not valid UTF-8
+def _cause_of(error: BaseException) -> BaseException | None:
+    """The exception from which this one was raised, or in whose handler."""
+    cause = attribute_of(error, "__cause__", BaseException)
+    if cause is not None or attribute_of(error, "__suppress_context__", bool):
+        return cause
+    return attribute_of(error, "__context__", BaseException)
 
 
 def _stack_of(error: BaseException, text: str) -> str:
     """The stack trace of this exception alone, as Python prints it; ``traceback`` would add causes and members."""
-    notes: Sequence[object] = getattr(error, "__notes__", ())
-    lines = ["Traceback (most recent call last):\n", *traceback.format_tb(error.__traceback__)]
+    notes = cast("list[object] | None", attribute_of(error, "__notes__", list)) or ()
+    trace = attribute_of(error, "__traceback__", TracebackType)
+    lines = ["Traceback (most recent call last):\n", *traceback.format_tb(trace)]
     lines.append(f"{type_name(type(error))}: {text}\n" if text else f"{type_name(type(error))}\n")
     lines.extend(f"{note}\n" for note in notes if isinstance(note, str))
     return "".join(lines)[-MAX_STACK:].encode("utf-8", "backslashreplace").decode()
@@ -163,7 +165,8 @@ def _stack_of(error: BaseException, text: str) -> str:
 
 def type_name(kind: type) -> str:
     """The name of an exception type in histories: qualified, but without ``builtins``."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name, module = _NAME.__get__(kind), _MODULE.__get__(kind)  # not of a metaclass, which may have others
+    return name if module == "builtins" else f"{module}.{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,28 @@ def raise_unless_failure(error: BaseException) -> None:
         raise error
 
 
+def attribute_of(error: BaseException, name: str, kind: type[R]) -> R | None:
+    """An attribute of an exception; None if it is of another type, or if code of the exception's class raises."""
+    try:
+        value = getattr(error, name)
+        return value if isinstance(value, kind) else None
+    except BaseException as broken:
+        if is_interrupt(broken):
+            raise
+        return None
+
+
+def text_of(error: BaseException) -> str:
+    """``str(error)``, or that its class has no text for it: code that shows an exception must not fail."""
+    try:
+        text = str(error)
+    except BaseException as broken:
+        if is_interrupt(broken):
+            raise
+        text = f"(its text cannot be had: str() raised {type(broken).__name__})"
+    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is not valid UTF-8
+
+
 @dataclass(frozen=True, slots=True)
 class Raised:
     """An exception as a value: futures do not hold every exception, and some exceptions would end the event loop."""

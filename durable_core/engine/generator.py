@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, cast
 
 from ..converter import Converter
@@ -28,7 +28,7 @@ from ..errors import (
 from ..guard import unwatched
 from ..models import JSON, FailureDetails, RuntimeStatus, type_name
 from ..source_location import place, raised_at, short
-from ..user_code import raise_unless_failure
+from ..user_code import attribute_of, raise_unless_failure
 from .conditions import Conditions
 from .context import OrchestrationContext
 from .critical_section import release_at_the_end
@@ -316,8 +316,8 @@ class UserGenerator:
             self._warn_of_forgotten_yields()
 
     def _fail(self, error: BaseException) -> None:
-        error.__traceback__ = without_engine(error.__traceback__)
-        line = raised_at(error.__traceback__) or self.waits_at or self._returned_at
+        error.__traceback__ = trace = without_engine(attribute_of(error, "__traceback__", TracebackType))
+        line = raised_at(trace) or self.waits_at or self._returned_at
         failure = replace(FailureDetails.from_exception(error), line=line)
         adapter = self._definition.adapter
         output = None if adapter is None else adapter.output_of_failure(self._info.name, failure)
@@ -385,7 +385,9 @@ def tasks_behind(error: BaseException) -> list[int]:
         if isinstance(each, TaskFailedError) and each.task_id > 0:
             found[each.task_id] = None  # what was handled before it was called is no cause of its failure
             continue
-        if isinstance(each, BaseExceptionGroup):
-            todo.extend(reversed(cast("BaseExceptionGroup[BaseException]", each).exceptions))
-        todo.append(each.__cause__ or each.__context__)
+        members = cast("tuple[BaseException, ...] | None", attribute_of(each, "exceptions", tuple))
+        if issubclass(type(each), BaseExceptionGroup):
+            todo.extend(reversed(members or ()))
+        cause = attribute_of(each, "__cause__", BaseException)  # compared with None: an exception may be false
+        todo.append(attribute_of(each, "__context__", BaseException) if cause is None else cause)
     return list(found)

@@ -9,7 +9,7 @@ from typing import Any
 from ..coroutine_code import INSTEAD
 from ..errors import OrchestratorCodeError
 from ..source_location import raised_at
-from ..user_code import is_interrupt
+from ..user_code import is_interrupt, text_of
 from .tasks import Task
 
 _log = logging.getLogger("durable_core.engine")
@@ -43,7 +43,10 @@ def close_code(code: Generator[Any, Any, Any], whose: str, *about: str) -> None:
         if is_interrupt(error):
             raise
         _log.warning(
-            "%s raised while it was closed; its 'finally:' blocks must not wait for tasks: %r", whose % about, error
+            "%s raised while it was closed; its 'finally:' blocks must not wait for tasks: %s: %s",
+            whose % about,
+            type(error).__name__,
+            text_of(error),
         )
 
 

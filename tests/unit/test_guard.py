@@ -188,6 +188,20 @@ def _collect_garbage() -> None:
     del left
 
 
+class _RaisesLate:
+    def __del__(self) -> None:
+        raise ValueError("Python prints this, with its source line")
+
+
+def _raise_in_a_finalizer() -> None:
+    ours, sys.unraisablehook = sys.unraisablehook, sys.__unraisablehook__  # pytest's is written in Python
+    try:
+        left = _RaisesLate()
+        del left
+    finally:
+        sys.unraisablehook = ours
+
+
 def _warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -204,6 +218,7 @@ def _debug() -> None:
 
 ALLOWED: dict[str, Callable[[], Any]] = {
     "an import": _import_something,
+    "an error in a finalizer": _raise_in_a_finalizer,
     "a time zone": lambda: zoneinfo.ZoneInfo.no_cache("Europe/Berlin"),
     "logging": _log,
     "a traceback": _format_a_traceback,

@@ -16,8 +16,8 @@ from ...errors import CodeHangsError, PayloadTooLargeError, SerializationError
 from ...hang_watch import Code, in_stretches, stretch
 from ...hub.payloads import dumps
 from ...log_context import durable_logger
-from ...models import FailureDetails
-from ...user_code import Raised, called, is_interrupt
+from ...models import FailureDetails, type_name
+from ...user_code import Raised, called, is_interrupt, text_of
 from ..threads import for_a_thread
 from .call_options import in_words, timed_out
 from .journal_calls import StepCall
@@ -61,7 +61,7 @@ class StepTries:
         except BaseException as error:  # any error of a step is its result
             if is_interrupt(error):
                 raise
-            logger.warning("%s failed: %s: %s", about, type(error).__name__, error)
+            logger.warning("%s failed: %s: %s", about, type_name(type(error)), text_of(error))
             return _failed(error)
 
     def delay(self, call: StepCall, failure: FailureDetails, tries: int, took: float) -> float | None:

@@ -34,10 +34,10 @@ from ...hub.messages import Call, TaskOutcome
 from ...hub.taskhub import TaskHub
 from ...interceptors import around
 from ...log_context import WorkLogger, durable_logger, enter_work, leave_work
-from ...models import JSON, FailureDetails
+from ...models import JSON, FailureDetails, type_name
 from ...moments import after
 from ...registry import Registry
-from ...user_code import Raised, called, is_interrupt
+from ...user_code import Raised, called, is_interrupt, text_of
 from ..clock import Clock
 from ..observer import NOBODY, AttemptInfo, Observer, RunningAttempt
 from ..stream_feeds import StreamFeeds
@@ -615,4 +615,5 @@ def _late(attempt: Attempt, work: asyncio.Future[Any]) -> None:
         error = work.exception()
         if error is None and isinstance(result := work.result(), Raised):
             error = result.error
-        logger.info("%s ended after it had timed out; its result is ignored: %r", attempt, error)
+        told = "" if error is None else f": {type_name(type(error))}: {text_of(error)}"
+        logger.info("%s ended after it had timed out; its result is ignored%s", attempt, told)

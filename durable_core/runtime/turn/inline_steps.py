@@ -31,8 +31,8 @@ from ...hub.instance_row import Instance
 from ...hub.messages import ControlMessage, Reminder, TaskOutcome
 from ...lazy_dataclass import dataclass
 from ...log_context import Work, durable_logger, working_on
-from ...models import FailureDetails
-from ...user_code import Raised, called, is_interrupt
+from ...models import FailureDetails, type_name
+from ...user_code import Raised, called, is_interrupt, text_of
 from ..at_once import run_some_at_once
 from ..observer import NOBODY, AttemptInfo, Observer
 from ..threads import for_a_thread
@@ -281,8 +281,8 @@ async def _outcome_of(step: Step, info: AttemptInfo, converter: Converter, execu
             info.execution_id,
             step.task_id,
             info.attempt,
-            type(error).__name__,
-            error,
+            type_name(type(error)),
+            text_of(error),
         )
         misused = isinstance(error, OrchestratorCodeError)
         return outcome(failure=FailureDetails.from_exception(error, retriable=not misused))
