@@ -40,6 +40,9 @@ def check_deploy(
 ) -> None:
     """Replay every open instance of a live hub with this code; the hub is only read.
 
+    The code of journaled activities is run over the steps that their open calls have recorded. No step runs, only what
+    is between them.
+
     Reports instances that would break, with the line, instances that need an old version, and instances that cannot be
     read. Exit code 0: all instances would continue; 1: some would not; 2: the check could not run.
     """
@@ -101,6 +104,9 @@ def _print(report: DeployReport, seconds: float) -> None:
         f"hub '{report.hub}': {report.checked:,} open instances in {seconds:.1f} s ({rate:,.0f} per minute): "
         f"{report.fitting:,} fit, {report.not_begun:,} have not begun, {report.ended:,} ended meanwhile"
     )
+    if report.journals:
+        calls = "call" if report.journals == 1 else "calls"
+        click.echo(f"the code of {report.journals:,} open {calls} of journaled activities was run over the steps")
     for group in _largest_first(report.breaking):
         where = f" at {group.line}" if group.line else ""
         click.echo(f"\nwould break: {_who(group)}{where}\n  {_ids(group)}\n{group.text}")
@@ -108,6 +114,9 @@ def _print(report: DeployReport, seconds: float) -> None:
         click.echo(f"\nneeds an old version kept: {_who(group)}\n  {_ids(group)}\n  {group.text}")
     for group in _largest_first(report.unreadable):
         click.echo(f"\ncould not be read: {_who(group)}\n  {_ids(group)}\n  {group.text}")
+    for group in _largest_first(report.unchecked):
+        where = f" at {group.line}" if group.line else ""
+        click.echo(f"\ncould not be checked, and is not counted: {_who(group)}{where}\n  {_ids(group)}\n  {group.text}")
     if report.is_fine:
         click.echo("all of them go on with this code")
     else:

@@ -22,6 +22,7 @@ def replay(files: tuple[Path, ...], folder: Path, modules: str | None) -> None:
     newer format, missing orchestrator), or the code cannot be loaded.
     """
     from ..replay.replayer import History, replay
+    from ..runtime.activities.call_options import calls_journals
 
     paths = [path.absolute() for each in files for path in (sorted(each.glob("*.json")) if each.is_dir() else [each])]
     worst = 0 if paths else 2
@@ -45,6 +46,11 @@ def replay(files: tuple[Path, ...], folder: Path, modules: str | None) -> None:
             worst = 2
         else:
             click.echo(f"{shown}: ok, {len(history.events)} events of '{history.name}' ({history.status.value})")
+            if calls_journals(code.registry, history.segments):
+                click.echo(
+                    "  its journaled activities were not replayed, as a file has no recorded steps; "
+                    "check-deploy and debug --call read them in the hub"
+                )
     sys.exit(worst)
 
 

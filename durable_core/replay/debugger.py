@@ -1,8 +1,8 @@
 """One history replayed under pdb: from event to event, through the orchestrator's own lines.
 
 The orchestrator is the user's function inside a generator that watches its inputs: for every event that makes the code
-continue, it prints the value that the ``yield`` returned, and then lets pdb stop in the user's code. The engine's
-frames are skipped, and not shown. Values that are changed in the debugger change the decisions of the code.
+continue, it prints the value that the ``yield`` returned, and then lets pdb stop in the user's code. Values that are
+changed in the debugger change the decisions of the code.
 
 Branches, and handlers of updates that wait, are told by the ``watch`` by which the engine calls them. They have numbers
 in the order in which they begin; the prompt of pdb names the one whose code runs.
@@ -10,12 +10,9 @@ in the order in which they begin; the prompt of pdb names the one whose code run
 
 from __future__ import annotations
 
-import bdb
-import pdb
 import sys
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
-from types import CodeType, FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar, get_args
 
 from ..converter import Converter
@@ -26,21 +23,12 @@ from ..engine.executor import OrchestrationExecutor
 from ..engine.user_frames import suspended_at
 from ..errors import ConfigurationError, NonDeterminismError
 from ..marks import RESERVED
-from ..signatures import function_in
-from ..source_location import is_library, short
-from ..user_code import Interruption
+from ..source_location import short
 from .replayer import History, replay_live
+from .user_pdb import QuitDebuggerError, UserPdb, shown
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_PACKAGE = __name__.partition(".")[0]
-_ENGINE = [f"{_PACKAGE}.{part}.*" for part in ("engine", "replay", "cli")]
-_LONGEST = 200  # characters of a value in a line
-
-
-class QuitDebuggerError(Interruption):
-    """The user has typed ``q``. A BaseException, so that the orchestrator does not catch it as a failure."""
 
 
 def debug_history(
@@ -120,7 +108,7 @@ class _Session:
         self._has_stopped = False
         self._branches: dict[Hashable, int] = {}  # their code, with the number of each
         built_in = definition.name.startswith(RESERVED)
-        self._pdb = _Pdb(definition, skip=_ENGINE if built_in else [f"{_PACKAGE}.*"])
+        self._pdb = UserPdb(definition.fn, built_in=built_in)
 
     def on_event(self, event: Event) -> None:
         self._close_line()
@@ -192,7 +180,7 @@ class _Session:
         if is_first:
             what = f"{name} begins".lstrip()
         elif error is None:
-            what = f"-> {_shown(value)} into"
+            what = f"-> {shown(value)} into"
         else:
             what = f"-> raises {error!r} {'in' if name else 'at'}"
         if name and not is_first:
@@ -228,73 +216,3 @@ class _Session:
                 self._say(f"end of the history after {self._number} events: the code fits, and waits")
             case completion:
                 self._say(f"end of the history after {self._number} events: the code fits; {describe(completion)}")
-
-
-class _Pdb(pdb.Pdb):
-    """A pdb that stops at the lines of an orchestrator and of the functions that it calls, without the engine's
-    frames."""
-
-    def __init__(self, definition: OrchestratorDefinition, skip: list[str]) -> None:
-        super().__init__(skip=skip, nosigint=True)
-        self._codes: set[CodeType] = {function_in(definition.fn).__code__}
-
-    def enter(self, branch: str, code: CodeType | None) -> str:
-        """The code of a branch runs: the prompt names it. Returns the prompt of before, for ``leave``."""
-        if code is not None:
-            self._codes.add(code)
-        was, self.prompt = self.prompt, f"(Pdb, {branch}) "
-        return was
-
-    def leave(self, prompt: str) -> None:
-        self.prompt = prompt
-
-    def trace_dispatch(self, frame: FrameType, event: str, arg: Any) -> Any:
-        try:
-            return super().trace_dispatch(frame, event, arg)
-        except bdb.BdbQuit:
-            raise QuitDebuggerError from None
-
-    def stop_here(self, frame: FrameType) -> bool:
-        return super().stop_here(frame) and not self._is_called_by_engine(frame)
-
-    def _is_called_by_engine(self, frame: FrameType) -> bool:
-        """Whether this is code of a library that the engine has called, and not the user's code."""
-        at: FrameType | None = frame
-        while at is not None:
-            if self._is_hidden(at):
-                return True
-            filename = at.f_code.co_filename
-            if not filename.startswith("<") and not is_library(filename):
-                return False
-            at = at.f_back
-        return False
-
-    def user_call(self, frame: FrameType, argument_list: Any) -> None:
-        """Do not stop at a call: at each event it would be that of the orchestrator. Its first line follows."""
-
-    def user_return(self, frame: FrameType, return_value: Any) -> None:
-        """Do not stop at a ``yield``, which is a return for pdb."""
-        if frame.f_code.co_flags & bdb.GENERATOR_AND_COROUTINE_FLAGS == 0:
-            super().user_return(frame, return_value)
-
-    def user_exception(self, frame: FrameType, exc_info: Any) -> None:
-        """Do not stop in the engine, where the end of a generator is an exception."""
-        if not self._is_hidden(frame):
-            super().user_exception(frame, exc_info)
-
-    def get_stack(self, f: FrameType | None, t: TracebackType | None) -> tuple[list[tuple[FrameType, int]], int]:
-        stack, at = super().get_stack(f, t)
-        first = next((n for n, (frame, _) in enumerate(stack) if frame.f_code in self._codes), 0)
-        kept = [n for n in range(first, len(stack)) if not self._is_hidden(stack[n][0]) or n == at]
-        return [stack[n] for n in kept], kept.index(at)
-
-    def _is_hidden(self, frame: FrameType) -> bool:
-        return bool(self.is_skipped_module(frame.f_globals.get("__name__", "")))
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001  an error of a value's repr must not stop the debugger
-        text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -3,6 +3,8 @@
 Reads the open rows of the catalogue page by page and replays a few instances at a time, so that the memory depends on
 the longest histories and not on their number. Instances that break at the same place are reported together. Instances
 that start after the begin of the check are not checked.
+
+The code of journaled activities whose calls are open is run over their recorded steps: one read for each such call.
 """
 
 from __future__ import annotations
@@ -31,10 +33,12 @@ from ..hub.taskhub import TaskHub
 from ..lazy_dataclass import dataclass
 from ..models import JSON
 from ..registry import Registry
+from .journaled_code import load_call, open_parts, run_code
 from .replayer import History, definition_for, history_of, replay_live
 
 PAGE = 200  # rows of the catalogue that are read at once
 AT_ONCE = 16  # instances that are read at once
+CODE_SECONDS = 10.0  # for the code between the steps of one call
 SHOWN_IDS = 5
 MOST_PARTITIONS = 64
 
@@ -65,6 +69,10 @@ class DeployReport:
     fitting: instances whose histories match the code. not_begun: instances without a history, whose orchestrator
     exists. ended: instances that ended during the check. breaking: grouped by the place of the first difference.
     missing: grouped by the orchestrator and version that the code does not have. unreadable: grouped by the reason.
+
+    journals: open calls of journaled activities whose code was run over their recorded steps. unchecked: those of which
+    that code has failed outside of its steps, or did not come to an end in time; so it may do elsewhere, or not. These
+    instances are among the fitting ones.
     """
 
     hub: str
@@ -74,6 +82,8 @@ class DeployReport:
     breaking: list[Group] = field(default_factory=list[Group])
     missing: list[Group] = field(default_factory=list[Group])
     unreadable: list[Group] = field(default_factory=list[Group])
+    journals: int = 0
+    unchecked: list[Group] = field(default_factory=list[Group])
 
     @property
     def troubled(self) -> int:
@@ -90,7 +100,7 @@ class DeployReport:
 
     def to_json(self) -> dict[str, JSON]:
         """The report as JSON, with the groups in a stable order, the largest first."""
-        for groups in (self.breaking, self.missing, self.unreadable):
+        for groups in (self.breaking, self.missing, self.unreadable, self.unchecked):
             groups.sort(key=lambda group: (-group.count, group.orchestrator, group.version))
         return {"ok": self.is_fine, "checked": self.checked, **asdict(self)}
 
@@ -153,6 +163,10 @@ async def entries(hub: TaskHub, *kinds: str) -> AsyncGenerator[Entry]:
                     yield entry
 
 
+class _JournalDiffersError(Exception):
+    """The code of a journaled activity does not fit what an open call of it has recorded."""
+
+
 class _Check:
     def __init__(
         self, hub: TaskHub, registry: Registry, converter: Converter, progress: Callable[[DeployReport], None]
@@ -189,6 +203,8 @@ class _Check:
             line = error.actual_at or error.expected_at
             kinds = tuple(side.partition("(")[0] for side in (error.expected, error.actual))
             self._tell(report.breaking, entry, str(error), entry.version, line, key=(line, error.expected_at, *kinds))
+        except _JournalDiffersError as error:
+            self._tell(report.breaking, entry, str(error), entry.version, key=str(error))
         except (CodecError, NewerFormatError) as error:
             self._tell(report.unreadable, entry, str(error), entry.version, key=type(error))
         except StorageUnavailableError:
@@ -215,7 +231,30 @@ class _Check:
             report.not_begun += 1
             return
         replay_live(definition, history, self._converter).close()
+        if self._registry.has_journals:
+            await self._run_journaled(entry, history)
         report.fitting += 1
+
+    async def _run_journaled(self, entry: Entry, history: History) -> None:
+        """Run the code of journaled activities over what they have recorded. _JournalDiffersError."""
+        for part in open_parts(self._registry, history):
+            definition = self._registry.activity(part.name)
+            call = await load_call(self._hub, history, part)
+            try:
+                end = await run_code(definition, call, self._converter, patience=CODE_SECONDS)
+            except TimeoutError:
+                problem = f"its code did not come to a step, a wait or its end within {CODE_SECONDS:g} s"
+            else:
+                if not end.fits:
+                    raise _JournalDiffersError(str(end.error))
+                error = end.error
+                problem = (
+                    "" if error is None else f"its code raised {type(error).__name__} outside of its steps: {error}"
+                )
+            self.report.journals += 1
+            if problem:
+                text = f"activity '{part.name}': {problem}"
+                self._tell(self.report.unchecked, entry, text, entry.version, definition.location, key=text)
 
     def _tell(
         self, groups: list[Group], entry: Entry, text: str, version: str, line: str = "", key: Hashable = None

@@ -23,16 +23,17 @@ async def load_steps(hub: TaskHub, history: History) -> dict[int, list[str]]:
     for root in sorted(await hub.journals.calls(*owner)):
         for entry in await hub.journals.read(JournalKey(*owner, root)):
             if entry.kind == "step":
-                found.setdefault(entry.part, []).append(_in_words(entry))
+                found.setdefault(entry.part, []).append(in_words(entry))
     return found
 
 
-def _in_words(entry: Entry) -> str:
+def in_words(entry: Entry) -> str:
+    """The recorded end of a step or a wait."""
     tries = f" (try {entry.tries:,})" if entry.tries > 1 else ""
     where = f" at {entry.line}" if entry.line else ""
     if (failure := entry.failure) is not None:
-        return f"step {entry.step}{where} raised {_cut(f'{failure.type}: {failure.message}')}{tries}"
-    return f"step {entry.step}{where} -> {_cut(entry.text)}{tries}"
+        return f"{entry.kind} {entry.step}{where} raised {_cut(f'{failure.type}: {failure.message}')}{tries}"
+    return f"{entry.kind} {entry.step}{where} -> {_cut(entry.text)}{tries}"
 
 
 def _cut(text: str) -> str:
