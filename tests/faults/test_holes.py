@@ -17,14 +17,17 @@ from durable_core.models import OrchestrationStatus, RuntimeStatus
 from durable_core.runtime.stuck import StuckMarker
 from durable_core.runtime.turn.decision import entry_of
 from durable_core.settings import Settings
-from durable_core.testing.faults import Fault, FaultPlan, HostCrashError
+from durable_core.testing.faults import Fault, FaultPlan, HostCrashError, Moment
 from durable_core.testing.simulation import HostShape, World
 from tests.support.totals import Totals
 
 from .exhaustive import strike_each
 from .more_scenarios import CHEAP, full_registry
 from .oracle import come_to_rest, run_judged
+from .plays import play_registry
+from .plays_of_turns import COMMIT
 from .scenarios import Effects, Scenario, result
+from .stage import Stage, on_stage
 
 SMALL = [s for s in CHEAP if s.name in ("terminate in flight", "purge and start anew", "restart if done")]
 
@@ -72,6 +75,39 @@ def test_a_purge_before_the_catalogue_is_closed_leaves_nothing_listed() -> None:
 
     plan = FaultPlan({6: Fault.CRASH_BEFORE})
     assert World(full_registry(Effects())).run(drive, plan) == []
+
+
+def test_a_call_that_runs_inline_and_was_sent_for_a_redelivery_is_not_sent_again_for_a_copy() -> None:
+    """Two hosts die of the start, so that A is sent twice. A host records the first result and runs B inline, for
+    longer than the lease. The result comes back to it, and it sends B. Then the result of the second A comes."""
+
+    async def play(stage: Stage) -> None:
+        await stage.client.start_new("inline_steps", "one", ["a", "b"])
+        crashes: list[tuple[str, Moment]] = [(COMMIT, "after"), (r"delete \S+-control", "before"), ("none", "before")]
+        for operation, moment in crashes:
+            host = stage.host()
+            host.crash_at(operation, moment)
+            await host.handle("control")
+            await stage.lease_expires()
+        worker, host = stage.host(), stage.host()
+        running = stage.hold_activity("b")
+        await worker.handle("work")
+        turn = await host.begin("control")
+        await running.reached()
+        await stage.lease_expires()
+        await host.handle("control")
+        work = stage.world.storage.queue(stage.world.outside.hub.names.work[0])
+        assert await work.count() == 2, "the second A, and B"
+        await worker.handle("work", '"mark","a"')
+        await host.handle("control")
+        assert await work.count() == 1, "B was sent already"
+        running.let_go()
+        await asyncio.wait([turn])
+        await stage.ends_well()
+        assert await stage.output() == ["a", "b"]
+        assert max(stage.effects.runs.values()) == 2
+
+    on_stage(play_registry, play)
 
 
 def test_an_activity_that_leaks_a_cancellation_fails_and_hangs_nobody() -> None:

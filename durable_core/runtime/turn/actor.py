@@ -527,7 +527,8 @@ class Actor:
         later_than = redispatch.later_than
         if warm.dispatched_up_to >= before.seq - 1 or (later_than is not None and later_than <= warm.dispatched_up_to):
             warm.dispatched_up_to = instance.seq - 1
-        under_way = list(self._inline.running.values())
+        # The call of a running inline activity is in the work queue once a redispatch has covered its commit.
+        under_way = [seq for seq in self._inline.running.values() if not redispatch.covers(seq)]
         if inline is not None:
             under_way.append(before.seq)
         up_to = min(warm.dispatched_up_to, min(under_way) - 1) if under_way else warm.dispatched_up_to

@@ -101,6 +101,13 @@ class Known:
     def __contains__(self, seq: int) -> bool:
         return seq <= self.up_to or seq in self.singles
 
+    def all_after(self, seq: int) -> int:
+        """The commit up to which all commits later than this one are dispatched."""
+        last = max(seq, self.up_to)
+        while last + 1 in self.singles:
+            last += 1
+        return last
+
 
 def to_redispatch(
     instance: Instance,
@@ -199,7 +206,7 @@ class _Asked:
     def _recorded_commit(self, seq: int, *, is_redelivery: bool) -> None:
         """Handle a task of a message that this commit has recorded: its host may have died right after the commit."""
         if self.has_steps or goes_on_inline(self.segments, seq):  # may have led to further commits without a message
-            later_than = seq - 1 if is_redelivery else max(seq - 1, self.known.up_to)
+            later_than = seq - 1 if is_redelivery else self.known.all_after(seq - 1)
             if later_than < self.instance.seq - 1:
                 self._range(later_than)
             return
