@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from durable_core import (
     Orchestration,
     OrchestrationContext,
     Registry,
+    RetryPolicy,
     RuntimeStatus,
     activity,
     orchestrator,
@@ -149,6 +151,64 @@ def test_a_long_activity_is_handed_over_and_repeats_nothing(timeout: float | Non
         assert 3 <= invocations <= 10
 
 
+def flaky_program(rest: RetryPolicy, seconds: float, side: int) -> tuple[Registry, Counter[str]]:
+    """A step that fails in its first two tries, beside ``side`` steps of ten seconds, and after one of a second. The
+    run leaves before the second of the side steps: its timeout does not fit into what is left of 60 % of the lease."""
+    tries: Counter[str] = Counter()
+
+    async def fail_twice() -> int:
+        tries["flaky"] += 1
+        await asyncio.sleep(seconds)
+        if tries["flaky"] <= 2:
+            raise ValueError(f"try {tries['flaky']}")
+        return tries["flaky"]
+
+    async def sleep(seconds: float) -> None:
+        tries["other"] += 1
+        await asyncio.sleep(seconds)
+
+    @activity(journal=True)
+    async def flaky(ctx: JournalContext) -> int:
+        tries["invocations"] += 1
+
+        async def others() -> None:
+            for number in range(side):
+                await ctx.step("ten seconds", sleep, 10.0, key=str(number), timeout=timedelta(seconds=16))
+
+        await ctx.step("first", sleep, 1.0)
+        _, found = await asyncio.gather(others(), ctx.step("flaky", fail_twice, retry=rest))
+        return found
+
+    @orchestrator
+    def call_flaky(ctx: OrchestrationContext) -> Orchestration[int]:
+        return (yield from ctx.call_activity(flaky, inline=False))
+
+    return Registry().add(flaky, call_flaky), tries
+
+
+@pytest.mark.parametrize(
+    ("pause", "seconds", "side"),
+    [(1, 25, 3), (14, 1, 3), (16, 1, 0)],
+    ids=["left_in_a_try", "left_in_a_pause", "a_pause_that_does_not_fit"],
+)
+def test_a_step_with_tries_left_is_not_recorded_as_failed_where_its_run_leaves(
+    pause: int, seconds: int, side: int
+) -> None:
+    registry, tries = flaky_program(
+        RetryPolicy(max_attempts=3, first_interval=timedelta(seconds=pause), backoff=1.0), seconds, side
+    )
+
+    async def drive(world: World) -> Any:
+        await world.client.start_new("call_flaky", "one")
+        return await result(world, "one")
+
+    world = World(registry, settings=Settings(function_timeout=1800.0))
+    assert world.run(drive) == 3
+    assert tries["flaky"] == 3
+    assert tries["other"] == 1 + side, "a recorded step ran again"
+    assert tries["invocations"] >= 2
+
+
 def test_a_generation_that_has_ended_leaves_no_journal_and_a_purge_none_at_all() -> None:
     @activity(journal=True)
     async def work(ctx: JournalContext, number: int) -> int:
@@ -198,6 +258,46 @@ def test_a_stream_is_written_on_behind_a_wait() -> None:
         reader = await reading
         assert reader.data == ["before", "behind"]
         assert reader.end is not None and reader.end.is_complete
+
+    World(Registry().add(speak, speaking)).run(drive)
+
+
+def test_a_stream_of_each_step_is_whole_over_hand_overs_and_a_common_one_has_what_is_between_steps() -> None:
+    """What guide/journaled-activities.md says of streams: the run that goes on does not repeat what recorded steps have
+    written into a stream that it writes itself."""
+    steps = 5
+
+    @activity(journal=True)
+    async def speak(ctx: JournalContext) -> str:
+        async def say(number: int) -> None:
+            own = ctx.stream(f"own-{number}")
+            for word in range(2):
+                await ctx.stream("words").write(f"in {number}")
+                await own.write(word)
+                await asyncio.sleep(5)
+            await own.end()
+
+        for number in range(steps):
+            await ctx.stream("words").write(f"before {number}")
+            await ctx.step("say", say, number)
+        return "said"
+
+    @orchestrator
+    def speaking(ctx: OrchestrationContext) -> Orchestration[str]:
+        return (yield from ctx.call_activity(speak, inline=False))
+
+    async def drive(world: World) -> None:
+        await world.client.start_new("speaking", "one")
+        reading = asyncio.create_task(read_all(world.client))
+        assert await result(world, "one") == "said"
+        for number in range(steps):
+            own = await read_all(world.client, name=f"own-{number}")
+            assert own.data == [0, 1]
+            assert own.end is not None and own.end.is_complete
+        data = (await reading).data
+        assert [each for each in data if each.startswith("before")] == [f"before {number}" for number in range(steps)]
+        assert "in 0" not in data, "the guide says that this is not there"
+        assert data.count(f"in {steps - 1}") == 2
 
     World(Registry().add(speak, speaking)).run(drive)
 

@@ -18,7 +18,9 @@ the code comes, quickly, to where the run before was.
   own asyncio task calls, one after the other, must be those of the journal, in their order.
 * Failures are recorded with the next step that was called after them, unless the step has another end by now (J6).
 * An attempt that follows another has its journal.
-* With little time left, a run that has recorded something leaves at its next step; another invocation goes on.
+* With little time left, a run that has recorded something leaves at its next step; another invocation goes on. So it
+  does at a pause between two tries for which no time is left. A step that has tries left where its run leaves is begun
+  anew by the next one, and not recorded as failed.
 * A run whose code does nothing but wait leaves, and reports the waits (``engine.journal_waits``). What has ended of
   them when the next part begins is in its ``begin``.
 
@@ -414,13 +416,13 @@ class JournalRun:
         call.task = self._loop.create_task(self._perform(call))
         call.task.add_done_callback(lambda task: self._performed(call, task))
 
-    def _no_time_for(self, call: StepCall) -> GoesOn | None:
-        """Whether the call is left to another invocation. One that has recorded nothing goes on: the next
-        would come no further."""
+    def _no_time_for(self, call: StepCall, delay: float = 0.0) -> GoesOn | None:
+        """Whether the call, or a try of it after so many seconds, is left to another invocation. One that has recorded
+        nothing goes on: the next would come no further."""
         if self._leave_at is None or not self._own:
             return None
         needed = 0.0 if call.timeout is None else call.timeout.total_seconds()
-        return GoesOn() if self._loop.time() + needed > self._leave_at else None
+        return GoesOn() if self._loop.time() + delay + needed > self._leave_at else None
 
     def _given_up(self, call: StepCall) -> None:
         """The future of a call is done: the code has its value, or has cancelled it."""
@@ -447,11 +449,13 @@ class JournalRun:
             call.cause, delay = tried.cause, None
             if tried.failure is not None:
                 call.failed_tries, call.failed = tries, tried.failure
-                if self._leaving is None and not self._is_over():
+                if not self._is_over():
                     delay = self._tries.delay(call, tried.failure, tries, self._loop.time() - begun)
             if delay is None:
                 break
-            await asyncio.sleep(delay)
+            if not await self._pauses(call, delay):
+                call.is_put_off = True
+                return
         call.entry = replace(
             self._new("step"),
             step=call.step,
@@ -463,6 +467,14 @@ class JournalRun:
             text=tried.text,
             failure=tried.failure,
         )
+
+    async def _pauses(self, call: StepCall, delay: float) -> bool:
+        """Wait until the next try of a step. False if the run leaves: then there is none here."""
+        if self._leaving is None and (leaving := self._no_time_for(call, delay)) is not None:
+            self._leave(leaving)
+        if self._leaving is None:
+            await asyncio.wait({self._left}, timeout=delay)
+        return self._leaving is None
 
     async def _has_looked(self) -> bool:
         """Look whether the instance lives, if that was not done lately."""
@@ -487,6 +499,8 @@ class JournalRun:
             self._ended.append(call)
             if self._pump is None:
                 self._pump = self._loop.create_task(self._write())
+        elif call.is_put_off:
+            call.task = None  # its future stays open: the code is left where it awaits it
         else:
             call.task = None
             self._open.pop(call, None)

@@ -27,7 +27,7 @@ class StepCall:
     """A call of ``ctx.step`` by this run; or of a wait, with ``wait`` as ``engine.journal_waits`` takes it.
 
     failures: how many failures the code had got before the call. ordinal: as in an entry. failed_tries: how many
-    have failed so far; failed: what the last of them raised.
+    have failed so far; failed: what the last of them raised. is_put_off: its run leaves, and it has tries left.
     """
 
     step: StepId
@@ -46,6 +46,7 @@ class StepCall:
     entry: Entry | None = None
     failed_tries: int = 0
     failed: FailureDetails | None = None
+    is_put_off: bool = False
 
 
 @dataclass(slots=True)
