@@ -26,6 +26,7 @@ from ..errors import (
     TaskTimeoutError,
 )
 from ..guard import unwatched
+from ..jobs import is_job
 from ..models import JSON, FailureDetails, RuntimeStatus, type_name
 from ..source_location import place, raised_at, short
 from ..user_code import attribute_of, raise_unless_failure
@@ -64,6 +65,7 @@ class UserGenerator:
         "_frame",
         "_generator",
         "_info",
+        "_line_of_job",
         "_mailbox",
         "_overlooked",
         "conditions",
@@ -82,6 +84,8 @@ class UserGenerator:
     ) -> None:
         self._definition, self._info, self._converter = definition, info, converter
         self._decisions, self._mailbox = decisions, mailbox
+        # The code of a job is of this package: to its user the job is at the line of its activity.
+        self._line_of_job = short(definition.location) if is_job(definition.name) else ""
         self._generator: Generator[Any, Any, Any] | None = None
         self._frame: FrameType | None = None  # of the generator's own code; has the line after its end
         self.waiting: Task[Any] | None = None
@@ -102,7 +106,7 @@ class UserGenerator:
     @property
     def waits_at(self) -> str:
         """``file:line`` where the code waits; '' if it does not run."""
-        return "" if self._generator is None else suspended_at(self._generator)
+        return "" if self._generator is None else self._line_of_job or suspended_at(self._generator)
 
     def start(self, data: JSON, slot: JSON = None) -> None:
         """Create the generator and run it to its first wait, with the instance's input. slot: that of the whole
@@ -156,6 +160,8 @@ class UserGenerator:
 
     def _create(self, context: OrchestrationContext, takes: bool) -> None:
         definition = self._definition
+        if self._line_of_job:
+            on_behalf_of.set(self._line_of_job)  # in the instance's own context variables: for all of its run
         try:
             arguments = (context.get_input(),) if takes else ()
             first = context if definition.adapter is None else definition.adapter.argument(context)
@@ -326,7 +332,9 @@ class UserGenerator:
     @property
     def _returned_at(self) -> str:
         """``file:line`` at which the code has returned; '' if it never ran."""
-        return "" if self._frame is None else place(self._frame.f_code.co_filename, self._frame.f_lineno)
+        if self._frame is None:
+            return ""
+        return self._line_of_job or place(self._frame.f_code.co_filename, self._frame.f_lineno)
 
     def _end(self, completion: ExecutionCompleted | ContinueAsNew) -> None:
         if self._decisions.branches is not None:

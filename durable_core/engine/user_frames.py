@@ -11,15 +11,15 @@ from functools import lru_cache
 from types import CoroutineType, FrameType, GeneratorType, TracebackType
 from typing import Any
 
-from .. import coroutine_code, guard, interceptors
+from .. import coroutine_code, guard, interceptors, jobs
 from ..coroutine_code import inner_code
 from ..signatures import function_in
 from ..source_location import is_library, place
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _DF = os.path.join(os.path.dirname(os.path.dirname(_FOLDER)), "df") + os.sep  # calls the engine for user code
-_CALLERS = frozenset(  # these modules call user code for the engine
-    os.path.abspath(str(module.__file__)) for module in (guard, coroutine_code, interceptors)
+_CALLERS = frozenset(  # these modules call user code for the engine, or are in its place
+    os.path.abspath(str(module.__file__)) for module in (guard, coroutine_code, interceptors, jobs)
 )
 
 

@@ -127,6 +127,28 @@ def test_an_orchestrator_and_what_is_stuck_are_filters(opened: Open, board: Boar
     assert "stuck=true" in page.url
 
 
+def test_jobs_are_a_filter_in_the_address_and_of_what_is_done_to_all(opened: Open, board: Board) -> None:
+    board.call("POST", "jobs/pack/one-job", "a parcel")
+    watched = opened("#/instances?jobs=true")
+    page = watched.page
+    expect(page.locator("table.list tbody tr")).to_have_count(1)
+    expect(page.locator("table.list tbody tr")).to_contain_text("job:pack")
+    chip = page.get_by_role("button", name="Jobs")
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Act on all …").click()
+    expect(page.get_by_role("dialog").locator(".target")).to_contain_text("jobs true")
+    page.keyboard.press("Escape")
+    chip.click()
+    expect(page.locator("table.list tbody tr")).to_have_count(50)
+    assert "jobs" not in page.url
+    chip.click()
+    expect(page.locator("table.list tbody tr")).to_have_count(1)
+    page.goto(f"{board.base}/ui/#/instances?jobs=false&name=job:pack")
+    expect(page.get_by_role("heading", name="No instance matches these filters")).to_be_visible()
+    page.goto(f"{board.base}/ui/#/instances?version=none&id=one")
+    expect(page.get_by_role("heading", name="No instance matches these filters")).to_be_visible()
+
+
 def test_a_hidden_tab_asks_for_nothing(opened: Open) -> None:
     watched = opened()
     page = watched.page

@@ -24,6 +24,7 @@ from durable_core import (
 )
 from durable_core.errors import InvalidInputError, UnknownOrchestratorError
 from durable_core.settings import Settings
+from durable_core.source_location import short
 from durable_core.testing.simulation import World
 from tests.support.function_host import function_host
 
@@ -44,6 +45,11 @@ def greet(name: str = "you") -> str:
 
 @activity
 def nothing() -> None: ...
+
+
+@activity
+async def sleeps() -> None:
+    await asyncio.sleep(30)
 
 
 @activity(queue="slow")
@@ -68,7 +74,7 @@ def tally(ctx: EntityContext) -> None: ...
 def unmarked() -> None: ...
 
 
-REGISTRY = Registry().add(lucky, greet, nothing, elsewhere, renamed, one_step, tally)
+REGISTRY = Registry().add(lucky, greet, nothing, sleeps, elsewhere, renamed, one_step, tally)
 
 
 def run(coroutine: Any, *, counting: bool = False) -> Any:
@@ -110,6 +116,31 @@ def test_a_job_is_retried_as_the_decorator_says_and_fails_as_the_activity() -> N
         assert "no luck at attempt 3" in str(failed.failure.to_json())
 
     run(drive)
+
+
+@pytest.mark.parametrize("warm_cache", [0, 10_000_000])
+def test_a_job_is_at_the_line_of_its_activity_and_not_at_one_of_this_package(warm_cache: int) -> None:
+    line = short(REGISTRY.activity("lucky").location)
+
+    async def drive(world: World) -> None:
+        client = world.client
+        job = await client.enqueue(lucky, 9)
+        await asyncio.sleep(2.5)
+        assert [wait.line for wait in (await client.get_status(job)).waits] == [line]
+        assert line in (await client.explain(job)).sentence
+        await client.wait_for_completion(job, 60)
+        ended = await client.get_status(job, show_history=True)
+        assert {event["Line"] for event in ended.history_events or [] if event.get("Line")} == {line}
+        assert ended.failure is not None and ended.failure.line == line
+        assert "jobs.py" not in str(ended.failure.to_json()).replace("test_jobs.py", "")
+        slow = await client.enqueue(sleeps, timeout=timedelta(seconds=2))
+        late = await client.wait_for_completion(slow, 60)
+        assert late.failure is not None and late.failure.type.endswith("TaskTimeoutError")
+        assert "durable_core/jobs.py" not in str(late.failure.to_json())
+
+    world = World(REGISTRY, settings=Settings(warm_cache=warm_cache))
+    world.run(drive)
+    assert not world.errors, world.errors
 
 
 def test_a_job_is_listed_by_its_name_made_once_by_its_id_delayed_cancelled_and_restarted() -> None:

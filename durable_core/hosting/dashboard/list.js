@@ -23,6 +23,8 @@ export function asked(query) {
     tags: query.getAll("tag").filter((tag) => /^[^:=]+[:=]./.test(tag)), // not while it is typed
     stuck: query.get("stuck"),
     retrying: query.get("retrying"),
+    jobs: query.get("jobs"),
+    version: query.get("version"),
     createdTimeFrom: since ? new Date(now() - since[1] * HOURS[since[2]] * 3_600_000).toISOString() : null,
   };
 }
@@ -80,7 +82,7 @@ function Filters({ query }) {
     <div class="chips" role="group" aria-label="Status">${STATUSES.map((status) => html`<button type="button" key=${status}
       class="chip" aria-pressed=${statuses.includes(status)} onClick=${() => toggle(status)}>
       <${Status} status=${status} quiet/></button>`)}
-      ${["Stuck", "Retrying"].map((kind) => html`<${Only} key=${kind} kind=${kind} query=${query}/>`)}</div>
+      ${["Stuck", "Retrying", "Jobs"].map((kind) => html`<${Only} key=${kind} kind=${kind} query=${query}/>`)}</div>
     ${query.size > 0 && html`<a class="clear" href=${href(["instances"])}>Clear</a>`}
     ${isFiltered(query) && html`<button type="button" onClick=${() => openBulk(asked(query))}>Act on all …</button>`}</div>`;
 }

@@ -17,6 +17,7 @@ const SHAPES = {
   ContinuedAsNew: "M13 8a5 5 0 1 1-1.6-3.7M11.8 1.5v3h-3",
   Stuck: "M8 1.8l6.6 12h-13.2zM8 6v4M8 11.6v.6",
   Retrying: "M13 8a5 5 0 1 1-1.6-3.7M11.8 1.5v3h-3",
+  Jobs: "M9.5 1.5l-6 8h4l-1 5l6-8h-4z",
   Scheduled: "M8 1.5a6.5 6.5 0 1 1 0 13a6.5 6.5 0 1 1 0-13z",
   Waiting: "M4 2h8M4 14h8M5 2c0 4 6 8 6 12M11 2c0 4-6 8-6 12",
   Paused: "M4.5 3h2.5v10h-2.5zM9 3h2.5v10h-2.5z",
