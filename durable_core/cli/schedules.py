@@ -100,17 +100,30 @@ def trigger(above: Place, schedule_id: str, form: Form, place: Place) -> int:
 @click.option(
     "--at-once", metavar="N", type=click.IntRange(min=1), default=1, help="How many runs may go at once; 1 if left out."
 )
+@click.option("--dry-run", is_flag=True, help="Only count the due times of the period.")
 @format_option
 @place_options
 @click.pass_obj
 def backfill(
-    above: Place, schedule_id: str, start: datetime, end: datetime, at_once: int, form: Form, place: Place
+    above: Place,
+    schedule_id: str,
+    start: datetime,
+    end: datetime,
+    at_once: int,
+    dry_run: bool,
+    form: Form,
+    place: Place,
 ) -> int:
     """Start the runs of a past period, each once, and print the id of the backfill.
 
-    A run that has been started before is passed over. The backfill is an instance; `tail` follows it to its end.
+    A run that has been started before is passed over. The backfill is an instance; `tail` follows it to its end. A
+    period with more than 10,000 due times is refused, and the refusal says where to split it.
     """
     more = [("from", iso(start)), ("to", iso(end)), ("maxConcurrency", str(at_once))]
+    if dry_run:
+        found = _operate(above, place, schedule_id, "backfill", more=[*more, ("dryRun", "true")]).json()
+        print_document(form, found, lambda: [_counted(found)])
+        return FINE
     begun = _operate(above, place, schedule_id, "backfill", more=more).json()
     print_document(form, begun, lambda: [safe(begun["instanceId"])])
     return FINE
@@ -150,6 +163,13 @@ def _operate(
         return (await api.call(Endpoint.SCHEDULE, route=route, query=query)).expect(200, 202)
 
     return run_at(above if place == Place() else place, work)
+
+
+def _counted(found: Document) -> str:
+    if not found["runs"]:
+        return "no run was due in this period"
+    shown = f"{found['runs']:,} due, from {found['first']} to {found['last']}"
+    return shown if found["isComplete"] else f"more than {shown}: one backfill starts no more, split the period there"
 
 
 def _cells(schedule: Document, at: datetime, *, utc: bool) -> list[object]:

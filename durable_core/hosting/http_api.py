@@ -27,6 +27,7 @@ from ..trace_context import caller_trace, valid_trace
 from . import http_entities
 from .dashboard_files import dashboard_file
 from .http_bodies import (
+    backfill_json,
     create_check_status_response,
     listed_json,
     schedule_json,
@@ -346,6 +347,10 @@ class HttpApi:
                 if start is None or end is None:
                     raise InvalidInputError("a backfill needs the period, both ends included: from and to")
                 at_once = request.count("maxConcurrency", 1)
+                if request.flag("dryRun", False):
+                    return json_response(
+                        200, backfill_json(await self._client.preview_backfill(schedule_id, start, end))
+                    )
                 done["instanceId"] = await self._client.backfill_schedule(
                     schedule_id, start, end, max_concurrency=at_once
                 )

@@ -20,6 +20,7 @@ from .http_types import HttpResponse, json_response
 from .signed_urls import CapabilitySigner, Verb
 
 if TYPE_CHECKING:
+    from ..runtime.schedules.backfill import BackfillPreview
     from ..runtime.schedules.client import ScheduleStatus
 
 HttpManagementPayload: TypeAlias = dict[str, str]
@@ -240,6 +241,16 @@ def listed_json(status: OrchestrationStatus) -> dict[str, JSON]:
         "name": status.name,
         "runtimeStatus": None if status.runtime_status is None else f"{status.runtime_status}",
         "createdTime": _utc_seconds(status.created_time),
+    }
+
+
+def backfill_json(found: BackfillPreview) -> dict[str, JSON]:
+    """The due times that a backfill would go through."""
+    return {
+        "runs": found.runs,
+        "isComplete": found.is_complete,
+        "first": _utc_seconds(found.first),
+        "last": _utc_seconds(found.last),
     }
 
 

@@ -552,10 +552,18 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
             _in_query(
                 "maxConcurrency", "Of a backfill: how many runs may go at once", {"type": "integer", "minimum": 1}
             ),
+            _in_query("dryRun", "Of a backfill: only count its due times", {"type": "boolean", "default": False}),
         ],
         "responses": _answers(
             {
-                200: _ok("Deleted", "ScheduleRequest"),
+                200: _ok(
+                    "Deleted; of a dry run of a backfill, its due times",
+                    {
+                        "anyOf": [
+                            {"$ref": f"#/components/schemas/{each}"} for each in ("ScheduleRequest", "BackfillPreview")
+                        ]
+                    },
+                ),
                 202: _ok(
                     "Durable; of trigger, with the id of the run, of backfill with its own",
                     "ScheduleRequest",

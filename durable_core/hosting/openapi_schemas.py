@@ -72,6 +72,17 @@ SCHEMAS: Mapping[str, JSON] = {
             },
         },
     },
+    "BackfillPreview": {
+        "type": "object",
+        "required": ["runs", "isComplete", "first", "last"],
+        "additionalProperties": False,
+        "properties": {
+            "runs": {"type": "integer", "minimum": 0},
+            "isComplete": {"type": "boolean"},
+            "first": _MOMENT,
+            "last": _MOMENT,
+        },
+    },
     "ScheduleRequest": {
         "type": "object",
         "required": ["scheduleId"],

@@ -281,6 +281,12 @@ def test_the_operations_on_a_schedule(hub: Hub) -> None:
     hub.until(lambda: hub.run("tail", run).returncode == 0)  # the schedule starts it a moment later
     assert hub.json("schedules")[0]["isPaused"] is True
     assert "maintenance" in hub.run("schedules").stdout
+    counted = hub.run("schedules", "backfill", "nightly", "--from", "3d", "--to", "0m", "--dry-run").stdout
+    assert counted.startswith("3 due, from ")
+    for many in (["--dry-run"], []):
+        refused = hub.run("schedules", "backfill", "nightly", "--from", "1900-01-01", "--to", "0m", *many)
+        assert "more than 10,000 due" in refused.stdout + refused.stderr
+        assert refused.returncode == (0 if many else 2)
     begun = hub.run("schedules", "backfill", "nightly", "--from", "3d", "--to", "0m", "--at-once", "2").stdout.strip()
     hub.until(lambda: hub.run("tail", begun).returncode == 0)
     counted = hub.run("show", begun, "--format", "json").stdout

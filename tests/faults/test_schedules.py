@@ -20,6 +20,7 @@ from durable_core.errors import (
 )
 from durable_core.instance_ids import TriggeredRun
 from durable_core.models import RuntimeStatus
+from durable_core.runtime.schedules.backfill import MOST_RUNS
 from durable_core.runtime.schedules.client import state_of
 from durable_core.runtime.schedules.orchestrator import SCHEDULE_PREFIX, UPDATE, ScheduleState
 from durable_core.settings import Settings
@@ -520,6 +521,35 @@ def test_each_run_of_a_past_period_is_started_once(fault: Fault | None, totals: 
         assert simulate(_backfilled)[0] == [7, 0]
     else:
         strike_each(lambda plan: simulate(_backfilled, plan), fault, [7, 0], totals, receipts=False, at_most=2)
+
+
+@pytest.mark.parametrize("timing", [{"cron": "0 * * * *"}, {"interval": timedelta(hours=1)}])
+def test_a_backfill_with_too_many_runs_is_refused_and_the_place_to_split_it_is_said(timing: dict[str, Any]) -> None:
+    async def drive(world: World, runs: Counter[str]) -> None:
+        client = world.client
+        now = world.loop.now().replace(minute=0, second=0, microsecond=0)
+        await client.create_schedule("s", "report", client_input=1, start_at=now + timedelta(hours=1), **timing)
+        first = now - timedelta(hours=MOST_RUNS)
+        last = now - timedelta(hours=1)
+        for begin in (first, first - timedelta(minutes=59)):  # both ends are of the period
+            found = await client.preview_backfill("s", begin, last)
+            assert (found.runs, found.is_complete, found.first, found.last) == (MOST_RUNS, True, first, last)
+        found = await client.preview_backfill("s", first - timedelta(hours=1), last)
+        cut = last - timedelta(hours=1)
+        assert (found.runs, found.is_complete, found.last) == (MOST_RUNS, False, cut)
+        for begin in (first - timedelta(hours=1), datetime(1900, 1, 1, tzinfo=UTC)):
+            with pytest.raises(InvalidInputError, match="more than 10,000 due times") as refused:
+                await client.backfill_schedule("s", begin, last)
+            known = await client.preview_backfill("s", begin, last)
+            assert f"until {known.last}; split the period there; nothing was started" in str(refused.value)
+        with pytest.raises(InvalidInputError, match="begins in 1900 or later"):
+            await client.preview_backfill("s", datetime(1, 1, 1, tzinfo=UTC), last)
+        nothing = await client.preview_backfill("s", last + timedelta(minutes=1), last + timedelta(minutes=2))
+        assert (nothing.runs, nothing.is_complete, nothing.first, nothing.last) == (0, True, None, None)
+        listed = await client.list_instances(instance_id_prefix="durable.schedule.backfill")
+        assert listed.instances == []
+
+    simulate(drive)
 
 
 def test_a_backfill_goes_on_through_failures_and_many_generations_and_can_be_cancelled() -> None:

@@ -40,6 +40,7 @@ from durable_core.runtime.purge import PurgeSlice
 from durable_core.runtime.recovery import RecoveryReport
 from durable_core.runtime.restart import SAME_INPUT
 from durable_core.runtime.rewind import Rewound
+from durable_core.runtime.schedules.backfill import BackfillPreview
 from durable_core.runtime.schedules.client import ScheduleStatus
 from durable_core.runtime.turn.rewind_plan import RewoundTask
 
@@ -298,6 +299,10 @@ class MemoryClient:
         self._schedule(schedule_id)
         self.calls.append(("backfill", start, end, max_concurrency))
         return f"durable.schedule.backfill:{schedule_id}:1"
+
+    async def preview_backfill(self, schedule_id: str, start: datetime, end: datetime, /) -> BackfillPreview:
+        self._schedule(schedule_id)
+        return BackfillPreview(runs=2, is_complete=True, first=start, last=end)
 
     async def delete_schedule(self, schedule_id: str, /) -> None:
         self.schedules.remove(self._schedule(schedule_id))

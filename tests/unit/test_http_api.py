@@ -806,7 +806,20 @@ async def test_a_schedule_is_paused_resumed_triggered_and_deleted(world: World) 
     assert (begun.status, begun.json()["instanceId"]) == (202, "durable.schedule.backfill:nightly:1")
     until = datetime(2025, 1, 2, 12, tzinfo=UTC)
     assert world.client.calls[-1] == ("backfill", datetime(2025, 1, 1, tzinfo=UTC), until, 3)
-    for wrong in ("", "?from=2025-01-01", "?from=x&to=y", "?from=2025-01-01&to=2025-01-02&maxConcurrency=0"):
+    calls = len(world.client.calls)
+    counted = await world.call("POST", "schedules/nightly/backfill?from=2025-01-01&to=2025-01-02T12:00Z&dryRun=true")
+    assert (counted.status, counted.json()) == (
+        200,
+        {"runs": 2, "isComplete": True, "first": "2025-01-01T00:00:00Z", "last": "2025-01-02T12:00:00Z"},
+    )
+    assert world.client.calls[-1][0] == "backfill" and len(world.client.calls) == calls, "nothing is started"
+    for wrong in (
+        "",
+        "?from=2025-01-01",
+        "?dryRun=true",
+        "?from=x&to=y",
+        "?from=2025-01-01&to=2025-01-02&maxConcurrency=0",
+    ):
         assert (await world.call("POST", f"schedules/nightly/backfill{wrong}")).status == 400
     assert (await world.call("POST", "schedules/nightly/delete")).status == 200
     assert (await world.call("POST", "schedules/nightly/delete")).status == 404

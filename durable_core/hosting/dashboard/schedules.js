@@ -3,7 +3,7 @@ import { html, useState } from "./preact-htm.js";
 import { Refusal } from "./actions.js";
 import { call, get, useFresh } from "./api.js";
 import { Empty, Id, InstanceLink, Loaded, Status, Time, closeDialog, openDialog, say } from "./parts.js";
-import { duration, visible } from "./format.js";
+import { count, duration, plural, visible } from "./format.js";
 import { go, now } from "./state.js";
 
 export function SchedulesPage() {
@@ -57,21 +57,34 @@ const inField = (moment) => new Date(moment - new Date(moment).getTimezoneOffset
 // The runs of a past period. The fields are in the time of the browser, and what is sent is UTC.
 function Backfill({ id }) {
   const [values, setValues] = useState(() => ({ from: inField(now() - DAY), to: inField(now()), atOnce: "1" }));
+  const [found, setFound] = useState(null); // the due times of the period, counted by the app
   const [error, setError] = useState(null);
   const [isSending, setSending] = useState(false);
-  const set = (name) => (event) => setValues({ ...values, [name]: event.target.value });
+  const set = (name) => (event) => {
+    setValues({ ...values, [name]: event.target.value });
+    setFound(null);
+    setError(null);
+  };
   const from = new Date(values.from), to = new Date(values.to);
   const problem = Number.isNaN(+from) || Number.isNaN(+to) ? "Give both ends of the period."
     : to < from ? "The period ends before it begins."
     : from > now() ? "The period has not begun yet."
-    : !/^[1-9]\d{0,5}$/.test(values.atOnce) ? "At least one run must go at once." : null;
+    : !/^[1-9]\d{0,5}$/.test(values.atOnce) ? "At least one run must go at once."
+    : found?.runs === 0 ? "No run was due in this period."
+    : found?.isComplete === false ? `More than ${count(found.runs)} runs were due: one backfill starts no more. Split the period at ${found.last}.` : null;
   const confirm = async (event) => {
     event.preventDefault();
     setSending(true);
     setError(null);
     try {
-      const { data } = await call("POST", `schedules/${encodeURIComponent(id)}/backfill`,
-        { query: { from: from.toISOString(), to: to.toISOString(), maxConcurrency: values.atOnce } });
+      const { data } = await call("POST", `schedules/${encodeURIComponent(id)}/backfill`, { query: {
+        from: from.toISOString(), to: to.toISOString(), maxConcurrency: values.atOnce, ...(found === null ? { dryRun: true } : {}),
+      } });
+      if (found === null) {
+        setFound(data);
+        setSending(false);
+        return;
+      }
       closeDialog();
       say("The backfill begins");
       go(["instances", data.instanceId]);
@@ -88,9 +101,11 @@ function Backfill({ id }) {
     <label>To<input type="datetime-local" value=${values.to} onInput=${set("to")} required/></label>
     <label>Runs at once<input type="number" min="1" step="1" value=${values.atOnce} onInput=${set("atOnce")} required/></label>
     ${problem && html`<p class="dim" role="status">${problem}</p>`}
+    ${found && !problem && html`<p role="status">${plural(found.runs, "run")} were due, from ${found.first} to ${found.last}.</p>`}
     ${error && html`<${Refusal} error=${error}/>`}
     <div class="buttons"><button type="button" onClick=${closeDialog}>Do nothing</button>
-      <button type="submit" class="primary" disabled=${isSending || problem !== null} title=${problem}>Start the runs</button></div></form>`;
+      <button type="submit" class="primary" disabled=${isSending || problem !== null} title=${problem}>
+        ${found === null || problem !== null ? "Preview" : `Start ${plural(found.runs, "run")}`}</button></div></form>`;
 }
 
 function Confirmation({ name, id, reload }) {

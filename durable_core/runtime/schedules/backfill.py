@@ -23,6 +23,9 @@ from .orchestrator import is_there_already, run_id
 BACKFILL_NAME = "durable.schedule.backfill"
 BACKFILL_PREFIX = f"{BACKFILL_NAME}:"
 RUNS_OF_A_GENERATION = 100
+MOST_RUNS = 10_000
+"""Due times of one backfill."""
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +65,31 @@ class BackfillState:
         while due <= last and len(self.due) < RUNS_OF_A_GENERATION:
             self.due.append(due.isoformat())
             due = timing.next_after(due)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillPreview:
+    """The due times of a period, of which a backfill would start the runs that are not there already.
+
+    runs: how many these are; of more than 10,000 only 10,000 are counted, and is_complete is False: a backfill starts
+        no more. first, last: of those that are counted, in UTC; None if there are none.
+    """
+
+    runs: int
+    is_complete: bool
+    first: datetime | None
+    last: datetime | None
+
+
+def preview_of(state: BackfillState, first: datetime) -> Generator[None, None, BackfillPreview]:
+    """Count the due times from ``first`` on. It can stop at each ``yield``: a cron expression is counted one by one."""
+    until, timing, runs, due = datetime.fromisoformat(state.until), state.timing, 0, first
+    last: datetime | None = None
+    while due <= until and runs < MOST_RUNS:
+        runs, last, due = runs + 1, due, timing.next_after(due)
+        yield
+    found = None if last is None else first
+    return BackfillPreview(runs=runs, is_complete=due > until, first=found, last=last)
 
 
 def first_due(timing: Cron | Interval, known: datetime, start: datetime) -> datetime:

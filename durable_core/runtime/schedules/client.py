@@ -9,6 +9,7 @@ instance; this module starts it, sends it events and reads its status.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -32,7 +33,16 @@ from ...lazy_dataclass import dataclass
 from ...models import JSON, OrchestrationStatus, RuntimeStatus
 from ...moments import in_utc, problem_of_moment
 from ..listing import UNREADABLE
-from .backfill import BACKFILL_NAME, BACKFILL_PREFIX, BackfillState, first_due
+from .backfill import (
+    BACKFILL_NAME,
+    BACKFILL_PREFIX,
+    EARLIEST,
+    MOST_RUNS,
+    BackfillPreview,
+    BackfillState,
+    first_due,
+    preview_of,
+)
 from .orchestrator import CONTROL, SCHEDULE_NAME, SCHEDULE_PREFIX, UPDATE, Overlap, ScheduleState, run_id
 from .plan import IfScheduleExists, ScheduleOptions, instance_of, planned
 
@@ -42,6 +52,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("durable_core.runtime")
 
 DELETE_PATIENCE = 30.0  # seconds
+COUNTED_AT_ONCE = 200  # due times
 
 X = TypeVar("X")
 
@@ -315,22 +326,47 @@ class ScheduleClient:
         A run whose id an instance has is passed over, so each is started once, however often its period is backfilled.
         The schedule goes on meanwhile, and may be paused. As in Temporal, jitter and ``overlap`` do not apply.
 
-        start, end: datetimes with a time zone. Due times that have not passed are the schedule's own.
+        start, end: datetimes with a time zone. Due times that have not passed are the schedule's own. A period with
+        more than 10,000 due times is refused; ``preview_backfill`` counts them.
         max_concurrency: how many of the runs may go at once.
         Raises InstanceNotFoundError, InvalidInputError.
         """
+        state, headers, found = await self._counted_backfill(schedule_id, start, end, max_concurrency)
+        if not found.is_complete:
+            raise InvalidInputError(
+                f"schedule '{schedule_id}' has more than {MOST_RUNS:,} due times in this period, and one backfill "
+                f"starts at most so many: the first {MOST_RUNS:,} are those until {found.last}; split the period "
+                "there; nothing was started"
+            )
+        if found.first is not None:
+            state.take(found.first)
+        instance_id = f"{BACKFILL_PREFIX}{schedule_id}:{self._client._hub.ids.ulid(self._client._clock.now())}"
+        return await self._client.start_new(BACKFILL_NAME, instance_id, asdict(state), headers=headers)
+
+    async def preview_backfill(self, schedule_id: str, start: datetime, end: datetime) -> BackfillPreview:
+        """How many due times of a schedule a backfill of this period would go through. Nothing is started.
+
+        Runs that are there already are counted, too. Raises InstanceNotFoundError, InvalidInputError.
+        """
+        return (await self._counted_backfill(schedule_id, start, end, 1))[2]
+
+    async def _counted_backfill(
+        self, schedule_id: str, start: datetime, end: datetime, max_concurrency: int
+    ) -> tuple[BackfillState, Mapping[str, JSON], BackfillPreview]:
+        """The backfill, its headers, and how many due times it has. InstanceNotFoundError, InvalidInputError."""
         for name, moment in (("start", start), ("end", end)):
             if moment is None or (problem := problem_of_moment(moment)) is not None:  # pyright: ignore[reportUnnecessaryComparison]
                 problem = problem_of_moment(moment) or "is needed"
                 raise InvalidInputError(f"{name}={moment!r} {problem}")
         if end < start:
             raise InvalidInputError(f"the period of a backfill ends ({end}) before it begins ({start})")
+        if start < EARLIEST:
+            raise InvalidInputError(f"the period of a backfill begins in {EARLIEST.year} or later, not at {start}")
         if type(max_concurrency) is not int or max_concurrency < 1:
             raise InvalidInputError(f"max_concurrency must be a whole number, at least 1, not {max_concurrency!r}")
         schedule = await self._schedule_instance(schedule_id, show_headers=True)
         state = state_of(schedule)
-        now = self._client._clock.now()
-        until = min(in_utc(end), now)
+        until = min(in_utc(end), self._client._clock.now())
         if not state.paused:  # else it drops the due times that have passed when it is resumed
             until = min(until, state.next_due - timedelta(microseconds=1))
         backfill = BackfillState(
@@ -345,9 +381,14 @@ class ScheduleClient:
             until=until.isoformat(),
             at_once=max_concurrency,
         )
-        backfill.take(first_due(state.timing, state.next_due, in_utc(start)))
-        instance_id = f"{BACKFILL_PREFIX}{schedule_id}:{self._client._hub.ids.ulid(now)}"
-        return await self._client.start_new(BACKFILL_NAME, instance_id, asdict(backfill), headers=schedule.headers)
+        counting = preview_of(backfill, first_due(state.timing, state.next_due, in_utc(start)))
+        while True:
+            for _ in range(COUNTED_AT_ONCE):
+                try:
+                    next(counting)
+                except StopIteration as counted:
+                    return backfill, schedule.headers, counted.value
+            await asyncio.sleep(0)  # others of this process go on meanwhile
 
     async def delete_schedule(self, schedule_id: str) -> None:
         """Delete a schedule. A current run continues. Raises InstanceNotFoundError."""
