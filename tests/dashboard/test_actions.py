@@ -106,10 +106,12 @@ def test_a_fork_says_what_runs_again_and_leads_to_the_new_instance(opened: Open,
 def test_a_fork_takes_several_overrides_an_event_a_version_and_begins_suspended(opened: Open, board: Board) -> None:
     board.start("gathers", "gathers-1")
     board.call("POST", "instances/gathers-1/raiseEvent/Go", 1)
+    history = "instances/gathers-1?showHistory=true"
+    board.until(lambda: "EventRaised" in [each["EventType"] for each in board.call("GET", history)["historyEvents"]])
     watched = opened("#/instances/gathers-1")
     watched.expected.append("400")
     page = watched.page
-    expect(page.locator(".timeline")).to_contain_text("Go")  # the event is in the history
+    expect(page.locator(".timeline")).to_contain_text("Go")
     page.get_by_role("group", name="Actions").get_by_role("button", name="Fork").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("From before").select_option(label="the event Go came")

@@ -17,6 +17,8 @@ def test_what_matches_is_previewed_and_then_terminated(opened: Open, board: Boar
     for number in range(7):
         board.start("order", f"batch-{number}", {"items": ["book"]})
     board.start("order", "other", {"items": ["book"]})
+    for name in ("batch-0", "other"):
+        board.until(lambda name=name: board.status(name) == "Running")
     watched = opened("#/instances?id=batch-&name=order")
     page = watched.page
     expect(page.locator("table.list tbody tr")).to_have_count(7)

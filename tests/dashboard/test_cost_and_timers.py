@@ -27,6 +27,9 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
         board.start("family", "family-1", "family-gate")
         for number in range(3):
             board.run("echo", f"echo-{number}", number)
+        # The prices are those of the list, which hears of an end a moment after the instance has ended.
+        board.until(lambda: len(board.call("GET", "instances?runtimeStatus=Completed")) >= 3)
+        board.until(lambda: board.status("family-1") == "Running")
         yield board
         (folder / "all").touch()
 

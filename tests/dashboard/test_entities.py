@@ -45,11 +45,12 @@ def test_an_entity_is_shown_signaled_and_deleted(opened: Open, board: Board) -> 
 
 def test_who_holds_the_lock_and_what_waits(opened: Open, board: Board) -> None:
     board.start("holds_a_purse", "holder", "locked")
+    board.until(lambda: [each for each in board.call("GET", "entities/purse") if each["lockedBy"]])
     page = opened("#/entities?name=purse&key=locked").page
     expect(page.locator("[data-lock]")).to_contain_text("holder")
     board.call("POST", "entities/purse/locked?op=put", 3)
-    expect(page.locator("[data-queue]")).to_have_text("1 parcel", timeout=20_000)
+    expect(page.locator("[data-queue]")).to_have_text("1 parcel")
     expect(page.locator("table.rows")).to_contain_text("the entity is locked by 'holder'")
     board.call("POST", "instances/holder/raiseEvent/Go", None)
     page.get_by_role("link", name="holder").click()
-    expect(page.locator("main")).to_contain_text("Completed", timeout=20_000)
+    expect(page.locator("main")).to_contain_text("Completed")

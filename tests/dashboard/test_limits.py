@@ -25,11 +25,11 @@ def test_who_holds_who_waits_and_how_long(opened: Open, board: Board) -> None:
     board.start("takes_a_slot", "holder", {"key": "a b"})
     page = opened("#/limits").page
     row = page.locator("table.rows tbody tr")
-    expect(row).to_contain_text("press:a b", timeout=20_000)
+    expect(row).to_contain_text("press:a b")
     expect(row).to_contain_text("1 at once, 600 in 1 m")
     expect(row).to_contain_text("holder")
     board.start("takes_a_slot", "waits<b>", {"key": "a b", "group": "<i>x</i>", "priority": 7})
-    expect(page.locator("[data-waiting]")).to_have_text("1", timeout=20_000)
+    expect(page.locator("[data-waiting]")).to_have_text("1")
     expect(page.locator("[data-held]")).to_have_text("1")
     row.get_by_role("link", name="press").click()
     held, waiting = page.get_by_role("region", name="Held by"), page.get_by_role("region", name="Waiting")
@@ -39,10 +39,10 @@ def test_who_holds_who_waits_and_how_long(opened: Open, board: Board) -> None:
     expect(waiting.locator("tbody tr")).to_contain_text("7")
     assert "slot of limit 'press:a b'" in board.call("GET", "instances/waits%3Cb%3E/explain")["sentence"]
     board.call("POST", "instances/holder/raiseEvent/Go", "go")
-    expect(held.locator("tbody tr")).to_contain_text("waits<b>", timeout=20_000)
+    expect(held.locator("tbody tr")).to_contain_text("waits<b>")
     expect(waiting).to_have_count(0)
     board.call("POST", "instances/waits%3Cb%3E/raiseEvent/Go", "go")
-    expect(page.get_by_role("heading", name="Held by 0")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Held by 0")).to_be_visible()
 
 
 def test_the_keyboard_leads_there(opened: Open) -> None:

@@ -78,8 +78,8 @@ async def test_what_cannot_be_interrupted_is_remembered_all_the_same(tmp_path: P
 
 
 async def test_a_host_stops_in_time_while_an_orchestrator_continues_as_new_for_ever(tmp_path: Path) -> None:
-    env = {"DURABLE_MESSAGE_LEASE": "12"}  # of which a turn may use the first third
-    with HostProcess(tmp_path, app=APP, env=env, options=["--grace", "6"]) as host:
+    env = {"DURABLE_MESSAGE_LEASE": "12"}  # of which a turn may use the first third; a turn without end fails here
+    with HostProcess(tmp_path, app=APP, env=env, options=["--grace", "60"]) as host:
         async with HttpClient(host.url) as http:
             await http.start("never_waits", 1, "one")
             await http.wait_until("one", lambda shown: (shown["customStatus"] or 0) > 20)

@@ -41,8 +41,11 @@ async def test_the_hub_shows_its_hosts_its_instances_its_queues_and_its_timers(
         assert all(host["isAlive"] and host["queues"] == ["control", "work"] for host in hub["hosts"])
         assert {queue["kind"] for queue in hub["queues"]} == {"control", "work", "poison"}
         assert hub["isComplete"] is True
-        timers = (await client.call("GET", "/timers")).body
-        assert {timer["instanceId"] for timer in timers} >= {"waits"}
+        async with asyncio.timeout(60):  # it is written after the commit that shows it
+            timers = await client.call("GET", "/timers")
+            while "waits" not in [timer["instanceId"] for timer in timers.body]:
+                await asyncio.sleep(0.1)
+                timers = await client.call("GET", "/timers")
         ended = (await client.call("GET", "/instances?order=ended&showDetails=false")).body
         assert [status["instanceId"] for status in ended] == ["ends"]
         assert ended[0]["endedTime"]

@@ -21,6 +21,7 @@ import pytest
 from durable_core.testing.azurite import Azurite
 from tests.faults.oracle import check_history
 from tests.support.busy_hub import BusyHub, completed
+from tests.support.hosts import free_port
 from tests.support.totals import Totals
 
 SOAK = "DURABLE_SOAK" in os.environ
@@ -113,7 +114,8 @@ async def play(hub: BusyHub, case: Case, session: aiohttp.ClientSession, azurite
 async def test_nothing_is_lost_and_little_done_twice_when_hosts_are_killed(
     case: Case, tmp_path: Path, session: aiohttp.ClientSession, totals: Totals
 ) -> None:
-    azurite = Azurite(tmp_path / "azurite").start() if case.store == "azurite" else None
+    ports = (free_port(), free_port(), free_port())  # it is stopped and started again
+    azurite = Azurite(tmp_path / "azurite", ports).start() if case.store == "azurite" else None
     try:
         hub = BusyHub(tmp_path / "hosts", case.roles, azurite=azurite, cold=case.cold)
         try:

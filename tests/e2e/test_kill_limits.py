@@ -48,7 +48,7 @@ async def test_a_limit_holds_and_every_slot_is_given_back_when_hosts_are_killed(
             for name in names:
                 status = await patiently(lambda name=name: app.client.get_status(name))
                 assert status.output == sum(range(WIDTH))
-            assert {run.event for run in hub.runs} == {"begin"}, "more at once than the limit permits"
+            assert "too many" not in {run.event for run in hub.runs}, "more calls at once than the limit permits"
             assert len({run.key for run in hub.runs}) == INSTANCES * WIDTH, "each call at least once"
             async with asyncio.timeout(120):
                 while await patiently(lambda: app.client.read_entity(EntityId(GATE, "two"))) is not None:  # noqa: ASYNC110

@@ -30,7 +30,7 @@ def put_together(events: Sequence[Sent]) -> list[Any]:
 
 async def test_readers_that_come_back_everywhere_get_every_chunk_once_through_a_kill(tmp_path: Path) -> None:
     """The host is killed while the first attempt writes; its second run fails, and the attempt after that succeeds."""
-    host = HostProcess(tmp_path, app=APP)
+    host = HostProcess(tmp_path, app=APP, env={"GATE": str(tmp_path / "gate")})
     try:
         host.start().wait_ready()
         async with aiohttp.ClientSession() as session:
@@ -42,6 +42,7 @@ async def test_readers_that_come_back_everywhere_get_every_chunk_once_through_a_
                 if event.data[1] == 4:
                     break
             host.kill9()
+            (tmp_path / "gate").touch()
             host.start().wait_ready()
             whole = await all_events(session, url)
             assert [event.kind for event in whole].count("restarted") == 2

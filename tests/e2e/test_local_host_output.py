@@ -27,7 +27,7 @@ async def talk(req: func.HttpRequest) -> str:
         logging.error("y" * 1000)
     return "said"
 """
-PATIENCE = 60.0
+PATIENCE = 150.0
 
 
 @pytest.mark.parametrize("reader", ["does not read", "is gone"])

@@ -62,7 +62,7 @@ def test_a_queue_made_later_is_served(tmp_path: Path) -> None:
 
 
 def test_a_function_longer_than_its_lease_keeps_its_message(tmp_path: Path) -> None:
-    env = {"DURABLE_MESSAGE_LEASE": "2", "TINY_WORK_SECONDS": "5"}
+    env = {"DURABLE_MESSAGE_LEASE": "6", "TINY_WORK_SECONDS": "13"}
     with TinyHost(tmp_path, env=env) as host:
         host.send("tiny-control", "long")
         host.send("tiny-work", "long in a thread")
@@ -165,7 +165,11 @@ def test_without_wake_ups_a_message_still_comes_by_polling(tmp_path: Path) -> No
 def test_the_same_rules_hold_on_azure_queues(tmp_path: Path) -> None:
     """Azurite: delivery, a renewed lease with its new receipts, the poison queue."""
     with Azurite() as azurite:
-        env = {"AzureWebJobsStorage": azurite.connection_string, "DURABLE_MESSAGE_LEASE": "2", "TINY_WORK_SECONDS": "5"}
+        env = {
+            "AzureWebJobsStorage": azurite.connection_string,
+            "DURABLE_MESSAGE_LEASE": "6",
+            "TINY_WORK_SECONDS": "13",
+        }
         with TinyHost(tmp_path, env=env) as host:
             host.send("tiny-failing", "bad")
             host.send("tiny-control", "long")

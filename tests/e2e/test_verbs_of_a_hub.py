@@ -27,7 +27,7 @@ from tests.support.hosts import HostProcess
 
 APP = Path(__file__).parent / "apps" / "oncall"
 KEY = "the key of these tests"
-PATIENCE = 60.0  # seconds
+PATIENCE = 150.0  # seconds
 HOSTILE = ("-x", "a b", "ü-✓", "100%", "a&b=c", "a+b", "';--", "a.b", "..a")
 
 
@@ -207,6 +207,7 @@ def test_a_life_from_start_to_purge(hub: Hub) -> None:
     assert header.split() == ["TASK", "CALL", "STATUS", "CALLED", "QUEUED", "RAN", "HOST", "LINE"]
     assert row.split()[:3] == ["1", "charge", "Completed"]
     assert "ExecutionSuspended" in [event["EventType"] for event in hub.json("events", "a-1")]
+    hub.until(lambda: hub.run("list", "--prefix", "a-", "--status", "completed").returncode == 0)
     listed = hub.run("list", "--prefix", "a-", "--status", "completed", "--format", "jsonl")
     assert [json.loads(line)["instanceId"] for line in listed.stdout.splitlines()] == ["a-1"]
 
@@ -329,6 +330,7 @@ def test_the_hub_at_this_moment(hub: Hub) -> None:
     assert hub.run("cost", "h-1", "--name", "order").returncode == 2
     assert hub.run("terminate", "h-1", "--yes").returncode == 0
     assert hub.run("tail", "h-1").returncode == 1
+    hub.until(lambda: hub.run("list", "--prefix", "h-", "--status", "terminated").returncode == 0)
     ended = hub.json("cost", "h-1")["operations"]
     (by_name,) = hub.json("cost", "--prefix", "h-")["orchestrators"]
     assert (by_name["name"], by_name["instances"], by_name["operations"]) == ("order", 1, ended)
@@ -349,6 +351,7 @@ def test_one_action_on_many(hub: Hub) -> None:
     done = hub.run("bulk", "terminate", "--prefix", "b-", "--yes", "--wait")
     assert (done.returncode, done.stdout) == (0, "Completed: 3 matched, 3 done, 0 skipped, 0 failed\n"), done.stderr
     assert [hub.run("tail", f"b-{number}").returncode for number in range(3)] == [1, 1, 1]
+    hub.until(lambda: len(hub.json("list", "--prefix", "b-", "--status", "terminated")) == 3)
     purged = hub.run("bulk", "purge", "--prefix", "b-", "--yes", "--wait", "--format", "json")
     assert json.loads(purged.stdout)["customStatus"]["done"] == 3
     hub.run("purge", *[each["instanceId"] for each in hub.json("list", "--prefix", "durable.bulk:")], "--yes")

@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCRUBBED = ("DURABLE_", "AzureWebJobs", "AzureFunctionsJobHost", "SMTP_", "TINY_")
 READY = "listening on "
-START_TIMEOUT = 60.0  # seconds; a loaded machine imports slowly
-STOP_TIMEOUT = 60.0
+START_TIMEOUT = 180.0  # seconds; a loaded machine imports slowly
+STOP_TIMEOUT = 120.0
+
+
+# A port is chosen before its host listens, and is free while its host is killed and started again. So it is none that
+# the system gives to connections, and none of another process that runs tests: each has a block of ports, and its lock.
+_PORTS, _OF_A_PROCESS = range(20_000, 32_000), 100
+_turns = itertools.count()
+
+
+@cache
+def _block() -> tuple[int, IO[bytes]]:
+    """The first port of this process's block, and the file whose lock keeps the block until the process ends."""
+    folder = Path(tempfile.gettempdir(), "durable_core-ports-of-tests")
+    folder.mkdir(exist_ok=True)
+    for first in _PORTS[::_OF_A_PROCESS]:
+        lock = (folder / str(first)).open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return first, lock
+    raise RuntimeError(f"all blocks of ports are in use: {folder}")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nobody listens, and which nobody takes before a hundred others were chosen."""
+    first, _ = _block()
+    for _ in range(_OF_A_PROCESS):
+        port = first + next(_turns) % _OF_A_PROCESS
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what has ended leaves no trace that counts
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"every port from {first} on is in use")
 
 
 class HostProcess:

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeAlias
 from .hosts import PROJECT, HostProcess
 
 TINY_APP = PROJECT / "tests" / "e2e" / "apps" / "tiny"
-PATIENCE = 60.0  # seconds; a loaded machine is slow, and no test asserts a duration
+PATIENCE = 150.0  # seconds; a loaded machine is slow, and no test asserts a duration
 
 Event: TypeAlias = dict[str, Any]
 

@@ -1,5 +1,8 @@
-"""Orchestrations whose activity may run twice at a time over all hosts. Each attempt takes one of as many locks of the
-operating system, which a host that is killed gives back at once; an attempt that finds none free says so."""
+"""Orchestrations with an activity of which two calls may run at a time, over all hosts. Each call takes one of as many
+locks of the operating system, which a host that is killed gives back at once; a call that finds none free says so.
+
+After a kill a call may have two attempts at a time, which share its slot: the second one finds the call's lock taken.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,17 @@ EFFECTS = Path(os.environ["SIDE_EFFECTS"])
 
 @activity(limit=TWO, inline=False)
 async def work(ctx: ActivityContext, number: int) -> int:
-    files = [os.open(EFFECTS.with_name(f"slot{n}"), os.O_CREAT | os.O_RDWR) for n in range(2)]
+    call, *slots = (_open(name) for name in (f"call {ctx.idempotency_key}", "slot 0", "slot 1"))
     try:
-        _say("begin" if any(_take(file) for file in files) else "too many", ctx)
+        if not _take(call):
+            _say("again", ctx)
+        elif any(_take(slot) for slot in slots):
+            _say("begin", ctx)
+        else:
+            _say("too many", ctx)
         await asyncio.sleep(0.05)
     finally:
-        for file in files:
+        for file in (call, *slots):
             os.close(file)
     return number
 
@@ -33,6 +41,10 @@ async def work(ctx: ActivityContext, number: int) -> int:
 @orchestrator
 def fan(ctx: OrchestrationContext, width: int) -> Orchestration[int]:
     return sum((yield from ctx.task_all([ctx.call_activity(work, number) for number in range(width)])))
+
+
+def _open(name: str) -> int:
+    return os.open(EFFECTS.with_name(name), os.O_CREAT | os.O_RDWR)
 
 
 def _take(file: int) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 
 import azure.functions as func
 
 from durable_core import ActivityContext, Orchestration, OrchestrationContext, Registry, RetryPolicy, activity
 from durable_core import orchestrator as orchestrator_
 from durable_core.hosting.functions import Durable
+
+GATE = Path(os.environ["GATE"]) if "GATE" in os.environ else None
+"""A file of the test: without it the activity stops after a quarter of its chunks."""
 
 
 @activity(inline=False, retry=RetryPolicy(max_attempts=3))
@@ -19,6 +23,8 @@ async def count(ctx: ActivityContext, until: int) -> int:
     for number in range(until):
         await stream.write([f"{os.getpid()}-{ctx.attempt}", number])
         await asyncio.sleep(0.05)
+        while number == until // 4 and GATE and not GATE.exists():  # noqa: ASYNC110  it is to be killed while it writes
+            await asyncio.sleep(0.02)
         if number == until // 2 and ctx.attempt == 1:
             raise OSError("the first attempt fails")
     return until
