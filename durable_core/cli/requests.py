@@ -24,15 +24,17 @@ _ids = click.argument("instance_ids", metavar="ID...", nargs=-1, required=True)
 @click.argument("instance_id", metavar="ID")
 @click.argument("event", metavar="EVENT")
 @json_options("data", "The event's data")
+@click.option("--event-id", metavar="TEXT", help="Of all events with the same one, an execution receives the first.")
 @place_options
-def raise_(instance_id: str, event: str, data: bytes | None, place: Place) -> int:
+def raise_(instance_id: str, event: str, data: bytes | None, event_id: str | None, place: Place) -> int:
     """Raise an external event on an instance. Its data is JSON; none is null."""
 
     async def work(api: ManagementApi) -> None:
         from ..hosting.http_routes import Endpoint
 
         route = {"instanceId": instance_id, "eventName": event}
-        (await api.call(Endpoint.EVENT, route=route, body=data)).expect(202)
+        query = [("eventId", event_id)] if event_id else []
+        (await api.call(Endpoint.EVENT, route=route, query=query, body=data)).expect(202)
 
     run_at(place, work)
     click.echo(f"{safe(instance_id)}: event '{safe(event)}' raised", err=True)

@@ -114,7 +114,10 @@ class InstanceRoutes:
         self, request: HttpRequest, instance_id: str, event_name: str, execution_id: str | None = None
     ) -> HttpResponse:
         data = request.json(self._max_payload)
-        await self._client.raise_event(instance_id, _named(event_name), data, execution_id=execution_id)
+        event_id = request.text("eventId") or None
+        await self._client.raise_event(
+            instance_id, _named(event_name), data, event_id=event_id, execution_id=execution_id
+        )
         return ACCEPTED
 
     async def query(self, request: HttpRequest, instance_id: str) -> HttpResponse:
@@ -161,16 +164,20 @@ class InstanceRoutes:
     async def operate(
         self, request: HttpRequest, instance_id: str, verb: Verb, execution_id: str | None = None
     ) -> HttpResponse:
-        reason = _reason(request)
+        reason, request_id = _reason(request), request.text("requestId") or None
+        recursive = request.flag("recursive", True)
+        if not recursive and verb not in (Verb.TERMINATE, Verb.CANCEL):
+            raise InvalidInputError("query parameter 'recursive' is for terminate and cancel; nothing was done")
+        of = {"execution_id": execution_id, "request_id": request_id}
         match verb:
             case Verb.TERMINATE:
-                await self._client.terminate(instance_id, reason, execution_id=execution_id)
+                await self._client.terminate(instance_id, reason, recursive=recursive, **of)
             case Verb.CANCEL:
-                await self._client.cancel(instance_id, reason, execution_id=execution_id)
+                await self._client.cancel(instance_id, reason, recursive=recursive, **of)
             case Verb.SUSPEND:
-                await self._client.suspend(instance_id, reason, execution_id=execution_id)
+                await self._client.suspend(instance_id, reason, **of)
             case Verb.RESUME:
-                await self._client.resume(instance_id, reason, execution_id=execution_id)
+                await self._client.resume(instance_id, reason, **of)
             case _:
                 raise AssertionError(f"'{verb}' is no operation of this route")
         return ACCEPTED

@@ -406,6 +406,13 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     },
     (Endpoint.EVENT, "POST"): {
         "summary": "Raise an external event",
+        "parameters": [
+            _in_query(
+                "eventId",
+                "A text of the caller's own: of all events with the same one an execution receives the first",
+                {"type": "string", "maxLength": MAX_TEXT},
+            )
+        ],
         "requestBody": _body(),
         "responses": _answers({202: _ACCEPTED}, 404, 410, 413),
     },
@@ -435,7 +442,7 @@ _OPERATIONS: Mapping[tuple[Endpoint, str], Mapping[str, JSON]] = {
     },
     (Endpoint.MANAGE, "POST"): {
         "summary": "Terminate, cancel, suspend, resume",
-        "parameters": [_REASON],
+        "parameters": [_REASON, _REQUEST_ID, _flag("recursive", True)],
         "responses": _answers({202: _ACCEPTED}, 404, 410),
     },
     (Endpoint.QUERY, "GET"): {

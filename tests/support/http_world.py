@@ -151,10 +151,17 @@ class MemoryClient:
         return Page(list(self.instances.values()), self.next_page)
 
     async def raise_event(
-        self, instance_id: str, event_name: str, event_data: JSON = None, /, *, execution_id: str | None = None
+        self,
+        instance_id: str,
+        event_name: str,
+        event_data: JSON = None,
+        /,
+        *,
+        event_id: str | None = None,
+        execution_id: str | None = None,
     ) -> None:
         self._live(instance_id, execution_id)
-        self.calls.append(("event", instance_id, event_name, event_data))
+        self.calls.append(("event", instance_id, event_name, event_data, *([event_id] if event_id else [])))
 
     async def raise_event_once(
         self, instance_id: str, event_name: str, event_data: JSON = None, /, *, nonce: str, execution_id: str = ""
@@ -203,13 +210,35 @@ class MemoryClient:
             case _:
                 raise UnknownUpdateError(instance_id, name, ["echo", "fails"])
 
-    async def terminate(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
+    async def terminate(
+        self,
+        instance_id: str,
+        reason: str = "",
+        /,
+        *,
+        recursive: bool = True,
+        execution_id: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
         self._live(instance_id, execution_id)
-        self.calls.append(("terminate", instance_id, reason))
+        self.calls.append(
+            ("terminate", instance_id, reason, *(() if recursive else (False,)), *((request_id,) if request_id else ()))
+        )
 
-    async def cancel(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
+    async def cancel(
+        self,
+        instance_id: str,
+        reason: str = "",
+        /,
+        *,
+        recursive: bool = True,
+        execution_id: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
         self._live(instance_id, execution_id)
-        self.calls.append(("cancel", instance_id, reason))
+        self.calls.append(
+            ("cancel", instance_id, reason, *(() if recursive else (False,)), *((request_id,) if request_id else ()))
+        )
 
     async def rewind(
         self,
@@ -313,13 +342,29 @@ class MemoryClient:
                 return schedule
         raise InstanceNotFoundError(f"durable.schedule:{schedule_id}")
 
-    async def suspend(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
+    async def suspend(
+        self,
+        instance_id: str,
+        reason: str = "",
+        /,
+        *,
+        execution_id: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
         self._live(instance_id, execution_id)
-        self.calls.append(("suspend", instance_id, reason))
+        self.calls.append(("suspend", instance_id, reason, *((request_id,) if request_id else ())))
 
-    async def resume(self, instance_id: str, reason: str = "", /, *, execution_id: str | None = None) -> None:
+    async def resume(
+        self,
+        instance_id: str,
+        reason: str = "",
+        /,
+        *,
+        execution_id: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
         self._live(instance_id, execution_id)
-        self.calls.append(("resume", instance_id, reason))
+        self.calls.append(("resume", instance_id, reason, *((request_id,) if request_id else ())))
 
     async def recover(self, *, full: bool = True) -> RecoveryReport:
         return RecoveryReport(woken_up=len(self.instances) if full else 0, open_instances=len(self.instances))

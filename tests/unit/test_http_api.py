@@ -834,3 +834,17 @@ async def test_what_is_no_operation_on_a_schedule_changes_nothing(world: World, 
     assert (await world.call("POST", f"schedules/{path}")).status == status
     assert (await world.call("GET", "schedules/nightly/pause")).status == 405
     assert world.client.calls == []
+
+
+async def test_an_event_and_a_request_can_be_repeated_and_children_can_be_left_alone(world: World) -> None:
+    world.client.add("o-1")
+    assert (await world.call("POST", "instances/o-1/raiseEvent/Go?eventId=e-1", 5)).status == 202
+    assert world.client.calls[-1] == ("event", "o-1", "Go", 5, "e-1")
+    for verb, more in (("cancel", (False, "r-1")), ("terminate", (False, "r-1"))):
+        assert (await world.call("POST", f"instances/o-1/{verb}?recursive=false&requestId=r-1")).status == 202
+        assert world.client.calls[-1] == (verb, "o-1", "", *more)
+    for verb in ("suspend", "resume"):
+        assert (await world.call("POST", f"instances/o-1/{verb}?requestId=r-1")).status == 202
+        assert world.client.calls[-1] == (verb, "o-1", "", "r-1")
+        refused = await world.call("POST", f"instances/o-1/{verb}?recursive=false")
+        assert refused.status == 400 and "for terminate and cancel" in error(refused)["message"]
