@@ -357,7 +357,19 @@ async def rewinds(world: World) -> Histories:
     await until_ended(world, "again")
     await world.client.rewind("again", "the reason is gone")
     await until_ended(world, "again")
-    return await take(world, rewound="again")
+    return await take(world, rewound="again") | await rewound_maps(world)
+
+
+async def rewound_maps(world: World) -> Histories:
+    features.STUMBLED.clear()
+    await world.client.start_new("stumbles", "s", 7)
+    while (await world.client.wait_for_completion("s", 3600)).runtime_status is RuntimeStatus.FAILED:
+        await world.client.rewind("s", "it is on its feet again", force=True)
+    batches = await world.client.get_status_by(name=MAP_NAME)
+    loaded = [await load_history(world.outside.hub, batch.instance_id) for batch in batches]
+    is_rewound = ["ExecutionRewound" in to_text(each) for each in loaded]
+    batch = batches[is_rewound.index(True)]
+    return await take(world, rewound_map="s", rewound_map_batch=batch.instance_id)
 
 
 async def entities(world: World) -> Histories:

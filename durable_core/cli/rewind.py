@@ -50,6 +50,11 @@ def _lines(done: Any, dry_run: bool) -> Iterator[str]:
     for key, title in (("undone", "undone"), ("again", "dispatched again")):
         for task in done[key]:
             yield f"{title}: #{task['taskId']} {task['name'] or 'timer'} ({task['line']})"
+    items: dict[tuple[str, str], list[str]] = {}
+    for item in done.get("items", ()):
+        items.setdefault((item["instanceId"], item["name"]), []).append(str(item["index"]))
+    for (map_of, name), indexes in items.items():
+        yield f"called again: {name} for items {', '.join(indexes)} of the map in '{map_of}'"
     if done["timersMoveBy"]:
         yield f"timers move by: {done['timersMoveBy']:g} s"
     for problem in done.get("problems", ()):

@@ -186,6 +186,8 @@ class ExecutionRewound:
     shift: seconds by which open timers move.
     request_id: tells this rewind from others, for callers that ask again and for new random numbers.
     inputs: of a fork, the inputs with which open calls run instead of their own: pairs of task id and input.
+    ended: the ids of open calls that have ended and are not done again. Maps call the items anew that have failed, of
+        these calls and of earlier ones. None: they do not, as the code is a fork's or an older build wrote the event.
     """
 
     number: int
@@ -197,6 +199,7 @@ class ExecutionRewound:
     request_id: str
     reason: str = ""
     inputs: JSON = None
+    ended: JSON = None
 
 
 # ---------------------------------------------------------------- outgoing
@@ -389,13 +392,15 @@ class ContinueAsNew:
 class ExecutionCompleted:
     """The end of an execution with ``status``, a RuntimeStatus. ``failure`` is None unless it failed. ``line``: the
     ``file:line`` at which the code has returned or raised. ``because``: the ids of the tasks whose failures have ended
-    a failed execution; None if there is none."""
+    a failed execution, also of batches of a map with a failed item; None if there is none. ``over``: for those of them
+    that are items of a map which was over at the end of another task, pairs of the id and that of the other task."""
 
     status: str
     result: JSON = None
     failure: FailureDetails | None = None
     line: str = field(default="", compare=False)
     because: JSON = field(default=None, compare=False)
+    over: JSON = field(default=None, compare=False)
 
 
 Incoming: TypeAlias = (

@@ -36,7 +36,7 @@ A cancellation, a passed deadline and a termination are sent to the open sub-orc
 records that, so that it is dispatched like any other decision.
 
 A rewind (``ExecutionRewound``) is only ever replayed: it is written without the code. Void commits reach this module
-as segments without events.
+as segments without events. Maps then call failed items anew, at the beginning of the first commit after it.
 
 Calls are numbered from 1 within a generation, at the call. ``pending`` holds the events of the history and not those
 that a replay made, so that a redispatch sends exactly what was sent before.
@@ -104,6 +104,7 @@ from .events import (
 from .external_events import ExternalEvents
 from .generator import UserGenerator
 from .journal_waits import begin_waits, end_waits
+from .no_entries import NO_ENTRIES
 from .parent_close import close_children
 from .slots import give_all_back, kept_slot, take_over_unstarted
 from .state import Completion, ExecutionState, InstanceInfo, PendingTask
@@ -128,6 +129,7 @@ _DECISIONS = frozenset(get_args(Outgoing)) - {PatchMarked}
 _AT_ONCE = frozenset(  # while suspended, too
     {ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionTimedOut, ExecutionRewound}
 )
+_WITHOUT_CODE = frozenset({ExecutionRewound, ExecutionTerminated, ExecutionTimedOut})
 _TIMEOUT = type_name(TaskTimeoutError)  # the failure of an activity, or of a whole run, that took too long
 _CALLS = frozenset(get_args(Called))
 
@@ -331,6 +333,21 @@ class OrchestrationExecutor:
         return self._decisions.rewound_at is not None and self._decisions.rewound_at == len(self.history) - 1
 
     @property
+    def owes_items(self) -> bool:
+        """Whether a step without events makes calls: of items that failed before a rewind."""
+        return self._decisions.owes_items and not self.suspended and self._decisions.completion is None
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the code has a map that has not ended."""
+        return bool(self._decisions.maps)
+
+    @property
+    def items_again(self) -> Sequence[tuple[str, int]]:
+        """The items of maps that are called again since the last rewind: name of what is called, and index."""
+        return self._decisions.items_again
+
+    @property
     def told_again(self) -> tuple[Incoming, ...]:
         """What the next turn must be told first: the last commit is a rewind, and void commits had brought this."""
         history = self._decisions.history
@@ -410,6 +427,7 @@ class OrchestrationExecutor:
         """
         self._context.run(self._runner.close)
         self._decisions.open.clear()
+        self._decisions.maps = NO_ENTRIES
         self._mailbox.let_go()
 
     # ------------------------------------------------------------ replay and step
@@ -434,6 +452,8 @@ class OrchestrationExecutor:
             expected: list[Any] = [event for event in segment.events if type(event) in _DECISIONS]
             decisions.expected_decisions = () if self.compares_values else expected
             decisions.foretold = expected
+            if decisions.owes_items and segment.events:
+                self._call_items_again(segment.events[0])
             marks: list[PatchMarked] = []
             event: Any  # its class is checked below; a cast for each would take as long as the rest of the loop
             for event in segment.events:
@@ -490,6 +510,8 @@ class OrchestrationExecutor:
         decisions.now = now
         recorded: list[Incoming] = []
         unapplied: tuple[FromInbox, ...] = ()
+        if decisions.owes_items:
+            self._call_items_again(incoming[0] if incoming else None)
         for at, event in enumerate(incoming):
             if decisions.completion is not None and self._end_before(event) is not None:
                 unapplied = self._after_the_end(incoming[at:])
@@ -499,6 +521,12 @@ class OrchestrationExecutor:
         outgoing = tuple(decisions.made)
         decisions.made.clear()
         return Turn(tuple(recorded), outgoing, unapplied, self._runner.updates.take_answers())
+
+    def _call_items_again(self, first: Event | None) -> None:
+        """first: the first event of the commit; one that ends the run, perhaps without its code, makes no calls."""
+        if self.owes_items and type(first) not in _WITHOUT_CODE:
+            self._decisions.call_items_again()
+            self._runner.go_on()
 
     def _after_the_end(self, incoming: Sequence[Incoming]) -> tuple[FromInbox, ...]:
         """Of these events, those that the next generation may receive. Updates of an ended instance are refused."""
@@ -686,6 +714,8 @@ class OrchestrationExecutor:
     def _resume(self) -> None:
         self.suspended = False
         self._decisions.release()
+        if self._decisions.owes_items:
+            self._call_items_again(None)
         held, self._held = self._held, []
         for at, event in enumerate(held):
             self._apply(event)

@@ -327,7 +327,9 @@ class UserGenerator:
         failure = replace(FailureDetails.from_exception(error), line=line)
         adapter = self._definition.adapter
         output = None if adapter is None else adapter.output_of_failure(self._info.name, failure)
-        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, output, failure, line, tasks_behind(error) or None))
+        because, ends = tasks_behind(error), self._decisions.map_ends
+        over: JSON = [[task_id, ends[task_id]] for task_id in because if task_id in ends] or None
+        self._end(ExecutionCompleted(RuntimeStatus.FAILED.value, output, failure, line, because or None, over))
 
     @property
     def _returned_at(self) -> str:

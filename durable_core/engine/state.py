@@ -41,6 +41,7 @@ from .tasks import Combination, Task
 
 if TYPE_CHECKING:
     from .journal_waits import JournaledCall
+    from .mapping.task import MapTask
 
 Completion: TypeAlias = ExecutionCompleted | ContinueAsNew | ExecutionTerminated
 """How a generation ends."""
@@ -115,6 +116,9 @@ class ExecutionState:
     callbacks: the tickets of all callbacks, in the order of the calls.
     parts: parts of journaled activities that have ended with waits, until that is applied, by task id. journaled: the
         calls of journaled activities that have waited, by their tasks.
+    maps: the maps that have not ended. owes_items: whether they are to call failed items again for a rewind, and no
+        commit has come since. items_again: the items that they call again after the last rewind: name and index.
+    map_ends: for tasks with failed items of a map that has ended: the task at whose end the map was over.
     is_running: whether a step or a replay is under way. Otherwise the generator is being closed, by ``close`` or by
         Python's garbage collector: calls in its ``finally:`` blocks are not recorded.
     """
@@ -135,11 +139,15 @@ class ExecutionState:
         "is_held",
         "is_replaying",
         "is_running",
+        "items_again",
         "journaled",
         "last_id",
         "made",
+        "map_ends",
+        "maps",
         "now",
         "open",
+        "owes_items",
         "parts",
         "patches",
         "pending",
@@ -178,6 +186,10 @@ class ExecutionState:
         self.is_held = False
         self.parts: dict[int, PendingTask] = NO_ENTRIES
         self.journaled: dict[Task[Any], JournaledCall] = NO_ENTRIES
+        self.maps: dict[MapTask[Any], None] = NO_ENTRIES
+        self.owes_items = False
+        self.items_again: list[tuple[str, int]] = []
+        self.map_ends: dict[int, int] = NO_ENTRIES
         self.salt = ""
         self.random: Random | None = None
         self.now = datetime.fromtimestamp(0, UTC)
@@ -326,6 +338,17 @@ class ExecutionState:
             pending = self.pending[task_id]
             timer = cast("TimerCreated", pending.event)
             pending.event = replace(timer, fire_at=after(timer.fire_at, shift))
+        self.items_again = []
+        if event.ended is not None:
+            for each in self.maps:
+                each.rewound(frozenset(event.undone), frozenset(event.ended))
+
+    def call_items_again(self) -> None:
+        """Call what maps owe since a rewind: in the first commit after it, as that of the rewind has no decisions
+        (rule R39)."""
+        self.owes_items = False
+        for each in list(self.maps):
+            each.go_on()
 
     def hold(self) -> None:
         """A suspension. In the commit of a rewind: a fork begins suspended, and what is open waits for its end."""

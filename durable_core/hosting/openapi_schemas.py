@@ -250,6 +250,15 @@ SCHEMAS: Mapping[str, JSON] = {
             "again": {"type": "array", "items": {"$ref": "#/components/schemas/Task"}},
             "timersMoveBy": {"type": "number", "minimum": 0},
             "problems": {"type": "array", "items": _TEXT},
+            "items": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["instanceId", "index", "name"],
+                    "additionalProperties": False,
+                    "properties": {"instanceId": _TEXT, "index": _COUNT, "name": _TEXT},
+                },
+            },
         },
     },
     "Task": {

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from ..converter import Converter
 from ..engine.callbacks import CallbackUrls
 from ..errors import (
@@ -30,8 +28,8 @@ from ..marks import RESERVED
 from ..models import JSON
 from ..registry import Registry
 from .turn.cached import definition_for, info_of, watched_replay
-from .turn.rewind_plan import RewindPlan, RewoundTask
-from .turn.rewinding import Rewinding
+from .turn.rewind_plan import RewindPlan, RewoundItem, RewoundTask
+from .turn.rewinding import Replayed, Rewinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,7 @@ class Rewound:
 
     cut_before: the first commit that is void. undone: the tasks that are done again, though they had ended.
     again: all tasks that are dispatched again. timers_move_by: seconds.
+    items: the items of maps that are called again: those of batches, and where the app's code is at hand all.
     problems: what happened after the cut and is not undone, in words; only a forced rewind and a dry run have any.
     """
 
@@ -49,6 +48,7 @@ class Rewound:
     again: tuple[RewoundTask, ...]
     timers_move_by: float
     problems: tuple[str, ...] = ()
+    items: tuple[RewoundItem, ...] = ()
 
     def to_json(self) -> dict[str, JSON]:
         shown: dict[str, JSON] = {
@@ -58,6 +58,8 @@ class Rewound:
             "again": [task.to_json() for task in self.again],
             "timersMoveBy": self.timers_move_by,
         }
+        if self.items:
+            shown["items"] = [item.to_json() for item in self.items]
         return shown | {"problems": list(self.problems)} if self.problems else shown
 
 
@@ -106,7 +108,8 @@ class Rewinds:
                     is_forceable=not plan.blocked,
                 )
             if dry_run or await self._rewinding.write(plan, [row.key for row in inbox if row.kind.is_request]):
-                return Rewound(instance_id, plan.event.to, plan.undone, plan.again, plan.event.shift, tuple(problems))
+                event = plan.event
+                return Rewound(instance_id, event.to, plan.undone, plan.again, event.shift, tuple(problems), plan.items)
         raise OperationRefusedError(instance_id, f"instance '{instance_id}' is changed by others all the time")
 
     async def _ended(
@@ -155,8 +158,8 @@ class Rewinds:
             )
         return [f"its parent '{parent.instance_id}' has ended ({parent.status}) and will not hear of it: rewind that"]
 
-    def _replay(self, plan: RewindPlan) -> Collection[int] | None:
-        """The inline steps that are open at the cut; None without the code.
+    def _replay(self, plan: RewindPlan) -> Replayed | None:
+        """The inline steps that are open at the cut, and the items of maps that are called again; None without code.
 
         OperationRefusedError: the code does not fit what is before the cut, so that the instance would be stuck.
         """
@@ -169,16 +172,20 @@ class Rewinds:
         try:
             info = info_of(instance, self._hub.instances.headers(instance), self._callback_urls)
             live = watched_replay(code, definition, info, self._converter, plan.segments, guard=self._guard)
+            try:
+                steps = set(live.steps)
+                if live.has_maps:
+                    stretch(code, live.preview, plan.timestamp, [*live.told_again, *plan.reports])
+                items = [RewoundItem(instance.instance_id, index, name) for name, index in live.items_again]
+            finally:
+                stretch(code, live.close)
         except (NonDeterminismError, DeterminismError, CodeHangsError) as error:
             raise OperationRefusedError(
                 instance.instance_id,
                 f"instance '{instance.instance_id}' is not rewound: the code of this app does not fit its history "
                 f"before the cut: {error}",
             ) from error
-        try:
-            return set(live.steps)
-        finally:
-            stretch(code, live.close)
+        return Replayed(steps, items)
 
 
 def may_still_hear(parent: Instance) -> bool:

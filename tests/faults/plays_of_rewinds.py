@@ -1,4 +1,5 @@
-"""Interleavings about a rewind of an ended instance, and of its children (R20-R29), and forks (R30-R32)."""
+"""Interleavings about a rewind of an ended instance, and of its children (R20-R29), forks (R30-R32), and maps
+(R39)."""
 
 from __future__ import annotations
 
@@ -16,11 +17,13 @@ from durable_core import (
     OrchestrationContext,
     Registry,
     RetryPolicy,
+    Tolerate,
     activity,
     orchestrator,
 )
 from durable_core.engine.events import Segment
 from durable_core.engine.executor import OrchestrationExecutor
+from durable_core.engine.mapping.task import MapTask
 from durable_core.engine.state import ExecutionState
 from durable_core.errors import DurableError, OperationRefusedError, TaskFailedError
 from durable_core.hub import catalog, voiding
@@ -134,7 +137,23 @@ def rewind_registry(stage: Callable[[], Stage], effects: Effects) -> Registry:
         item = yield from ctx.call_sub_orchestrator(collect, instance_id="child")
         return item
 
+    @orchestrator
+    def maps(ctx: OrchestrationContext) -> Orchestration[list[str]]:
+        """Each batch completes with one failed item; together they are too many."""
+        found = yield from ctx.map("item", range(4), policy=Tolerate(count=1), max_concurrency=1, batch_size=2)
+        return found.values
+
+    @activity
+    async def item(ctx: ActivityContext, number: int) -> str:
+        effects.runs[ctx.idempotency_key] += 1
+        effects.tries[str(number)] += 1
+        if effects.broken and number in (0, 3):
+            raise ValueError("it is broken")
+        return str(number)
+
     registry = Registry().add(
+        maps,
+        item,
         tells,
         collect_two,
         guardian_late,
@@ -463,6 +482,23 @@ async def a_request_of_the_void_run_does_not_end_the_child_of_the_next(stage: St
     await _ends_as(stage, "a")
 
 
+# ---------------------------------------------------------------- R39: maps
+
+
+async def failed_items_of_batches_that_have_completed_are_called_again(stage: Stage) -> None:
+    """A map has failed of the sum of its batches. The host that takes up its rewind dies after its first commit, and
+    another goes on."""
+    await _failed(stage, "maps")
+    await stage.client.rewind("one")
+    host = stage.host()
+    host.crash_at(TRANSACTION, "after")
+    with suppress(HostCrashError):
+        await host.take_next()
+    await stage.lease_expires()
+    await _ends_as(stage, ["0", "1", "2", "3"])
+    assert stage.effects.tries == {"0": 2, "1": 1, "2": 1, "3": 2}
+
+
 # ---------------------------------------------------------------- R30-R32: forks
 
 
@@ -645,6 +681,13 @@ PLAYS: Sequence[Play] = [
         "R29",
         a_request_of_the_void_run_does_not_end_the_child_of_the_next,
         always(children, "is_of_void_run", False),
+        AGAIN,
+        rewind_registry,
+    ),
+    Play(
+        "R39",
+        failed_items_of_batches_that_have_completed_are_called_again,
+        always(MapTask, "rewound", None),
         AGAIN,
         rewind_registry,
     ),

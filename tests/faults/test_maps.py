@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
@@ -28,12 +29,14 @@ from durable_core import (
 from durable_core import activity as activity_
 from durable_core import orchestrator as orchestrator_
 from durable_core.engine.mapping import batch as batches
+from durable_core.errors import DurableError
 from durable_core.models import RuntimeStatus
 from durable_core.settings import Settings
-from durable_core.testing.faults import Fault, FaultPlan
+from durable_core.testing.faults import Fault, FaultPlan, HostCrashError
 from durable_core.testing.simulation import World
 from durable_core.testing.virtual_time import START
 from tests.support.totals import Totals
+from tests.support.worlds import stop_all_hosts
 
 from .exhaustive import strike_each
 from .oracle import run_judged
@@ -210,36 +213,85 @@ def test_the_end_of_the_orchestration_ends_its_batches(how: str, end: str) -> No
     assert run_judged(world, effects, main) == {"Terminated" if end == "terminate" else "Canceled"}
 
 
-@pytest.mark.parametrize("how", OPTIONS)
-@pytest.mark.parametrize(("name", "left"), [("all_of", [7]), ("tolerant", [7, 17])])
-def test_a_rewind_does_the_item_again_that_ended_the_map(how: str, name: str, left: list[int]) -> None:
-    effects = Effects()
+# Of a map that fails: its policy, its items, and how many of them it takes before it is over in "one at a time".
+BROKEN: dict[str, tuple[Any, list[int]]] = {
+    "all": ("all", [1, 7, 2, 3, 4, 5]),
+    "tolerant": (Tolerate(count=1), [1, 7, 17, 2, 3, 4, 5]),
+    "in each batch": (Tolerate(count=2), [7, 1, 2, 17, 3, 4, 27, 5, 6, 8]),
+    "share": (Tolerate(share=0.2), [7, 1, 2, 17, 3, 4, 27, 5, 6]),
+    "not enough": (AtLeast(8), [7, 1, 2, 17, 3, 4, 27, 5]),
+    "settled": ("all_settled", [1, 7, 2, 3, 4, 17, 5, 6]),
+}
+
+
+def breaking(effects: Effects) -> Registry:
+    """An orchestrator that fails of the items of a map, and returns their sum."""
 
     @orchestrator_
-    def strict(ctx: OrchestrationContext, asked: Asked) -> Orchestration[Any]:
+    def strict(ctx: OrchestrationContext, asked: Asked) -> Orchestration[int]:
         mapped: Callable[..., Task[Any]] = cast("Any", ctx).map
-        policy: Any = "all" if name == "all_of" else Tolerate(count=1)
-        work = mapped("worked", asked.items, policy=policy, max_concurrency=asked.width, batch_size=asked.size)
-        found: Any = yield from work
-        return getattr(found, "values", found)
+        name, *_ = cast("Any", asked.items)
+        policy, numbers = BROKEN[name]
+        found: Any = yield from mapped(
+            "worked", iter(numbers), policy=policy, max_concurrency=asked.width, batch_size=asked.size
+        )
+        return sum([item.result for item in found] if name == "settled" else getattr(found, "values", found))
+
+    return registry_of(effects).add(strict)
+
+
+def rewound(name: str, how: str, plan: FaultPlan) -> tuple[Any, World]:
+    """The map fails in one host; another one, to which ``plan`` happens, rewinds its instance and goes on with it."""
+    effects = Effects()
+    numbers = BROKEN[name][1]
+    is_forced = how == "direct"  # the commit of the last failure calls another item, which is not undone
 
     async def main(world: World) -> Any:
-        await world.client.start_new("strict", "one", Asked([1, *left, 2, 3, 4, 5], *OPTIONS[how]))
-        await result(world, "one")
-        status = await world.client.get_status("one")
+        client = world.client
+        await client.start_new("strict", "one", Asked([name], *OPTIONS[how]))
+        await result(world, "one", look_every=5)
+        await asyncio.sleep(600)
+        status = await client.get_status("one")
         assert status.runtime_status is RuntimeStatus.FAILED, status
+        done = [number for number in numbers if number % 10 != 7 and effects.tries[str(number)]]
+        failed = [number for number in numbers if number % 10 == 7 and effects.tries[str(number)]]
+        asked = await client.rewind("one", "it is repaired", dry_run=True)
         effects.broken = False
-        before = effects.tries.copy()
-        await world.client.rewind("one", "it is repaired", force=True)
-        found = await result(world, "one")
-        assert effects.tries[str(left[-1])] > before[str(left[-1])]
-        assert effects.tries["1"] == before["1"], "what had succeeded is not done again"
-        return found
+        await stop_all_hosts(world)
+        host = world.add_host(plan=plan)
+        with suppress(HostCrashError, DurableError):
+            await host.app.client.rewind("one", "it is repaired", request_id="again", force=is_forced)
+        with suppress(DurableError):
+            await client.rewind("one", "it is repaired", request_id="again", force=is_forced)
+        found = await result(world, "one", look_every=5)
+        await asyncio.sleep(4000)
+        assert all(each.is_terminal for each in await client.get_status_all())
+        ran = {number: effects.tries[str(number)] for number in numbers}
+        if not plan.strikes:
+            assert [ran[number] for number in failed] == [2] * len(failed), "each failed item runs once more"
+            if how != "direct":
+                assert [ran[number] for number in done] == [1] * len(done), "what had succeeded does not run again"
+        return found, sorted(item.name for item in asked.items) == ["worked"] * len(failed)
 
-    world = World(registry_of(effects).add(strict))
-    found = run_judged(world, effects, main)
-    expected = [number * 10 for number in [1, *left, 2, 3, 4, 5]]
-    assert found == (expected if name == "all_of" else [each for each in expected if each != 70])
+    world = World(breaking(effects))
+    outcome = run_judged(world, effects, main)
+    world.plans[:] = [plan]
+    return outcome, world
+
+
+@pytest.mark.parametrize("how", OPTIONS)
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_rewind_calls_the_failed_items_of_a_map_again_and_no_others(name: str, how: str) -> None:
+    (found, is_listed), _ = rewound(name, how, FaultPlan({}))
+    assert found == 10 * sum(BROKEN[name][1]) and is_listed
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("name", BROKEN)
+def test_so_too_when_a_host_fails_at_any_operation_of_the_rewind(name: str, fault: Fault, totals: Totals) -> None:
+    expected = 10 * sum(BROKEN[name][1]), True
+    strike_each(lambda plan: rewound(name, "in batches", plan), fault, expected, totals, at_most=1)
 
 
 def test_a_fork_of_a_map_has_the_batches_before_it_and_runs_the_others() -> None:

@@ -11,6 +11,7 @@ from durable_core.settings import Settings
 from durable_core.testing.faults import Fault
 from durable_core.testing.simulation import World
 from tests.support.totals import Totals
+from tests.support.worlds import stop_all_hosts
 
 from .exhaustive import strike_each
 from .rewinds import SCENARIOS, Mending, Rewound, run, until_ended
@@ -30,6 +31,39 @@ def test_so_too_when_every_message_replays_the_stored_history(scenario: Rewound,
     strike_each(
         lambda plan: run(scenario, plan, settings=Settings(warm_cache=0)), fault, scenario.expected, totals, at_most=1
     )
+
+
+# ---------------------------------------------------------------- results that do not fit
+
+
+def test_a_result_that_did_not_fit_is_told_to_code_that_is_mended() -> None:
+    runs: list[int] = []
+
+    @activity
+    async def count() -> object:
+        runs.append(1)
+        return "three" if len(runs) == 1 else 3
+
+    @orchestrator(name="counts")
+    def strict(ctx: OrchestrationContext) -> Orchestration[object]:
+        return (yield from ctx.call_activity("count", returns=int))
+
+    @orchestrator(name="counts")
+    def mended(ctx: OrchestrationContext) -> Orchestration[object]:
+        return (yield from ctx.call_activity("count", returns=str))
+
+    async def drive(world: World) -> object:
+        await world.client.start_new("counts", "one")
+        await until_ended(world)
+        await stop_all_hosts(world)
+        host = world.add_host(registry=Registry().add(count, mended))
+        rewound = await host.app.client.rewind("one")
+        assert rewound.undone == ()
+        return (await world.client.wait_for_completion("one", 3600)).output
+
+    world = World(Registry().add(count, strict))
+    assert world.run(drive) == "three" and len(runs) == 1
+    assert not world.errors, world.errors
 
 
 # ---------------------------------------------------------------- events of earlier generations

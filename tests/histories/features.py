@@ -504,6 +504,30 @@ def maps(ctx: OrchestrationContext, pages: int) -> Orchestration[list[Any]]:
     return [direct, lazily, settled.values, sorted(settled.errors), first.values, failed]
 
 
+STUMBLED: set[int] = set()
+
+
+@activity
+def stumble(number: int) -> int:
+    """Fails at its first call with some of the numbers."""
+    if number % 3 == 1 and number not in STUMBLED:
+        STUMBLED.add(number)
+        raise LookupError(f"{number} stumbles")
+    return number
+
+
+@orchestrator
+def stumbles(ctx: OrchestrationContext, number: int) -> Orchestration[list[Any]]:
+    """Three maps that fail: of an item before the last, of the sum of batches that have completed, and of a batch."""
+    settled = yield from ctx.map(stumble, range(number), policy="all_settled", max_concurrency=2)
+    direct = [item.result for item in settled]
+    summed = yield from ctx.map(
+        stumble, range(30, 30 + number), policy=Tolerate(count=1), max_concurrency=2, batch_size=3
+    )
+    strict = yield from ctx.map(stumble, range(60, 60 + number), max_concurrency=2, batch_size=3)
+    return [direct, summed.values, strict]
+
+
 @orchestrator
 def errands(ctx: OrchestrationContext, number: int) -> Orchestration[list[Any]]:
     """One call after another, none of them inline: a host of work runs the turns between them, and some of the calls

@@ -191,8 +191,8 @@ def written_error(error: TaskFailedError) -> JSON:
     return {"error": type_name(type(error)), "message": str(error), "failure": _short(error.failure).to_json()}
 
 
-def read_outcome(calls: ItemCalls, outcome: Any) -> tuple[Any, TaskFailedError | None]:
-    """Value and error of an item of a batch that has ended."""
+def read_outcome(calls: ItemCalls, outcome: Any, batch: int) -> tuple[Any, TaskFailedError | None]:
+    """Value and error of an item of a batch that has ended. batch: its task, which the error names."""
     if isinstance(outcome, list):
         try:
             return calls.value_of(cast("list[JSON]", outcome)[0]), None
@@ -200,9 +200,10 @@ def read_outcome(calls: ItemCalls, outcome: Any) -> tuple[Any, TaskFailedError |
             reason = FailureDetails.from_exception(error, retriable=False)
             what = f"'{calls.name}' returned a result that does not fit the expected type: {reason.message}"
             kind = SubOrchestrationFailedError if calls.is_child else ActivityFailedError
-            return None, kind(what, reason, name=calls.name)
+            return None, kind(what, reason, task_id=batch, name=calls.name)
     kind = _KINDS[outcome["error"]]
-    return None, kind(outcome["message"], FailureDetails.from_json(outcome["failure"]), name=calls.name)
+    failure = FailureDetails.from_json(outcome["failure"])
+    return None, kind(outcome["message"], failure, task_id=batch, name=calls.name)
 
 
 def error_of_batch(calls: ItemCalls, error: BaseException) -> BaseException:

@@ -6,6 +6,9 @@ as it may use at once. An item is taken from the iterable when there is a slot f
 *Batches.* The first ``DIRECT_ITEMS`` items are calls of this orchestration; further items go to sub-orchestrations
 (``batch``), so that no history grows with the number of items. These numbers decide which calls are made: a running
 instance replays with those that it began with, so they must not change without a patch mark.
+
+*Rewinds.* A map that is open where a rewind goes on makes a new call for each item that had failed before, direct or in
+a new batch. It keeps these items until it ends. What had succeeded stays as it was.
 """
 
 # pyright: reportPrivateUsage=false
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -25,6 +28,7 @@ from ...user_code import raise_unless_failure
 from ..combinators import pulling
 from ..critical_section import section_of_running_code
 from ..parent_close import ask_child_to_end, children_asked
+from ..slots import LimitedTask
 from ..state import ExecutionState
 from ..tasks import Combination, Task, leave, own_error, settle
 from ..user_frames import on_behalf_of
@@ -53,11 +57,13 @@ class Batching(NamedTuple):
 
 
 class _Begun(NamedTuple):
-    """What is under way: the index of its first item, the slots that it takes, and the items of a batch."""
+    """What is under way: the indexes of its items, the slots that it takes, and the items. is_batch: else it is the
+    call of one item."""
 
-    first: int
+    indexes: Sequence[int]
     slots: int
-    items: list[JSON] | None = None
+    items: list[Any]
+    is_batch: bool
 
 
 class MapTask(Combination[R]):
@@ -68,14 +74,19 @@ class MapTask(Combination[R]):
         "_begun",
         "_calls",
         "_direct",
+        "_ended_before",
         "_errors",
+        "_failed_calls",
+        "_failed_in_batches",
         "_is_filling",
+        "_last",
         "_line",
         "_policy",
         "_pulls",
         "_rest",
         "_room",
         "_shape",
+        "_single",
         "_slots",
         "_source",
         "_tally",
@@ -112,7 +123,14 @@ class MapTask(Combination[R]):
         self._values: list[Any] = []
         self._errors: dict[int, TaskFailedError] = {}
         self._begun: dict[Task[Any], _Begun] = {}
-        self._rest: deque[tuple[int, list[JSON]]] = deque()  # items that a batch has left, with the index of the first
+        self._rest: deque[tuple[Sequence[int], list[JSON]]] = deque()  # items for further batches, with their indexes
+        self._single: deque[tuple[int, Any]] = deque()  # items that are called again, with their indexes
+        self._failed_calls: dict[int, Any] = {}  # items by index
+        self._failed_in_batches: dict[int, JSON] = {}
+        self._ended_before: frozenset[int] = frozenset()  # calls under way that had ended before a rewind
+        self._last = 0  # the task that has ended last
+        owner.maps = owner.maps or {}
+        owner.maps[self] = None
         self._used = 0
         self._is_filling = False
         self._judge(None)
@@ -153,13 +171,56 @@ class MapTask(Combination[R]):
     def child_ended(self, child: Task[Any]) -> None:
         begun = self._begun.pop(child)
         self._used -= begun.slots
-        if begun.items is None:
-            self._item_ended(begun.first, child._value, child._error)
+        error = child._error
+        self._last = error.task_id if isinstance(error, TaskFailedError) else _task_of(child)
+        had_ended = self._last in self._ended_before
+        if not begun.is_batch:
+            index, item = begun.indexes[0], begun.items[0]
+            if not isinstance(error, TaskFailedError):
+                self._item_ended(index, child._value, error)
+            elif had_ended:
+                self._call_again({index: item}, {})
+            else:
+                self._failed_calls[index] = item
+                self._item_ended(index, None, error)
         elif child._error is None:
-            self._batch_ended(begun.first, begun.items, child._value)
+            self._batch_ended(begun, child._value, had_ended=had_ended)
         else:
             self._end(None, self._failure_of_batch(child._error))
         self._fill()
+
+    # ------------------------------------------------------------ after a rewind
+
+    def rewound(self, undone: Collection[int], ended: frozenset[int]) -> None:
+        """A rewind goes on from here: items that have failed are to be called again, by ``go_on``.
+
+        undone: tasks that are done again themselves. ended: those whose failed items are to be called again once they
+        are told of.
+        """
+        decisions = cast("ExecutionState", self._owner)
+        for child, begun in self._begun.items():
+            if not begun.is_batch and _task_of(child) in undone:
+                decisions.items_again.append((self._calls.name, begun.indexes[0]))
+        self._ended_before |= ended
+        self._call_again(self._failed_calls, self._failed_in_batches)
+        self._failed_calls, self._failed_in_batches = {}, {}
+        decisions.owes_items = decisions.owes_items or bool(self._single or self._rest)
+
+    def go_on(self) -> None:
+        """Call what the last rewind has left to be called again."""
+        self._fill()
+
+    def _call_again(self, calls: dict[int, Any], in_batches: dict[int, JSON]) -> None:
+        """Queue items that have failed, by index, and take back their failures."""
+        self._single.extend(calls.items())
+        again = list(in_batches)
+        for at in range(0, len(again), BATCH_ITEMS):
+            indexes = again[at : at + BATCH_ITEMS]
+            self._rest.append((indexes, [in_batches[index] for index in indexes]))
+        decisions = cast("ExecutionState", self._owner)
+        for index in (*calls, *again):
+            decisions.items_again.append((self._calls.name, index))
+            self._tally.failed -= self._errors.pop(index, None) is not None
 
     # ------------------------------------------------------------ what begins
 
@@ -177,7 +238,7 @@ class MapTask(Combination[R]):
                 self._end(None, error)
         finally:
             self._is_filling = False
-        if not (self._done or self._begun or self._rest) and self._source is None:
+        if not (self._done or self._begun or self._rest or self._single) and self._source is None:
             self._succeed()
 
     def _begin_next(self) -> bool:
@@ -188,6 +249,11 @@ class MapTask(Combination[R]):
                 return False
             self._begin_batch(*self._rest.popleft())
             return True
+        if self._single:
+            if free:
+                index, item = self._single.popleft()
+                self._wait_for(self._for_line(self._calls.begin, item), _Begun((index,), 1, [item], False))
+            return bool(free)
         decisions = cast("ExecutionState", self._owner)
         if self._direct == 0 and section_of_running_code(decisions) is None:
             batching = cast("Batching", self._batching)
@@ -195,7 +261,7 @@ class MapTask(Combination[R]):
                 return False
             first, items = len(self._values), self._next_items(batching.size)
             if items and not self._done:
-                self._begin_batch(first, items)
+                self._begin_batch(range(first, first + len(items)), items)
             return bool(items)
         if not free or (item := self._next()) is _NOTHING:
             return False
@@ -203,7 +269,7 @@ class MapTask(Combination[R]):
         if self._done:  # the iterable has ended this map
             return False
         task = self._for_line(self._calls.begin, item)
-        self._wait_for(task, _Begun(len(self._values) - 1, 1))
+        self._wait_for(task, _Begun((len(self._values) - 1,), 1, [item], False))
         return True
 
     def _next(self) -> Any:
@@ -231,14 +297,14 @@ class MapTask(Combination[R]):
         self._tally.know(len(self._values))
         self._judge(None)
 
-    def _begin_batch(self, first: int, items: list[JSON]) -> None:
+    def _begin_batch(self, indexes: Sequence[int], items: list[JSON]) -> None:
         slots = self._slots_of(len(items))
         left = self._tally.left
         about: dict[str, JSON] = {"slots": slots, "enough": left.enough, "tolerated": left.tolerated}
         if self._policy == "all":
             about["all"] = True
         task = self._for_line(self._calls.begin_batch, items, about)
-        self._wait_for(task, _Begun(first, slots, items))
+        self._wait_for(task, _Begun(indexes, slots, items, True))
 
     def _slots_of(self, items: int) -> int:
         """The slots that a batch of so many items takes."""
@@ -275,21 +341,29 @@ class MapTask(Combination[R]):
             return
         self._judge(self._errors.get(index))
 
-    def _batch_ended(self, first: int, items: list[JSON], report: Any) -> None:
+    def _batch_ended(self, begun: _Begun, report: Any, *, had_ended: bool) -> None:
         last: TaskFailedError | None = None
-        for index, outcome in enumerate(report["outcomes"], first):
+        failed: dict[int, JSON] = {}
+        for at, outcome in enumerate(report["outcomes"]):
             if outcome is None:
                 continue
-            value, error = read_outcome(self._calls, outcome)
+            index = begun.indexes[at]
+            value, error = read_outcome(self._calls, outcome, self._last)
             if error is None:
                 self._values[index] = value
                 self._tally.succeeded += 1
             else:
-                self._errors[index] = last = error
-                self._tally.failed += 1
+                failed[index] = begun.items[at]
+                if not had_ended:
+                    self._errors[index] = last = error
+                    self._tally.failed += 1
         taken = report["taken"]
-        if taken < len(items):
-            self._rest.append((first + taken, items[taken:]))
+        if taken < len(begun.items):
+            self._rest.append((begun.indexes[taken:], begun.items[taken:]))
+        if had_ended:
+            self._call_again({}, failed)
+        else:
+            self._failed_in_batches.update(failed)
         self._judge(last)
 
     def _judge(self, last: TaskFailedError | None) -> None:
@@ -332,18 +406,30 @@ class MapTask(Combination[R]):
         """End, take no further item, and leave what is under way."""
         self._source = None
         self._rest.clear()
+        self._single.clear()
+        self._failed_calls, self._failed_in_batches = {}, {}
         begun, self._begun = self._begun, {}
         self._used = 0
         decisions, reason = cast("ExecutionState", self._owner), _cancelled()
+        decisions.maps.pop(self, None)
+        if self._last and (earlier := {each.task_id for each in self._errors.values()} - {self._last}):
+            decisions.map_ends = {**decisions.map_ends, **dict.fromkeys(earlier, self._last)}
         asked = {child for child, _ in children_asked(decisions)}
         for task, what in begun.items():
             task._observers = None
             task._released = True
-            if what.items is None and not self._calls.is_child:
+            if not what.is_batch and not self._calls.is_child:
                 leave(task, reason)
             elif (child := cast("Any", task.call).task_id) not in asked:
                 ask_child_to_end(decisions, child)
         settle(self, value, error)
+
+
+def _task_of(child: Task[Any]) -> int:
+    """The number of what is under way; 0 if it has none yet, as it waits for its slot of a limit."""
+    if isinstance(child, LimitedTask):
+        return 0 if child._called is None else _task_of(child._called)
+    return cast("Any", child.call).task_id
 
 
 def _cancelled() -> TaskCancelledError:

@@ -71,6 +71,7 @@ function Rewound({ preview }) {
     <span class="dim"> task ${taskId}${line ? `, ${visible(line)}` : ""}</span></li>`)}</ul>`;
   return html`${preview.undone.length > 0 && html`<strong>Forgotten:</strong>${list(preview.undone)}`}
     ${preview.again.length > 0 && html`<strong>Run again:</strong>${list(preview.again)}`}
+    ${preview.items?.length > 0 && html`<p>Failed items of maps that are called again: ${preview.items.length}.</p>`}
     ${preview.timersMoveBy > 0 && html`<p>Timers move by ${duration(preview.timersMoveBy * 1000)}.</p>`}`;
 }
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from ...engine.events import (
     StepCompleted,
+    SubOrchestrationCompleted,
     SubOrchestrationCreated,
     SubOrchestrationFailed,
     TaskFailed,
@@ -224,8 +225,8 @@ def _failed_task(history: History, failure: FailureDetails) -> int | None:
     that failed with a failure in the chain of causes. None: no task did."""
     because = None if history.completed is None else history.completed.because
     for task_id in because or ():
-        if task_id in history.ends:
-            return int(task_id)
+        if task_id in history.ends and not isinstance(history.ends[task_id][0], SubOrchestrationCompleted):
+            return int(task_id)  # else it is a batch of a map, of which an item has failed
     if because:
         return None
     for task_id, (end, _) in reversed(history.ends.items()):

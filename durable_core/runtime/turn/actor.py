@@ -461,7 +461,7 @@ class Actor:
         return asked if attempt.redispatch_after is None else asked.with_later_than(attempt.redispatch_after)
 
     def _step(self, warm: CachedOrchestrator, gathered: Gathered) -> Turn:
-        if not gathered.incoming:
+        if not gathered.incoming and not warm.live.owes_items:
             return Turn((), ())
         loop = asyncio.get_running_loop()
         started = loop.time()

@@ -1,17 +1,19 @@
 """What a rewind of an ended instance does, read from its row and its history: no code of the app is needed, and no IO.
 
-The cut is before the commit that recorded the earliest failure of the tasks that ended the run; without such tasks (the
-code itself raised, or the run was terminated) before the last commit, and of a cancelled run before its request. All
-commits from the cut on become void. What they had brought from outside is told again, what they had decided is listed:
-it has happened, and a rewind does not undo it.
+The cut is before the commit that recorded the earliest end of the tasks that ended the run: their failures, and the
+ends at which a map with failed items was over. Without such tasks (the code itself raised, or the run was terminated)
+it is before the last commit, and of a cancelled run before its request. All commits from the cut on become void. What
+they had brought from outside is told again, what they had decided is listed: it has happened, and a rewind does not
+undo it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
+from ...definitions import MAP_NAME
 from ...engine.events import (
     Answered,
     Called,
@@ -33,6 +35,7 @@ from ...engine.events import (
     RequestSent,
     Segment,
     StepCompleted,
+    SubOrchestrationCompleted,
     SubOrchestrationCreated,
     SubOrchestrationFailed,
     TaskCompleted,
@@ -51,6 +54,7 @@ from ...moments import after
 from .retries import ATTEMPTS_OF_RUN
 
 _ENDS: TypeAlias = Answered | TimerFired | TimerCanceled
+_Ended: TypeAlias = Answered | StepCompleted
 _FAILURES = (TaskFailed, SubOrchestrationFailed, StepCompleted, OperationAnswered)
 
 
@@ -67,12 +71,28 @@ class RewoundTask:
         return {"taskId": self.task_id, "name": self.name, "line": self.line}
 
 
+@dataclass(frozen=True, slots=True)
+class RewoundItem:
+    """An item of a ``ctx.map`` that failed, and is called again.
+
+    instance_id: of the map, or of a batch that is rewound. index: its place among the items of the map, or of that
+    batch. name: of what is called.
+    """
+
+    instance_id: str
+    index: int
+    name: str
+
+    def to_json(self) -> dict[str, JSON]:
+        return {"instanceId": self.instance_id, "index": self.index, "name": self.name}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
     """Where an ended run is cut, and what becomes of its calls.
 
-    seq: the first commit that becomes void. failed: tasks that ended the run. calls: all calls before the cut, by task.
-    told: those of them whose result a void commit has; it is told again. pending: those without a result.
+    seq: the first commit that becomes void. failed: tasks whose failures ended the run. calls: all calls before the
+    cut, by task. told: those of them whose result a void commit has; it is told again. pending: those without a result.
     ended_children: sub-orchestrations that void commits have told to end.
     """
 
@@ -92,8 +112,9 @@ class Cut:
 
 def cut_of(instance: Instance, segments: Sequence[Segment], failure: FailureDetails | None) -> Cut:
     """segments: the history as it counts. failure: of an instance that has failed."""
-    failed = failed_tasks(segments, failure) if instance.status is RuntimeStatus.FAILED else frozenset[int]()
-    seq = _first_void(instance, segments, failed)
+    behind = failed_tasks(segments, failure) if instance.status is RuntimeStatus.FAILED else frozenset[int]()
+    failed = frozenset(event.task_id for event in _events(segments) if _is_failure_of(event, behind))
+    seq = _first_void(instance, segments, behind)
     calls: dict[int, Called] = {}
     ended: set[int] = set()
     for event in _events(segments, before=seq):
@@ -104,6 +125,7 @@ def cut_of(instance: Instance, segments: Sequence[Segment], failure: FailureDeta
     void = list(_events(segments, since=seq))
     is_open = calls.keys() - ended
     told = {event.task_id for event in void if isinstance(event, Answered)} & is_open - failed
+    told -= {event.task_id for event in void if isinstance(event, SubOrchestrationFailed) and _is_batch(calls, event)}
     stopped = {event.child for event in void if isinstance(event, RequestSent)} & is_open
     return Cut(
         seq=seq,
@@ -115,10 +137,11 @@ def cut_of(instance: Instance, segments: Sequence[Segment], failure: FailureDeta
     )
 
 
-def _first_void(instance: Instance, segments: Sequence[Segment], failed: Collection[int]) -> int:
+def _first_void(instance: Instance, segments: Sequence[Segment], behind: Collection[int]) -> int:
     last = max(segment.seq for segment in segments if segment.events)
-    if failed:
-        return min(segment.seq for segment in segments for event in segment.events if _failure_of(event, failed))
+    if behind:
+        ends = (s.seq for s in segments for event in s.events if _is_end(event) and event.task_id in behind)
+        return min(ends, default=last)
     if instance.status is RuntimeStatus.CANCELED:
         asked = [s.seq for s in segments if any(isinstance(event, CancelRequested) for event in s.events)]
         return min(asked, default=last)
@@ -126,13 +149,16 @@ def _first_void(instance: Instance, segments: Sequence[Segment], failed: Collect
 
 
 def failed_tasks(segments: Sequence[Segment], failure: FailureDetails | None) -> frozenset[int]:
-    """The tasks whose failures ended a run: as its last event names them, or as they stand in its failure's chain.
+    """The tasks with whose ends a run ended: as its last event names them, or as they stand in its failure's chain. For
+    an item of a map, it is the task at whose end the map was over.
 
     A host of an older build has not named them. Where the chain does not hold them either, it is the last failure.
     """
     end = next((event for event in _events(segments) if isinstance(event, ExecutionCompleted)), None)
     if end is not None and end.because:
-        return frozenset[int](end.because)
+        over = dict[int, int](end.over or ())
+        ended = {event.task_id for event in _events(segments) if _is_end(event)}
+        return frozenset(later if (later := over.get(each, each)) in ended else each for each in end.because)
     chain = [] if failure is None else list(_chain(failure))
     latest: dict[int, int] = {}  # place in the chain → task
     for event in _events(segments):
@@ -157,8 +183,21 @@ def _chain(failure: FailureDetails) -> Iterator[FailureDetails]:
             yield from _chain(inner)
 
 
-def _failure_of(event: Event, tasks: Collection[int]) -> bool:
+def _is_failure_of(event: Event, tasks: Collection[int]) -> TypeGuard[_Ended]:
     return isinstance(event, _FAILURES) and event.task_id in tasks and event.failure is not None
+
+
+def _is_end(event: Event) -> TypeGuard[_Ended]:
+    """Whether a task has ended for good with this event: a part of a journaled activity may end with waits."""
+    return isinstance(event, Answered | StepCompleted) and not (
+        isinstance(event, TaskCompleted) and event.waits is not None
+    )
+
+
+def _is_batch(calls: Mapping[int, Called], event: SubOrchestrationFailed) -> bool:
+    """A batch of a map that failed, or was cancelled, after the map was over: the rewound map waits for it again."""
+    call = calls.get(event.task_id)
+    return isinstance(call, SubOrchestrationCreated) and call.name == MAP_NAME
 
 
 def _events(segments: Sequence[Segment], *, since: int = 0, before: int | None = None) -> Iterator[Event]:
@@ -175,6 +214,8 @@ class RewindPlan:
     """A rewind to be. after: the row as it will be, but for the commit. segments: the history as it will count.
 
     problems: what has happened after the cut and is not undone. blocked: what rules the rewind out.
+    reports: what children have returned that completed after the run had ended. items: those of maps that are called
+        again.
     """
 
     instance: Instance
@@ -186,6 +227,8 @@ class RewindPlan:
     segments: Sequence[Segment]
     problems: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
+    reports: tuple[SubOrchestrationCompleted, ...] = ()
+    items: tuple[RewoundItem, ...] = ()
 
 
 def plan_of(
@@ -198,15 +241,20 @@ def plan_of(
     request_id: str,
     reason: str,
     parent_rewinds: int = 0,
+    reports: Sequence[SubOrchestrationCompleted] = (),
 ) -> RewindPlan:
-    """failed_children: open sub-orchestrations that have ended without success, each with its attempt."""
+    """failed_children: open sub-orchestrations that have ended without success, each with its attempt.
+    reports: of batches of maps that have completed, of which the history does not know."""
     number = instance.rewinds + 1
     cut_at = next(segment.timestamp for segment in segments if segment.seq == cut.seq)
     shift = max((now - cut_at).total_seconds(), 0.0)
     steps = [e for e in _events(segments, since=cut.seq) if isinstance(e, StepCompleted) and e.task_id in cut.failed]
     undone = (cut.failed & cut.pending) | {step.task_id for step in steps} | failed_children.keys()
     again = sorted(cut.pending)
-    event = ExecutionRewound(number, cut.seq, sorted(undone), again, last_id(segments), shift, request_id, reason)
+    ended = sorted({*cut.told, *(report.task_id for report in reports)} - undone)
+    event = ExecutionRewound(
+        number, cut.seq, sorted(undone), again, last_id(segments), shift, request_id, reason, ended=ended
+    )
     names = {task_id: task_of(call) for task_id, call in cut.calls.items()}
     names |= {step.task_id: RewoundTask(step.task_id, step.name, step.line) for step in steps}
     after = instance.but(
@@ -228,6 +276,7 @@ def plan_of(
         undone=tuple(names[task_id] for task_id in sorted(undone)),
         again=tuple(names[task_id] for task_id in again),
         segments=without_void([*segments, rewound]),
+        reports=tuple(reports),
     )
 
 

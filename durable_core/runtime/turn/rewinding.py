@@ -9,13 +9,14 @@ again is rewound in the same way by the dispatch of its parent.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import field, replace
 from datetime import timedelta
 from itertools import count
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ...engine.events import ExecutionRewound, SubOrchestrationCreated
+from ...definitions import MAP_NAME
+from ...engine.events import ExecutionRewound, SubOrchestrationCompleted, SubOrchestrationCreated
 from ...errors import OperationRefusedError, PreconditionFailedError, RowExistsError, RowNotFoundError
 from ...hub.child_ids import child_id_of, link_of
 from ...hub.instance_row import Instance
@@ -23,11 +24,22 @@ from ...hub.instances import MOVED_TRIES, Commit, HistoryMovedError, while_it_mo
 from ...hub.payloads import PayloadGoneError
 from ...hub.taskhub import TaskHub
 from ...hub.voiding import rewind_in
+from ...lazy_dataclass import dataclass
 from ...models import FailureDetails, Operations, RuntimeStatus
 from ..clock import Clock
 from .after_end import dispatch_left, is_end_undispatched
 from .decision import bare_wake_up, entry_of
-from .rewind_plan import Cut, RewindPlan, RewoundTask, cut_of, not_undone, plan_of, tasks_of, tied_to_entities
+from .rewind_plan import (
+    Cut,
+    RewindPlan,
+    RewoundItem,
+    RewoundTask,
+    cut_of,
+    not_undone,
+    plan_of,
+    tasks_of,
+    tied_to_entities,
+)
 
 if TYPE_CHECKING:
     from .dispatch import Dispatcher
@@ -37,10 +49,34 @@ OPENED_FOR = timedelta(minutes=5)
 
 MOST_REQUESTS = 90  # inbox rows deleted with the commit; later ones are known by their number
 
-Replay: TypeAlias = Callable[[RewindPlan], Collection[int] | None]
-"""Replays the history that would count. Returns the open inline steps; None if the code is not at hand."""
+
+class Replayed(NamedTuple):
+    """steps: the open inline steps. items: those of maps that are called again."""
+
+    steps: Collection[int]
+    items: Sequence[RewoundItem]
+
+
+Replay: TypeAlias = Callable[[RewindPlan], Replayed | None]
+"""Replays the history that would count; None if the code is not at hand."""
 
 logger = logging.getLogger("durable_core.runtime")
+
+
+@dataclass(slots=True)
+class _Children:
+    """The open sub-orchestrations of an instance that is rewound.
+
+    failed: those that have ended without success, each with its attempt. reports: of batches of maps that have
+    completed. problems: what their rewinds do not undo. blocked: what rules them out. items: those that batches call
+    again.
+    """
+
+    failed: dict[int, int] = field(default_factory=lambda: {})
+    reports: list[SubOrchestrationCompleted] = field(default_factory=lambda: [])
+    problems: list[str] = field(default_factory=lambda: [])
+    blocked: list[str] = field(default_factory=lambda: [])
+    items: list[RewoundItem] = field(default_factory=lambda: [])
 
 
 class Rewinding:
@@ -61,21 +97,24 @@ class Rewinding:
                 instance.instance_id, f"instance '{instance.instance_id}' ended before it began; restart it"
             )
         cut = cut_of(instance, segments, await self._failure(instance))
-        children, problems, blocked = await self._children(instance, cut, request_id, replay)
+        found = await self._children(instance, cut, request_id, replay)
         now = max(self._clock.now(), instance.updated)
         plan = plan_of(
             instance,
             segments,
             cut,
-            failed_children=children,
+            failed_children=found.failed,
+            reports=found.reports,
             now=now,
             request_id=request_id,
             reason=reason,
             parent_rewinds=parent_rewinds,
         )
-        problems = [*not_undone(segments, cut, replay(plan)), *problems]
-        blocked = [*tied_to_entities(segments, cut), *blocked]
-        return replace(plan, problems=tuple(problems), blocked=tuple(blocked))
+        replayed = replay(plan)
+        problems = [*not_undone(segments, cut, None if replayed is None else replayed.steps), *found.problems]
+        blocked = [*tied_to_entities(segments, cut), *found.blocked]
+        items = [*(() if replayed is None else replayed.items), *found.items]
+        return replace(plan, problems=tuple(problems), blocked=tuple(blocked), items=tuple(items))
 
     async def write(self, plan: RewindPlan, request_rows: Collection[str] = ()) -> Instance | None:
         """Write the plan, and ring. None if the instance was changed since it was read: plan again."""
@@ -163,29 +202,31 @@ class Rewinding:
             return None
         return FailureDetails.from_json(await self._hub.payloads.load(instance.instance_id, instance.failure))
 
-    async def _children(
-        self, instance: Instance, cut: Cut, request_id: str, replay: Replay
-    ) -> tuple[dict[int, int], list[str], list[str]]:
-        """The open children that have ended without success, each with its attempt; what their rewinds do not undo; and
-        what rules them out."""
-        failed: dict[int, int] = {}
-        problems: list[str] = []
-        blocked: list[str] = []
+    async def _children(self, instance: Instance, cut: Cut, request_id: str, replay: Replay) -> _Children:
+        found = _Children()
         for call in cut.open_children:
             attempt, child = await self._child(instance, call)
             if child is None or (child.is_terminal and child.status is RuntimeStatus.COMPLETED):
                 if call.task_id in cut.failed and attempt > 1:
-                    failed[call.task_id] = attempt
+                    found.failed[call.task_id] = attempt
+                if child is not None and call.name == MAP_NAME:
+                    output = await self._hub.payloads.load(child.instance_id, child.output or "null")
+                    found.reports.append(SubOrchestrationCompleted(call.task_id, output, attempt))
                 continue
             if not child.is_terminal:
                 if call.task_id in cut.ended_children:
-                    blocked.append(f"sub-orchestration '{child.instance_id}' was told to end and has not ended yet")
+                    found.blocked.append(
+                        f"sub-orchestration '{child.instance_id}' was told to end and has not ended yet"
+                    )
                 continue
-            failed[call.task_id] = attempt
-            found = await self._problems_of(child, request_id, replay)
-            problems.extend(f"sub-orchestration '{child.instance_id}': {problem}" for problem in found[0])
-            blocked.extend(f"sub-orchestration '{child.instance_id}': {problem}" for problem in found[1])
-        return failed, problems, blocked
+            found.failed[call.task_id] = attempt
+            plan, refused = await self._plan_of_child(child, request_id, replay)
+            whose = f"sub-orchestration '{child.instance_id}': "
+            found.blocked.extend(f"{whose}{problem}" for problem in refused)
+            if plan is not None:
+                found.problems.extend(f"{whose}{problem}" for problem in plan.problems)
+                found.items.extend(plan.items)
+        return found
 
     async def _child(self, parent: Instance, call: SubOrchestrationCreated) -> tuple[int, Instance | None]:
         """The child of the last attempt at a call, and its attempt."""
@@ -200,18 +241,22 @@ class Rewinding:
                 return attempt, child
         raise AssertionError("unreachable")
 
-    async def _problems_of(self, child: Instance, request_id: str, replay: Replay) -> tuple[list[str], list[str]]:
-        async def read() -> tuple[list[str], list[str]]:
+    async def _plan_of_child(
+        self, child: Instance, request_id: str, replay: Replay
+    ) -> tuple[RewindPlan | None, Sequence[str]]:
+        """How the child would be rewound, and what rules that out. None if it runs by now, or cannot be rewound."""
+
+        async def read() -> tuple[RewindPlan | None, Sequence[str]]:
             loaded = await self._present(child.instance_id)
             if loaded is None or not loaded.is_terminal:
-                return [], []
+                return None, ()
             if loaded.is_purged:
-                return [], ["it is being purged"]
+                return None, ["it is being purged"]
             try:
                 plan = await self.plan(loaded, request_id, "", replay)
             except OperationRefusedError as error:
-                return [], [str(error)]
-            return list(plan.problems), list(plan.blocked)
+                return None, [str(error)]
+            return plan, plan.blocked
 
         return await while_it_moves(read)
 
