@@ -54,6 +54,8 @@ def summary(report: Report) -> str:
     found = sum(not finding.is_hint for finding in report.findings)
     hints = len(report.findings) - found
     and_hints = f", {_count(hints, 'hint')}" if hints else ""
+    if not found and report.unreadable:
+        return f"No problem found in what was read: {looked}{and_hints}."
     if not found:
         return f"All checks passed: {looked}{and_hints}."
     more = f"To read about a rule: lint --explain {_first_code(report)}"

@@ -572,6 +572,13 @@ async def test_a_file_that_is_no_store_is_refused_with_its_name(tmp_path: Path) 
     await folder.close()
 
 
+async def test_a_folder_is_refused_with_what_to_name_instead(tmp_path: Path) -> None:
+    storage = SqliteStorage(str(tmp_path))
+    with pytest.raises(StorageError, match=r"is a folder; name a file, such as .*durable\.db"):
+        await storage.create(["Rows"], [])
+    await storage.close()
+
+
 async def _stamp_of(table: Table, key: str) -> datetime:
     await table.insert("p", key, {})
     row = await table.get("p", key)

@@ -277,6 +277,16 @@ async def test_a_host_with_another_number_of_partitions_than_its_hub_does_not_st
         assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize("folder", ["/", "."])
+def test_a_folder_in_the_place_of_the_store_is_refused(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text(APP)
+    refused = run_cli("host", "--app", tmp_path, "--port", 0, "--store", folder, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "is a folder; name a file" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not list(tmp_path.parent.glob("*.hosts"))
+
+
 def test_a_port_that_is_taken_is_refused_with_its_number() -> None:
     with listening_sockets("127.0.0.1", 0) as sockets:
         port = port_of(sockets)

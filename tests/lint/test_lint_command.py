@@ -42,6 +42,13 @@ def test_clean_files_exit_with_0(folder: Path) -> None:
     assert (result.exit_code, result.output) == (0, "All checks passed: 0 orchestrators in 1 file.\n")
 
 
+def test_where_a_path_is_missing_not_all_checks_have_passed(folder: Path) -> None:
+    result = lint("right.py", "rihgt.py")
+    assert result.exit_code == 2
+    assert "No problem found in what was read: 0 orchestrators in 1 file." in result.output
+    assert "All checks passed" not in result.output
+
+
 def test_a_finding_exits_with_1_and_names_file_line_and_column(folder: Path) -> None:
     result = lint(".")
     assert result.exit_code == 1

@@ -56,10 +56,12 @@ class Waits(ContextBase):
         with a TaskFailedError.
 
         timeout: time limit, of any length, after which the task fails with TaskTimeoutError.
-        Raises OrchestratorCodeError for a name that is not a text, or a timeout that is negative.
+        Raises OrchestratorCodeError for a name that no event can have, or a timeout that is negative.
         """
-        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise OrchestratorCodeError(f"an event name is a text, not {name!r}", caller())
+        _check_event_name(name)
+        return self._wait_for(name, returns, timeout)
+
+    def _wait_for(self, name: str, returns: Any, timeout: timedelta | None) -> Task[Any]:
         if isinstance(returns, timedelta):
             raise OrchestratorCodeError(f"the time limit is a keyword argument: timeout={returns!r}", caller())
         decisions = self._decisions
@@ -78,8 +80,10 @@ class Waits(ContextBase):
         The handler is a plain function and part of the orchestrator: it may set variables, for which the orchestrator
         waits with ``wait_condition``, and must be deterministic. It runs before code that waits for the event; an event
         with a handler is not kept. Its parameter's annotation gives the data's type; data that does not fit is logged
-        and dropped. OrchestratorCodeError for a second handler of one name.
+        and dropped. OrchestratorCodeError for a second handler of one name, or for a name that no event
+        can have.
         """
+        _check_event_name(name)
         self._mailbox.on(name, handler, is_replaying=self._decisions.is_replaying)
 
     def wait_condition(self, predicate: Callable[[], object], timeout: timedelta | None = None) -> Task[bool]:
@@ -132,7 +136,7 @@ class Waits(ContextBase):
             name,
             after(self._decisions.now, LIFETIME if timeout is None else timeout),
         )
-        task = self.wait_for_external_event(ticket.event_name, returns, timeout)
+        task = self._wait_for(ticket.event_name, returns, timeout)
         tickets = self._decisions.callbacks
         if not isinstance(tickets, list):
             tickets = self._decisions.callbacks = [*tickets]
@@ -181,3 +185,11 @@ class Waits(ContextBase):
         """Whether no handler of an update is under way: ``yield from ctx.wait_condition(lambda:
         ctx.all_updates_ended)`` before the orchestrator ends. Temporal's ``all_handlers_finished``."""
         return not self._updates.open
+
+
+def _check_event_name(name: str) -> None:
+    """OrchestratorCodeError for a name that no event can have: the code would wait for ever."""
+    try:
+        check_event_name(name)
+    except InvalidInputError as error:
+        raise OrchestratorCodeError(str(error), caller()) from error

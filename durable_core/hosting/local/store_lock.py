@@ -80,7 +80,10 @@ def is_alone(settings: Settings) -> bool:
 
 
 def _lock_file(settings: Settings) -> Path:
+    from ...storage.store_path import refuse_folder  # Azure imports this module in every worker, and has no such store
+
     store = Path(settings.store).resolve()
+    refuse_folder(store)
     return store.with_name(store.name + LOCK_SUFFIX)
 
 

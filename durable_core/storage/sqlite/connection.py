@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from ...errors import NewerFormatError, StorageError, StorageUnavailableError, UnusableStoreError
+from ..store_path import refuse_folder
 
 MEMORY = ":memory:"
 FREE_PAGES = 256  # 1 MiB: so many may be free however small the file is
@@ -57,6 +58,7 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
 
 def _open(path: str, synchronous: str) -> sqlite3.Connection:
     if path != MEMORY:
+        refuse_folder(Path(path))
         _make_private(Path(path))
     con = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:

@@ -392,9 +392,9 @@ class GroupCommit:
         """The log is gone: another process has folded it into the file, and does not know that this one is there. What
         this process wrote now could damage what others write, so that it writes nothing more."""
         self._abandon_connections(
-            f"the log of the store {self._path} was deleted while this process used it: restart this process. Its own "
-            "code has opened the store's file, which gives up the locks on it; copy a store only with "
-            "'python -m durable_core backup'"
+            f"the log of the store {self._path} was deleted while this process used it: restart this process. Either "
+            "the store was deleted from outside, or code of this process has opened the store's file, which "
+            "gives up the locks on it; copy a store only with 'python -m durable_core backup'"
         )
         logger.error("%s", self._broken)
         for each in batch:
