@@ -10,12 +10,15 @@ import click
 from ..errors import ConfigurationError, DurableError
 from ..settings import Settings
 from .exit_codes import CannotRunError
+from .formats import Form, format_option, print_document
+from .text import safe
 
 
 @click.command()
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path), help="Embedded store; else DURABLE_STORE.")
-def backup(target: Path, store: Path | None) -> None:
+@format_option
+def backup(target: Path, store: Path | None, form: Form) -> None:
     """Copy the embedded store as it is now into FILE, while hosts continue to use it.
 
     The file is one consistent state, messages included. It holds inputs and results in plain form: protect it as you
@@ -28,13 +31,15 @@ def backup(target: Path, store: Path | None) -> None:
         size = back_up(place, target)
     except DurableError as error:
         raise CannotRunError(str(error)) from error
-    click.echo(f"{place}, {size:,} bytes, is in {target}")
+    done = {"store": str(place), "bytes": size, "file": str(target)}
+    print_document(form, done, lambda: [safe(f"{place}, {size:,} bytes, is in {target}")])
 
 
 @click.command()
 @click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path), help="Embedded store; else DURABLE_STORE.")
-def restore(source: Path, store: Path | None) -> None:
+@format_option
+def restore(source: Path, store: Path | None, form: Form) -> None:
     """Replace the embedded store by the backup FILE. Stop every host first.
 
     All changes since the backup are lost, and activities that ran since then run again. The replaced store is kept
@@ -47,7 +52,9 @@ def restore(source: Path, store: Path | None) -> None:
         kept = put_back(source, place, datetime.now(UTC))
     except DurableError as error:
         raise CannotRunError(str(error)) from error
-    click.echo(f"{place} is the state of {source}" + (f"; what was there is in {kept}" if kept else ""))
+    done = {"store": str(place), "file": str(source), "kept": str(kept) if kept else None}
+    before = f"; what was there is in {kept}" if kept else ""
+    print_document(form, done, lambda: [safe(f"{place} is the state of {source}{before}")])
 
 
 def _embedded(store: Path | None) -> Path:

@@ -83,7 +83,7 @@ def bulk(
         click.echo("the operation is no longer there: it was purged", err=True)
         return FINDING
     if "matched" in found and "sample" in found:
-        print_document(form, found, lambda: _preview_lines(action, found))
+        print_document(form, found, lambda: preview_lines(action, found))
         return FINE if found["matched"] else NOTHING_MATCHED
     if not wait:
         print_document(form, found, lambda: [safe(found["instanceId"])])
@@ -130,11 +130,13 @@ def _count_of(preview: Document) -> str:
     return f"{preview['matched']:,}" + ("" if preview["isComplete"] else " or more")
 
 
-def _preview_lines(action: str, preview: Document) -> list[str]:
+def preview_lines(action: str, preview: Document) -> list[str]:
+    """How many instances an action would touch, and some of them."""
     at = now()
     rows = [
         [each["instanceId"], each["name"], each["runtimeStatus"], when(each["createdTime"], at, utc=False)]
         for each in preview["sample"]
     ]
-    lines = [safe(f"{action} would touch {_count_of(preview)} instances")]
+    what = "instance" if preview["matched"] == 1 else "instances"
+    lines = [safe(f"{action} would touch {_count_of(preview)} {what}")]
     return lines + (lines_of(_COLUMNS, rows, terminal_width()) if rows else [])

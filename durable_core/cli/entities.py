@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .confirm import ask, yes_option
+from .dry_run import dry_run_option
 from .exit_codes import FINE, NOTHING_MATCHED
 from .formats import Document, Form, format_option, now, print_document, print_documents, utc_option
 from .place import Place, place_options, run_at
@@ -76,7 +77,10 @@ def list_(name: str, state: bool, top: int, form: Form, utc: bool, place: Place)
 @place_options
 def show(name: str, entity_key: str, form: Form, utc: bool, place: Place) -> int:
     """Show the state of an entity, who has locked it, and what waits in its mailbox. Exit code 3: there is none."""
+    return _show(name, entity_key, form, place, utc=utc)
 
+
+def _show(name: str, entity_key: str, form: Form, place: Place, *, utc: bool) -> int:
     async def work(api: ManagementApi) -> Document:
         from ..hosting.http_routes import Endpoint
 
@@ -95,8 +99,11 @@ def show(name: str, entity_key: str, form: Form, utc: bool, place: Place) -> int
 @click.argument("operation")
 @json_options("input", "The input of the operation")
 @click.option("--id", "signal_id", metavar="TEXT", default="", help="Makes the call safe to repeat: it runs once.")
+@format_option
 @place_options
-def signal(name: str, entity_key: str, operation: str, input: bytes | None, signal_id: str, place: Place) -> int:
+def signal(
+    name: str, entity_key: str, operation: str, input: bytes | None, signal_id: str, form: Form, place: Place
+) -> int:
     """Send an OPERATION to an entity. It is durable when this returns."""
 
     async def work(api: ManagementApi) -> None:
@@ -107,17 +114,22 @@ def signal(name: str, entity_key: str, operation: str, input: bytes | None, sign
         (await api.call(Endpoint.SIGNAL_ENTITY, route=route, query=query, body=input, headers=headers)).expect(202)
 
     run_at(place, work)
-    click.echo(f"{safe(name)} {safe(entity_key)}: {safe(operation)} sent", err=True)
+    _say(form, name, entity_key, operation, "sent")
     return FINE
 
 
 @entities.command()
 @_name
 @_key
+@dry_run_option
 @yes_option
+@format_option
+@utc_option
 @place_options
-def delete(name: str, entity_key: str, yes: bool, place: Place) -> int:
+def delete(name: str, entity_key: str, dry_run: bool, yes: bool, form: Form, utc: bool, place: Place) -> int:
     """Delete the state of an entity, after the operations that were sent to it before."""
+    if dry_run:
+        return _show(name, entity_key, form, place, utc=utc)
 
     async def work(api: ManagementApi) -> None:
         from ..hosting.http_routes import Endpoint
@@ -128,8 +140,15 @@ def delete(name: str, entity_key: str, yes: bool, place: Place) -> int:
         (await api.call(Endpoint.DELETE_ENTITY, route=route)).expect(202)
 
     run_at(place, work)
-    click.echo(f"{safe(name)} {safe(entity_key)}: delete requested", err=True)
+    _say(form, name, entity_key, "delete", "requested")
     return FINE
+
+
+def _say(form: Form, name: str, entity_key: str, operation: str, done: str) -> None:
+    if form == "table":
+        click.echo(f"{safe(name)} {safe(entity_key)}: {safe(operation)} {done}", err=True)
+    else:
+        print_document(form, {"entityId": {"name": name, "key": entity_key}, "operation": operation}, list)
 
 
 def _cells(entity: Document, at: datetime, *, utc: bool) -> list[object]:

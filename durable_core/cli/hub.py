@@ -144,7 +144,8 @@ async def _hub(api: ManagementApi) -> Document:
 def _stats_lines(hub: Document) -> list[str]:
     bound = "" if hub["isComplete"] else " or more"
     counts: dict[str, int] = hub["counts"]
-    lines = [f"hub {safe(str(hub['hub']))} ({safe(str(hub['store']))}), {hub['partitions']} partitions"]
+    partitions = "1 partition" if hub["partitions"] == 1 else f"{hub['partitions']} partitions"
+    lines = [f"hub {safe(str(hub['hub']))} ({safe(str(hub['store']))}), {partitions}"]
     lines += [f"{coloured(name, f'{safe(name):<12}')} {number:>8,}{bound}" for name, number in counts.items()]
     lines += [f"{name:<12} {hub[name]:>8,}{bound}" for name in ("stuck", "retrying")]
     alive = sum(host["isAlive"] for host in hub["hosts"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .exit_codes import FINE
+from .formats import Form, format_option, print_document
 from .place import Place, place_options, run_at
 from .text import to_json
 from .values import json_options
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 @click.argument("instance_id", metavar="ID")
 @click.argument("name", metavar="QUERY")
 @json_options("args", "The arguments of the query")
+@format_option
 @place_options
-def query(instance_id: str, name: str, args: bytes | None, place: Place) -> int:
+def query(instance_id: str, name: str, args: bytes | None, form: Form, place: Place) -> int:
     """Ask a query handler of an instance and print its answer as JSON. Over storage, the code in --app answers."""
 
     async def work(api: ManagementApi) -> Any:
@@ -30,5 +32,6 @@ def query(instance_id: str, name: str, args: bytes | None, place: Place) -> int:
         route = {"instanceId": instance_id, "queryName": name}
         return (await api.call(Endpoint.QUERY, route=route, query=asked)).expect(200).json()
 
-    click.echo(to_json(run_at(place, work, needs_code=True), indent=2))
+    answer = run_at(place, work, needs_code=True)
+    print_document(form, answer, lambda: [to_json(answer, indent=2)])
     return FINE

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from .confirm import ask, yes_option
-from .exit_codes import FINE, NOTHING_MATCHED
+from .dry_run import dry_run_option
+from .exit_codes import FINE, NOTHING_MATCHED, NothingMatchedError
 from .filters import iso, moment_option
 from .formats import Document, Form, format_option, now, print_document, print_documents, utc_option
 from .place import Place, place_options, run_at
@@ -44,36 +45,39 @@ def schedules(ctx: click.Context, form: Form, utc: bool, place: Place) -> int:
     if ctx.invoked_subcommand is not None:
         return FINE
 
-    async def work(api: ManagementApi) -> list[Document]:
-        from ..hosting.http_routes import Endpoint
-
-        return (await api.call(Endpoint.SCHEDULES)).expect(200).json()
-
-    found = run_at(place, work)
+    found = run_at(place, _all_of)
     print_documents(form, found, COLUMNS, lambda schedule: _cells(schedule, now(), utc=utc))
     return FINE if found else NOTHING_MATCHED
+
+
+async def _all_of(api: ManagementApi) -> list[Document]:
+    from ..hosting.http_routes import Endpoint
+
+    return (await api.call(Endpoint.SCHEDULES)).expect(200).json()
 
 
 @schedules.command()
 @_schedule
 @click.option("--reason", metavar="TEXT", default="", help="Shown with the schedule.")
+@format_option
 @place_options
 @click.pass_obj
-def pause(above: Place, schedule_id: str, reason: str, place: Place) -> int:
+def pause(above: Place, schedule_id: str, reason: str, form: Form, place: Place) -> int:
     """Start no runs until the schedule is resumed. A current run continues."""
     _operate(above, place, schedule_id, "pause", reason)
-    click.echo(f"{safe(schedule_id)}: pause requested", err=True)
+    _say(form, schedule_id, "pause", "pause requested")
     return FINE
 
 
 @schedules.command()
 @_schedule
+@format_option
 @place_options
 @click.pass_obj
-def resume(above: Place, schedule_id: str, place: Place) -> int:
+def resume(above: Place, schedule_id: str, form: Form, place: Place) -> int:
     """Start runs again, from the next due time on."""
     _operate(above, place, schedule_id, "resume")
-    click.echo(f"{safe(schedule_id)}: resume requested", err=True)
+    _say(form, schedule_id, "resume", "resume requested")
     return FINE
 
 
@@ -131,14 +135,39 @@ def backfill(
 
 @schedules.command()
 @_schedule
+@dry_run_option
 @yes_option
+@format_option
 @place_options
 @click.pass_obj
-def delete(above: Place, schedule_id: str, yes: bool, place: Place) -> int:
+def delete(above: Place, schedule_id: str, dry_run: bool, yes: bool, form: Form, place: Place) -> int:
     """Delete a schedule. A current run continues."""
+    if dry_run:
+        return _show(_place_of(above, place), schedule_id, form)
     _operate(above, place, schedule_id, "delete", confirmed=yes)
-    click.echo(f"{safe(schedule_id)}: deleted", err=True)
+    _say(form, schedule_id, "delete", "deleted")
     return FINE
+
+
+def _show(place: Place, schedule_id: str, form: Form) -> int:
+    """Print the schedule as it is. NothingMatchedError if there is none."""
+    found = [each for each in run_at(place, _all_of) if each["scheduleId"] == schedule_id]
+    if not found:
+        raise NothingMatchedError(safe(f"there is no schedule '{schedule_id}'"))
+    print_documents(form, found, COLUMNS, lambda schedule: _cells(schedule, now(), utc=False))
+    return FINE
+
+
+def _say(form: Form, schedule_id: str, operation: str, done: str) -> None:
+    if form == "table":
+        click.echo(f"{safe(schedule_id)}: {done}", err=True)
+    else:
+        print_document(form, {"scheduleId": schedule_id, "operation": operation}, list)
+
+
+def _place_of(above: Place, place: Place) -> Place:
+    """above: the place that was given before the name of the operation."""
+    return above if place == Place() else place
 
 
 def _operate(
@@ -151,8 +180,6 @@ def _operate(
     confirmed: bool = True,
     more: Sequence[tuple[str, str]] = (),
 ) -> Answer:
-    """above: the place that was given before the name of the operation."""
-
     async def work(api: ManagementApi) -> Answer:
         from ..hosting.http_routes import Endpoint
 
@@ -162,7 +189,7 @@ def _operate(
         route = {"scheduleId": schedule_id, "operation": operation}
         return (await api.call(Endpoint.SCHEDULE, route=route, query=query)).expect(200, 202)
 
-    return run_at(above if place == Place() else place, work)
+    return run_at(_place_of(above, place), work)
 
 
 def _counted(found: Document) -> str:

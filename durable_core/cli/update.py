@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .exit_codes import FINE, NothingMatchedError
+from .formats import Form, format_option, print_document
 from .place import Place, place_options, run_at
 from .text import safe, to_json
 from .values import json_options
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout", metavar="SECONDS", type=click.FloatRange(0, 200), default=60.0, show_default=True, help="To wait."
 )
+@format_option
 @place_options
-def update(instance_id: str, name: str, args: bytes | None, update_id: str, timeout: float, place: Place) -> int:
+def update(
+    instance_id: str, name: str, args: bytes | None, update_id: str, timeout: float, form: Form, place: Place
+) -> int:
     """Have a running instance carry out an update, and print its result as JSON. A host must be running."""
 
     async def work(api: ManagementApi) -> Any:
@@ -37,5 +41,6 @@ def update(instance_id: str, name: str, args: bytes | None, update_id: str, time
             raise NothingMatchedError(safe(answer.json()["message"]))
         return answer.json()
 
-    click.echo(to_json(run_at(place, work), indent=2))
+    result = run_at(place, work)
+    print_document(form, result, lambda: [to_json(result, indent=2)])
     return FINE

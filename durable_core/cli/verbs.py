@@ -54,6 +54,10 @@ VERBS = {
         "init",
         "Make an app in the new folder NAME: code, a test, and all that deploys it to Azure with 'azd up'.",
     ),
+    "limits": Verb(
+        "limits",
+        "List the limits that are in use, with how many slots are held and how many wait; of one LIMIT show by whom.",
+    ),
     "lint": Verb(
         "lint",
         "Find non-deterministic code in the orchestrators of files and folders, and in what they call.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import shutil
 import sqlite3
@@ -118,7 +119,8 @@ def test_a_damaged_store_is_refused_with_what_to_do_and_restore_keeps_it(verb: s
     assert f"the store {store} is damaged" in done.stderr
     assert f"restore FILE --store {store}" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-    assert run_cli("restore", copy, "--store", store).returncode == 0
+    told = json.loads(run_cli("restore", copy, "--store", store, "--format", "json").stdout)
+    assert told == {"store": str(store), "file": str(copy), "kept": str(_kept(tmp_path))}
     assert _kept(tmp_path).read_bytes()[4096:] == damaged[4096:], "but for the header, where the log is folded in"
     assert run_cli("recover", "--store", store).returncode == 0
 

@@ -66,6 +66,7 @@ def test_entities_are_listed_shown_signaled_and_deleted(tmp_path: Path) -> None:
     shown = cli("show", "purse", "held")
     assert "locked by  holder since" in shown
     assert "1 parcels" in shown and "the entity is locked by 'holder'" in shown
+    assert "coins" in cli("delete", "purse", "mine", "--dry-run")
     cli("delete", "purse", "mine", "--yes")
     asyncio.run(serve(store, until="other"))
     nothing = run_cli("entities", "show", "purse", "nothing", "--store", store)

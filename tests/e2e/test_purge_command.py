@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_what_has_ended_and_fits_is_deleted_and_counted(tmp_path: Path) -> None:
     asked = run_cli("purge", "--store", store, "--created-from", "2020-01-01", "--recursive")
     assert (asked.returncode, asked.stdout) == (2, "")
     assert "instances of hub 'durable'" in asked.stderr and "--yes" in asked.stderr
+    preview = run_cli("purge", "--store", store, "--created-from", "2020-01-01", "--dry-run", "--format", "json")
+    assert preview.returncode == 0
+    assert json.loads(preview.stdout)["matched"] == 8
+    one = run_cli("purge", "tree 0", "runs", "--store", store, "--recursive", "--dry-run", "--format", "json")
+    assert one.returncode == 3, "one of them has not ended"
+    assert [(each["name"], each["would"]) for each in json.loads(one.stdout)] == [
+        ("tree", "purge"),
+        *[("leaf", "purge")] * 3,
+        ("leaf", None),
+    ]
     done = run_cli("purge", "--store", store, "--created-from", "2020-01-01", "--recursive", "--yes")
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout.removeprefix("deleted: ")) >= 8

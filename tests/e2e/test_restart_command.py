@@ -45,7 +45,19 @@ def test_an_instance_is_started_again_with_the_same_input_or_another(tmp_path: P
     assert same.tags == other.tags == {"shop": "berlin"}
     assert same.restarted_from is not None
     assert same.restarted_from.instance_id == "first"
-    again = run_cli("restart", "first", "--same-id", "--store", store)
+    before = run_cli("show", "first", "--format", "json", "--store", store).stdout
+    preview = run_cli("restart", "first", "--same-id", "--dry-run", "--store", store)
+    assert preview.returncode == 0
+    assert preview.stdout.splitlines() == [
+        "would start: 'echo' as first",
+        'input: "a"',
+        "would delete: the history of 'first', which is Completed",
+    ]
+    asked = run_cli("restart", "first", "--same-id", "--store", store)
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "delete the history, and start again: 1 instance" in asked.stderr
+    assert run_cli("show", "first", "--format", "json", "--store", store).stdout == before
+    again = run_cli("restart", "first", "--same-id", "--yes", "--store", store)
     assert (again.returncode, again.stdout) == (0, "first\n")
 
 

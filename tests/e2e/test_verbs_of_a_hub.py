@@ -189,8 +189,11 @@ def test_a_life_from_start_to_purge(hub: Hub) -> None:
     asked = hub.run("query", "a-1", "progress", "--args", '{"n": 1}')
     assert json.loads(asked.stdout) == {"asked": {"n": 1}}
 
+    preview = hub.json("terminate", "a-1", "--dry-run")
+    assert [(each["instanceId"], each["would"]) for each in preview] == [("a-1", "terminate")]
+    assert hub.run("cancel", "a-1", "none", "--dry-run").returncode == 3
     assert hub.run("suspend", "a-1", "--reason", "fraud check").returncode == 0
-    assert hub.run("resume", "a-1").returncode == 0
+    assert hub.json("resume", "a-1") == [{"instanceId": "a-1", "operation": "resume", "isRequested": True}]
     assert hub.run("raise", "a-1", "Go", "--data", '{"by": "me"}').returncode == 0
     followed = hub.run("tail", "a-1")
     assert followed.returncode == 0, followed.stderr
@@ -294,6 +297,7 @@ def test_the_operations_on_a_schedule(hub: Hub) -> None:
     # each way to the hub asks for these runs; the first of them starts them
     assert '"started": 3' in counted or '"alreadyThere": 3' in counted
     assert hub.run("schedules", "resume", "nightly").returncode == 0
+    assert hub.json("schedules", "delete", "nightly", "--dry-run")[0]["scheduleId"] == "nightly"
     assert hub.run("schedules", "delete", "nightly").returncode == 2
     assert hub.run("schedules", "delete", "nightly", "--yes").returncode == 0
     assert hub.run("schedules", "pause", "nightly").returncode == 3

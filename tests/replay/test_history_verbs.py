@@ -120,6 +120,9 @@ def test_histories_are_replayed_against_an_apps_code(exported: Path) -> None:
     fits = run_cli("replay", exported, "--app", DEPLOYED_APP)
     assert (fits.returncode, fits.stdout) == (0, "c2.json: ok, 5 events of 'count' (Running)\n"), fits.stderr
     breaks = run_cli("replay", exported, "--app", CHANGED_APP)
+    for app, code, outcome in ((DEPLOYED_APP, 0, "fits"), (CHANGED_APP, 1, "does-not-fit")):
+        told = run_cli("replay", exported, "--app", app, "--format", "json")
+        assert (told.returncode, [each["outcome"] for each in json.loads(told.stdout)]) == (code, [outcome])
     assert breaks.returncode == 1, breaks.stderr
     assert "c2.json: does not fit" in breaks.stdout and "'shout'" in breaks.stdout
     assert "replay/programs.py:" in breaks.stdout

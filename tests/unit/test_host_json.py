@@ -213,6 +213,9 @@ def test_the_verb_shows_the_lines_writes_them_and_is_then_content(tmp_path: Path
     shown = CliRunner().invoke(main, ["host-json", str(folder)])
     assert (shown.exit_code, '"maxPollingInterval": "00:00:02"' in shown.output) == (1, True)
     assert (folder / "host.json").read_text() == DURABLE_FUNCTIONS
+    told = CliRunner().invoke(main, ["host-json", str(folder), "--format", "json"])
+    assert (told.exit_code, json.loads(told.output)["isWritten"]) == (1, False)
+    assert json.loads(told.output)["problems"]
 
     written = CliRunner().invoke(main, ["host-json", str(folder), "--write"])
     assert written.exit_code == 0
