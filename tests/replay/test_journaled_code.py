@@ -23,6 +23,7 @@ from durable_core import (
     orchestrator,
 )
 from durable_core.converter import Converter
+from durable_core.engine.events import TaskScheduled
 from durable_core.errors import ConfigurationError, JournalError
 from durable_core.replay import deploy_check
 from durable_core.replay.call_debugger import debug_call, in_lines
@@ -167,7 +168,7 @@ def test_each_part_of_an_ended_call_comes_to_its_own_end() -> None:
     async def drive(world: World) -> tuple[Looked, list[int], Looked]:
         await finished(world)
         history = await load_history(world.outside.hub, "one")
-        calls = [event.task_id for event in history.events if type(event).__name__ == "TaskScheduled"]
+        calls = [event.task_id for event in history.events if isinstance(event, TaskScheduled)]
         assert open_parts(with_code(work), history) == []
         return await look(world, calls[0]), calls, await look(world, calls[1])
 
