@@ -352,7 +352,7 @@ class ScheduleClient:
 
     async def _counted_backfill(
         self, schedule_id: str, start: datetime, end: datetime, max_concurrency: int
-    ) -> tuple[BackfillState, Mapping[str, JSON], BackfillPreview]:
+    ) -> tuple[BackfillState, Mapping[str, JSON] | None, BackfillPreview]:
         """The backfill, its headers, and how many due times it has. InstanceNotFoundError, InvalidInputError."""
         for name, moment in (("start", start), ("end", end)):
             if moment is None or (problem := problem_of_moment(moment)) is not None:  # pyright: ignore[reportUnnecessaryComparison]
