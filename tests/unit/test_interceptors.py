@@ -160,7 +160,7 @@ def test_every_method_of_the_client_is_intercepted_or_only_reads() -> None:
     reads = {
         *("get_status", "get_status_all", "get_status_by", "list_instances", "wait_for_completion", "explain", "tree"),
         *("timeline", "hub_overview", "list_timers", "price", "prices", "stream", "list_streams", "preview_bulk"),
-        *("get_schedule", "list_schedules", "read_entity", "entity_details", "list_entities"),
+        *("get_schedule", "list_schedules", "preview_backfill", "read_entity", "entity_details", "list_entities"),
         "synchronize_schedules",  # what the app's own code declares
     }
     public = {
