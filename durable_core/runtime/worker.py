@@ -81,12 +81,6 @@ class Worker:
             if not calls:
                 await self._deliver(message, (), lease, account.take(), redelivered=True, seen=seen)
                 return
-        elif message.after is not None:
-            calls, done = await self._not_done(message)
-            if done:  # one of them may stand for a commit that is not dispatched (R19)
-                await self._deliver(message, (), lease, account.take(), redelivered=False, seen=done)
-            if not calls:
-                return
         if not self._observer.knows(message.execution_id):  # one read for each execution, and none without tracing
             instance = await self._hub.instances.get(message.instance_id)
             if instance is not None and instance.execution_id == message.execution_id:
@@ -217,7 +211,7 @@ class Worker:
         )
 
     async def _not_done(self, message: WorkMessage) -> tuple[list[Call], frozenset[tuple[int, int]]]:
-        """Rule R18: the calls of a message that are still open, and those that are done."""
+        """Rule R18: the calls of a redelivered message that are still open, and those that are done."""
 
         async def read() -> tuple[list[Call], frozenset[tuple[int, int]]]:
             instance = (await self._hub.instances.load(message.instance_id)).instance
