@@ -86,7 +86,7 @@ def test_the_running_step_its_tries_and_what_is_recorded(world: World) -> None:
         assert "has failed 2 times: ValueError: the bank says no" in explained.sentence
         assert explained.details["recordedSteps"] == 3
         steps: Any = explained.details["steps"]
-        assert [(step["name"], step["failed"]) for step in steps] == [("'charge' (call 1 of this name)", 3)]
+        assert [(step["name"], step["failed"]) for step in steps] == [("'charge' (call 1 of this name)", 2)]
         await world.client.terminate("one", "enough")
 
     tell(story, True, world)
