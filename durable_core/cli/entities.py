@@ -11,7 +11,8 @@ import click
 from .confirm import ask, yes_option
 from .dry_run import dry_run_option
 from .exit_codes import FINE, NOTHING_MATCHED
-from .formats import Document, Form, format_option, now, print_document, print_documents, utc_option
+from .filters import CONTINUATION
+from .formats import Document, Form, format_option, now, print_document, print_documents, print_done, utc_option
 from .place import Place, place_options, run_at
 from .table import Column
 from .text import safe, when
@@ -20,7 +21,6 @@ from .values import json_options
 if TYPE_CHECKING:
     from .api.port import ManagementApi
 
-CONTINUATION = "x-ms-continuation-token"
 COLUMNS = (
     Column("NAME"),
     Column("KEY", weight=0),
@@ -145,10 +145,8 @@ def delete(name: str, entity_key: str, dry_run: bool, yes: bool, form: Form, utc
 
 
 def _say(form: Form, name: str, entity_key: str, operation: str, done: str) -> None:
-    if form == "table":
-        click.echo(f"{safe(name)} {safe(entity_key)}: {safe(operation)} {done}", err=True)
-    else:
-        print_document(form, {"entityId": {"name": name, "key": entity_key}, "operation": operation}, list)
+    document = {"entityId": {"name": name, "key": entity_key}, "operation": operation}
+    print_done(form, document, f"{name} {entity_key}: {operation} {done}")
 
 
 def _cells(entity: Document, at: datetime, *, utc: bool) -> list[object]:

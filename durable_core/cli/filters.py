@@ -28,15 +28,24 @@ _MOMENTS = {
 }
 _TEXTS = {"name": "name", "version": "version", "prefix": "instanceIdPrefix"}
 """Options that become query parameters."""
-_CONTINUATION = "x-ms-continuation-token"
+CONTINUATION = "x-ms-continuation-token"
 
 
 def moment_option(_: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
-    """Reads the value of an option that is a time."""
+    """Reads the value of an option that is a time; a length of time is how long ago."""
+    return _moment_of(text, is_ahead=False)
+
+
+def moment_ahead_option(_: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
+    """Reads the value of an option that is a time to come; a length of time is in how long."""
+    return _moment_of(text, is_ahead=True)
+
+
+def _moment_of(text: str | None, *, is_ahead: bool) -> datetime | None:
     if text is None:
         return None
     try:
-        return read_moment(text, datetime.now(UTC)).astimezone(UTC)
+        return read_moment(text, datetime.now(UTC), is_ahead=is_ahead).astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{text!r} is not a time in ISO 8601 such as 2025-01-31T12:00:00Z, nor a length of time such as 90m or 7d"
@@ -123,9 +132,9 @@ async def pages(
     token = ""
     query = [*chosen, ("showInput", str(show_input).lower()), ("top", str(min(size, MAX_PAGE)))]
     while True:
-        headers = {_CONTINUATION: token} if token else {}
+        headers = {CONTINUATION: token} if token else {}
         answer = (await api.call(Endpoint.INSTANCES, query=query, headers=headers)).expect(200)
-        token = answer.headers.get(_CONTINUATION, "")
+        token = answer.headers.get(CONTINUATION, "")
         yield answer.json(), bool(token)
         if not token:
             return

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import click
 
 from .table import Column, lines_of, terminal_width
-from .text import to_json
+from .text import safe, to_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 Form: TypeAlias = Literal["table", "json", "jsonl"]
@@ -49,6 +49,14 @@ def print_documents(
     elif documents:
         for line in lines_of(columns, [cells(document) for document in documents], terminal_width()):
             click.echo(line)
+
+
+def print_done(form: Form, document: Document, text: str) -> None:
+    """Print what was done, where a request has no answer of its own. text: for people, on standard error; not safe."""
+    if form == "table":
+        click.echo(safe(text), err=True)
+    else:
+        print_document(form, document, list)
 
 
 def print_document(form: Form, document: Any, lines: Callable[[], Sequence[str]]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from .entities import CONTINUATION
+from ..limits import GATE
 from .exit_codes import FINE, NOTHING_MATCHED, NothingMatchedError
+from .filters import CONTINUATION, iso
 from .formats import Document, Form, format_option, now, print_document, print_documents, utc_option
 from .place import Place, place_options, run_at
 from .table import Column, lines_of, terminal_width
@@ -17,7 +18,6 @@ from .text import safe, span, when
 if TYPE_CHECKING:
     from .api.port import ManagementApi
 
-GATE = "durable.gate"
 COLUMNS = (
     Column("LIMIT", weight=0),
     Column("PERMITS"),
@@ -87,13 +87,15 @@ def _gate(key: str, state: Any, entity: Document | None = None) -> Document:
 
 
 def _slot(stored: Any) -> Document:
-    """A slot that is held or waited for: ``[slot, [instance, execution, ...], group, priority, number, since]``."""
-    _, (instance_id, *_), group, priority, _, since = stored
+    """A slot that is held or waited for."""
+    from ..operate.gates import place_of
+
+    place = place_of(stored)
     return {
-        "instanceId": instance_id,
-        "group": group,
-        "priority": priority,
-        "since": datetime.fromtimestamp(since, UTC).isoformat().replace("+00:00", "Z"),
+        "instanceId": place.instance_id,
+        "group": place.group,
+        "priority": place.priority,
+        "since": iso(place.since),
     }
 
 

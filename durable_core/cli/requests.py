@@ -10,7 +10,7 @@ import click
 from .confirm import confirm, yes_option
 from .dry_run import dry_run_option, preview, show_preview
 from .exit_codes import FINE, NOTHING_MATCHED, NothingMatchedError
-from .formats import Document, Form, format_option, print_document, print_documents
+from .formats import Document, Form, format_option, print_documents, print_done
 from .place import Place, place_options, run_at
 from .text import safe
 from .values import json_options
@@ -40,10 +40,8 @@ def raise_(instance_id: str, event: str, data: bytes | None, event_id: str | Non
         (await api.call(Endpoint.EVENT, route=route, query=query, body=data)).expect(202)
 
     run_at(place, work)
-    if form == "table":
-        click.echo(f"{safe(instance_id)}: event '{safe(event)}' raised", err=True)
-    else:
-        print_document(form, {"instanceId": instance_id, "eventName": event}, list)
+    done = {"instanceId": instance_id, "eventName": event}
+    print_done(form, done, f"{instance_id}: event '{event}' raised")
     return FINE
 
 

@@ -11,7 +11,7 @@ from .confirm import ask, yes_option
 from .dry_run import dry_run_option
 from .exit_codes import FINE, NOTHING_MATCHED, NothingMatchedError
 from .filters import iso, moment_option
-from .formats import Document, Form, format_option, now, print_document, print_documents, utc_option
+from .formats import Document, Form, format_option, now, print_document, print_documents, print_done, utc_option
 from .place import Place, place_options, run_at
 from .table import Column
 from .text import safe, span, when
@@ -159,10 +159,7 @@ def _show(place: Place, schedule_id: str, form: Form) -> int:
 
 
 def _say(form: Form, schedule_id: str, operation: str, done: str) -> None:
-    if form == "table":
-        click.echo(f"{safe(schedule_id)}: {done}", err=True)
-    else:
-        print_document(form, {"scheduleId": schedule_id, "operation": operation}, list)
+    print_done(form, {"scheduleId": schedule_id, "operation": operation}, f"{schedule_id}: {done}")
 
 
 def _place_of(above: Place, place: Place) -> Place:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
 from .exit_codes import FINDING, FINE
-from .filters import iso
+from .filters import iso, moment_ahead_option
 from .formats import Document, Form, format_option, now, print_document
 from .place import Place, place_options, run_at
 from .show import status_lines
-from .text import is_span, read_moment, safe
+from .text import safe
 from .values import json_options
 
 if TYPE_CHECKING:
@@ -82,7 +81,10 @@ def start_options(command: F) -> F:
             click.option("--window", type=_SECONDS, metavar="SECONDS", help="Of --deduplicate."),
             click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="May be given several times."),
             click.option(
-                "--start-at", callback=_later_option, metavar="TIME", help="Not to begin before: ISO 8601, or in 7d."
+                "--start-at",
+                callback=moment_ahead_option,
+                metavar="TIME",
+                help="Not to begin before: ISO 8601, or in 7d.",
             ),
             click.option("--run-timeout", type=_SECONDS, metavar="SECONDS", help="The time limit of the whole run."),
             click.option(
@@ -140,20 +142,6 @@ def _needs(given: Mapping[str, object], option: str, other: str) -> None:
 
 def _query(given: Mapping[str, object], parameters: Mapping[str, str]) -> Query:
     return [(parameters[option], str(value)) for option, value in given.items() if value is not None]
-
-
-def _later_option(_: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
-    """Reads a time that is to come."""
-    if text is None:
-        return None
-    at = datetime.now(UTC)
-    try:
-        moment = read_moment(text, at)
-        return (at + (at - moment) if is_span(text) else moment).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{text!r} is not a time in ISO 8601 such as 2025-01-31T12:00:00Z, nor a length of time such as 90m or 7d"
-        ) from None
 
 
 @click.command()

@@ -103,18 +103,14 @@ def when(text: object, now: datetime, *, utc: bool) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if utc else relative(moment, now)
 
 
-def is_span(text: str) -> bool:
-    """Whether this is a length of time, such as ``90m``."""
-    return _SPAN.fullmatch(text.strip()) is not None
-
-
-def read_moment(text: str, now: datetime) -> datetime:
-    """A time that a user gives: ISO 8601 (without an offset: UTC), or how long ago it is, such as ``90m`` or ``7d``.
-    ValueError."""
+def read_moment(text: str, now: datetime, *, is_ahead: bool = False) -> datetime:
+    """A time that a user gives: ISO 8601 (without an offset: UTC), or how long ago it is, such as ``90m`` or ``7d``;
+    with ``is_ahead`` in how long it will be. ValueError."""
     if found := _SPAN.fullmatch(text.strip()):
         unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[found[2]]
         try:
-            return now - timedelta(**{unit: int(found[1])})
+            length = timedelta(**{unit: int(found[1])})
+            return now + length if is_ahead else now - length
         except OverflowError:
             raise ValueError(text) from None
     value = datetime.fromisoformat(text.strip())

@@ -41,11 +41,12 @@ async def read_gate(hub: TaskHub, entity: EntityId) -> GateState | None:
         if row is None or not row.exists:
             return None
         data: Any = json.loads(await hub.entities.state_text(row))
-        return GateState(*([_place(each) for each in data[name]] for name in ("holders", "waiting")))
+        return GateState(*([place_of(each) for each in data[name]] for name in ("holders", "waiting")))
     except (CodecError, DamagedRowError, NewerFormatError, PayloadGoneError, LookupError, TypeError, ValueError):
         return None
 
 
-def _place(data: Any) -> SlotPlace:
+def place_of(data: Any) -> SlotPlace:
+    """Reads one place of the stored state of a gate. TypeError or ValueError if it is none."""
     slot, asker, group, priority, _, since = data
     return SlotPlace(slot, asker[0], group, priority, from_epoch(since))

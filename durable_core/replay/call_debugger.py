@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable
 
 from ..converter import Converter
+from ..definitions import ActivityDefinition
 from ..hub.journals import Entry
-from ..registry import ActivityDefinition
 from ..source_location import short
 from .journaled_code import CodeEnd, RecordedCall, run_code
 from .steps import in_words

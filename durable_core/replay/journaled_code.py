@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..converter import Converter
+from ..definitions import ActivityDefinition
 from ..engine.code_scope import enter_outside
 from ..engine.events import TaskCompleted, TaskFailed, TaskScheduled
 from ..errors import ConfigurationError, InvalidInputError, JournalError, SerializationError
@@ -24,7 +25,7 @@ from ..hub.taskhub import TaskHub
 from ..journal import JournalContext
 from ..lazy_dataclass import dataclass
 from ..models import JSON
-from ..registry import ActivityDefinition, Registry
+from ..registry import Registry
 from ..runtime.activities.call_options import definition_here
 from ..runtime.activities.journal import JournalRun, Leaving
 from ..runtime.activities.journal_calls import StepCall
@@ -76,11 +77,9 @@ def open_parts(registry: Registry, history: History) -> list[TaskScheduled]:
     parts: dict[int, TaskScheduled] = {}
     roots: dict[int, int] = {}
     for event in history.events:
-        if isinstance(event, TaskScheduled):
-            definition = definition_here(registry, event.name)
-            if definition is not None and definition.journal:
-                roots[event.task_id] = root = root_of(event)
-                parts[root] = event
+        if isinstance(event, TaskScheduled) and _is_journaled(registry, event):
+            roots[event.task_id] = root = root_of(event)
+            parts[root] = event
         elif (isinstance(event, TaskCompleted) and event.waits is None) or isinstance(event, TaskFailed):
             parts.pop(roots.get(event.task_id, 0), None)
     return list(parts.values())

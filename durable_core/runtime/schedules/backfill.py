@@ -7,6 +7,7 @@ after each hundred runs, so its history stays short; the due times of a generati
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ BACKFILL_PREFIX = f"{BACKFILL_NAME}:"
 RUNS_OF_A_GENERATION = 100
 MOST_RUNS = 10_000
 """Due times of one backfill."""
+COUNTED_AT_ONCE = 200  # due times
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 
 
@@ -81,13 +83,14 @@ class BackfillPreview:
     last: datetime | None
 
 
-def preview_of(state: BackfillState, first: datetime) -> Generator[None, None, BackfillPreview]:
-    """Count the due times from ``first`` on. It can stop at each ``yield``: a cron expression is counted one by one."""
+async def preview_of(state: BackfillState, first: datetime) -> BackfillPreview:
+    """Count the due times from ``first`` on: one by one, as a cron expression knows only the next."""
     until, timing, runs, due = datetime.fromisoformat(state.until), state.timing, 0, first
     last: datetime | None = None
     while due <= until and runs < MOST_RUNS:
         runs, last, due = runs + 1, due, timing.next_after(due)
-        yield
+        if runs % COUNTED_AT_ONCE == 0:
+            await asyncio.sleep(0)  # others of this process go on meanwhile
     found = None if last is None else first
     return BackfillPreview(runs=runs, is_complete=due > until, first=found, last=last)
 

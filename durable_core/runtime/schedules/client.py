@@ -9,7 +9,6 @@ instance; this module starts it, sends it events and reads its status.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("durable_core.runtime")
 
 DELETE_PATIENCE = 30.0  # seconds
-COUNTED_AT_ONCE = 200  # due times
 
 X = TypeVar("X")
 
@@ -381,14 +379,8 @@ class ScheduleClient:
             until=until.isoformat(),
             at_once=max_concurrency,
         )
-        counting = preview_of(backfill, first_due(state.timing, state.next_due, in_utc(start)))
-        while True:
-            for _ in range(COUNTED_AT_ONCE):
-                try:
-                    next(counting)
-                except StopIteration as counted:
-                    return backfill, schedule.headers, counted.value
-            await asyncio.sleep(0)  # others of this process go on meanwhile
+        found = await preview_of(backfill, first_due(state.timing, state.next_due, in_utc(start)))
+        return backfill, schedule.headers, found
 
     async def delete_schedule(self, schedule_id: str) -> None:
         """Delete a schedule. A current run continues. Raises InstanceNotFoundError."""

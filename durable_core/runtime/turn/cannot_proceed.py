@@ -65,48 +65,47 @@ class CannotProceed:
 
     async def wait_shown(self, attempt: Attempt, instance: Instance, shown: str, reason: str) -> None:
         """Wait for another host, and show that; ``reason``: shown once it has been waited for in vain."""
-        waited = self.waited(attempt)
         is_bare = _is_bare(attempt)
         if is_bare and instance.stuck == reason[:MAX_REASON]:
-            # No message may wait: the host that showed the reason had waited in vain, or was alone. The right host may
-            # have come since, and this is perhaps the wake-up of an event that was raised there.
-            if waited > LONGEST_WAIT:
-                release(attempt.batch)  # recovery sends the next wake-up
-            else:
-                await self._hand_back(attempt, waited)
+            await self._pass_on(attempt)  # the host that showed the reason had waited in vain, or was alone
             return
         if is_bare and instance.stuck == shown[:MAX_REASON] and not any(d.message.since for d in attempt.batch):
             release(attempt.batch)  # the message for which this was shown still waits
             return
-        if waited <= self._services.stuck_marker.PATIENCE:
+        if self.waited(attempt) <= self._services.stuck_marker.PATIENCE:
             await self._services.stuck_marker.show(instance, shown, waits=True)
         await self.wait(attempt, reason, instance)
 
     async def wait(self, attempt: Attempt, reason: str, instance: Instance | None) -> None:
         """Send the messages back with a delay: another host, or a later build, may be able to continue the instance."""
-        waited = self.waited(attempt)
-        if instance is not None and waited > self._services.stuck_marker.PATIENCE:
+        if instance is not None and self.waited(attempt) > self._services.stuck_marker.PATIENCE:
             await self.park(attempt, instance, reason)
             return
-        await self._hand_back(attempt, waited)
+        await self._send_back(attempt)
 
-    async def _hand_back(self, attempt: Attempt, waited: float) -> None:
-        stuck_marker = self._services.stuck_marker
+    async def _send_back(self, attempt: Attempt) -> None:
+        waited, stuck_marker = self.waited(attempt), self._services.stuck_marker
         await self.hand_over(attempt, stuck_marker.delay(waited), stuck_marker.stamp() - waited)
+
+    async def _pass_on(self, attempt: Attempt) -> None:
+        """For wake-ups of an instance that is shown as stuck, when perhaps no other message waits. The right host may
+        have come since, and they are perhaps of an event that was raised there."""
+        if self.waited(attempt) > LONGEST_WAIT:
+            release(attempt.batch)  # recovery sends the next wake-up
+        else:
+            await self._send_back(attempt)
 
     async def cannot_decode(self, attempt: Attempt, error: CodecError) -> None:
         """Rows of the instance need a codec, or a key, that this app does not have; another host may have it."""
         instance = await self._services.hub.instances.get(self.instance_id)
-        stuck_marker = self._services.stuck_marker
         if instance is None:
             release(attempt.batch)
-        elif instance.stuck == str(error) and _is_bare(attempt) and self.waited(attempt) > LONGEST_WAIT:
-            release(attempt.batch)  # recovery sends the next wake-up
+        elif instance.stuck == str(error) and _is_bare(attempt):
+            await self._pass_on(attempt)
         else:  # and never into the inbox, which this app could only fill with what the others cannot read
             if not instance.is_terminal:
-                await stuck_marker.show(instance, str(error))
-            since = min((d.message.since for d in attempt.batch if d.message.since), default=stuck_marker.stamp())
-            await self.hand_over(attempt, stuck_marker.delay(stuck_marker.age(since)), since)
+                await self._services.stuck_marker.show(instance, str(error))
+            await self._send_back(attempt)
 
     async def park(self, attempt: Attempt, instance: Instance, reason: str) -> None:
         """Leave the instance alone, shown as stuck; what is in hand goes to its inbox, so that nothing is lost."""
